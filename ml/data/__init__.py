@@ -1,0 +1,1 @@
+"""Tables in, training examples out. Knows neither pipelines nor models."""

@@ -1,0 +1,55 @@
+"""The columns of the two tables, and the names that everything else uses for them."""
+
+from typing import Any
+
+FEATURES = (
+    "is_explicit",
+    "duration_ms",
+    "danceability",
+    "energy",
+    "key",
+    "loudness",
+    "mode",
+    "speechiness",
+    "acousticness",
+    "instrumentalness",
+    "liveness",
+    "valence",
+    "tempo",
+)
+"""The 13 inputs of the model, in the order of its input tensor."""
+
+RANKING_COLUMNS = ("spotify_id", "country", "daily_rank", "snapshot_date")
+"""What a rankings table must hold; other columns may be there and are not read."""
+
+SONG_COLUMNS = ("spotify_id", *FEATURES)
+"""What a songs table must hold."""
+
+RANGES = {
+    "is_explicit": (0.0, 1.0),
+    "duration_ms": (0.0, 86_400_000.0),
+    "danceability": (0.0, 1.0),
+    "energy": (0.0, 1.0),
+    "key": (-1.0, 11.0),
+    "loudness": (-80.0, 10.0),
+    "mode": (0.0, 1.0),
+    "speechiness": (0.0, 1.0),
+    "acousticness": (0.0, 1.0),
+    "instrumentalness": (0.0, 1.0),
+    "liveness": (0.0, 1.0),
+    "valence": (0.0, 1.0),
+    "tempo": (0.0, 400.0),
+}
+"""Smallest and largest value of each feature: shares, milliseconds, decibels, beats a minute.
+
+A duration or a tempo of 0 is inside the range, but broken: see `is_broken`.
+"""
+
+
+def is_broken(songs: Any) -> Any:
+    """Tell the songs that Spotify could not analyse: a duration or a tempo of 0.
+
+    They are a known oddity of the real table. They are dropped, and the data contract counts them. The
+    same expression serves a pandas table and an ibis one.
+    """
+    return (songs["duration_ms"] == 0) | (songs["tempo"] == 0)

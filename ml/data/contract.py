@@ -1,0 +1,247 @@
+"""The data contract: what the two tables must be before anything is trained on them.
+
+pandera checks columns, types, ranges, nulls and keys; a few checks of whole tables stand beside it. Each
+check counts what breaks it and lands in the data report with its bound, whether it passes or not.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pandera.errors
+import pandera.pandas as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from ml.data.columns import FEATURES, RANGES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.data.tables import require_columns
+from ml.errors import DataError
+from ml.files import read_json, write_json
+from ml.gate.reports import DataCheck, DataReport
+
+
+class Bounds(BaseModel):
+    """How much, and how little, is still a chart table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_rankings: int = 1000
+    min_songs: int = 100
+    min_countries: int = 5
+    min_known_songs: float = 0.99
+    """Share of ranked songs that the songs table knows."""
+    max_broken_songs: float = 0.01
+    """Share of songs that Spotify could not analyse; the real table has 0.0005."""
+    first_date: datetime.date = datetime.date(2008, 10, 7)
+    """The day on which Spotify opened."""
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def validate(
+    rankings: str | Path,
+    songs: str | Path,
+    source: str | Path,
+    report: str | Path,
+    bounds: Bounds = DEFAULT_BOUNDS,
+) -> str:
+    """Check both tables against the contract, write the data report, and say how many checks passed.
+
+    Args:
+        rankings: parquet file.
+        songs: parquet file.
+        source: ``source.json`` of `ml.data.sources.fetch`.
+        report: the `DataReport` to write, also when the contract is broken.
+        bounds: the numbers of the contract.
+
+    Raises:
+        DataError: the contract is broken; the message names column, count and an example.
+    """
+    require_columns("rankings", rankings, RANKING_COLUMNS)
+    require_columns("songs", songs, SONG_COLUMNS)
+    chart = _read(rankings, RANKING_COLUMNS, ("spotify_id", "country"))
+    song = _read(songs, SONG_COLUMNS, ())
+    checks = [*_types("rankings", chart), *_types("songs", song)]
+    broken = 0
+    if all(check.passed for check in checks):
+        broken = int(is_broken(song).sum())
+        checks += _sizes(chart, song, broken, bounds)
+        checks += _values(chart, _ranking_schema(bounds), _RANKING_CHECKS)
+        checks += _values(song, _song_schema(), _SONG_CHECKS)
+    origin = read_json(source)
+    found = DataReport(
+        data_version=origin["data_version"],
+        synthetic=origin["synthetic"],
+        rankings_rows=len(chart),
+        global_rows=int(chart["country"].isna().sum()),
+        songs_rows=len(song),
+        broken_songs=broken,
+        checks=tuple(checks),
+    )
+    write_json(report, found)
+    failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
+    if failed:
+        raise DataError("the data contract is broken: " + "; ".join(failed))
+    return (
+        f"{len(checks)} checks passed, {found.global_rows:,} Global rows set aside, {broken} broken songs dropped"
+    )
+
+
+def _read(path: str | Path, columns: tuple[str, ...], encoded: tuple[str, ...]) -> pd.DataFrame:
+    """Read the columns; text that repeats stays encoded, so that a million rows are some 30 MB."""
+    return pq.read_table(path, columns=list(columns), read_dictionary=list(encoded)).to_pandas()
+
+
+def _check(name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str) -> DataCheck:
+    passed = value <= bound if relation == "<=" else value >= bound
+    return DataCheck(
+        name=name,
+        value=float(value),
+        relation=relation,
+        bound=float(bound),
+        passed=passed,
+        detail="" if passed else detail,
+    )
+
+
+def _is_text(column: pd.Series) -> bool:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.categories.to_series()
+    return len(column) == 0 or pd.api.types.is_string_dtype(column)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+
+
+_KINDS = {
+    "spotify_id": (_is_text, "text"),
+    "country": (_is_text, "text"),
+    "daily_rank": (_is_number, "a number"),
+    "snapshot_date": (pd.api.types.is_datetime64_any_dtype, "a date"),
+    **dict.fromkeys(FEATURES, (_is_number, "a number")),
+}
+
+
+def _types(name: str, table: pd.DataFrame) -> list[DataCheck]:
+    wrong = [
+        f"column {column} is not {kind}, e.g. {table[column].iloc[0]!r}"
+        for column, (is_kind, kind) in _KINDS.items()
+        if column in table and len(table) and not is_kind(table[column])
+    ]
+    return [_check(f"{name}.types", len(wrong), "<=", 0, "; ".join(wrong))]
+
+
+def _sizes(chart: pd.DataFrame, song: pd.DataFrame, broken: int, bounds: Bounds) -> list[DataCheck]:
+    ranked = pd.Index(chart["spotify_id"].unique())
+    unknown = ranked.difference(pd.Index(song["spotify_id"]))
+    known = 1 - len(unknown) / len(ranked) if len(ranked) else 0.0
+    countries = chart["country"].nunique()
+    share = broken / len(song) if len(song) else 0.0
+    return [
+        _check("rankings.rows", len(chart), ">=", bounds.min_rankings, f"only {len(chart)} rows"),
+        _check("songs.rows", len(song), ">=", bounds.min_songs, f"only {len(song)} rows"),
+        _check(
+            "rankings.countries",
+            countries,
+            ">=",
+            bounds.min_countries,
+            f"column country: only {countries} countries",
+        ),
+        _check(
+            "rankings.known_songs",
+            known,
+            ">=",
+            bounds.min_known_songs,
+            f"column spotify_id: {len(unknown)} of {len(ranked)} ranked songs are not in the songs table"
+            + (f", e.g. {unknown[0]!r}" if len(unknown) else ""),
+        ),
+        _check(
+            "songs.broken",
+            share,
+            "<=",
+            bounds.max_broken_songs,
+            f"columns duration_ms, tempo: {broken} of {len(song)} songs are 0 in one of them",
+        ),
+    ]
+
+
+_KEY = ["spotify_id", "country", "snapshot_date"]
+_RANKING_CHECKS = {
+    ("spotify_id", "not_nullable"): "rankings.song_present",
+    ("country", "country_code"): "rankings.country_code",
+    ("daily_rank", "rank"): "rankings.daily_rank",
+    ("snapshot_date", "plausible"): "rankings.snapshot_date",
+    ("*", "unique"): "rankings.unique",
+}
+_SONG_CHECKS = {
+    ("spotify_id", "not_nullable"): "songs.song_present",
+    ("spotify_id", "field_uniqueness"): "songs.unique",
+    **{(name, "not_nullable"): "songs.features_present" for name in FEATURES},
+    **{(name, "range"): "songs.features_in_range" for name in FEATURES},
+}
+
+
+def _ranking_schema(bounds: Bounds) -> pa.DataFrameSchema:
+    first = pd.Timestamp(bounds.first_date)
+    last = pd.Timestamp.now().normalize() + pd.Timedelta(days=1)
+
+    def is_code(codes: pd.Series) -> pd.Series:
+        return codes.astype("str").str.fullmatch("[A-Z]{2}")
+
+    def is_unique(table: pd.DataFrame) -> pd.Series:
+        return ~table.duplicated(_KEY)
+
+    return pa.DataFrameSchema(
+        {
+            "spotify_id": pa.Column(nullable=False),
+            "country": pa.Column(nullable=True, checks=pa.Check(is_code, name="country_code")),
+            "daily_rank": pa.Column(nullable=False, checks=pa.Check.in_range(1, 1000, name="rank")),
+            "snapshot_date": pa.Column(
+                nullable=False, checks=pa.Check.in_range(first, last, name="plausible")
+            ),
+        },
+        checks=pa.Check(is_unique, name="unique"),
+    )
+
+
+def _song_schema() -> pa.DataFrameSchema:
+    features = {
+        name: pa.Column(nullable=False, checks=pa.Check.in_range(*RANGES[name], name="range"))
+        for name in FEATURES
+    }
+    return pa.DataFrameSchema({"spotify_id": pa.Column(nullable=False, unique=True), **features})
+
+
+def _values(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, names: dict[tuple[str, str], str]
+) -> list[DataCheck]:
+    """Run pandera over the whole table and turn its failure cases into one check for each name."""
+    counts = dict.fromkeys(names.values(), 0)
+    details: dict[str, list[str]] = {name: [] for name in counts}
+    try:
+        schema.validate(table, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        for problem in error.schema_errors:
+            column = problem.schema.name or "*"
+            # pandera names its own checks by a string, ours by a Check.
+            check = getattr(problem.check, "name", problem.check)
+            name = names[column, check]
+            rows = problem.failure_cases["index"].unique()
+            counts[name] += len(rows)
+            details[name].append(_example(table, column, len(rows), rows[0]))
+    return [
+        _check(name, count, "<=", 0, "; ".join(details[name])) for name, count in counts.items()
+    ]
+
+
+def _example(table: pd.DataFrame, column: str, count: int, row: int) -> str:
+    first = table.loc[row]
+    if column == "*":
+        where = f"columns {', '.join(_KEY)}: {count} rows repeat an earlier one"
+        return f"{where}, e.g. {', '.join(str(first[name]) for name in _KEY)}"
+    value = first[column]
+    shown = value if isinstance(value, str) else str(value)
+    return f"column {column}: {count} rows, e.g. {shown} (song {first['spotify_id']})"

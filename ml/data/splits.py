@@ -1,0 +1,69 @@
+"""Training examples, and the split that no song ever leaves.
+
+The split is decided by the sha256 of the song's id: no song is in two splits, and no model ever trained
+on a song of a later test split. Reading a split costs numpy and pyarrow, nothing heavier.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml.data.columns import FEATURES
+from ml.files import read_json, whole_file
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split in memory.
+
+    Attributes:
+        ids: spotify ids, [N].
+        features: raw audio features in the order of `FEATURES`, float32 [N, 13].
+        counts: chart rows by country, int32 [N, K].
+    """
+
+    ids: list[str]
+    features: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Chart rows of each song, float64 [N]."""
+        return self.counts.sum(axis=1).astype("float64")
+
+
+def split_of(spotify_id: str) -> str:
+    """Tell the split of a song: 70 % train, 10 % val, 20 % test, by the hash of its id."""
+    percent = int(hashlib.sha256(spotify_id.encode()).hexdigest()[:8], 16) % 100
+    return "train" if percent < 70 else "val" if percent < 80 else "test"
+
+
+def write_examples(path: str | Path, examples: Examples) -> None:
+    """Write one split to a parquet file: spotify_id, the features, and ``counts``, a list for each row.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    columns = {name: pa.array(examples.features[:, index]) for index, name in enumerate(FEATURES)}
+    counts = pa.FixedSizeListArray.from_arrays(pa.array(examples.counts.ravel()), examples.counts.shape[1])
+    with whole_file(path) as file:
+        pq.write_table(pa.table({"spotify_id": examples.ids, **columns, "counts": counts}), file)
+
+
+def read_examples(path: str | Path) -> Examples:
+    """Read one split from its parquet file."""
+    table = pq.read_table(path)
+    features = np.column_stack([table[name].to_numpy() for name in FEATURES])
+    counts = table["counts"].combine_chunks().flatten().to_numpy()
+    return Examples(table["spotify_id"].to_pylist(), features, counts.reshape(len(table), -1))
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """Read the countries, in the order of the model's outputs."""
+    return list(read_json(path)["countries"])

@@ -1,0 +1,39 @@
+"""The errors that reach a user: one line each, with the exit code that the README documents."""
+
+
+class JukeboxError(Exception):
+    """An error with a message for the user: what, where, and what to do."""
+
+    exit_code = 20
+
+
+class UsageError(JukeboxError):
+    """The command was used wrongly: a flag, a path or a file that the user gave."""
+
+    exit_code = 2
+
+
+class DataError(UsageError):
+    """A table cannot be read or breaks the data contract."""
+
+
+class GateBlocked(JukeboxError):
+    """The gate blocked the model."""
+
+    exit_code = 10
+
+
+class RunFailed(JukeboxError):
+    """The run failed or was cancelled."""
+
+
+class PlatformError(JukeboxError):
+    """A service could not be reached or did not answer in time."""
+
+    exit_code = 30
+
+
+class EvidenceError(JukeboxError):
+    """Evidence is missing, stale, changed, or not about this run."""
+
+    exit_code = 40

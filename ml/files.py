@@ -1,0 +1,77 @@
+"""Files that are either whole or not there, and their digests."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ml.gate.canonical import canonical_bytes, parse
+from ml.gate.reports import Record
+
+CHUNK = 1 << 20
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the digest of a file as ``sha256:<hex>``, read in pieces.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when all of it is on the disk.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file or none.
+
+    Raises:
+        OSError: as `whole_file`.
+    """
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def write_json(path: str | Path, value: Record | dict[str, Any]) -> None:
+    """Write a record or an object as canonical JSON, whole or not at all.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+        OSError: as `whole_file`.
+    """
+    write_bytes(path, canonical_bytes(value.to_json() if isinstance(value, Record) else value))
+
+
+def read_json(path: str | Path) -> Any:
+    """Read strict JSON, as `ml.gate.canonical.parse` does.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not strict JSON.
+    """
+    return parse(Path(path).read_bytes())

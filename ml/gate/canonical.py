@@ -1,0 +1,48 @@
+"""One JSON value, one sequence of bytes: the base of every digest in the project.
+
+Sorted keys, no white space, UTF-8, and no NaN or infinity: a number that is not a number is an error
+where it arises, not a surprise where it is read.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """Serialise a JSON value to its canonical bytes, ending in a newline.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+        TypeError: the value is not JSON.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def parse(data: bytes) -> Any:
+    """Read JSON strictly: UTF-8, no NaN or infinity, no key twice in one object.
+
+    Raises:
+        ValueError: the bytes are not such JSON; the message says why.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a number")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"key {twice[0]!r} stands twice in one object")
+        return dict(pairs)
+
+    try:
+        return json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def digest(data: bytes) -> str:
+    """Return the digest of bytes as ``sha256:<hex>``."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -1,0 +1,120 @@
+"""The evidence: one small JSON document that says what was measured, on what, and what follows from it.
+
+It binds a verdict to a run, a commit, an image, data, models and a policy, and holds the reports with
+every raw number, so that anyone can decide again without trusting the run that wrote it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.policy import parse_policy
+from ml.gate.reports import Digest, Record
+from ml.gate.verdict import REPORTS, Verdict, decide
+
+
+class Subject(Record):
+    """What a verdict is about. ``champion`` is the candidate in production when the run began, or ""."""
+
+    run_id: str
+    nonce: str
+    model_name: str
+    model_version: str
+    commit: str
+    dirty: bool
+    image: str
+    data_version: str
+    champion: str
+
+
+class Evidence(Record):
+    """The document that the gate writes and that promotion verifies."""
+
+    schema_: Literal["jukebox.evidence/v1"] = Field("jukebox.evidence/v1", alias="schema")
+    subject: Subject
+    digests: dict[str, Digest]
+    policy_digest: str
+    reports: dict[str, Any]
+    verdict: Verdict
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the reports must be about, for `decide`."""
+        return {"data_version": self.subject.data_version, **self.digests}
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        return canonical_bytes(self.to_json())
+
+
+def make_evidence(
+    subject: Subject, digests: Mapping[str, str], reports: Mapping[str, Any], policy_text: str
+) -> Evidence:
+    """Decide, and bind the verdict to its subject.
+
+    Args:
+        subject: the run, code, data and champion.
+        digests: of ``model.keras``, ``model.onnx`` and ``test.parquet``, as `digest` writes them.
+        reports: as for `decide`.
+        policy_text: the policy as YAML; one that cannot be read blocks.
+    """
+    verdict = decide(reports, policy_text, {"data_version": subject.data_version, **digests})
+    return Evidence(
+        subject=subject,
+        digests=dict(digests),
+        policy_digest=policy_digest(policy_text),
+        reports={name: reports.get(name) for name in REPORTS},
+        verdict=verdict,
+    )
+
+
+def policy_digest(policy_text: str) -> str:
+    """Return the digest of what a policy says, or of its raw text where it cannot be read."""
+    try:
+        return parse_policy(policy_text).digest
+    except ValueError:
+        return digest(policy_text.encode())
+
+
+def read_evidence(data: bytes) -> Evidence:
+    """Read evidence from its canonical bytes.
+
+    Raises:
+        ValueError: the bytes are not evidence, or not in their canonical form.
+    """
+    try:
+        evidence = Evidence.load(parse(data))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"not evidence: {error}") from error
+    if evidence.to_bytes() != data:
+        raise ValueError("not evidence: the bytes are not in canonical form")
+    return evidence
+
+
+def decide_again(evidence: Evidence, policy_text: str) -> Verdict:
+    """Recompute the verdict from the raw numbers in the evidence, under the given policy."""
+    return decide(evidence.reports, policy_text, evidence.identity)
+
+
+def problems(evidence: Evidence, policy_text: str, expected: Mapping[str, Any]) -> list[str]:
+    """List what keeps evidence from proving a pass under our policy; empty means that it proves one.
+
+    Args:
+        evidence: as read by `read_evidence`.
+        policy_text: *our* policy, not the run's.
+        expected: fields of `Subject`, and names of files with their digests, that must be equal.
+    """
+    found = []
+    known = {**evidence.subject.to_json(), **evidence.digests}
+    for name, value in expected.items():
+        if known.get(name) != value:
+            found.append(f"{name} is {known.get(name)!r} in the evidence, expected {value!r}")
+    if evidence.policy_digest != policy_digest(policy_text):
+        found.append("the run was judged under another policy")
+    verdict = decide_again(evidence, policy_text)
+    if evidence.policy_digest == policy_digest(policy_text) and verdict != evidence.verdict:
+        found.append("the stated verdict is not what its own numbers give")
+    found += [f"{check.name}: {check.reason}" for check in verdict.failures]
+    return found

@@ -1,0 +1,1 @@
+"""The model: train, evaluate, convert, compare. Plain functions, paths in, paths out."""

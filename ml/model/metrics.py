@@ -1,0 +1,128 @@
+"""How well probabilities fit the charts: per song, so that songs can be weighed and resampled.
+
+Every headline metric is a ratio of two sums over songs. `SongScores` holds the terms; a point estimate is
+one ratio, and a bootstrap resample is the same ratio over songs drawn again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.gate.reports import Bootstrap, Interval
+
+SMALLEST = 1e-12
+"""Probabilities are clipped here, so that one impossible chart row costs 27.6 nats, not infinity."""
+
+BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=7)
+
+
+@dataclass(frozen=True)
+class SongScores:
+    """The terms of each metric by song, float64 [N]; ``rows`` is the number of chart rows.
+
+    Attributes:
+        rows: chart rows.
+        loss: summed log loss of those rows, in nats.
+        top1: chart rows in the most probable country.
+        top5: chart rows in the five most probable countries.
+        hit5: 1 where ``top5`` is above 0.
+    """
+
+    rows: np.ndarray
+    loss: np.ndarray
+    top1: np.ndarray
+    top5: np.ndarray
+    hit5: np.ndarray
+
+    @property
+    def ratios(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Numerator and denominator of each metric of `ml.gate.reports.Metrics`, by song."""
+        return {
+            "log_loss": (self.loss, self.rows),
+            "top1_mass": (self.top1, self.rows),
+            "top5_mass": (self.top5, self.rows),
+            "hit_at_5": (self.hit5, np.ones_like(self.rows)),
+        }
+
+    def points(self) -> dict[str, float]:
+        """Return the value of each metric."""
+        return {name: float(top.sum() / bottom.sum()) for name, (top, bottom) in self.ratios.items()}
+
+
+def score_songs(probabilities: np.ndarray, counts: np.ndarray) -> SongScores:
+    """Score probabilities [N, K] against chart rows by country [N, K].
+
+    Raises:
+        ValueError: the shapes differ, or a probability is not finite.
+    """
+    if probabilities.shape != counts.shape:
+        raise ValueError(f"probabilities {probabilities.shape} for counts {counts.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the model gives probabilities that are not numbers")
+    clipped = np.maximum(probabilities.astype("float64"), SMALLEST)
+    # A stable sort breaks ties by the order of the labels, the same for every model and machine.
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    hits = np.take_along_axis(counts, best, axis=1)
+    return SongScores(
+        rows=counts.sum(axis=1).astype("float64"),
+        loss=-(counts * np.log(clipped)).sum(axis=1),
+        top1=hits[:, 0].astype("float64"),
+        top5=hits.sum(axis=1).astype("float64"),
+        hit5=(hits.sum(axis=1) > 0).astype("float64"),
+    )
+
+
+def bootstrap(
+    ratios: Mapping[str, tuple[np.ndarray, np.ndarray]], settings: Bootstrap = BOOTSTRAP
+) -> dict[str, Interval]:
+    """Return the percentile bootstrap interval of each ratio of sums, resampling songs.
+
+    All ratios are computed on the same resamples, so a difference of two models is paired when its
+    numerator is the difference of theirs. See Efron and Tibshirani, An Introduction to the Bootstrap
+    (1993), chapter 13.
+
+    Args:
+        ratios: numerators and denominators by song, each [N].
+        settings: resamples, confidence and seed.
+    """
+    rng = np.random.default_rng(settings.seed)
+    terms = np.column_stack([column for pair in ratios.values() for column in pair])
+    songs = len(terms)
+    drawn = np.empty((settings.resamples, terms.shape[1]))
+    for start in range(0, settings.resamples, 100):
+        size = min(100, settings.resamples - start)
+        # How often each song is drawn, [size, N], then all sums of all ratios in one product.
+        often = rng.multinomial(songs, np.full(songs, 1 / songs), size=size)
+        drawn[start : start + size] = often @ terms
+    values = drawn[:, 0::2] / drawn[:, 1::2]
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+    points = terms.sum(axis=0)
+    return {
+        name: Interval(
+            value=float(points[2 * index] / points[2 * index + 1]),
+            low=float(low[index]),
+            high=float(high[index]),
+        )
+        for index, name in enumerate(ratios)
+    }
+
+
+def calibration_error(probabilities: np.ndarray, counts: np.ndarray, bins: int = 10) -> float:
+    """Return the expected calibration error of the most probable country, weighted by chart rows.
+
+    Songs are sorted by confidence into bins of about equal weight; the error is the mean distance
+    between a bin's confidence and the share of its rows in the predicted countries (Naeini et al.,
+    AAAI 2015, with bins of equal mass since no song is sure of one of 72 countries).
+    """
+    rows = counts.sum(axis=1).astype("float64")
+    best = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1).astype("float64")
+    right = counts[np.arange(len(counts)), best].astype("float64")
+    order = np.argsort(confidence, kind="stable")
+    position = (rows[order].cumsum() - rows[order] / 2) / rows.sum()
+    which = np.minimum((position * bins).astype(int), bins - 1)
+    claimed = np.bincount(which, weights=(confidence * rows)[order], minlength=bins)
+    found = np.bincount(which, weights=right[order], minlength=bins)
+    return float(np.abs(claimed - found).sum() / rows.sum())
