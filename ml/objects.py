@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlparse
 
+import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
@@ -54,3 +55,16 @@ def split_uri(uri: str) -> tuple[str, str]:
 def _line(error: Exception) -> str:
     """Say an error in one line; obstore's messages go on for several."""
     return str(error).strip().split("\n")[0]
+
+
+def put_object(uri: str, data: bytes) -> None:
+    """Write one object, over what was there.
+
+    Raises:
+        PlatformError: it cannot be written.
+    """
+    folder, name = split_uri(uri)
+    try:
+        obstore.put(open_folder(folder, create=True), name, data)
+    except (BaseError, OSError) as error:
+        raise PlatformError(f"cannot write {uri}: {_line(error)}") from error

@@ -84,9 +84,7 @@ def validate(
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         raise DataError("the data contract is broken: " + "; ".join(failed))
-    return (
-        f"{len(checks)} checks passed, {found.global_rows:,} Global rows set aside, {broken} broken songs dropped"
-    )
+    return f"{len(checks)} checks passed, {found.global_rows:,} Global rows set aside, {broken} broken songs dropped"
 
 
 def _read(path: str | Path, columns: tuple[str, ...], encoded: tuple[str, ...]) -> pd.DataFrame:
@@ -232,9 +230,7 @@ def _values(
             rows = problem.failure_cases["index"].unique()
             counts[name] += len(rows)
             details[name].append(_example(table, column, len(rows), rows[0]))
-    return [
-        _check(name, count, "<=", 0, "; ".join(details[name])) for name, count in counts.items()
-    ]
+    return [_check(name, count, "<=", 0, "; ".join(details[name])) for name, count in counts.items()]
 
 
 def _example(table: pd.DataFrame, column: str, count: int, row: int) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
-from ml.data.tables import connect, require_columns
 from ml.data.splits import SPLITS, Examples, split_of, write_examples
+from ml.data.tables import connect, require_columns
 from ml.errors import DataError
 from ml.files import write_json
 
@@ -41,9 +41,11 @@ def make_examples(
     database = connect()
     chart = database.read_parquet(rankings)
     song = database.read_parquet(songs)
-    usable = song.filter(~is_broken(song)).select(
-        "spotify_id", **{name: song[name].cast("float32") for name in FEATURES}
-    )
+    # Values are not judged here: validate does that, beside this step. So nothing here stumbles over them.
+    numbers = song.select(
+        "spotify_id", **{name: song[name].try_cast("float32") for name in FEATURES}
+    ).distinct(on="spotify_id")
+    usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (
         national.group_by(["spotify_id", "country"])
@@ -69,8 +71,6 @@ def make_examples(
         inputs = features.loc[chosen, list(FEATURES)].to_numpy("float32")
         ids = features.loc[chosen, "spotify_id"].to_list()
         write_examples(targets[name], Examples(ids, inputs, counts[chosen]))
-    write_json(
-        labels, {"schema": "jukebox.labels/v1", "countries": countries, "features": list(FEATURES)}
-    )
+    write_json(labels, {"schema": "jukebox.labels/v1", "countries": countries, "features": list(FEATURES)})
     sizes = ", ".join(f"{(split == name).sum():,} {name}" for name in SPLITS)
     return f"{len(features):,} songs in {len(countries)} countries: {sizes}"

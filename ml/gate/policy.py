@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field
 
-from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.reports import Count, NonNegative, Record, Share
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -61,6 +61,11 @@ class Policy(Record):
     budget: BudgetPolicy
 
     @property
+    def text(self) -> str:
+        """The policy on one line, in canonical form: what a pipeline's parameter holds."""
+        return canonical_bytes(self.to_json()).decode().strip()
+
+    @property
     def digest(self) -> str:
         """The digest of what the policy says: comments and layout do not count."""
         return digest(canonical_bytes(self.to_json()))
@@ -82,14 +87,16 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 
 
 def parse_policy(text: str) -> Policy:
-    """Read a policy.
+    """Read a policy from YAML, or from JSON where the text begins with a brace.
 
     Raises:
         ValueError: the text is empty, not YAML, or not a complete policy; the message names the field.
     """
     try:
-        # SafeLoader with one more refusal: nothing but plain values can come out of it.
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+        # PyYAML reads JSON's 1e-05 as text, so JSON is read as JSON. Its loader is SafeLoader with one
+        # more refusal: nothing but plain values can come out of it.
+        is_json = text.lstrip().startswith("{")
+        value = parse(text.encode()) if is_json else yaml.load(text, Loader=_StrictLoader)  # noqa: S506
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:
@@ -104,6 +111,6 @@ def parse_policy(text: str) -> Policy:
         raise ValueError(f"policy: {error}") from error
 
 
-def default_policy_text() -> str:
-    """Return the text of the policy that comes with the package."""
-    return resources.files("ml.gate").joinpath("policy.yaml").read_text(encoding="utf-8")
+def default_policy() -> Policy:
+    """Return the policy that comes with the package."""
+    return parse_policy(resources.files("ml.gate").joinpath("policy.yaml").read_text(encoding="utf-8"))

@@ -38,9 +38,7 @@ class Verdict(Record):
         return tuple(check for check in self.checks if not check.passed)
 
 
-def decide(
-    reports: Mapping[str, Any], policy_text: str, identity: Mapping[str, str]
-) -> Verdict:
+def decide(reports: Mapping[str, Any], policy_text: str, identity: Mapping[str, str]) -> Verdict:
     """Decide from the reports alone.
 
     Args:
@@ -101,9 +99,7 @@ def compare(name: str, value: float, relation: Relation, bound: float, reason: s
 
 
 def _readable(name: str, found: str, reason: str) -> Check:
-    return Check(
-        name=name, value=found, relation="==", bound="readable", passed=not reason, reason=reason
-    )
+    return Check(name=name, value=found, relation="==", bound="readable", passed=not reason, reason=reason)
 
 
 def _load(kind: type[R], name: str, reports: Mapping[str, Any]) -> tuple[R | None, Check]:
@@ -193,9 +189,7 @@ def _parity(report: Parity, policy: Policy) -> Iterator[Check]:
         worst = f"worst at {family.worst_row}, differs by {family.max_difference:.3g}"
         missing = sorted(set(bounds.required_batch_sizes) - set(family.batch_sizes))
         yield compare(f"parity.{name}.rows", family.rows, ">=", 1)
-        yield compare(
-            f"parity.{name}.batch_sizes_missing", len(missing), "==", 0, f"not compared: {missing}"
-        )
+        yield compare(f"parity.{name}.batch_sizes_missing", len(missing), "==", 0, f"not compared: {missing}")
         yield compare(f"parity.{name}.violations", family.violations, "==", 0, worst)
         yield compare(f"parity.{name}.worst_ratio", family.worst_ratio, "<=", 1, worst)
         yield compare(f"parity.{name}.nonfinite", family.nonfinite, "==", 0)
@@ -208,9 +202,7 @@ def _parity(report: Parity, policy: Policy) -> Iterator[Check]:
 
 def _agreement(evaluation: Evaluation, parity: Parity, policy: Policy) -> Iterator[Check]:
     rows = next((family.rows for family in parity.families if family.name == "test"), 0)
-    yield compare(
-        "parity.test.all_songs", rows, "==", evaluation.songs, "not every test song was compared"
-    )
+    yield compare("parity.test.all_songs", rows, "==", evaluation.songs, "not every test song was compared")
     for name, ours in parity.onnx.to_json().items():
         theirs = getattr(evaluation.model, name).value
         yield compare(
@@ -225,6 +217,4 @@ def _agreement(evaluation: Evaluation, parity: Parity, policy: Policy) -> Iterat
 def _budget(report: Parity, policy: Policy) -> Iterator[Check]:
     yield compare("budget.model_bytes", report.model_bytes, "<=", policy.budget.max_model_bytes)
     yield compare("budget.latency_calls", report.latency.calls, ">=", policy.budget.min_latency_calls)
-    yield compare(
-        "budget.p99_latency_ms", report.latency.p99_ms, "<=", policy.budget.max_p99_latency_ms
-    )
+    yield compare("budget.p99_latency_ms", report.latency.p99_ms, "<=", policy.budget.max_p99_latency_ms)

@@ -113,9 +113,7 @@ def logistic(training: Examples, features: np.ndarray, prior: np.ndarray) -> np.
     song, country = np.nonzero(counts)
     weights = counts[song, country] / counts.sum(axis=1).mean()
     scaler = StandardScaler().fit(inputs)
-    model = LogisticRegression(tol=1e-3).fit(
-        scaler.transform(inputs)[song], country, sample_weight=weights
-    )
+    model = LogisticRegression(tol=1e-3).fit(scaler.transform(inputs)[song], country, sample_weight=weights)
     probabilities = np.tile(prior, (len(features), 1))
     known = prior[model.classes_].sum()
     probabilities[:, model.classes_] = known * model.predict_proba(scaler.transform(features))

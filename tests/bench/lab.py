@@ -207,9 +207,7 @@ def score(work: Path) -> None:
     songs = _load(work / "test_songs.pkl")
     x, y = _load(work / "test.pkl")
     counts = pd.DataFrame(y).groupby(songs).sum().to_numpy()
-    sigmoids = keras.saving.load_model(work / "model.keras").predict(
-        _columns(x.groupby(songs).first())
-    )
+    sigmoids = keras.saving.load_model(work / "model.keras").predict(_columns(x.groupby(songs).first()))
     wide = sigmoids.astype(np.float64)
     p = np.clip(wide / wide.sum(axis=1, keepdims=True), 1e-15, 1.0)
     by_rank = np.take_along_axis(counts, np.argsort(-p, axis=1, kind="stable"), axis=1)

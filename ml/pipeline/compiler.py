@@ -1,0 +1,55 @@
+"""Compile the graph to the IR that every place runs: laptop, CI and DSPA."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from ml.errors import UsageError
+from ml.files import write_bytes
+
+DIGEST = re.compile(r"^[\w.\-:/]+@sha256:[0-9a-f]{64}$")
+
+
+def compile_pipeline(target: str | Path, image: str | None = None) -> None:
+    """Write the IR; the same code and image give the same bytes.
+
+    Args:
+        target: the YAML file to write, whole or not at all.
+        image: the component image by digest, ``REF@sha256:…``; None names a local one.
+
+    Raises:
+        UsageError: the image is not named by its digest.
+        OSError: the file cannot be written.
+    """
+    if image is not None and not DIGEST.match(image):
+        raise UsageError(f"--image {image}: name the image by digest, as REF@sha256:<64 hexadecimal digits>")
+    from kfp.compiler import Compiler
+
+    from ml.pipeline.training_pipeline import training_pipeline
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        Compiler().compile(training_pipeline, str(path))
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    if image is not None:
+        spec = documents[0]
+        for executor in spec["deploymentSpec"]["executors"].values():
+            executor["container"]["image"] = image
+        spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] = image
+    text = yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
+    write_bytes(target, text.encode())
+
+
+def default_image(ir: str | Path) -> str:
+    """Return the image that a compiled IR names.
+
+    Raises:
+        UsageError: the file is not an IR of this pipeline.
+    """
+    try:
+        spec = next(yaml.safe_load_all(Path(ir).read_text(encoding="utf-8")))
+        return str(spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"])
+    except (yaml.YAMLError, UnicodeDecodeError, StopIteration, KeyError, TypeError) as error:
+        raise UsageError(f"{ir} is not a pipeline of `jukebox compile`") from error

@@ -1,0 +1,232 @@
+"""The components: what goes in and out of each step. Each body is one import and one call.
+
+KFP copies the source of each function into the IR, so a body imports what it calls, from the package in
+the image. No step installs anything at run time.
+"""
+
+import functools
+
+from kfp import dsl
+from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+
+LOCAL_IMAGE = "localhost/jukebox-python:local"
+"""What the IR names when it is compiled without an image: it runs on this machine only."""
+
+component = functools.partial(dsl.component, base_image=LOCAL_IMAGE, install_kfp_package=False)
+
+
+@component
+def fetch(
+    rankings_uri: str,
+    songs_uri: str,
+    data_version: str,
+    rankings: Output[Dataset],
+    songs: Output[Dataset],
+    source: Output[Artifact],
+):
+    """Read the two tables and name the version of what was read."""
+    from ml.pipeline import steps
+
+    steps.fetch(rankings_uri, songs_uri, data_version, rankings, songs, source)
+
+
+@component
+def validate(
+    rankings: Input[Dataset],
+    songs: Input[Dataset],
+    source: Input[Artifact],
+    data_report: Output[Artifact],
+):
+    """Check the tables against the data contract; a failure stops everything behind it."""
+    from ml.pipeline import steps
+
+    steps.validate(rankings, songs, source, data_report)
+
+
+@component
+def preprocess(
+    rankings: Input[Dataset],
+    songs: Input[Dataset],
+    train_split: Output[Dataset],
+    val_split: Output[Dataset],
+    test_split: Output[Dataset],
+    labels: Output[Artifact],
+):
+    """Reduce the tables to one example a song, split by the hash of its id."""
+    from ml.pipeline import steps
+
+    steps.preprocess(rankings, songs, train_split, val_split, test_split, labels)
+
+
+@component
+def train(
+    train_split: Input[Dataset],
+    val_split: Input[Dataset],
+    data_report: Input[Artifact],
+    epochs: int,
+    patience: int,
+    batch_size: int,
+    learning_rate: float,
+    hidden_layers: int,
+    hidden_units: int,
+    dropout: float,
+    seed: int,
+    model: Output[Model],
+    history: Output[Artifact],
+):
+    """Train the Keras network with early stopping on the validation split."""
+    from ml.pipeline import steps
+
+    steps.train(
+        train_split,
+        val_split,
+        model,
+        history,
+        {
+            "epochs": epochs,
+            "patience": patience,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "hidden_layers": hidden_layers,
+            "hidden_units": hidden_units,
+            "dropout": dropout,
+            "seed": seed,
+        },
+    )
+
+
+@component
+def evaluate(
+    model: Input[Model],
+    train_split: Input[Dataset],
+    test_split: Input[Dataset],
+    labels: Input[Artifact],
+    evaluation: Output[Artifact],
+    metrics: Output[Metrics],
+    confusion: Output[ClassificationMetrics],
+):
+    """Measure the Keras model and three baselines on the test songs."""
+    from ml.pipeline import steps
+
+    steps.evaluate(model, train_split, test_split, labels, evaluation, metrics, confusion)
+
+
+@component
+def convert(
+    model: Input[Model],
+    test_split: Input[Dataset],
+    labels: Input[Artifact],
+    model_name: str,
+    model_version: str,
+    data_version: str,
+    commit: str,
+    onnx_model: Output[Model],
+    reference: Output[Artifact],
+):
+    """Convert the Keras model to ONNX."""
+    from ml.pipeline import steps
+
+    steps.convert(
+        model,
+        test_split,
+        labels,
+        onnx_model,
+        reference,
+        {
+            "model_name": model_name,
+            "model_version": model_version,
+            "data_version": data_version,
+            "code_version": commit,
+        },
+    )
+
+
+@component
+def parity(
+    onnx_model: Input[Model],
+    reference: Input[Artifact],
+    test_split: Input[Dataset],
+    labels: Input[Artifact],
+    parity_report: Output[Artifact],
+    metrics: Output[Metrics],
+):
+    """Check that the ONNX model and the Keras model agree on the test songs and at the edges."""
+    from ml.pipeline import steps
+
+    steps.parity(onnx_model, reference, test_split, labels, parity_report, metrics)
+
+
+@component
+def gate(
+    data_report: Input[Artifact],
+    evaluation: Input[Artifact],
+    parity_report: Input[Artifact],
+    test_split: Input[Dataset],
+    model: Input[Model],
+    onnx_model: Input[Model],
+    run_id: str,
+    nonce: str,
+    model_name: str,
+    model_version: str,
+    commit: str,
+    dirty: bool,
+    image: str,
+    data_version: str,
+    champion: str,
+    policy: str,
+    evidence_uri: str,
+    evidence: Output[Artifact],
+):
+    """Decide from the reports and write the evidence; fail the run if the verdict blocks."""
+    from ml.pipeline import steps
+
+    steps.gate(
+        {
+            "run_id": run_id,
+            "nonce": nonce,
+            "model_name": model_name,
+            "model_version": model_version,
+            "commit": commit,
+            "dirty": dirty,
+            "image": image,
+            "data_version": data_version,
+            "champion": champion,
+        },
+        policy,
+        evidence_uri,
+        {"data_report": data_report, "evaluation": evaluation, "parity": parity_report},
+        {"test.parquet": test_split, "model.keras": model, "model.onnx": onnx_model},
+        evidence,
+    )
+
+
+@component
+def save(
+    evidence: Input[Artifact],
+    data_report: Input[Artifact],
+    evaluation: Input[Artifact],
+    parity_report: Input[Artifact],
+    history: Input[Artifact],
+    labels: Input[Artifact],
+    model: Input[Model],
+    onnx_model: Input[Model],
+    policy: str,
+    store_uri: str,
+):
+    """Store the model and all that was measured as a candidate, where promotion finds it."""
+    from ml.pipeline import steps
+
+    steps.save(
+        store_uri,
+        policy,
+        {
+            "evidence.json": evidence,
+            "data_report.json": data_report,
+            "evaluation.json": evaluation,
+            "parity.json": parity_report,
+            "history.json": history,
+            "labels.json": labels,
+            "model.keras": model,
+            "model.onnx": onnx_model,
+        },
+    )

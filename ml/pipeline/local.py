@@ -1,0 +1,215 @@
+"""Run the compiled IR on this machine, through `kfp.local`, step by step in processes of their own.
+
+kfp.local prints much and explains little: a failing step is a RuntimeError without a cause. So it runs in a
+child process whose output is the run's log, and the steps' own events tell what happens and why.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.data.sources import data_version
+from ml.errors import EvidenceError, RunFailed, UsageError
+from ml.files import write_json
+from ml.gate.evidence import Evidence, Subject, read_evidence
+from ml.pipeline.compiler import compile_pipeline, default_image
+from ml.pipeline.steps import EVENTS
+from ml.release.promotion import champion_of
+from ml.release.store import ModelStore
+from ml.settings import Hyperparameters
+from ml.version import code_version
+
+Event = dict[str, Any]
+GRACE = 5.0
+"""Seconds that the steps have to end by themselves before they are killed."""
+
+
+class LocalRun(BaseModel):
+    """A run on this machine: what was asked for, and where everything about it lies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    folder: Path
+    ir: Path
+    policy_text: str
+    parameters: dict[str, Any]
+
+    @property
+    def evidence(self) -> Path:
+        """Where the gate writes the evidence."""
+        return self.folder / "evidence.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything that the steps and kfp.local printed."""
+        return self.folder / "run.log"
+
+    @property
+    def artifacts(self) -> Path:
+        """Everything that the steps wrote, a folder each."""
+        return self.folder / "artifacts"
+
+
+def prepare(
+    rankings: str,
+    songs: str,
+    store: ModelStore,
+    runs: Path,
+    policy_text: str,
+    model: tuple[str, str],
+    hyper: Hyperparameters,
+    ir: Path | None,
+) -> LocalRun:
+    """Pin what the run is about (data, code, champion, nonce), and compile the IR.
+
+    Args:
+        rankings: path or URI of the rankings.
+        songs: path or URI of the songs.
+        store: the model store.
+        runs: the folder of all runs.
+        policy_text: the policy as one line.
+        model: name and version.
+        hyper: the hyperparameters.
+        ir: a compiled pipeline to run; None compiles it.
+
+    Raises:
+        UsageError: a table or the folder is not there, or cannot be read or written.
+        PlatformError: a server or the store cannot be reached.
+    """
+    version = data_version(rankings, songs)
+    champion = champion_of(store.log())
+    commit, dirty = code_version()
+    nonce = secrets.token_hex(16)
+    folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{nonce[:6]}"
+    try:
+        (folder / "tmp").mkdir(parents=True)
+        if ir is None:
+            compile_pipeline(folder / "pipeline.yaml")
+        else:
+            shutil.copyfile(ir, folder / "pipeline.yaml")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"cannot prepare the run in {runs}: {error.strerror}: {error.filename}") from error
+    run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})
+    parameters = {
+        "rankings_uri": rankings,
+        "songs_uri": songs,
+        "data_version": version,
+        "commit": commit,
+        "dirty": dirty,
+        "nonce": nonce,
+        "champion": champion,
+        "evidence_uri": str(run.evidence),
+        "store_uri": store.uri,
+        "image": default_image(run.ir),
+        "policy": policy_text,
+        "model_name": model[0],
+        "model_version": model[1],
+        **hyper.model_dump(),
+    }
+    return run.model_copy(update={"parameters": parameters})
+
+
+def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
+    """Run the IR and report each event of each step as it happens.
+
+    Raises:
+        RunFailed: a step failed; the message is the step's own. A blocking gate raises nothing: its
+            evidence says so.
+        KeyboardInterrupt: passed on, after every process of the run has ended.
+    """
+    events = run.folder / "events.jsonl"
+    temporary = run.folder / "tmp"
+    write_json(run.folder / "parameters.json", run.parameters)
+    environment = {**os.environ, EVENTS: str(events), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder)]
+    seen: list[Event] = []
+    with open(run.log, "wb") as log:
+        child = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        try:
+            while child.poll() is None:
+                _follow(events, seen, on_event)
+                time.sleep(0.05)
+            _follow(events, seen, on_event)
+        finally:
+            _end(child)
+            shutil.rmtree(temporary, ignore_errors=True)
+    if child.returncode == 0:
+        return
+    failed = [event for event in seen if event["event"] == "error"]
+    if not failed:
+        running = seen[-1]["step"] if seen and seen[-1]["event"] == "start" else "the run"
+        raise RunFailed(f"{running} ended without a word (killed, or out of memory?); see {run.log}")
+    if not failed[-1]["blocked"]:
+        raise RunFailed(f"{failed[-1]['step']} failed: {failed[-1]['message']}")
+
+
+def collect(run: LocalRun) -> Evidence:
+    """Read the run's evidence and check that it is about this run.
+
+    Raises:
+        EvidenceError: it is missing, malformed, or about something else.
+    """
+    try:
+        evidence = read_evidence(run.evidence.read_bytes())
+    except OSError as error:
+        raise EvidenceError(f"the run left no evidence at {run.evidence}; see {run.log}") from error
+    except ValueError as error:
+        raise EvidenceError(f"{run.evidence}: {error}") from error
+    subject = evidence.subject.to_json()
+    # kfp.local makes up its run id; the nonce is what ties the evidence to this run.
+    asked = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
+    for name, value in asked.items():
+        if subject[name] != value:
+            raise EvidenceError(f"the evidence is about {name} {subject[name]!r}, not this run's {value!r}")
+    return evidence
+
+
+def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) -> None:
+    """Report the events that have come since; a line that is still being written waits."""
+    if not events.exists():
+        return
+    lines = events.read_text(encoding="utf-8").split("\n")[:-1]
+    for line in lines[len(seen) :]:
+        seen.append(json.loads(line))
+        on_event(seen[-1])
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End the child and all of its processes, gently and then not."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+
+
+def main(folder: Path) -> None:
+    """Run the IR in a run's folder; this is the child process."""
+    from kfp import components, local
+
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / "artifacts"),
+        # Its key ignores the installed code: a cached step could be the work of another commit.
+        enable_caching=False,
+    )
+    parameters = json.loads((folder / "parameters.json").read_bytes())
+    components.load_component_from_file(str(folder / "pipeline.yaml"))(**parameters)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

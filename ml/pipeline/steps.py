@@ -1,0 +1,257 @@
+"""What each step of the pipeline does: one call into the package, its log, its metrics.
+
+The components of `ml.pipeline.components` call these inside the step's own process. A step announces its
+start, its end with the number that matters, and its failure in one line, on stderr and as an event in the
+file that JUKEBOX_EVENTS names. Nothing heavy is imported before the step that needs it runs.
+"""
+
+import functools
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol
+
+from ml.errors import GateBlocked, JukeboxError
+from ml.files import file_digest, read_json, write_bytes
+from ml.settings import Hyperparameters
+
+EVENTS = "JUKEBOX_EVENTS"
+"""Names the file to which each step appends its events, one JSON object a line."""
+
+P = ParamSpec("P")
+
+
+class Artifact(Protocol):
+    """As much of a KFP artifact as a step uses."""
+
+    path: str
+    metadata: dict[str, Any]
+
+
+class Metrics(Artifact, Protocol):
+    """As much of KFP's Metrics artifact as a step uses."""
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Show a number in the dashboard."""
+
+
+class ClassificationMetrics(Artifact, Protocol):
+    """As much of KFP's ClassificationMetrics artifact as a step uses."""
+
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+        """Show a confusion matrix in the dashboard."""
+
+
+def _event(step: str, event: str, **values: Any) -> None:
+    if path := os.environ.get(EVENTS):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "event": event, **values}) + "\n")
+
+
+def step(body: Callable[P, str]) -> Callable[P, None]:
+    """Wrap a step: log its start, its end with the headline that it returns, and its failure.
+
+    A failure that the user can mend ends the process with its one line; anything else with a traceback.
+    """
+    name = body.__name__.rstrip("_")
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        start = time.monotonic()
+        _event(name, "start")
+        print(f"{name}: started", file=sys.stderr, flush=True)
+        try:
+            headline = body(*args, **kwargs)
+        except Exception as error:
+            known = isinstance(error, JukeboxError)
+            message = str(error) if known else f"{type(error).__name__}: {error}"
+            message = " ".join(message.split())
+            _event(name, "error", message=message, blocked=isinstance(error, GateBlocked))
+            if not known:
+                traceback.print_exc()
+            raise SystemExit(f"{name}: {message}") from None
+        seconds = time.monotonic() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        _event(name, "end", headline=headline, seconds=seconds, peak_mb=peak)
+        print(f"{name}: {headline} ({seconds:.1f} s, {peak} MB)", file=sys.stderr, flush=True)
+
+    return run
+
+
+def _file(artifact: Artifact, suffix: str) -> Path:
+    """Give an output artifact's file the suffix that its readers expect, and return its path."""
+    artifact.path += suffix
+    return Path(artifact.path)
+
+
+@step
+def fetch(
+    rankings_uri: str,
+    songs_uri: str,
+    data_version: str,
+    rankings: Artifact,
+    songs: Artifact,
+    source: Artifact,
+) -> str:
+    """Copy the two tables, and check that they are the version that was asked for."""
+    from ml.data.sources import fetch
+
+    return fetch(
+        rankings_uri,
+        songs_uri,
+        data_version,
+        _file(rankings, ".parquet"),
+        _file(songs, ".parquet"),
+        _file(source, ".json"),
+    )
+
+
+@step
+def validate(rankings: Artifact, songs: Artifact, source: Artifact, data_report: Artifact) -> str:
+    """Check both tables against the data contract."""
+    from ml.data.contract import validate
+
+    return validate(rankings.path, songs.path, source.path, _file(data_report, ".json"))
+
+
+@step
+def preprocess(
+    rankings: Artifact,
+    songs: Artifact,
+    train_split: Artifact,
+    val_split: Artifact,
+    test_split: Artifact,
+    labels: Artifact,
+) -> str:
+    """Reduce the tables to one training example a song, split by song."""
+    from ml.data.examples import make_examples
+
+    splits = {"train": train_split, "val": val_split, "test": test_split}
+    targets = {name: _file(artifact, ".parquet") for name, artifact in splits.items()}
+    return make_examples(rankings.path, songs.path, targets, _file(labels, ".json"))
+
+
+@step
+def train(
+    train_split: Artifact, val_split: Artifact, model: Artifact, history: Artifact, hyper: dict[str, Any]
+) -> str:
+    """Train the network."""
+    from ml.model.training import train
+
+    parameters = Hyperparameters.model_validate(hyper)
+    return train(
+        train_split.path, val_split.path, _file(model, ".keras"), _file(history, ".json"), parameters
+    )
+
+
+@step
+def evaluate(
+    model: Artifact,
+    train_split: Artifact,
+    test_split: Artifact,
+    labels: Artifact,
+    evaluation: Artifact,
+    metrics: Metrics,
+    confusion: ClassificationMetrics,
+) -> str:
+    """Evaluate the Keras model beside the baselines."""
+    from ml.model.evaluation import evaluate
+
+    report, matrix = _file(evaluation, ".json"), _file(confusion, ".json")
+    headline = evaluate(model.path, train_split.path, test_split.path, labels.path, report, matrix)
+    found, table = read_json(report), read_json(matrix)
+    for name in ("log_loss", "top1_mass", "top5_mass", "hit_at_5"):
+        metrics.log_metric(name, found["model"][name]["value"])
+    for name in ("gain_over_prior", "gain_over_logistic"):
+        metrics.log_metric(name, found[name]["value"])
+    confusion.log_confusion_matrix(table["countries"], table["matrix"])
+    return headline
+
+
+@step
+def convert(
+    model: Artifact,
+    test_split: Artifact,
+    labels: Artifact,
+    onnx_model: Artifact,
+    reference: Artifact,
+    lineage: dict[str, str],
+) -> str:
+    """Convert the model to ONNX, with Keras's answers for reference."""
+    from ml.model.conversion import convert
+
+    targets = _file(onnx_model, ".onnx"), _file(reference, ".parquet")
+    return convert(model.path, test_split.path, labels.path, *targets, lineage)
+
+
+@step
+def parity(
+    onnx_model: Artifact,
+    reference: Artifact,
+    test_split: Artifact,
+    labels: Artifact,
+    parity_report: Artifact,
+    metrics: Metrics,
+) -> str:
+    """Check that the ONNX model computes what Keras computed."""
+    from ml.model.parity import check_parity
+
+    report = _file(parity_report, ".json")
+    headline = check_parity(onnx_model.path, reference.path, test_split.path, labels.path, report)
+    found = read_json(report)
+    metrics.log_metric("max_difference", max(family["max_difference"] for family in found["families"]))
+    metrics.log_metric("violations", sum(family["violations"] for family in found["families"]))
+    metrics.log_metric("p99_latency_ms", found["latency"]["p99_ms"])
+    return headline
+
+
+@step
+def gate(
+    subject: dict[str, Any],
+    policy: str,
+    evidence_uri: str,
+    reports: dict[str, Artifact],
+    files: dict[str, Artifact],
+    evidence: Artifact,
+) -> str:
+    """Decide, write the evidence where the submitter reads it, and only then fail if it blocks."""
+    from ml.gate.evidence import Subject, make_evidence
+    from ml.objects import put_object
+
+    found = make_evidence(
+        Subject(**subject),
+        {name: file_digest(artifact.path) for name, artifact in files.items()},
+        {name: _report(artifact.path) for name, artifact in reports.items()},
+        policy,
+    )
+    data = found.to_bytes()
+    write_bytes(_file(evidence, ".json"), data)
+    put_object(evidence_uri, data)
+    failures = found.verdict.failures
+    if failures:
+        reasons = "; ".join(f"{check.name}: {check.reason}" for check in failures)
+        raise GateBlocked(f"{len(failures)} of {len(found.verdict.checks)} checks failed: {reasons}")
+    return f"{len(found.verdict.checks)} checks passed"
+
+
+def _report(path: str) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        return {"unreadable": f"{type(error).__name__}: {error}"}
+
+
+@step
+def save(store_uri: str, policy: str, files: dict[str, Artifact]) -> str:
+    """Store what passed as a candidate, under the digest of its content."""
+    from ml.release.promotion import verify
+    from ml.release.store import ModelStore
+
+    contents = {name: Path(artifact.path).read_bytes() for name, artifact in files.items()}
+    verify("to be saved", contents, policy)
+    return f"candidate {ModelStore(store_uri, create=True).put_candidate(contents)}"

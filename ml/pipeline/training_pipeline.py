@@ -1,0 +1,141 @@
+"""The training pipeline, from two tables to a candidate that has earned its place in the store.
+
+1. fetch       reads rankings and songs, and names the version of what it read
+2. validate    holds the tables against the data contract; a failure stops everything behind it
+3. preprocess  (beside validate) reduces chart rows to one example a song, split by song
+4. train       fits the Keras network, with early stopping
+5. evaluate    measures it beside three baselines, on songs that it has never seen
+6. convert     (beside evaluate) writes the ONNX model
+7. parity      checks that the ONNX model answers as Keras does
+8. gate        decides, writes the evidence, and fails the run if the verdict blocks
+9. save        stores the candidate; only promotion, outside the run, makes it the production model
+
+    fetch ─┬─ validate ──┐
+           └─ preprocess ┴─ train ─┬─ evaluate ───────────┐
+                                   └─ convert ─ parity ───┴─ gate ─ save
+"""
+
+from kfp import dsl
+
+from ml.gate.policy import default_policy
+from ml.pipeline import components as steps
+from ml.pipeline.bounds import bound
+from ml.settings import Hyperparameters
+
+DEFAULTS = Hyperparameters()
+
+
+@dsl.pipeline(name="jukebox-train", description="Train the jukebox model; gate it; save the candidate.")
+def training_pipeline(
+    rankings_uri: str,
+    songs_uri: str,
+    data_version: str,
+    commit: str,
+    dirty: bool,
+    nonce: str,
+    champion: str,
+    evidence_uri: str,
+    store_uri: str,
+    image: str = steps.LOCAL_IMAGE,
+    policy: str = default_policy().text,
+    model_name: str = "jukebox",
+    model_version: str = "1",
+    epochs: int = DEFAULTS.epochs,
+    patience: int = DEFAULTS.patience,
+    batch_size: int = DEFAULTS.batch_size,
+    learning_rate: float = DEFAULTS.learning_rate,
+    hidden_layers: int = DEFAULTS.hidden_layers,
+    hidden_units: int = DEFAULTS.hidden_units,
+    dropout: float = DEFAULTS.dropout,
+    seed: int = DEFAULTS.seed,
+):
+    """Say how the steps hang together.
+
+    Args:
+        rankings_uri: the chart rows: a path, http(s):// or s3:// URI, or sample:.
+        songs_uri: the audio features.
+        data_version: the version of both tables, as `jukebox` resolves it; fetch refuses any other.
+        commit: the code's commit.
+        dirty: whether the work tree differed from the commit.
+        nonce: the submitter's; it comes back in the evidence.
+        champion: the candidate in production when the run began, or "".
+        evidence_uri: where the gate writes the evidence.
+        store_uri: the model store.
+        image: the image that the steps run in; the compiler sets it.
+        policy: the text of the gate's policy.
+        model_name: the model's name in the store.
+        model_version: the version that its makers give it.
+        epochs, patience, batch_size, learning_rate, hidden_layers, hidden_units, dropout, seed:
+            see `ml.settings.Hyperparameters`.
+    """
+    fetch = steps.fetch(rankings_uri=rankings_uri, songs_uri=songs_uri, data_version=data_version)
+    tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}
+    validate = steps.validate(**tables, source=fetch.outputs["source"])
+    preprocess = steps.preprocess(**tables)
+    labels, test_split = preprocess.outputs["labels"], preprocess.outputs["test_split"]
+    train = steps.train(
+        train_split=preprocess.outputs["train_split"],
+        val_split=preprocess.outputs["val_split"],
+        data_report=validate.outputs["data_report"],
+        epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        hidden_layers=hidden_layers,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        seed=seed,
+    )
+    model = train.outputs["model"]
+    evaluate = steps.evaluate(
+        model=model, train_split=preprocess.outputs["train_split"], test_split=test_split, labels=labels
+    )
+    convert = steps.convert(
+        model=model,
+        test_split=test_split,
+        labels=labels,
+        model_name=model_name,
+        model_version=model_version,
+        data_version=data_version,
+        commit=commit,
+    )
+    onnx_model = convert.outputs["onnx_model"]
+    parity = steps.parity(
+        onnx_model=onnx_model,
+        reference=convert.outputs["reference"],
+        test_split=test_split,
+        labels=labels,
+    )
+    reports = {
+        "data_report": validate.outputs["data_report"],
+        "evaluation": evaluate.outputs["evaluation"],
+        "parity_report": parity.outputs["parity_report"],
+    }
+    gate = steps.gate(
+        **reports,
+        test_split=test_split,
+        model=model,
+        onnx_model=onnx_model,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        nonce=nonce,
+        model_name=model_name,
+        model_version=model_version,
+        commit=commit,
+        dirty=dirty,
+        image=image,
+        data_version=data_version,
+        champion=champion,
+        policy=policy,
+        evidence_uri=evidence_uri,
+    )
+    save = steps.save(
+        evidence=gate.outputs["evidence"],
+        **reports,
+        history=train.outputs["history"],
+        labels=labels,
+        model=model,
+        onnx_model=onnx_model,
+        policy=policy,
+        store_uri=store_uri,
+    )
+    bound(fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)

@@ -1,0 +1,1 @@
+"""What happens to a model that has passed: it is stored, promoted, rolled back."""

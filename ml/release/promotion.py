@@ -1,0 +1,143 @@
+"""Verify, then append: the only way into production, and the way back.
+
+A candidate is promoted on its evidence alone: every digest is computed again, the verdict is decided
+again under our policy, and the champion it was judged against must still be the one in production.
+"""
+
+import datetime
+from dataclasses import dataclass
+
+from ml.errors import EvidenceError, GateBlocked
+from ml.gate.canonical import digest, parse
+from ml.gate.evidence import Evidence, problems, read_evidence
+from ml.gate.verdict import REPORTS
+from ml.release.store import ModelStore, Promotion
+
+BOUND = ("model.keras", "model.onnx")
+"""The files of a candidate whose digests the evidence states."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What promotion or rollback did: the entry in force, whether it is new, and where it is served."""
+
+    promotion: Promotion
+    new: bool
+    served_at: str
+
+
+def champion_of(log: list[Promotion]) -> str:
+    """Return the candidate in production, or "" when there is none."""
+    return log[-1].candidate if log else ""
+
+
+def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
+    """Put a candidate into production.
+
+    Promoting the model that is in production changes nothing and says so (``new`` is False).
+
+    Raises:
+        EvidenceError: the candidate or its evidence was changed, or the champion has changed since.
+        GateBlocked: its numbers do not pass our policy.
+        PlatformError: the store cannot be read or written.
+    """
+    files = store.read_candidate(candidate)
+    evidence = verify(candidate, files, policy_text)
+    log = store.log()
+    champion = champion_of(log)
+    model = files["model.onnx"]
+    if log and (champion == candidate or log[-1].model_digest == digest(model)):
+        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], model))
+    if evidence.subject.champion != champion:
+        raise EvidenceError(
+            f"candidate {candidate[:12]} was judged against "
+            f"{evidence.subject.champion[:12] or 'no champion'}, but {champion[:12] or 'nothing'} is in "
+            "production now: run the pipeline again to judge it against that"
+        )
+    promotion = Promotion(
+        number=len(log) + 1,
+        action="promote",
+        candidate=candidate,
+        model_name=evidence.subject.model_name,
+        synthetic=evidence.reports["data_report"]["synthetic"],
+        model_digest=digest(model),
+        evidence_digest=digest(files["evidence.json"]),
+        policy_digest=evidence.policy_digest,
+        champion=champion,
+        replaces=_in_force(log).number if log else 0,
+        restores=0,
+        at=_now(),
+    )
+    return _append(store, promotion, model)
+
+
+def rollback(store: ModelStore) -> Outcome:
+    """Put the model back into production that the present one replaced.
+
+    Raises:
+        EvidenceError: there is none, or its bytes have changed.
+        PlatformError: the store cannot be read or written.
+    """
+    log = store.log()
+    target = _in_force(log).replaces if log else 0
+    if not target:
+        raise EvidenceError(f"{store.uri}: there is no earlier model in production to go back to")
+    earlier = log[target - 1]
+    model = store.read_candidate(earlier.candidate)["model.onnx"]
+    promotion = earlier.model_copy(
+        update={
+            "number": len(log) + 1,
+            "action": "rollback",
+            "champion": champion_of(log),
+            "restores": target,
+            "at": _now(),
+        }
+    )
+    return _append(store, promotion, model)
+
+
+def verify(candidate: str, files: dict[str, bytes], policy_text: str) -> Evidence:
+    """Check that a candidate's files are those that its evidence is about, and that it passes.
+
+    Args:
+        candidate: its id, for messages.
+        files: as `ModelStore.read_candidate` returns them.
+        policy_text: our policy.
+
+    Raises:
+        EvidenceError: the evidence is missing, malformed, or about other files.
+        GateBlocked: its numbers do not pass our policy.
+    """
+    needed = {"evidence.json", *BOUND, *(f"{name}.json" for name in REPORTS)}
+    missing = sorted(needed - files.keys())
+    if missing:
+        raise EvidenceError(f"candidate {candidate[:12]}: {', '.join(missing)} is missing")
+    try:
+        evidence = read_evidence(files["evidence.json"])
+        reports = {name: parse(files[f"{name}.json"]) for name in REPORTS}
+    except ValueError as error:
+        raise EvidenceError(f"candidate {candidate[:12]}: {error}") from error
+    if evidence.reports != reports:
+        raise EvidenceError(f"candidate {candidate[:12]}: its reports are not those in its evidence")
+    found = problems(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
+    if found:
+        raise GateBlocked(f"candidate {candidate[:12]} is not proven to pass: {'; '.join(found)}")
+    return evidence
+
+
+def _append(store: ModelStore, promotion: Promotion, model: bytes) -> Outcome:
+    if not store.append(promotion):
+        raise EvidenceError(
+            "another promotion came first: run the pipeline again to judge this model against that one"
+        )
+    return Outcome(promotion, new=True, served_at=store.publish(promotion, model))
+
+
+def _in_force(log: list[Promotion]) -> Promotion:
+    """Return the promotion that is in force: the last one, or the one that a rollback restored."""
+    last = log[-1]
+    return log[last.restores - 1] if last.action == "rollback" else last
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,224 @@
+"""The model store: candidates by the digest of their content, promotions as an append-only log.
+
+Layout, the same in a folder and in a bucket:
+
+    candidates/<id>/manifest.json      names, sizes and digests of the files; <id> is its own digest
+    candidates/<id>/model.onnx …
+    promotions/00000017.json           create-if-absent: two promotions cannot both win
+    serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import ObjectStore
+from pydantic import Field
+
+from ml.errors import EvidenceError, PlatformError
+from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.reports import Count, Digest, Record
+from ml.objects import ObjectError, open_folder
+
+
+class FileEntry(Record):
+    """One file of a candidate: its digest, and its size in bytes."""
+
+    digest: Digest
+    size: Count
+
+
+class Manifest(Record):
+    """What a candidate consists of. Its digest is the candidate's id."""
+
+    schema_: Literal["jukebox.candidate/v1"] = Field("jukebox.candidate/v1", alias="schema")
+    files: dict[str, FileEntry]
+
+    @property
+    def id(self) -> str:
+        """The candidate's id: 64 hexadecimal digits."""
+        return digest(canonical_bytes(self.to_json())).removeprefix("sha256:")
+
+
+class Promotion(Record):
+    """One entry of the log: from here on, this candidate is in production.
+
+    ``replaces`` is the number of the promotion that was in force before (0: none). A rollback also
+    ``restores`` the number of an earlier promotion. ``champion`` is the candidate that this one was
+    judged against ("": none).
+    """
+
+    schema_: Literal["jukebox.promotion/v1"] = Field("jukebox.promotion/v1", alias="schema")
+    number: Count
+    action: Literal["promote", "rollback"]
+    candidate: str
+    model_name: str
+    synthetic: bool
+    model_digest: Digest
+    evidence_digest: Digest
+    policy_digest: Digest
+    champion: str
+    replaces: Count
+    restores: Count
+    at: str
+
+
+class ModelStore:
+    """Candidates and promotions in a folder or a bucket."""
+
+    def __init__(self, uri: str, *, create: bool = False) -> None:
+        """Open the store.
+
+        Raises:
+            UsageError: the folder is not there (and not to be made), or cannot be.
+        """
+        self.uri = uri.rstrip("/")
+        self._objects: ObjectStore = open_folder(self.uri, create=create)
+
+    def put_candidate(self, files: Mapping[str, bytes]) -> str:
+        """Store files as a candidate and return its id; the manifest comes last, and makes it one.
+
+        Raises:
+            PlatformError: the store cannot be written.
+        """
+        entries = {name: FileEntry(digest=digest(data), size=len(data)) for name, data in files.items()}
+        manifest = Manifest(files=entries)
+        for name, data in files.items():
+            self._put(f"candidates/{manifest.id}/{name}", data)
+        self._put(f"candidates/{manifest.id}/manifest.json", canonical_bytes(manifest.to_json()))
+        return manifest.id
+
+    def candidates(self) -> list[str]:
+        """List the ids of all candidates, newest first.
+
+        Raises:
+            PlatformError: the store cannot be read.
+        """
+        found = [
+            (entry["last_modified"], entry["path"].split("/")[-2])
+            for entry in self._list("candidates")
+            if entry["path"].endswith("/manifest.json")
+        ]
+        return [candidate for _, candidate in sorted(found, reverse=True)]
+
+    def read_candidate(self, candidate: str) -> dict[str, bytes]:
+        """Return all files of a candidate, each checked against the manifest, and that against the id.
+
+        Raises:
+            EvidenceError: there is no such candidate, or a byte of it has changed.
+            PlatformError: the store cannot be read.
+        """
+        data = self._get(f"candidates/{candidate}/manifest.json")
+        if data is None:
+            raise EvidenceError(f"there is no candidate {candidate} in {self.uri}; see `jukebox models`")
+        try:
+            manifest = Manifest.load(parse(data))
+        except (TypeError, ValueError) as error:
+            raise EvidenceError(f"candidate {candidate}: its manifest is damaged: {error}") from error
+        if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
+            raise EvidenceError(f"candidate {candidate}: its manifest was changed")
+        files = {}
+        for name, entry in manifest.files.items():
+            content = self._get(f"candidates/{candidate}/{name}")
+            if content is None or digest(content) != entry.digest:
+                raise EvidenceError(f"candidate {candidate}: {name} is missing or was changed after the gate")
+            files[name] = content
+        return files
+
+    def find_candidate(self, prefix: str) -> str:
+        """Return the one candidate whose id starts with a prefix.
+
+        Raises:
+            EvidenceError: none or several do.
+        """
+        found = [candidate for candidate in self.candidates() if candidate.startswith(prefix)]
+        if len(found) != 1:
+            raise EvidenceError(
+                f"{len(found)} candidates in {self.uri} start with {prefix!r}; see `jukebox models`"
+            )
+        return found[0]
+
+    def find_by_evidence(self, evidence: bytes) -> str:
+        """Return the candidate that was stored with this evidence.
+
+        Raises:
+            EvidenceError: there is none.
+        """
+        wanted = digest(evidence)
+        for candidate in self.candidates():
+            manifest = self._get(f"candidates/{candidate}/manifest.json") or b""
+            if wanted.encode() in manifest:
+                return candidate
+        raise EvidenceError(f"{self.uri} holds no candidate with the evidence {wanted}")
+
+    def log(self) -> list[Promotion]:
+        """Return all promotions, oldest first.
+
+        Raises:
+            EvidenceError: the log has a gap, or an entry is damaged.
+            PlatformError: the store cannot be read.
+        """
+        numbers = sorted(
+            int(entry["path"].rpartition("/")[2].removesuffix(".json"))
+            for entry in self._list("promotions")
+            if entry["path"].endswith(".json")
+        )
+        if numbers != list(range(1, len(numbers) + 1)):
+            raise EvidenceError(f"{self.uri}: the promotion log has a gap: {numbers}")
+        promotions = []
+        for number in numbers:
+            try:
+                promotion = Promotion.load(parse(self._get(_entry(number)) or b""))
+            except (TypeError, ValueError) as error:
+                raise EvidenceError(f"{self.uri}: promotion {number} is damaged: {error}") from error
+            if promotion.number != number:
+                raise EvidenceError(f"{self.uri}: promotion {number} says that it is {promotion.number}")
+            promotions.append(promotion)
+        return promotions
+
+    def append(self, promotion: Promotion) -> bool:
+        """Append to the log; False when another promotion has taken the number.
+
+        Raises:
+            PlatformError: the store cannot be written.
+        """
+        return self._put(_entry(promotion.number), canonical_bytes(promotion.to_json()))
+
+    def publish(self, promotion: Promotion, model: bytes) -> str:
+        """Put a promoted model where a model server reads it, and return the URI.
+
+        Raises:
+            PlatformError: the store cannot be written.
+        """
+        path = f"serving/{promotion.model_name}/{promotion.number}/model.onnx"
+        self._put(path, model)
+        return f"{self.uri}/{path}"
+
+    def _put(self, path: str, data: bytes) -> bool:
+        """Create an object; False when it is there already."""
+        try:
+            obstore.put(self._objects, path, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot write {self.uri}/{path}: {str(error).splitlines()[0]}") from error
+        return True
+
+    def _get(self, path: str) -> bytes | None:
+        try:
+            return bytes(obstore.get(self._objects, path).bytes())
+        except FileNotFoundError:
+            return None
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot read {self.uri}/{path}: {str(error).splitlines()[0]}") from error
+
+    def _list(self, prefix: str) -> "list[obstore.ObjectMeta]":
+        try:
+            return [entry for page in obstore.list(self._objects, prefix) for entry in page]
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot list {self.uri}/{prefix}: {str(error).splitlines()[0]}") from error
+
+
+def _entry(number: int) -> str:
+    return f"promotions/{number:08}.json"

@@ -1,0 +1,29 @@
+"""Which code this is: the commit, and whether the work tree differs from it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+
+def code_version() -> tuple[str, bool]:
+    """Return the commit and whether the tree is dirty.
+
+    JUKEBOX_COMMIT says it where there is no repository, as in an image. A tree that cannot be asked is
+    `UNKNOWN` and dirty: nothing vouches for it.
+    """
+    if commit := os.environ.get("JUKEBOX_COMMIT"):
+        return commit, False
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root:
+            return UNKNOWN, True
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN, True
