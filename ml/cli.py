@@ -326,5 +326,6 @@ def main() -> NoReturn:
         raise SystemExit(error.exit_code) from None
     raise SystemExit(0)
 
+
 if __name__ == "__main__":
     main()

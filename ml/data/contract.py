@@ -84,12 +84,16 @@ def validate(
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         raise DataError("the data contract is broken: " + "; ".join(failed))
-    return f"{len(checks)} checks passed, {found.global_rows:,} Global rows set aside, {broken} broken songs dropped"
+    aside = f"{found.global_rows:,} Global rows set aside, {broken} broken songs dropped"
+    return f"{len(checks)} checks passed, {aside}"
 
 
 def _read(path: str | Path, columns: tuple[str, ...], encoded: tuple[str, ...]) -> pd.DataFrame:
     """Read the columns; text that repeats stays encoded, so that a million rows are some 30 MB."""
-    return pq.read_table(path, columns=list(columns), read_dictionary=list(encoded)).to_pandas()
+    table: pd.DataFrame = pq.read_table(
+        path, columns=list(columns), read_dictionary=list(encoded)
+    ).to_pandas()
+    return table
 
 
 def _check(name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str) -> DataCheck:

@@ -16,7 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml.data.columns import FEATURES
 from ml.files import whole_file
 
-COUNTRIES = ["AE", "AR", "AT", "AU", "BE", "BG", "BO", "BR", "BY", "CA", "CH", "CL", "CO", "CR", "CZ", "DE", "DK", "DO", "EC", "EE", "EG", "ES", "FI", "FR", "GB", "GR", "GT", "HK", "HN", "HU", "ID", "IE", "IL", "IN", "IS", "IT", "JP", "KR", "KZ", "LT", "LU", "LV", "MA", "MX", "MY", "NG", "NI", "NL", "NO", "NZ", "PA", "PE", "PH", "PK", "PL", "PT", "PY", "RO", "SA", "SE", "SG", "SK", "SV", "TH", "TR", "TW", "UA", "US", "UY", "VE", "VN", "ZA"]
+COUNTRIES = (
+    "AE AR AT AU BE BG BO BR BY CA CH CL CO CR CZ DE DK DO EC EE EG ES FI FR GB GR GT HK HN HU "
+    "ID IE IL IN IS IT JP KR KZ LT LU LV MA MX MY NG NI NL NO NZ PA PE PH PK PL PT PY RO SA SE "
+    "SG SK SV TH TR TW UA US UY VE VN ZA"
+).split()
 CHART_LENGTH = 50
 KINKS = 24
 FIRST_DAY = np.datetime64("2023-10-18")
@@ -122,20 +126,20 @@ def _charts(rng: np.random.Generator, spec: SampleSpec, taste: np.ndarray) -> di
     own = 0.8 * rng.normal(size=taste.shape).astype("float32")
     score = (2.0 * taste + own + popularity).astype("float32")
     parts = []
-    for day in range(spec.days):
-        season = np.flatnonzero((start <= day) & (day < start + length))
+    for today in range(spec.days):
+        season = np.flatnonzero((start <= today) & (today < start + length))
         if len(season) < CHART_LENGTH:
             season = np.arange(spec.songs)
-        today = score[:, season] + 0.3 * rng.normal(size=(len(COUNTRIES), len(season))).astype("float32")
-        today = np.vstack([today, today.mean(0)])
-        best = np.argsort(-today, axis=1, kind="stable")[:, :CHART_LENGTH]
+        liked = score[:, season] + 0.3 * rng.normal(size=(len(COUNTRIES), len(season))).astype("float32")
+        liked = np.vstack([liked, liked.mean(0)])
+        best = np.argsort(-liked, axis=1, kind="stable")[:, :CHART_LENGTH]
         parts.append(season[best])
     song = np.stack(parts)
-    day, country, rank = np.indices(song.shape)
+    day, country, position = np.indices(song.shape)
     return {
         "song": song.ravel(),
         "country": country.ravel(),
-        "rank": rank.ravel() + 1,
+        "rank": position.ravel() + 1,
         "day": day.ravel(),
     }
 

@@ -2,13 +2,14 @@
 
 A table is a Parquet or CSV file by path, ``http(s)://`` or ``s3://`` URI, or the embedded sample
 (``sample:songs=2000,days=14,seed=7``). Its version names its content: the sha256 of a file, the ETag of a
-remote object (its sha256 where the server sends no ETag). The data version binds both tables, and everything measured on them.
+remote object (its sha256 where the server sends no ETag). The data version binds both tables, and
+everything that is measured on them.
 """
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlparse, urlunparse
 
 import requests
@@ -17,6 +18,9 @@ from ml.errors import DataError, PlatformError, UsageError
 from ml.files import CHUNK, file_digest, whole_file, write_json
 from ml.gate.canonical import canonical_bytes, digest
 from ml.objects import ObjectError, open_folder, split_uri
+
+if TYPE_CHECKING:
+    from ml.data.sample import SampleSpec
 
 TIMEOUT = (10, 60)
 """Seconds to connect, and between two pieces of an answer."""
@@ -151,10 +155,11 @@ def _copy(name: str, uri: str, target: Path) -> str:
 
 def _digest_of(uri: str) -> str:
     """Read a remote table that has no ETag, for its digest."""
-    with tempfile.NamedTemporaryFile() as file:
-        _download(uri, file)
-        file.flush()
-        return file_digest(file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "table"
+        with open(raw, "wb") as file:
+            _download(uri, file)
+        return file_digest(raw)
 
 
 def _download(uri: str, file: BinaryIO) -> str | None:
@@ -217,7 +222,7 @@ def _local(uri: str) -> Path:
     return path
 
 
-def _sample(uri: str):  # noqa: ANN202 - SampleSpec, whose module imports pandas
+def _sample(uri: str) -> "SampleSpec":
     from ml.data.sample import parse_sample_uri
 
     try:

@@ -35,7 +35,8 @@ class Examples:
     @property
     def weights(self) -> np.ndarray:
         """Chart rows of each song, float64 [N]."""
-        return self.counts.sum(axis=1).astype("float64")
+        rows: np.ndarray = self.counts.sum(axis=1)
+        return rows.astype("float64")
 
 
 def split_of(spotify_id: str) -> str:

@@ -62,9 +62,8 @@ def require_columns(name: str, path: str | Path, columns: Iterable[str]) -> None
     found = pq.read_schema(path).names
     missing = [column for column in columns if column not in found]
     if missing:
-        raise DataError(
-            f"{name}: column {', '.join(missing)} is missing; the table has {', '.join(found) or 'no columns'}"
-        )
+        there = ", ".join(found) or "no columns"
+        raise DataError(f"{name}: column {', '.join(missing)} is missing; the table has {there}")
 
 
 def _line(error: Exception) -> str:

@@ -5,6 +5,7 @@ project does not use: 1 second and 130 MB in every step that touches a model. Th
 loads (it then goes without, by its own design) and found again afterwards.
 """
 
+import importlib
 import os
 import sys
 from types import ModuleType
@@ -14,19 +15,16 @@ HIDDEN = ("sklearn", "scipy", "pandas")
 
 def load_keras() -> ModuleType:
     """Return Keras on TensorFlow, quiet and reproducible on one kind of machine."""
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # TensorFlow logs notes about itself as errors; its real errors are exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN picks kernels by CPU model, and so the last digits; the networks here are too small to gain.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    hidden = [name for name in HIDDEN if name not in sys.modules]
+    hidden = [] if "keras" in sys.modules else [name for name in HIDDEN if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]
     try:
-        import keras
+        return importlib.import_module("keras")
     finally:
         for name in hidden:
             del sys.modules[name]
-    return keras

@@ -70,7 +70,10 @@ def evaluate(
         test_digest=file_digest(test_split),
         songs=len(test.ids),
         rows=int(rows.sum()),
-        **metrics,
+        model=metrics["model"],
+        uniform=metrics["uniform"],
+        prior=metrics["prior"],
+        logistic=metrics["logistic"],
         gain_over_prior=intervals["gain_over_prior"],
         gain_over_logistic=intervals["gain_over_logistic"],
         countries=_by_country(probabilities["model"], prior, test.counts, countries),
@@ -95,7 +98,7 @@ def evaluate(
 def country_prior(training: Examples) -> np.ndarray:
     """Return the countries' shares of the training charts, [K], with one row added to each (Laplace)."""
     rows = training.counts.sum(axis=0) + 1.0
-    return rows / rows.sum()
+    return np.asarray(rows / rows.sum())
 
 
 def logistic(training: Examples, features: np.ndarray, prior: np.ndarray) -> np.ndarray:

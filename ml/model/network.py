@@ -12,7 +12,7 @@ from ml.model.backend import load_keras
 from ml.settings import Hyperparameters
 
 if TYPE_CHECKING:
-    keras = load_keras()
+    import keras
 
 INPUT = "features"
 OUTPUT = "probabilities"

@@ -138,9 +138,8 @@ def _compare(
     answers = {size: _run(session, rows, size) for size in (*BATCH_SIZES, len(rows))}
     for size, found in answers.items():
         if found.shape != keras.shape or found.dtype != keras.dtype:
-            raise ValueError(
-                f"{name}, batches of {size}: {found.dtype} {found.shape} for Keras's {keras.dtype} {keras.shape}"
-            )
+            theirs = f"{keras.dtype} {keras.shape}"
+            raise ValueError(f"{name}, batches of {size}: {found.dtype} {found.shape} for Keras's {theirs}")
     found = np.stack(list(answers.values()))
     finite = np.isfinite(found)
     tolerance = ATOL + RTOL * np.abs(keras.astype("float64"))

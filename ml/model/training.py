@@ -101,4 +101,4 @@ def predict(model: str | Path, features: np.ndarray) -> np.ndarray:
 def answer(network: "keras.Model", features: np.ndarray) -> np.ndarray:
     """Return the probabilities of a loaded model, in batches that bound the memory."""
     batches = [features[start : start + BATCH] for start in range(0, len(features), BATCH)]
-    return np.concatenate([np.asarray(network(batch, training=False)) for batch in batches])
+    return np.concatenate([network(batch, training=False).numpy() for batch in batches])

@@ -65,8 +65,14 @@ def training_pipeline(
         policy: the text of the gate's policy.
         model_name: the model's name in the store.
         model_version: the version that its makers give it.
-        epochs, patience, batch_size, learning_rate, hidden_layers, hidden_units, dropout, seed:
-            see `ml.settings.Hyperparameters`.
+        epochs: most passes over the training songs.
+        patience: passes without a better validation loss before stopping.
+        batch_size: songs in a step.
+        learning_rate: Adam's step size.
+        hidden_layers: hidden layers.
+        hidden_units: units in each hidden layer.
+        dropout: share of hidden units dropped while training.
+        seed: seed of weights, order and dropout.
     """
     fetch = steps.fetch(rankings_uri=rankings_uri, songs_uri=songs_uri, data_version=data_version)
     tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}

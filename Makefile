@@ -1,0 +1,67 @@
+# The front door. `make run` and `make test` do all the set-up they need, on a machine with Python only.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest Python that the locks are made for; `make PYTHON=/path/to/python3.11 …` names another.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+$(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "setting up $(VENV) with $(PYTHON): about two minutes, once"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@tag=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
+	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt && \
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/$$tag.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Set up .venv from the hash-locked requirements
+
+.PHONY: run
+run: $(READY) ## Run the pipeline on the embedded sample (ARGS="--rankings … --songs …" for other data)
+	@$(BIN)/jukebox run $(ARGS)
+
+.PHONY: test
+test: $(READY) ## Run the tests (ARGS="tests/unit -k gate" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## Check style, types, what may import what, and YAML
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/yamllint --strict .
+
+.PHONY: format
+format: $(READY) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
+	@$(BIN)/python tests/bench/bench_pipeline.py $(ARGS)
+
+.PHONY: lock
+lock: ## Resolve the requirements again, for both Pythons (needs uv)
+	@$(LOCK) --group build --python-version 3.11 --output-file requirements/build.txt
+	@$(LOCK) --all-extras --python-version 3.11 --output-file requirements/py311.txt pyproject.toml
+	@$(LOCK) --all-extras --python-version 3.12 --output-file requirements/py312.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Remove .venv, the local store and all runs
+	rm -rf $(VENV) .jukebox

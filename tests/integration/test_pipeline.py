@@ -1,0 +1,143 @@
+"""The whole pipeline as a user runs it: from the compiled IR to a promoted model, twice the same."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SAMPLE, jukebox
+
+from ml.files import file_digest, read_json
+from ml.gate.evidence import read_evidence
+
+
+@pytest.fixture
+def home(finished_run, tmp_path) -> Path:
+    """A copy of the finished run's folder, to promote in."""
+    shutil.copytree(finished_run.home / ".jukebox" / "store", tmp_path / ".jukebox" / "store")
+    return tmp_path
+
+
+def test_the_run_passes_on_merit(finished_run):
+    evaluation = read_json(finished_run.evidence)["reports"]["evaluation"]
+    assert finished_run.result["passed"] is True
+    assert evaluation["gain_over_prior"]["low"] > 0.05
+    assert evaluation["model"]["log_loss"]["value"] < evaluation["prior"]["log_loss"]["value"]
+
+
+def test_every_step_reports_its_time_memory_and_number(finished_run):
+    steps = {step["step"]: step for step in finished_run.result["steps"]}
+    assert next(iter(steps)) == "fetch"
+    assert list(steps)[-2:] == ["gate", "save"]
+    assert len(steps) == 9
+    assert all(step["headline"] and step["peak_mb"] > 1 for step in steps.values())
+
+
+def test_the_evidence_is_bound_to_what_the_run_made(finished_run):
+    evidence = read_evidence(finished_run.evidence.read_bytes())
+    assert evidence.digests["model.onnx"] == file_digest(finished_run.artifact("convert", "onnx_model.onnx"))
+    assert evidence.digests["model.keras"] == file_digest(finished_run.artifact("train", "model.keras"))
+    assert evidence.reports["data_report"]["synthetic"] is True
+    assert evidence.subject.champion == ""
+    assert len(evidence.subject.nonce) == 32
+
+
+def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path):
+    """Train and convert once more, each in a process of its own, from the run's own splits."""
+    subject = read_json(finished_run.evidence)["subject"]
+    lineage = {name: subject[name] for name in ("model_name", "model_version", "data_version")}
+    lineage["code_version"] = subject["commit"]
+    train, val, test = (
+        str(finished_run.artifact("preprocess", f"{name}_split.parquet")) for name in ("train", "val", "test")
+    )
+    labels = str(finished_run.artifact("preprocess", "labels.json"))
+    keras, onnx = str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")
+    scripts = [
+        "from ml.model.training import train; from ml.settings import Hyperparameters\n"
+        f"train({train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, Hyperparameters())",
+        "from ml.model.conversion import convert\n"
+        f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, {lineage!r})",
+    ]
+    for script in scripts:
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert file_digest(onnx) == file_digest(finished_run.artifact("convert", "onnx_model.onnx"))
+
+
+def test_promote_serves_the_model_and_again_is_a_no_op(home, finished_run):
+    candidate = finished_run.result["candidate"]
+    first = jukebox("promote", candidate[:10], cwd=home)
+    assert first.returncode == 0, first.stderr
+    assert "promoted:  number 1" in first.stdout
+    assert "synthetic" in first.stdout
+    served = home / ".jukebox/store/serving/jukebox/1/model.onnx"
+    assert file_digest(served) == file_digest(finished_run.artifact("convert", "onnx_model.onnx"))
+    again = jukebox("promote", candidate, cwd=home)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+    assert len(list((home / ".jukebox/store/promotions").iterdir())) == 1
+    shown = jukebox("models", cwd=home)
+    assert candidate[:12] in shown.stdout
+    assert "in production" in shown.stdout
+    assert "synthetic data" in shown.stdout
+    back = jukebox("rollback", cwd=home)
+    assert back.returncode == 40
+    assert "no earlier model" in back.stderr
+
+
+def test_gate_decides_the_same_from_the_file(finished_run):
+    done = jukebox("gate", finished_run.evidence, "--json", cwd=finished_run.home)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["checks"] == finished_run.result["checks"]
+
+
+def test_gate_blocks_under_a_stricter_policy(finished_run, tmp_path):
+    import ml.gate
+
+    text = (Path(ml.gate.__file__).parent / "policy.yaml").read_text()
+    strict = tmp_path / "strict.yaml"
+    strict.write_text(text.replace("min_gain_over_prior_nats: 0.05", "min_gain_over_prior_nats: 3.0"))
+    assert strict.read_text() != text
+    done = jukebox("gate", finished_run.evidence, "--policy", strict, cwd=tmp_path)
+    assert done.returncode == 10
+    assert "evaluation.gain_over_prior" in done.stderr
+
+
+def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_path):
+    """A real run of a poor model: exit code 10, the evidence is there, nothing is stored."""
+    hyper = ["--epochs", "1", "--learning-rate", "1e-9"]
+    done = jukebox("run", "--rankings", SAMPLE, "--songs", SAMPLE, *hyper, "--json", cwd=tmp_path)
+    assert done.returncode == 10, done.stderr
+    assert "evaluation.gain_over_prior" in done.stderr
+    assert "Traceback" not in done.stderr
+    result = json.loads(done.stdout.splitlines()[0])
+    evidence = read_evidence(Path(result["evidence"]).read_bytes())
+    assert evidence.verdict.passed is False
+    assert not (tmp_path / ".jukebox/store/candidates").exists()
+    assert not (tmp_path / ".jukebox/store/promotions").exists()
+
+
+def test_run_runs_the_compiled_ir_and_nothing_beside_it(tmp_path):
+    """An IR whose fetch was edited does what the IR says, not what the module says."""
+    assert jukebox("compile", "-o", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    path = tmp_path / "pipeline.yaml"
+    documents = list(yaml.safe_load_all(path.read_text()))
+    command = documents[0]["deploymentSpec"]["executors"]["exec-fetch"]["container"]["command"]
+    command[-1] = command[-1].replace("steps.fetch(", "raise SystemExit('edited IR'); steps.fetch(")
+    path.write_text(yaml.safe_dump_all(documents))
+    done = jukebox("run", "--pipeline", path, "--json", cwd=tmp_path)
+    assert done.returncode == 20
+    (log,) = (tmp_path / ".jukebox/runs").glob("*/run.log")
+    assert "edited IR" in log.read_text()
+
+
+def test_sample_writes_tables_that_a_run_can_read(tmp_path):
+    done = jukebox("sample", "--songs", 300, "--days", 3, "--out", tmp_path / "data", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "(synthetic)" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        "rankings.parquet",
+        "songs.parquet",
+    ]

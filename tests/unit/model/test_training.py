@@ -1,0 +1,79 @@
+"""Soft labels are the chart rows' own objective; normalisation is inside; training says what it did."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ml.data.columns import FEATURES
+from ml.data.splits import Examples, write_examples
+from ml.model.backend import load_keras
+from ml.model.network import build_network
+from ml.model.training import predict, train
+from ml.settings import Hyperparameters
+
+QUICK = Hyperparameters(epochs=3, hidden_units=8, batch_size=16)
+
+
+@pytest.fixture
+def splits(tmp_path):
+    """Two small splits whose countries follow the first feature."""
+    rng = np.random.default_rng(0)
+    for name, songs in (("train", 80), ("val", 20)):
+        features = rng.normal(size=(songs, len(FEATURES))).astype("float32")
+        counts = np.zeros((songs, 6), dtype="int32")
+        counts[np.arange(songs), (features[:, 0] > 0).astype(int)] = rng.integers(1, 50, songs)
+        ids = [f"{name}{index}" for index in range(songs)]
+        write_examples(tmp_path / f"{name}.parquet", Examples(ids, features, counts))
+    return tmp_path
+
+
+def test_training_writes_model_and_history(splits):
+    model, history = splits / "model.keras", splits / "history.json"
+    headline = train(splits / "train.parquet", splits / "val.parquet", model, history, QUICK)
+    assert "of 3 epochs" in headline
+    losses = json.loads(history.read_bytes())["losses"]
+    assert losses["val_loss"][-1] < losses["val_loss"][0]
+    answers = predict(model, np.zeros((4, len(FEATURES)), dtype="float32"))
+    assert answers.shape == (4, 6)
+    assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_loss_that_is_not_a_number_leaves_no_model(splits):
+    wild = QUICK.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(ValueError, match="diverged"):
+        train(splits / "train.parquet", splits / "val.parquet", splits / "m.keras", splits / "h.json", wild)
+    assert not (splits / "m.keras").exists()
+    assert not (splits / "h.json").exists()
+
+
+def test_one_weighted_row_has_the_loss_and_gradient_of_its_chart_rows():
+    """Cross entropy over rows equals weighted cross entropy of a song against its distribution."""
+    load_keras()
+    import tensorflow as tf
+
+    counts = np.array([[5, 3, 0], [0, 1, 7]], dtype="float32")
+    logits = tf.Variable([[0.3, -1.0, 0.2], [1.5, 0.1, -0.4]])
+    song, country = (np.repeat(axis, counts[counts > 0].astype(int)) for axis in np.nonzero(counts))
+    with tf.GradientTape(persistent=True) as tape:
+        by_row = tf.nn.sparse_softmax_cross_entropy_with_logits(country, tf.gather(logits, song))
+        rows = tf.reduce_sum(by_row)
+        weights = counts.sum(axis=1)
+        by_song = tf.nn.softmax_cross_entropy_with_logits(counts / weights[:, None], logits)
+        songs = tf.reduce_sum(weights * by_song)
+    assert float(songs) == pytest.approx(float(rows), rel=1e-6)
+    dense = tf.convert_to_tensor(tape.gradient(rows, logits)).numpy()
+    np.testing.assert_allclose(tape.gradient(songs, logits).numpy(), dense, atol=2e-6)
+
+
+def test_normalisation_lives_in_the_model():
+    """Features in any unit give the same network: the scale is learned from them, inside."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(50, len(FEATURES))).astype("float32")
+    keras = load_keras()
+    answers = []
+    for scale in (1.0, 1000.0):
+        keras.utils.set_random_seed(3)
+        network = build_network(features * scale, 4, QUICK)
+        answers.append(np.asarray(network(features * scale, training=False)))
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)

@@ -1,0 +1,134 @@
+"""The compiled IR is the graph of the design, byte for byte the same, and asks for nothing at run time."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from ml.errors import UsageError
+from ml.gate.policy import default_policy, parse_policy
+from ml.pipeline.bounds import BOUNDS
+from ml.pipeline.compiler import compile_pipeline, default_image
+
+IMAGE = "registry.example/team/jukebox@sha256:" + "a" * 64
+GRAPH = {
+    "fetch": set(),
+    "validate": {"fetch"},
+    "preprocess": {"fetch"},
+    "train": {"validate", "preprocess"},
+    "evaluate": {"train", "preprocess"},
+    "convert": {"train", "preprocess"},
+    "parity": {"convert", "preprocess"},
+    "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity"},
+    "save": {"gate", "validate", "preprocess", "train", "evaluate", "convert", "parity"},
+}
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory):
+    target = tmp_path_factory.mktemp("ir") / "pipeline.yaml"
+    compile_pipeline(target, IMAGE)
+    return list(yaml.safe_load_all(target.read_text()))
+
+
+@pytest.fixture(scope="module")
+def tasks(documents):
+    return documents[0]["root"]["dag"]["tasks"]
+
+
+@pytest.fixture(scope="module")
+def containers(documents):
+    executors = documents[0]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): entry["container"] for name, entry in executors.items()}
+
+
+def test_two_compiles_in_two_processes_give_the_same_bytes(tmp_path):
+    for name, seed in (("a.yaml", "1"), ("b.yaml", "2")):
+        command = [sys.executable, "-m", "ml.cli", "compile", "-o", str(tmp_path / name), "--image", IMAGE]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+
+
+def test_the_graph_is_the_designs(tasks):
+    assert {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()} == GRAPH
+
+
+def test_every_step_runs_in_the_given_image_and_the_evidence_says_so(documents, containers):
+    assert {container["image"] for container in containers.values()} == {IMAGE}
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["image"]["defaultValue"] == IMAGE
+
+
+@pytest.mark.parametrize("image", ["jukebox:latest", "jukebox@sha256:abc", "a b@sha256:" + "a" * 64, ""])
+def test_an_image_without_a_digest_is_refused(tmp_path, image):
+    with pytest.raises(UsageError, match="by digest"):
+        compile_pipeline(tmp_path / "p.yaml", image)
+    assert not (tmp_path / "p.yaml").exists()
+
+
+def test_no_step_installs_anything(documents):
+    assert not re.search(r"\bpip3?\b", yaml.safe_dump_all(documents))
+
+
+def test_each_body_is_one_import_and_one_call(containers):
+    for name, container in containers.items():
+        source = container["command"][-1]
+        (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+        kinds = [type(node) for node in function.body[1:]]
+        assert kinds == [ast.ImportFrom, ast.Expr], name
+        assert isinstance(function.body[2].value, ast.Call), name
+
+
+def test_gate_and_save_are_never_cached_and_the_rest_may_be(tasks):
+    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
+    assert cached == set(GRAPH) - {"gate", "save"}
+
+
+def test_the_data_version_is_an_input_of_fetch(tasks):
+    """KFP's cache sees inputs only: without it, fetch would be served from the cache for ever."""
+    assert "data_version" in tasks["fetch"]["inputs"]["parameters"]
+
+
+def test_fetch_and_save_are_tried_again_and_nothing_else(tasks):
+    retried = {name for name, task in tasks.items() if task.get("retryPolicy", {}).get("maxRetryCount")}
+    assert retried == {"fetch", "save"}
+
+
+def test_every_step_has_resources_and_a_timeout(documents, containers):
+    limits = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for name, bound in BOUNDS.items():
+        resources = containers[name]["resources"]
+        assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == bound.memory
+        assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"] == bound.cpu
+        assert limits[f"exec-{name}"]["activeDeadlineSeconds"] == str(60 * bound.minutes)
+
+
+def test_the_gate_stands_at_the_root_outside_any_condition(documents, tasks):
+    """An exit handler or an untaken condition could turn a blocked run into SUCCEEDED."""
+    kinds = {name: set(component) for name, component in documents[0]["components"].items()}
+    assert not any("dag" in kind for kind in kinds.values())
+    assert not any("triggerPolicy" in task for task in tasks.values())
+
+
+def test_dashboard_metrics_are_artifacts(documents):
+    outputs = documents[0]["components"]["comp-evaluate"]["outputDefinitions"]["artifacts"]
+    kinds = {name: entry["artifactType"]["schemaTitle"] for name, entry in outputs.items()}
+    assert kinds["metrics"] == "system.Metrics"
+    assert kinds["confusion"] == "system.ClassificationMetrics"
+
+
+def test_the_policy_in_the_ir_is_the_packages_own(documents):
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    assert parse_policy(parameters["policy"]["defaultValue"]) == default_policy()
+
+
+@pytest.mark.parametrize("text", ["", "a: 1", "{", "- 1", "root: {inputDefinitions: 3}"])
+def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
+    path = tmp_path / "other.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="not a pipeline"):
+        default_image(path)

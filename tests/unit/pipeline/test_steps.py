@@ -1,0 +1,107 @@
+"""A step says when it starts, how it ended and why it failed; a report it cannot read blocks."""
+
+import json
+
+import pytest
+
+from ml.errors import DataError, GateBlocked
+from ml.gate.policy import default_policy
+from ml.pipeline import steps
+
+SUBJECT = {
+    "run_id": "run",
+    "nonce": "n",
+    "model_name": "jukebox",
+    "model_version": "1",
+    "commit": "c",
+    "dirty": False,
+    "image": "i",
+    "data_version": "d",
+    "champion": "",
+}
+
+
+class File:
+    """An artifact on this disk, as KFP hands it to a step."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.metadata = {}
+
+
+@pytest.fixture
+def events(tmp_path, monkeypatch):
+    """Return a function that reads the events so far."""
+    path = tmp_path / "events.jsonl"
+    monkeypatch.setenv(steps.EVENTS, str(path))
+    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_step_reports_start_end_time_and_memory(events, capsys):
+    @steps.step
+    def measure() -> str:
+        return "42 rows"
+
+    measure()
+    start, end = events()
+    assert (start["step"], start["event"]) == ("measure", "start")
+    assert end["headline"] == "42 rows"
+    assert end["seconds"] >= 0
+    assert end["peak_mb"] > 1
+    assert "measure: 42 rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "blocked", "traceback"),
+    [
+        (DataError("column tempo is missing"), "column tempo is missing", False, False),
+        (GateBlocked("1 of 2 checks failed"), "1 of 2 checks failed", True, False),
+        (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero", False, True),
+    ],
+)
+def test_a_failing_step_names_its_cause_in_one_line(events, capsys, error, message, blocked, traceback):
+    @steps.step
+    def broken() -> str:
+        raise error
+
+    with pytest.raises(SystemExit, match=message):
+        broken()
+    assert events()[-1] == {"step": "broken", "event": "error", "message": message, "blocked": blocked}
+    assert ("Traceback" in capsys.readouterr().err) is traceback
+
+
+def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
+    """Run the gate step on report files with this content; return the evidence where it was asked for."""
+    artifacts = {}
+    for name in ("data_report", "evaluation", "parity"):
+        content = reports.get(name, b"{}")
+        artifacts[name] = File(tmp_path / name)
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    for name in ("test.parquet", "model.keras", "model.onnx"):
+        (tmp_path / name).write_bytes(name.encode())
+    files = {name: File(tmp_path / name) for name in ("test.parquet", "model.keras", "model.onnx")}
+    target = tmp_path / "asked" / "evidence.json"
+    with pytest.raises(SystemExit, match="checks failed"):
+        steps.gate(SUBJECT, default_policy().text, str(target), artifacts, files, File(tmp_path / "own"))
+    assert target.read_bytes() == (tmp_path / "own.json").read_bytes()
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "FileNotFoundError"),
+        (b"", "JSONDecodeError"),
+        (b'{"a": NaN}', "NaN is not a number"),
+        (b"\xff", "UnicodeDecodeError"),
+        (b"{}", "missing"),
+        (b"[]", "evaluation"),
+    ],
+)
+def test_a_report_that_cannot_be_read_blocks_and_the_evidence_is_written_first(tmp_path, content, reason):
+    evidence = json.loads(gate(tmp_path, {"evaluation": content}))
+    assert evidence["verdict"]["passed"] is False
+    (check,) = [check for check in evidence["verdict"]["checks"] if check["name"] == "evaluation"]
+    assert reason in check["reason"]
+    assert evidence["subject"] == SUBJECT

@@ -1,0 +1,39 @@
+"""Nobody pays for what they do not use: what each way in imports, and what it does not."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"tensorflow", "keras", "kfp", "pandas", "numpy", "sklearn", "onnxruntime", "duckdb", "ibis"}
+
+
+def imported(script: str) -> set[str]:
+    """Return which of the heavy packages a script ends up with."""
+    code = f"{script}\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["ml.gate.evidence", "ml.cli", "ml.release.promotion", "ml.data.sources"])
+def test_light_ways_in_stay_light(module):
+    assert imported(f"import {module}") == set()
+
+
+def test_deciding_again_needs_nothing_heavy(finished_run):
+    script = f"""
+import contextlib, io
+from ml.cli import app
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    app(["gate", {str(finished_run.evidence)!r}, "--json"])
+"""
+    assert imported(script) == set()
+
+
+def test_parity_needs_no_tensorflow():
+    assert imported("import ml.model.parity") & {"tensorflow", "keras", "sklearn", "pandas", "kfp"} == set()
+
+
+def test_loading_keras_leaves_what_was_hidden_importable():
+    script = "from ml.model.backend import load_keras; load_keras(); import sklearn.linear_model"
+    assert imported(script) >= {"tensorflow", "keras", "sklearn"}
