@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.status import Status
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ml.gate.verdict import Verdict
@@ -17,42 +18,44 @@ out = Console(highlight=False, soft_wrap=True, width=WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Progress:
+class Steps:
     """Shows each step as it starts and ends: a spinner on a terminal, a line each elsewhere."""
 
-    def __init__(self, status: Status | None) -> None:
-        """Show on the given spinner, or in lines."""
-        self._status = status
-        self.steps: list[dict[str, Any]] = []
+    def __init__(self, live: Progress | None) -> None:
+        """Show on the given live display, or in lines."""
+        self._live = live
+        self.finished: list[dict[str, Any]] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event of a step."""
         name = event["step"]
         if event["event"] == "start":
-            if self._status:
-                self._status.update(f"{name} …")
+            if self._live:
+                for task in self._live.task_ids:
+                    self._live.remove_task(task)
+                self._live.add_task(name)
             else:
                 out.print(f"  {name:<11} started")
         elif event["event"] == "end":
-            self.steps.append({key: event[key] for key in ("step", "seconds", "peak_mb", "headline")})
-            out.print(f"  {name:<11} [green]done[/] {event['seconds']:6.1f} s  ", end="")
-            out.print(event["headline"], markup=False)
+            self.finished.append({key: event[key] for key in ("step", "seconds", "peak_mb", "headline")})
+            headline = escape(event["headline"])
+            out.print(f"  {name:<11} [green]done[/] {event['seconds']:6.1f} s  {headline}")
         else:
             word = "blocked" if event["blocked"] else "failed"
             out.print(f"  {name:<11} [red]{word}[/]")
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress]:
+def shown_steps(*, quiet: bool) -> Iterator[Steps]:
     """Show the steps of a run, or keep them only."""
-    if quiet:
-        out.quiet = True
+    out.quiet = quiet
     try:
         if out.is_terminal and not quiet:
-            with out.status("starting …") as status:
-                yield Progress(status)
+            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            with Progress(*columns, console=out, transient=True) as live:
+                yield Steps(live)
         else:
-            yield Progress(None)
+            yield Steps(None)
     finally:
         out.quiet = False
 
@@ -65,17 +68,16 @@ def show_verdict(verdict: Verdict) -> None:
             _shown(check.value),
             f"{check.relation} {_shown(check.bound)}",
             "[green]pass[/]" if check.passed else "[red]BLOCK[/]",
-            check.reason,
+            escape(check.reason),
         )
         for check in verdict.checks
     ]
-    show_table(("check", "value", "bound", "", "reason"), rows)
-    failed = len(verdict.failures)
+    show_table(("check", "value", "bound", "verdict", "reason"), rows)
     total = len(verdict.checks)
     if verdict.passed:
         out.print(f"[bold green]PASS[/]: all {total} checks passed")
     else:
-        out.print(f"[bold red]BLOCKED[/]: {failed} of {total} checks failed")
+        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed")
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -91,5 +93,5 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _shown(value: float | str) -> str:
     if isinstance(value, str):
-        return value if len(value) <= 24 else f"{value[:19]}…"
-    return f"{value:.6g}"
+        return escape(value if len(value) <= 24 else f"{value[:19]}…")
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"

@@ -1,10 +1,19 @@
 """The errors that reach a user: one line each, with the exit code that the README documents."""
 
+from typing import Any
+
 
 class JukeboxError(Exception):
-    """An error with a message for the user: what, where, and what to do."""
+    """An error with a message for the user: what, where, and what to do.
+
+    ``details`` are what a machine reads beside it, where JSON was asked for.
+    """
 
     exit_code = 20
+
+    def __init__(self, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
 
 
 class UsageError(JukeboxError):

@@ -64,7 +64,7 @@ class LocalRun(BaseModel):
 def prepare(
     rankings: str,
     songs: str,
-    store: ModelStore,
+    store_uri: str,
     runs: Path,
     policy_text: str,
     model: tuple[str, str],
@@ -76,7 +76,7 @@ def prepare(
     Args:
         rankings: path or URI of the rankings.
         songs: path or URI of the songs.
-        store: the model store.
+        store_uri: the model store.
         runs: the folder of all runs.
         policy_text: the policy as one line.
         model: name and version.
@@ -88,7 +88,7 @@ def prepare(
         PlatformError: a server or the store cannot be reached.
     """
     version = data_version(rankings, songs)
-    champion = champion_of(store.log())
+    champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
     folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{nonce[:6]}"
@@ -111,7 +111,7 @@ def prepare(
         "nonce": nonce,
         "champion": champion,
         "evidence_uri": str(run.evidence),
-        "store_uri": store.uri,
+        "store_uri": store_uri,
         "image": default_image(run.ir),
         "policy": policy_text,
         "model_name": model[0],
@@ -132,7 +132,13 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     events = run.folder / "events.jsonl"
     temporary = run.folder / "tmp"
     write_json(run.folder / "parameters.json", run.parameters)
-    environment = {**os.environ, EVENTS: str(events), "TMPDIR": str(temporary)}
+    environment = {
+        **os.environ,
+        EVENTS: str(events),
+        "TMPDIR": str(temporary),
+        # kfp.local orders siblings by hash: without this, in another order in each run.
+        "PYTHONHASHSEED": "0",
+    }
     command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder)]
     seen: list[Event] = []
     with open(run.log, "wb") as log:

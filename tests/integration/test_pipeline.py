@@ -112,7 +112,7 @@ def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_pa
     assert done.returncode == 10, done.stderr
     assert "evaluation.gain_over_prior" in done.stderr
     assert "Traceback" not in done.stderr
-    result = json.loads(done.stdout.splitlines()[0])
+    result = json.loads(done.stdout)
     evidence = read_evidence(Path(result["evidence"]).read_bytes())
     assert evidence.verdict.passed is False
     assert not (tmp_path / ".jukebox/store/candidates").exists()

@@ -1,0 +1,59 @@
+"""What the verbs share: options, and how what a user typed becomes what the package takes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ml.console import out
+from ml.errors import UsageError
+from ml.gate.policy import default_policy, parse_policy
+
+if TYPE_CHECKING:
+    from ml.release.promotion import Outcome
+
+FOLDER = Path(".jukebox")
+
+Store = Annotated[
+    str, typer.Option(envvar="JUKEBOX_STORE", help="The model store: a folder or s3://bucket/prefix.")
+]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", envvar="JUKEBOX_POLICY", help="A policy file; the package's own by default."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def policy_text_of(path: Path | None) -> str:
+    """Return the policy as one line; a run must not begin under one that cannot be read."""
+    if path is None:
+        return default_policy().text
+    try:
+        return parse_policy(path.read_text(encoding="utf-8")).text
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the policy {path} cannot be used: {error}") from error
+
+
+def absolute(uri: str) -> str:
+    """Make a path absolute, so that it means the same in every step."""
+    return uri if ":" in uri.split("/", maxsplit=1)[0] else str(Path(uri).absolute())
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print the one JSON object that stands in for all text."""
+    sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+
+
+def say(outcome: "Outcome") -> None:
+    """Print what a promotion or rollback did."""
+    entry = outcome.promotion
+    if not outcome.new:
+        out.print(f"nothing to do: this model is in production already (promotion {entry.number})")
+    elif entry.action == "rollback":
+        out.print(f"rolled back: promotion {entry.number} restores {entry.restores}")
+    else:
+        made = " (trained on synthetic data)" if entry.synthetic else ""
+        out.print(f"promoted:  number {entry.number}, champion before: {entry.champion[:12] or 'none'}{made}")
+    out.print(f"model:     {outcome.served_at}")

@@ -1,0 +1,163 @@
+"""Make a model: run the pipeline here, compile it for elsewhere, make data to try it on."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
+from ml.console import out, show_verdict, shown_steps
+from ml.errors import GateBlocked, RunFailed, UsageError
+from ml.gate.evidence import decide_again
+from ml.gate.reports import first_problem
+from ml.settings import Hyperparameters
+
+DEFAULTS = Hyperparameters()
+
+
+def run(
+    rankings: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."
+        ),
+    ] = "sample:",
+    songs: Annotated[
+        str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")
+    ] = "sample:",
+    store: Store = str(FOLDER / "store"),
+    runs: Annotated[
+        Path, typer.Option(envvar="JUKEBOX_RUNS", help="The folder in which each run gets its own.")
+    ] = FOLDER / "runs",
+    policy: PolicyFile = None,
+    pipeline: Annotated[
+        Path | None, typer.Option(help="A compiled pipeline to run, instead of compiling this one.")
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Promote the candidate when the gate passes.")
+    ] = True,
+    model_name: Annotated[str, typer.Option(help="The model's name.")] = "jukebox",
+    model_version: Annotated[str, typer.Option(help="The model's version.")] = "1",
+    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the songs.")] = DEFAULTS.epochs,
+    patience: Annotated[int, typer.Option(min=1, help="Passes without progress.")] = DEFAULTS.patience,
+    batch_size: Annotated[int, typer.Option(min=1, help="Songs in a step.")] = DEFAULTS.batch_size,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Step size.")] = DEFAULTS.learning_rate,
+    hidden_layers: Annotated[int, typer.Option(min=1, help="Hidden layers.")] = DEFAULTS.hidden_layers,
+    hidden_units: Annotated[int, typer.Option(min=1, help="Units in each.")] = DEFAULTS.hidden_units,
+    dropout: Annotated[float, typer.Option(min=0, max=0.99, help="Share dropped.")] = DEFAULTS.dropout,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = DEFAULTS.seed,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole pipeline on this machine: data in, a gated model out.
+
+    Without --rankings and --songs it runs on the embedded sample, which is synthetic.
+    """
+    from ml.pipeline.local import collect, execute, prepare
+    from ml.release.promotion import promote as promote_candidate
+    from ml.release.store import ModelStore
+
+    policy_text = policy_text_of(policy)
+    try:
+        hyper = Hyperparameters(
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            hidden_layers=hidden_layers,
+            hidden_units=hidden_units,
+            dropout=dropout,
+            seed=seed,
+        )
+    except ValidationError as error:
+        raise UsageError(f"--{first_problem(error)}") from error
+    this = prepare(
+        absolute(rankings),
+        absolute(songs),
+        absolute(store),
+        runs,
+        policy_text,
+        (model_name, model_version),
+        hyper,
+        pipeline,
+    )
+    synthetic = rankings.startswith("sample:")
+    with shown_steps(quiet=as_json) as shown:
+        out.print(f"run {this.folder.name} on {'the synthetic sample' if synthetic else rankings}")
+        try:
+            execute(this, shown)
+        except KeyboardInterrupt:
+            raise RunFailed(f"interrupted; nothing was promoted; the log is {this.log}") from None
+        except RunFailed as error:
+            raise RunFailed(f"{error} (log: {this.log})") from None
+    evidence = collect(this)
+    verdict = decide_again(evidence, policy_text)
+    result: dict[str, Any] = {
+        "run": this.folder.name,
+        "synthetic": synthetic,
+        "passed": verdict.passed,
+        "checks": [check.to_json() for check in verdict.checks],
+        "evidence": str(this.evidence),
+        "artifacts": str(this.artifacts),
+        "log": str(this.log),
+        "steps": shown.finished,
+    }
+    if not as_json:
+        out.print()
+        show_verdict(verdict)
+        out.print(f"evidence:  {this.evidence}\nartifacts: {this.artifacts}\nlog:       {this.log}")
+    if not verdict.passed or verdict != evidence.verdict:
+        inconsistent = "the evidence and its own numbers disagree" if verdict.passed else ""
+        names = ", ".join(check.name for check in verdict.failures) or inconsistent
+        raise GateBlocked(f"the gate blocked the model ({names}); nothing was promoted", result)
+    models = ModelStore(absolute(store))
+    candidate = models.find_by_evidence(this.evidence.read_bytes())
+    result["candidate"] = candidate
+    if promote:
+        outcome = promote_candidate(models, candidate, policy_text)
+        result["promotion"] = {**outcome.promotion.to_json(), "new": outcome.new, "model": outcome.served_at}
+    if as_json:
+        print_json(result)
+        return
+    out.print(f"candidate: {models.uri}/candidates/{candidate}")
+    if promote:
+        say(outcome)
+    else:
+        out.print(f"not promoted; `jukebox promote {candidate[:12]} --store {store}` does it")
+
+
+def compile(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The YAML file to write.")],
+    image: Annotated[
+        str | None,
+        typer.Option(envvar="JUKEBOX_IMAGE", help="The component image by digest: REF@sha256:…"),
+    ] = None,
+) -> None:
+    """Compile the pipeline to the IR that Data Science Pipelines runs, and `jukebox run` too."""
+    from ml.pipeline.compiler import compile_pipeline
+
+    try:
+        compile_pipeline(output, image)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    named = image or "an image of this machine only; name one with --image to run it elsewhere"
+    out.print(f"{output}: compiled for {named}")
+
+
+def sample(
+    out_folder: Annotated[Path, typer.Option("--out", help="The folder for the two tables.")],
+    songs: Annotated[int, typer.Option(help="Songs in the songs table.")] = 2000,
+    days: Annotated[int, typer.Option(help="Days of charts.")] = 14,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 7,
+) -> None:
+    """Write the synthetic sample at any size: rankings.parquet and songs.parquet."""
+    from ml.data.sample import SampleSpec, write_sample
+
+    try:
+        spec = SampleSpec(songs=songs, days=days, seed=seed)
+        rows, count = write_sample(spec, out_folder / "rankings.parquet", out_folder / "songs.parquet")
+    except ValidationError as error:
+        raise UsageError(f"--{first_problem(error)}") from error
+    except OSError as error:
+        raise UsageError(f"cannot write to {out_folder}: {error.strerror}") from error
+    out.print(f"{out_folder}: {rows:,} chart rows, {count:,} songs (synthetic)")
