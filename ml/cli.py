@@ -13,7 +13,10 @@ import typer
 from ml.commands import release, train
 from ml.commands.options import print_json
 from ml.console import err
-from ml.errors import JukeboxError
+from ml.errors import JukeboxError, RunFailed
+
+STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a cancelled CI job, a closed terminal: the same wish."""
 
 app = typer.Typer(
     name="jukebox",
@@ -39,16 +42,34 @@ for verb in (
 
 def main() -> NoReturn:
     """Run the command; every known error is one line on stderr and its documented exit code."""
-    # `docker stop`, a cancelled CI job and Ctrl-C are the same wish.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for wish in STOP:
+        signal.signal(wish, _interrupt)
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.Exit as done:
+        raise SystemExit(done.exit_code) from None
+    except typer.exceptions.TyperException as error:
+        # Asked for nothing, it has printed the help already.
+        message = getattr(error, "format_message", str)() if str(error) else ""
+        if message:
+            err.print(f"jukebox: {' '.join(message.split())}; see `jukebox --help`", markup=False)
+        raise SystemExit(2) from None
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("jukebox: interrupted; nothing was changed")
+        raise SystemExit(RunFailed.exit_code) from None
     except JukeboxError as error:
         if "--json" in sys.argv:
             print_json({**error.details, "error": str(error), "exit_code": error.exit_code})
         err.print(f"jukebox: {error}", markup=False)
         raise SystemExit(error.exit_code) from None
-    raise SystemExit(0)
+    raise SystemExit(code or 0)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Interrupt once; an impatient second wish must not break off the cleaning up."""
+    for wish in STOP:
+        signal.signal(wish, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

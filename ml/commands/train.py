@@ -53,6 +53,7 @@ def run(
 
     Without --rankings and --songs it runs on the embedded sample, which is synthetic.
     """
+    from ml.data.sources import public_uri
     from ml.pipeline.local import collect, execute, prepare
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore
@@ -83,7 +84,9 @@ def run(
     )
     synthetic = rankings.startswith("sample:")
     with shown_steps(quiet=as_json) as shown:
-        out.print(f"run {this.folder.name} on {'the synthetic sample' if synthetic else rankings}")
+        out.print(
+            f"run {this.folder.name} on {'the synthetic sample' if synthetic else public_uri(rankings)}"
+        )
         try:
             execute(this, shown)
         except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """The columns of the two tables, and the names that everything else uses for them."""
 
-from typing import Any
+from typing import Any, Literal
 
 FEATURES = (
     "is_explicit",
@@ -19,11 +19,18 @@ FEATURES = (
 )
 """The 13 inputs of the model, in the order of its input tensor."""
 
-RANKING_COLUMNS = ("spotify_id", "country", "daily_rank", "snapshot_date")
+Kind = Literal["text", "a number", "a date"]
+
+RANKING_COLUMNS: dict[str, Kind] = {
+    "spotify_id": "text",
+    "country": "text",
+    "daily_rank": "a number",
+    "snapshot_date": "a date",
+}
 """What a rankings table must hold; other columns may be there and are not read."""
 
-SONG_COLUMNS = ("spotify_id", *FEATURES)
-"""What a songs table must hold."""
+SONG_COLUMNS: dict[str, Kind] = {"spotify_id": "text", **dict.fromkeys(FEATURES, "a number")}
+"""What a songs table must hold. A truth value counts as a number."""
 
 RANGES = {
     "is_explicit": (0.0, 1.0),

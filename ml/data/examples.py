@@ -10,10 +10,11 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.splits import SPLITS, Examples, split_of, write_examples
-from ml.data.tables import connect, require_columns
+from ml.data.tables import connect, require_structure
 from ml.errors import DataError
 from ml.files import write_json
 
@@ -34,17 +35,17 @@ def make_examples(
         labels: the JSON file to write: countries in the order of ``counts``, features in theirs.
 
     Raises:
-        DataError: a column is missing, or a split has no songs.
+        DataError: a table is empty, a column is missing or of another kind, or a split has no songs.
     """
-    require_columns("rankings", rankings, RANKING_COLUMNS)
-    require_columns("songs", songs, SONG_COLUMNS)
+    require_structure("rankings", rankings, RANKING_COLUMNS)
+    require_structure("songs", songs, SONG_COLUMNS)
     database = connect()
     chart = database.read_parquet(rankings)
     song = database.read_parquet(songs)
-    # Values are not judged here: validate does that, beside this step. So nothing here stumbles over them.
-    numbers = song.select(
-        "spotify_id", **{name: song[name].try_cast("float32") for name in FEATURES}
-    ).distinct(on="spotify_id")
+    # Values are not judged here: validate does that, beside this step. A song that stands twice is one.
+    numbers = song.select("spotify_id", **{name: song[name].cast("float32") for name in FEATURES}).distinct(
+        on="spotify_id"
+    )
     usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (
@@ -55,7 +56,11 @@ def make_examples(
     )
     features = usable.semi_join(national, "spotify_id").order_by("spotify_id").to_pandas()
     if features.empty:
-        raise DataError("rankings: no song that charts in a country is in the songs table")
+        example = pq.read_table(rankings, columns=["spotify_id"])["spotify_id"][0]
+        raise DataError(
+            "rankings: column spotify_id: none of the songs that chart in a country is in the songs "
+            f"table, e.g. {example}"
+        )
 
     countries = sorted(counted["country"].unique())
     counts = np.zeros((len(features), len(countries)), dtype="int32")

@@ -107,7 +107,10 @@ def _songs(rng: np.random.Generator, spec: SampleSpec) -> tuple[pd.DataFrame, np
         }
     )
     kinks = rng.normal(size=(len(FEATURES), KINKS)) / np.sqrt(len(FEATURES))
-    appeal = np.maximum(standard @ kinks + rng.normal(size=KINKS), 0)
+    slope = standard @ kinks
+    # Each kink lies between the songs, so that each tells some of them apart.
+    bend = [np.quantile(slope[:, index], at) for index, at in enumerate(rng.uniform(0.2, 0.8, KINKS))]
+    appeal = np.maximum(slope - bend, 0)
     appeal = (appeal - appeal.mean(0)) / appeal.std(0)
     taste = rng.normal(size=(len(COUNTRIES), KINKS)) / np.sqrt(KINKS)
     # Spotify could not analyse a few songs: no name, no duration; and one has no tempo.

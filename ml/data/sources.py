@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlparse, urlunparse
+from urllib.parse import unquote, urlparse, urlunparse
 
 import requests
 
@@ -38,11 +38,11 @@ def resolve_version(uri: str) -> str:
         UsageError: there is no such file, or the URI is malformed.
         PlatformError: the server cannot be reached.
     """
-    scheme = urlparse(uri).scheme
+    scheme = _scheme(uri)
     if scheme == "sample":
         return digest(canonical_bytes({"generator": GENERATOR, "sample": _sample(uri).model_dump()}))
     if scheme in REMOTE:
-        etag = _get(uri, head=True).headers.get("ETag")
+        etag = _remote_etag(uri)
         return _etag(uri, etag) if etag else _digest_of(uri)
     if scheme == "s3":
         folder, name = split_uri(uri)
@@ -97,7 +97,7 @@ def fetch(
     import pyarrow.parquet as pq
 
     tables = {"rankings": (rankings_uri, Path(rankings)), "songs": (songs_uri, Path(songs))}
-    synthetic = [urlparse(uri).scheme == "sample" for uri, _ in tables.values()]
+    synthetic = [_scheme(uri) == "sample" for uri, _ in tables.values()]
     if all(synthetic) and rankings_uri == songs_uri:
         from ml.data.sample import write_sample
 
@@ -133,10 +133,27 @@ def fetch(
 
 def public_uri(uri: str) -> str:
     """Return the URI without user, password, query and fragment: those may be secrets."""
-    parsed = urlparse(uri)
-    if parsed.scheme not in (*REMOTE, "s3"):
+    try:
+        parsed = urlparse(uri)
+    except ValueError:
+        return "the URI"
+    if not parsed.netloc:
         return uri
     return urlunparse(parsed._replace(netloc=parsed.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def refuse_password(uri: str) -> None:
+    """Refuse a URI with a password in it, where the URI is going to be written down.
+
+    Raises:
+        UsageError: it has one, or is malformed.
+    """
+    _scheme(uri)
+    if "@" in urlparse(uri).netloc:
+        raise UsageError(
+            f"{public_uri(uri)}: a password in the URI would be written into the run; put it into ~/.netrc, "
+            "or use s3:// with the AWS_* variables"
+        )
 
 
 def _copy(name: str, uri: str, target: Path) -> str:
@@ -164,7 +181,7 @@ def _digest_of(uri: str) -> str:
 
 def _download(uri: str, file: BinaryIO) -> str | None:
     """Write the bytes at a URI to a file; return the ETag of a remote one."""
-    scheme = urlparse(uri).scheme
+    scheme = _scheme(uri)
     if scheme in REMOTE:
         response = _get(uri)
         try:
@@ -192,12 +209,24 @@ def _download(uri: str, file: BinaryIO) -> str | None:
     return None
 
 
-def _get(uri: str, *, head: bool = False) -> requests.Response:
+def _remote_etag(uri: str) -> str | None:
+    """Ask for the ETag only; of a server that answers no HEAD, begin a GET and leave it."""
+    try:
+        head = requests.head(uri, timeout=TIMEOUT, allow_redirects=True)
+    except requests.RequestException:
+        head = None
+    if head is not None and head.ok:
+        return head.headers.get("ETag")
+    with _get(uri) as response:
+        return response.headers.get("ETag")
+
+
+def _get(uri: str) -> requests.Response:
     shown = public_uri(uri)
     try:
-        response = requests.request(
-            "HEAD" if head else "GET", uri, timeout=TIMEOUT, stream=not head, allow_redirects=True
-        )
+        response = requests.get(uri, timeout=TIMEOUT, stream=True, allow_redirects=True)
+    except (requests.exceptions.InvalidURL, UnicodeError) as error:
+        raise UsageError(f"{shown} is not a URL: check host and port") from error
     except requests.RequestException as error:
         raise PlatformError(f"cannot reach {shown}: {type(error).__name__}") from error
     if response.status_code in (404, 410):
@@ -212,11 +241,19 @@ def _etag(uri: str, etag: str | None) -> str:
     return digest(canonical_bytes({"uri": public_uri(uri), "etag": etag}))
 
 
+def _scheme(uri: str) -> str:
+    try:
+        return urlparse(uri).scheme
+    except ValueError as error:
+        raise UsageError(f"{public_uri(uri)} is not a URL: {error}") from error
+
+
 def _local(uri: str) -> Path:
-    parsed = urlparse(uri)
-    if parsed.scheme not in ("", "file"):
-        raise UsageError(f"{uri}: the scheme {parsed.scheme!r} is unknown; use a path, http(s):// or s3://")
-    path = Path(parsed.path if parsed.scheme else uri)
+    scheme = _scheme(uri)
+    if scheme not in ("", "file"):
+        shown = public_uri(uri)
+        raise UsageError(f"{shown}: the scheme {scheme!r} is unknown; use a path, http(s):// or s3://")
+    path = Path(unquote(urlparse(uri).path) if scheme else uri)
     if path.is_dir():
         raise UsageError(f"cannot read {path}: it is a folder")
     return path

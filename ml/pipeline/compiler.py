@@ -9,6 +9,9 @@ import yaml
 from ml.errors import UsageError
 from ml.files import write_bytes
 
+LOCAL_IMAGE = "localhost/jukebox-python:local"
+"""What the IR names when it is compiled without an image: it runs on this machine only."""
+
 DIGEST = re.compile(r"^[\w.\-:/]+@sha256:[0-9a-f]{64}$")
 
 

@@ -9,8 +9,7 @@ import functools
 from kfp import dsl
 from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-LOCAL_IMAGE = "localhost/jukebox-python:local"
-"""What the IR names when it is compiled without an image: it runs on this machine only."""
+from ml.pipeline.compiler import LOCAL_IMAGE
 
 component = functools.partial(dsl.component, base_image=LOCAL_IMAGE, install_kfp_package=False)
 

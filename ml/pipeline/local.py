@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.data.sources import data_version
+from ml.data.sources import data_version, refuse_password
 from ml.errors import EvidenceError, RunFailed, UsageError
 from ml.files import write_json
 from ml.gate.evidence import Evidence, Subject, read_evidence
-from ml.pipeline.compiler import compile_pipeline, default_image
+from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, default_image
 from ml.pipeline.steps import EVENTS
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
@@ -33,6 +34,9 @@ from ml.version import code_version
 Event = dict[str, Any]
 GRACE = 5.0
 """Seconds that the steps have to end by themselves before they are killed."""
+
+FULL = 1 << 20
+"""Bytes free on a disk below which it is the likely reason for a silent end."""
 
 
 class LocalRun(BaseModel):
@@ -87,20 +91,14 @@ def prepare(
         UsageError: a table or the folder is not there, or cannot be read or written.
         PlatformError: a server or the store cannot be reached.
     """
+    for uri in (rankings, songs):
+        refuse_password(uri)
     version = data_version(rankings, songs)
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
     folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{nonce[:6]}"
-    try:
-        (folder / "tmp").mkdir(parents=True)
-        if ir is None:
-            compile_pipeline(folder / "pipeline.yaml")
-        else:
-            shutil.copyfile(ir, folder / "pipeline.yaml")
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise UsageError(f"cannot prepare the run in {runs}: {error.strerror}: {error.filename}") from error
+    image = default_image(ir) if ir else LOCAL_IMAGE
     run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})
     parameters = {
         "rankings_uri": rankings,
@@ -112,12 +110,28 @@ def prepare(
         "champion": champion,
         "evidence_uri": str(run.evidence),
         "store_uri": store_uri,
-        "image": default_image(run.ir),
+        "image": image,
         "policy": policy_text,
         "model_name": model[0],
         "model_version": model[1],
         **hyper.model_dump(),
     }
+    try:
+        folder.mkdir(parents=True)
+        # A URI may be signed, and a log may quote it: the run is its user's own.
+        folder.chmod(0o700)
+        (folder / "tmp").mkdir()
+        if ir is None:
+            compile_pipeline(run.ir)
+        else:
+            shutil.copyfile(ir, run.ir)
+        write_json(folder / "parameters.json", parameters)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"cannot prepare the run in {runs}: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return run.model_copy(update={"parameters": parameters})
 
 
@@ -131,7 +145,6 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     """
     events = run.folder / "events.jsonl"
     temporary = run.folder / "tmp"
-    write_json(run.folder / "parameters.json", run.parameters)
     environment = {
         **os.environ,
         EVENTS: str(events),
@@ -146,21 +159,22 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )
         try:
-            while child.poll() is None:
-                _follow(events, seen, on_event)
+            while child.poll() is None and not _hopeless(seen):
                 time.sleep(0.05)
+                _follow(events, seen, on_event)
             _follow(events, seen, on_event)
         finally:
             _end(child)
             shutil.rmtree(temporary, ignore_errors=True)
     if child.returncode == 0:
         return
-    failed = [event for event in seen if event["event"] == "error"]
-    if not failed:
+    if not seen or seen[-1]["event"] != "error":
         running = seen[-1]["step"] if seen and seen[-1]["event"] == "start" else "the run"
-        raise RunFailed(f"{running} ended without a word (killed, or out of memory?); see {run.log}")
-    if not failed[-1]["blocked"]:
-        raise RunFailed(f"{failed[-1]['step']} failed: {failed[-1]['message']}")
+        full = shutil.disk_usage(run.folder).free < FULL
+        why = "the disk is full" if full else "killed, or out of memory?"
+        raise RunFailed(f"{running} ended without a word ({why})")
+    if not seen[-1]["blocked"]:
+        raise RunFailed(f"{seen[-1]['step']} failed: {seen[-1]['message']}")
 
 
 def collect(run: LocalRun) -> Evidence:
@@ -184,6 +198,11 @@ def collect(run: LocalRun) -> Evidence:
     return evidence
 
 
+def _hopeless(seen: list[Event]) -> bool:
+    """Tell whether the last word is a failure that trying again cannot mend, though the IR would try."""
+    return bool(seen) and seen[-1]["event"] == "error" and seen[-1]["permanent"]
+
+
 def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) -> None:
     """Report the events that have come since; a line that is still being written waits."""
     if not events.exists():
@@ -203,6 +222,13 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             child.wait(GRACE)
 
 
+def _die_with(parent: int) -> None:
+    """End the run when the command that began it is gone: nobody waits for it, or would promote it."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
 def main(folder: Path) -> None:
     """Run the IR in a run's folder; this is the child process."""
     from kfp import components, local
@@ -213,6 +239,7 @@ def main(folder: Path) -> None:
         # Its key ignores the installed code: a cached step could be the work of another commit.
         enable_caching=False,
     )
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     parameters = json.loads((folder / "parameters.json").read_bytes())
     components.load_component_from_file(str(folder / "pipeline.yaml"))(**parameters)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
-from ml.errors import GateBlocked, JukeboxError
+from ml.errors import GateBlocked, JukeboxError, PlatformError
 from ml.files import file_digest, read_json, write_bytes
 from ml.settings import Hyperparameters
 
@@ -71,7 +71,8 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
             known = isinstance(error, JukeboxError)
             message = str(error) if known else f"{type(error).__name__}: {error}"
             message = " ".join(message.split())
-            _event(name, "error", message=message, blocked=isinstance(error, GateBlocked))
+            blocked, passing = isinstance(error, GateBlocked), isinstance(error, PlatformError)
+            _event(name, "error", message=message, blocked=blocked, permanent=not passing)
             if not known:
                 traceback.print_exc()
             raise SystemExit(f"{name}: {message}") from None

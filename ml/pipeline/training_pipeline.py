@@ -20,6 +20,7 @@ from kfp import dsl
 from ml.gate.policy import default_policy
 from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
+from ml.pipeline.compiler import LOCAL_IMAGE
 from ml.settings import Hyperparameters
 
 DEFAULTS = Hyperparameters()
@@ -36,7 +37,7 @@ def training_pipeline(
     champion: str,
     evidence_uri: str,
     store_uri: str,
-    image: str = steps.LOCAL_IMAGE,
+    image: str = LOCAL_IMAGE,
     policy: str = default_policy().text,
     model_name: str = "jukebox",
     model_version: str = "1",
