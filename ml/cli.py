@@ -13,7 +13,7 @@ import typer
 from ml.commands import release, train
 from ml.commands.options import print_json
 from ml.console import err
-from ml.errors import JukeboxError, RunFailed
+from ml.errors import Interrupted, JukeboxError, RunFailed
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a cancelled CI job, a closed terminal: the same wish."""
@@ -54,7 +54,7 @@ def main() -> NoReturn:
         if message:
             err.print(f"jukebox: {' '.join(message.split())}; see `jukebox --help`", markup=False)
         raise SystemExit(2) from None
-    except (KeyboardInterrupt, typer.Abort):
+    except Interrupted:
         err.print("jukebox: interrupted; nothing was changed")
         raise SystemExit(RunFailed.exit_code) from None
     except JukeboxError as error:
@@ -69,7 +69,7 @@ def _interrupt(*_: object) -> NoReturn:
     """Interrupt once; an impatient second wish must not break off the cleaning up."""
     for wish in STOP:
         signal.signal(wish, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 if __name__ == "__main__":

@@ -3,6 +3,10 @@
 from typing import Any
 
 
+class Interrupted(BaseException):
+    """The user, the terminal or the platform wants the command to stop. No library swallows it."""
+
+
 class JukeboxError(Exception):
     """An error with a message for the user: what, where, and what to do.
 

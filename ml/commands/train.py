@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
 from ml.console import out, show_verdict, shown_steps
-from ml.errors import GateBlocked, RunFailed, UsageError
+from ml.errors import GateBlocked, Interrupted, RunFailed, UsageError
 from ml.gate.evidence import decide_again
 from ml.gate.reports import first_problem
 from ml.settings import Hyperparameters
@@ -89,7 +89,7 @@ def run(
         )
         try:
             execute(this, shown)
-        except KeyboardInterrupt:
+        except Interrupted:
             raise RunFailed(f"interrupted; nothing was promoted; the log is {this.log}") from None
         except RunFailed as error:
             raise RunFailed(f"{error} (log: {this.log})") from None

@@ -6,6 +6,7 @@ where it arises, not a surprise where it is read.
 
 import hashlib
 import json
+import math
 from typing import Any
 
 
@@ -30,6 +31,12 @@ def parse(data: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not a number")
 
+    def finite(number: str) -> float:
+        value = float(number)
+        if math.isinf(value):
+            raise ValueError(f"{number} is too large a number")
+        return value
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         twice = sorted({key for key in keys if keys.count(key) > 1})
@@ -38,7 +45,7 @@ def parse(data: bytes) -> Any:
         return dict(pairs)
 
     try:
-        return json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=unique)
+        return json.loads(data.decode(), parse_constant=refuse, parse_float=finite, object_pairs_hook=unique)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -5,27 +5,32 @@ every raw number, so that anyone can decide again without trusting the run that 
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.policy import parse_policy
-from ml.gate.reports import Digest, Record
+from ml.gate.reports import Digest, Record, Text
 from ml.gate.verdict import REPORTS, Verdict, decide
+
+MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+"""A model's name is a folder of the model server, and a name in Kubernetes."""
+
+ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
 
 
 class Subject(Record):
     """What a verdict is about. ``champion`` is the candidate in production when the run began, or ""."""
 
-    run_id: str
-    nonce: str
-    model_name: str
-    model_version: str
-    commit: str
+    run_id: Text
+    nonce: Text
+    model_name: ModelName
+    model_version: Text
+    commit: Text
     dirty: bool
-    image: str
-    data_version: str
+    image: Text
+    data_version: Text
     champion: str
 
 
@@ -60,14 +65,23 @@ def make_evidence(
         reports: as for `decide`.
         policy_text: the policy as YAML; one that cannot be read blocks.
     """
-    verdict = decide(reports, policy_text, {"data_version": subject.data_version, **digests})
+    kept = {name: _storable(reports.get(name)) for name in REPORTS}
     return Evidence(
         subject=subject,
         digests=dict(digests),
         policy_digest=policy_digest(policy_text),
-        reports={name: reports.get(name) for name in REPORTS},
-        verdict=verdict,
+        reports=kept,
+        verdict=decide(kept, policy_text, {"data_version": subject.data_version, **digests}),
     )
+
+
+def _storable(report: Any) -> Any:
+    """Return the report, or why it cannot be written down: what is decided on must be what is kept."""
+    try:
+        canonical_bytes(report)
+    except (TypeError, ValueError, RecursionError) as error:
+        return {"unreadable": str(error)}
+    return report
 
 
 def policy_digest(policy_text: str) -> str:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field
 
 from ml.gate.canonical import canonical_bytes, digest, parse
-from ml.gate.reports import Count, NonNegative, Record, Share
+from ml.gate.reports import Count, NonNegative, Number, Record, Share
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -26,9 +26,11 @@ class EvaluationPolicy(Record):
     """What the model must be worth on songs that it has never seen."""
 
     min_songs: Annotated[int, Field(ge=1)]
+    min_resamples: Annotated[int, Field(ge=1)]
+    min_confidence: Share
     min_gain_over_prior_nats: NonNegative
-    min_top5_mass_over_prior: Annotated[float, Field(ge=1)]
-    min_gain_over_logistic_nats: float
+    min_top5_mass_over_prior: Annotated[float, Field(ge=1, le=1000)]
+    min_gain_over_logistic_nats: Number
 
 
 class ParityPolicy(Record):
@@ -97,10 +99,11 @@ def parse_policy(text: str) -> Policy:
         # more refusal: nothing but plain values can come out of it.
         is_json = text.lstrip().startswith("{")
         value = parse(text.encode()) if is_json else yaml.load(text, Loader=_StrictLoader)  # noqa: S506
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:
         raise ValueError(f"policy: {error}") from error
+    except Exception as error:
+        # PyYAML's constructors raise whatever comes up on a wrong tag; all of it means the same.
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
     if value is None:
         raise ValueError("the policy is empty")
     if not isinstance(value, dict):

@@ -6,13 +6,17 @@ these models, so a number that cannot be stored fails where it was measured.
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ml.gate.canonical import canonical_bytes
 
-Count = Annotated[int, Field(ge=0)]
+# Nothing that is measured here comes near these: they keep sums and products of the gate finite.
+LARGEST = 1e12
+Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 T = TypeVar("T", bound="Record")
@@ -27,17 +31,18 @@ class Record(BaseModel):
         strict=True,
         allow_inf_nan=False,
         protected_namespaces=(),
-        populate_by_name=True,
         serialize_by_alias=True,
     )
 
     @classmethod
     def load(cls, value: Any) -> Self:
-        """Validate a parsed JSON value.
+        """Validate a parsed JSON value; where the record has a schema, the value must state it.
 
         Raises:
             ValueError: with one line that names the first wrong field and what is wrong with it.
         """
+        if "schema_" in cls.model_fields and isinstance(value, dict) and "schema" not in value:
+            raise ValueError("schema: missing")
         try:
             return cls.model_validate_json(canonical_bytes(value))
         except ValidationError as error:
@@ -63,9 +68,9 @@ class DataCheck(Record):
     """One check of the data contract: ``value relation bound``."""
 
     name: str
-    value: float
+    value: Number
     relation: Literal["<=", ">="]
-    bound: float
+    bound: Number
     passed: bool
     detail: str
 
@@ -74,7 +79,7 @@ class DataReport(Record):
     """What `validate` found; counts are rows."""
 
     schema_: Literal["jukebox.data-report/v1"] = Field("jukebox.data-report/v1", alias="schema")
-    data_version: str
+    data_version: Text
     synthetic: bool
     rankings_rows: Count
     global_rows: Count
@@ -84,11 +89,33 @@ class DataReport(Record):
 
 
 class Interval(Record):
-    """A measured value and the percentile bootstrap interval around it."""
+    """A measured value and its percentile bootstrap interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("the interval ends before it begins")
+        return self
+
+
+class Loss(Interval):
+    """The interval of a log loss."""
+
+    value: NonNegative
+    low: NonNegative
+    high: NonNegative
+
+
+class Part(Interval):
+    """The interval of a share."""
+
+    value: Share
+    low: Share
+    high: Share
 
 
 class Metrics(Record):
@@ -98,10 +125,10 @@ class Metrics(Record):
     probable one or five countries. hit@5 is the share of songs that chart in one of their five.
     """
 
-    log_loss: Interval
-    top1_mass: Interval
-    top5_mass: Interval
-    hit_at_5: Interval
+    log_loss: Loss
+    top1_mass: Part
+    top5_mass: Part
+    hit_at_5: Part
     macro_f1: Share
     calibration_error: Share
 
@@ -164,7 +191,7 @@ class Family(Record):
 class OnnxMetrics(Record):
     """The ONNX model's own metrics on the test split, as in `Metrics`."""
 
-    log_loss: float
+    log_loss: NonNegative
     top1_mass: Share
     top5_mass: Share
     hit_at_5: Share

@@ -14,6 +14,9 @@ REPORTS = ("data_report", "evaluation", "parity")
 Relation = Literal["<=", ">=", ">", "=="]
 R = TypeVar("R", bound=Record)
 
+ROUNDING = 1e-9
+"""What two ways to sum the same nats may differ by."""
+
 
 class Check(Record):
     """One line of the verdict: ``value relation bound``, whether it passed, and why not."""
@@ -145,6 +148,19 @@ def _data(data: DataReport, policy: Policy) -> Iterator[Check]:
 def _evaluation(report: Evaluation, policy: Policy) -> Iterator[Check]:
     bounds = policy.evaluation
     yield compare("evaluation.songs", report.songs, ">=", bounds.min_songs)
+    yield compare("evaluation.rows", report.rows, ">=", report.songs, "fewer chart rows than songs")
+    yield compare("evaluation.resamples", report.bootstrap.resamples, ">=", bounds.min_resamples)
+    yield compare("evaluation.confidence", report.bootstrap.confidence, ">=", bounds.min_confidence)
+    for name, baseline in (("prior", report.prior), ("logistic", report.logistic)):
+        gain = baseline.log_loss.value - report.model.log_loss.value
+        stated = getattr(report, f"gain_over_{name}").value
+        yield compare(
+            f"evaluation.gain_over_{name}.adds_up",
+            abs(stated - gain),
+            "<=",
+            ROUNDING,
+            f"the stated gain {stated:.6g} is not the difference of the log losses, {gain:.6g}",
+        )
     yield compare(
         "evaluation.gain_over_prior.low",
         report.gain_over_prior.low,

@@ -58,10 +58,12 @@ def evaluate(
         ratios[f"gain_over_{name}"] = (scores[name].loss - scores["model"].loss, rows)
     intervals = bootstrap(ratios, BOOTSTRAP)
     metrics = {
-        name: Metrics(
-            **{metric: intervals[f"{name}.{metric}"] for metric in scores[name].ratios},
-            macro_f1=_macro_f1(values, test.counts),
-            calibration_error=calibration_error(values, test.counts),
+        name: Metrics.load(
+            {
+                **{metric: intervals[f"{name}.{metric}"].to_json() for metric in scores[name].ratios},
+                "macro_f1": _macro_f1(values, test.counts),
+                "calibration_error": calibration_error(values, test.counts),
+            }
         )
         for name, values in probabilities.items()
     }

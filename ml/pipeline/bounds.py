@@ -44,6 +44,6 @@ def bound(*tasks: dsl.PipelineTask) -> None:
         task.set_memory_request(memory).set_memory_limit(memory)
         kubernetes.set_timeout(task, seconds=60 * minutes)
         if task.name in RETRIED:
-            task.set_retry(num_retries=3, backoff_duration="10s", backoff_factor=2.0)
+            task.set_retry(num_retries=2, backoff_duration="5s", backoff_factor=2.0)
         if task.name in NEVER_CACHED:
             task.set_caching_options(enable_caching=False)

@@ -7,6 +7,7 @@ child process whose output is the run's log, and the steps' own events tell what
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from ml.data.sources import data_version, refuse_password
 from ml.errors import EvidenceError, RunFailed, UsageError
 from ml.files import write_json
-from ml.gate.evidence import Evidence, Subject, read_evidence
+from ml.gate.evidence import MODEL_NAME, Evidence, Subject, read_evidence
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, default_image
 from ml.pipeline.steps import EVENTS
 from ml.release.promotion import champion_of
@@ -91,6 +92,8 @@ def prepare(
         UsageError: a table or the folder is not there, or cannot be read or written.
         PlatformError: a server or the store cannot be reached.
     """
+    if not re.fullmatch(MODEL_NAME, model[0]):
+        raise UsageError(f"--model-name {model[0]}: use lower-case letters, digits, dots and dashes")
     for uri in (rankings, songs):
         refuse_password(uri)
     version = data_version(rankings, songs)
@@ -141,7 +144,7 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     Raises:
         RunFailed: a step failed; the message is the step's own. A blocking gate raises nothing: its
             evidence says so.
-        KeyboardInterrupt: passed on, after every process of the run has ended.
+        Interrupted: passed on, after every process of the run has ended.
     """
     events = run.folder / "events.jsonl"
     temporary = run.folder / "tmp"

@@ -83,7 +83,14 @@ def rollback(store: ModelStore) -> Outcome:
     if not target:
         raise EvidenceError(f"{store.uri}: there is no earlier model in production to go back to")
     earlier = log[target - 1]
-    model = store.read_candidate(earlier.candidate)["model.onnx"]
+    files = store.read_candidate(earlier.candidate)
+    model = files["model.onnx"]
+    stated = digest(model), digest(files["evidence.json"])
+    passed = read_evidence(files["evidence.json"]).verdict.passed
+    if stated != (earlier.model_digest, earlier.evidence_digest) or not passed:
+        raise EvidenceError(
+            f"{store.uri}: promotion {target} is not about candidate {earlier.candidate[:12]}"
+        )
     promotion = earlier.model_copy(
         update={
             "number": len(log) + 1,
@@ -127,6 +134,9 @@ def verify(candidate: str, files: dict[str, bytes], policy_text: str) -> Evidenc
 
 def _append(store: ModelStore, promotion: Promotion, model: bytes) -> Outcome:
     if not store.append(promotion):
+        winner = store.log()[-1]
+        if promotion.action == "promote" and winner.candidate == promotion.candidate:
+            return Outcome(winner, new=False, served_at=store.publish(winner, model))
         raise EvidenceError(
             "another promotion came first: run the pipeline again to judge this model against that one"
         )

@@ -8,6 +8,7 @@ Layout, the same in a folder and in a bucket:
     serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -18,8 +19,12 @@ from pydantic import Field
 
 from ml.errors import EvidenceError, PlatformError
 from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.evidence import ModelName
 from ml.gate.reports import Count, Digest, Record
 from ml.objects import ObjectError, open_folder
+
+CANDIDATE = re.compile("[0-9a-f]{64}")
+ENTRY = re.compile("[0-9]{8}[.]json")
 
 
 class FileEntry(Record):
@@ -53,7 +58,7 @@ class Promotion(Record):
     number: Count
     action: Literal["promote", "rollback"]
     candidate: str
-    model_name: str
+    model_name: ModelName
     synthetic: bool
     model_digest: Digest
     evidence_digest: Digest
@@ -62,6 +67,12 @@ class Promotion(Record):
     replaces: Count
     restores: Count
     at: str
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it refers to earlier promotions only, and a rollback to one."""
+        earlier = max(self.replaces, self.restores) < self.number
+        return earlier and (self.restores > 0) == (self.action == "rollback")
 
 
 class ModelStore:
@@ -80,13 +91,14 @@ class ModelStore:
         """Store files as a candidate and return its id; the manifest comes last, and makes it one.
 
         Raises:
+            EvidenceError: other bytes stand where the candidate's would.
             PlatformError: the store cannot be written.
         """
         entries = {name: FileEntry(digest=digest(data), size=len(data)) for name, data in files.items()}
         manifest = Manifest(files=entries)
         for name, data in files.items():
-            self._put(f"candidates/{manifest.id}/{name}", data)
-        self._put(f"candidates/{manifest.id}/manifest.json", canonical_bytes(manifest.to_json()))
+            self._put_same(f"candidates/{manifest.id}/{name}", data)
+        self._put_same(f"candidates/{manifest.id}/manifest.json", canonical_bytes(manifest.to_json()))
         return manifest.id
 
     def candidates(self) -> list[str]:
@@ -109,7 +121,8 @@ class ModelStore:
             EvidenceError: there is no such candidate, or a byte of it has changed.
             PlatformError: the store cannot be read.
         """
-        data = self._get(f"candidates/{candidate}/manifest.json")
+        known = CANDIDATE.fullmatch(candidate)
+        data = self._get(f"candidates/{candidate}/manifest.json") if known else None
         if data is None:
             raise EvidenceError(f"there is no candidate {candidate} in {self.uri}; see `jukebox models`")
         try:
@@ -159,11 +172,11 @@ class ModelStore:
             EvidenceError: the log has a gap, or an entry is damaged.
             PlatformError: the store cannot be read.
         """
-        numbers = sorted(
-            int(entry["path"].rpartition("/")[2].removesuffix(".json"))
-            for entry in self._list("promotions")
-            if entry["path"].endswith(".json")
-        )
+        names = sorted(entry["path"].rpartition("/")[2] for entry in self._list("promotions"))
+        strange = [name for name in names if not ENTRY.fullmatch(name)]
+        if strange:
+            raise EvidenceError(f"{self.uri}/promotions/{strange[0]} is no promotion; remove it")
+        numbers = [int(name.removesuffix(".json")) for name in names]
         if numbers != list(range(1, len(numbers) + 1)):
             raise EvidenceError(f"{self.uri}: the promotion log has a gap: {numbers}")
         promotions = []
@@ -172,8 +185,8 @@ class ModelStore:
                 promotion = Promotion.load(parse(self._get(_entry(number)) or b""))
             except (TypeError, ValueError) as error:
                 raise EvidenceError(f"{self.uri}: promotion {number} is damaged: {error}") from error
-            if promotion.number != number:
-                raise EvidenceError(f"{self.uri}: promotion {number} says that it is {promotion.number}")
+            if promotion.number != number or not promotion.is_sound:
+                raise EvidenceError(f"{self.uri}: promotion {number} does not fit into the log")
             promotions.append(promotion)
         return promotions
 
@@ -192,18 +205,24 @@ class ModelStore:
             PlatformError: the store cannot be written.
         """
         path = f"serving/{promotion.model_name}/{promotion.number}/model.onnx"
-        self._put(path, model)
+        # The log says what is served; whatever else stood here was not it.
+        self._put(path, model, mode="overwrite")
         return f"{self.uri}/{path}"
 
-    def _put(self, path: str, data: bytes) -> bool:
-        """Create an object; False when it is there already."""
+    def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"] = "create") -> bool:
+        """Put an object; False when it is to be created and is there already."""
         try:
-            obstore.put(self._objects, path, data, mode="create")
+            obstore.put(self._objects, path, data, mode=mode)
         except AlreadyExistsError:
             return False
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot write {self.uri}/{path}: {str(error).splitlines()[0]}") from error
         return True
+
+    def _put_same(self, path: str, data: bytes) -> None:
+        """Create an object, or find that it is there with just these bytes."""
+        if not self._put(path, data) and self._get(path) != data:
+            raise EvidenceError(f"{self.uri}/{path} is there already, with other bytes; remove it")
 
     def _get(self, path: str) -> bytes | None:
         try:

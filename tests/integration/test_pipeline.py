@@ -120,12 +120,12 @@ def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_pa
 
 
 def test_run_runs_the_compiled_ir_and_nothing_beside_it(tmp_path):
-    """An IR whose fetch was edited does what the IR says, not what the module says."""
+    """An IR whose validate was edited does what the IR says, not what the module says."""
     assert jukebox("compile", "-o", "pipeline.yaml", cwd=tmp_path).returncode == 0
     path = tmp_path / "pipeline.yaml"
     documents = list(yaml.safe_load_all(path.read_text()))
-    command = documents[0]["deploymentSpec"]["executors"]["exec-fetch"]["container"]["command"]
-    command[-1] = command[-1].replace("steps.fetch(", "raise SystemExit('edited IR'); steps.fetch(")
+    command = documents[0]["deploymentSpec"]["executors"]["exec-validate"]["container"]["command"]
+    command[-1] = command[-1].replace("steps.validate(", "raise SystemExit('edited IR'); steps.validate(")
     path.write_text(yaml.safe_dump_all(documents))
     done = jukebox("run", "--pipeline", path, "--json", cwd=tmp_path)
     assert done.returncode == 20

@@ -1,0 +1,90 @@
+"""Candidates as a run leaves them, and a store's objects as an intruder finds them."""
+
+import json
+from typing import Any
+
+import obstore
+import pytest
+from mutations import MUTATIONS
+from reports import DIGESTS, POLICY, edited, passing_reports, subject
+
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import make_evidence
+from ml.objects import open_folder
+from ml.release.promotion import promote
+from ml.release.store import ModelStore
+
+REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json")
+
+
+def candidate_files(
+    name: str = "A", champion: str = "", broken: str = "", policy: str = POLICY, **changes: Any
+) -> dict[str, bytes]:
+    """Make the files of a candidate.
+
+    Args:
+        name: another name is another model.
+        champion: the candidate that it was judged against.
+        broken: the check of the gate that it fails.
+        policy: the policy that it was judged under.
+        changes: other fields of the evidence's subject.
+    """
+    models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
+    digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
+    reports = passing_reports(digests)
+    if broken:
+        reports = edited(reports, MUTATIONS[broken].edits)
+    about = subject(run_id=f"run of {name}", champion=champion, **changes)
+    evidence = make_evidence(about, digests, reports, policy)
+    return {
+        **models,
+        "labels.json": b'["BR","SE"]\n',
+        **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
+        "evidence.json": evidence.to_bytes(),
+    }
+
+
+def put(store: ModelStore, *args: Any, **kwargs: Any) -> str:
+    """Store a candidate as `candidate_files` makes it."""
+    return store.put_candidate(candidate_files(*args, **kwargs))
+
+
+def paths(uri: str) -> list[str]:
+    """List all objects of a store, past the store."""
+    return sorted(entry["path"] for page in obstore.list(open_folder(uri)) for entry in page)
+
+
+def read(uri: str, path: str) -> bytes:
+    """Read an object, past the store."""
+    return bytes(obstore.get(open_folder(uri), path).bytes())
+
+
+def overwrite(uri: str, path: str, data: bytes) -> None:
+    """Change an object, past the store."""
+    obstore.put(open_folder(uri), path, data)
+
+
+def delete(uri: str, path: str) -> None:
+    """Delete an object, past the store."""
+    obstore.delete(open_folder(uri), path)
+
+
+def forge(files: dict[str, bytes], evidence: Any) -> dict[str, bytes]:
+    """Give a candidate other evidence, and reports that agree with it."""
+    reports = {f"{name}.json": canonical_bytes(report) for name, report in evidence["reports"].items()}
+    return {**files, **reports, "evidence.json": canonical_bytes(evidence)}
+
+
+def entry(uri: str, number: int) -> Any:
+    """Read an entry of the promotion log, past the store."""
+    return json.loads(read(uri, f"promotions/{number:08}.json"))
+
+
+def promotion_refused(
+    store: ModelStore, candidate: str, error: type[Exception], message: str, policy: str = POLICY
+) -> None:
+    """Check that a promotion fails with a message and leaves no trace."""
+    before = paths(store.uri)
+    with pytest.raises(error, match=message):
+        promote(store, candidate, policy)
+    assert paths(store.uri) == before

@@ -1,0 +1,205 @@
+"""Each way to fail ends with one clear line, its exit code, and nothing half written.
+
+The runs are made four at a time when the first test needs its own; each test looks at its own.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from processes import assert_nothing_half_written, assert_one_line, run_at
+from servers import closed_port
+from tables import Files, sample_tables, write_csv, write_tables
+
+from ml.data.sample import SampleSpec
+from ml.gate.policy import default_policy
+
+SPEC = SampleSpec(songs=600, days=2, seed=7)
+SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)
+
+
+class Failure(NamedTuple):
+    """What goes wrong: it prepares a home and returns the arguments of `jukebox run`; and how that ends."""
+
+    prepare: Callable[[Path], tuple[Any, ...]]
+    code: int
+    message: str
+
+
+def _given(files: Files) -> tuple[str, ...]:
+    return "--rankings", str(files.rankings), "--songs", str(files.songs)
+
+
+def _good(home: Path) -> Files:
+    return write_tables(home, *sample_tables(SPEC))
+
+
+def _changed(change: Callable[[pd.DataFrame, pd.DataFrame], Any]) -> Callable[[Path], tuple[str, ...]]:
+    """Make a failure of parquet tables that were changed."""
+    return lambda home: _given(write_tables(home, *change(*sample_tables(SPEC))))
+
+
+def _broken_file(change: Callable[[Path], Any]) -> Callable[[Path], tuple[str, ...]]:
+    """Make a failure of a rankings file that something happened to."""
+
+    def prepare(home: Path) -> tuple[str, ...]:
+        files = _good(home)
+        change(files.rankings)
+        return _given(files)
+
+    return prepare
+
+
+def _replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _csv_without_country(home: Path) -> tuple[str, ...]:
+    rankings, songs = sample_tables(SPEC)
+    return _given(write_csv(home, rankings.rename(columns={"country": "land"}), songs))
+
+
+def _song(column: str, value: object) -> Callable[[Path], tuple[str, ...]]:
+    def change(rankings, songs):
+        if songs[column].dtype.kind == "i":
+            songs[column] = songs[column].astype("float64")
+        songs.loc[3, column] = value
+        return rankings, songs
+
+    return _changed(change)
+
+
+def _policy(text: str) -> Callable[[Path], tuple[str, ...]]:
+    def prepare(home: Path) -> tuple[str, ...]:
+        (home / "policy.yaml").write_text(text)
+        return *SAMPLE, "--policy", str(home / "policy.yaml")
+
+    return prepare
+
+
+def _pipeline(home: Path) -> tuple[str, ...]:
+    (home / "pipeline.yaml").write_text("root: {}\n")
+    return *SAMPLE, "--pipeline", "pipeline.yaml"
+
+
+FAILURES = {
+    "truncated parquet": Failure(
+        _broken_file(lambda path: path.write_bytes(path.read_bytes()[:-100])),
+        20,
+        "fetch failed: rankings: the parquet file is cut off or damaged",
+    ),
+    "empty file": Failure(
+        _broken_file(lambda path: path.write_bytes(b"")), 20, "fetch failed: rankings: the file is empty"
+    ),
+    "missing file": Failure(
+        _broken_file(Path.unlink), 2, "cannot read {home}/rankings.parquet: No such file or directory"
+    ),
+    "folder": Failure(
+        _broken_file(_replace_by_folder), 2, "cannot read {home}/rankings.parquet: it is a folder"
+    ),
+    "file without permission": Failure(
+        _broken_file(lambda path: path.chmod(0)), 2, "cannot read {home}/rankings.parquet: Permission denied"
+    ),
+    "wrong column in a CSV": Failure(_csv_without_country, 20, "rankings: column country is missing"),
+    "wrong type": Failure(
+        _changed(lambda rankings, songs: (rankings.assign(country=1), songs)),
+        20,
+        "column country is not text",
+    ),
+    "empty table": Failure(
+        _changed(lambda rankings, songs: (rankings[:0], songs)), 20, "rankings: the table is empty"
+    ),
+    "all songs unknown": Failure(
+        _changed(lambda rankings, songs: (rankings, songs.assign(spotify_id="x" + songs["spotify_id"]))),
+        20,
+        "column spotify_id: none of the songs that chart in a country is in the songs table, e.g.",
+    ),
+    "one country": Failure(
+        _changed(
+            lambda rankings, songs: (
+                rankings.assign(country="SE").drop_duplicates(["spotify_id", "country", "snapshot_date"]),
+                songs,
+            )
+        ),
+        20,
+        "rankings.countries: column country: only 1 countries",
+    ),
+    "duplicate keys": Failure(
+        _changed(lambda rankings, songs: (pd.concat([rankings, rankings[:3]]), songs)),
+        20,
+        "columns spotify_id, country, snapshot_date: 3 rows repeat an earlier one, e.g.",
+    ),
+    "negative duration": Failure(_song("duration_ms", -1), 20, "column duration_ms: 1 rows, e.g. -1"),
+    "NaN feature": Failure(_song("energy", np.nan), 20, "column energy: 1 rows, e.g. nan"),
+    "infinite feature": Failure(_song("tempo", np.inf), 20, "column tempo: 1 rows, e.g. inf"),
+    "policy with a typo": Failure(
+        _policy(default_policy().text.replace("min_songs", "min_song")), 2, "evaluation.min_song: unknown key"
+    ),
+    "empty policy": Failure(_policy("# nothing\n"), 2, "the policy is empty"),
+    "policy that is not there": Failure(lambda home: (*SAMPLE, "--policy", "none.yaml"), 2, "none.yaml"),
+    "pipeline that is none": Failure(_pipeline, 2, "is not a pipeline of `jukebox compile`"),
+    "server that is not there": Failure(
+        lambda home: ("--rankings", f"http://127.0.0.1:{closed_port()}/r.csv", "--songs", "x"),
+        30,
+        "cannot reach http://127.0.0.1:",
+    ),
+    "malformed URL": Failure(
+        lambda home: ("--rankings", "http://[::1/r.csv", "--songs", "x"), 2, "is not a URL"
+    ),
+    "password in a URI": Failure(
+        lambda home: ("--rankings", "http://user:hunter2@127.0.0.1:1/r.csv", "--songs", "x"),
+        2,
+        "http://127.0.0.1:1/r.csv: a password in the URI",
+    ),
+    "unknown scheme": Failure(
+        lambda home: ("--rankings", "ftp://h/r.csv", "--songs", "x"), 2, "'ftp' is unknown"
+    ),
+    "half a sample": Failure(
+        lambda home: ("--songs", str(_good(home).songs)), 20, "give the same sample: URI"
+    ),
+    "sample that is none": Failure(lambda home: ("--rankings", "sample:songs=3"), 2, "not a sample"),
+    "unknown option": Failure(lambda home: (*SAMPLE, "--epoch", "3"), 2, "--epoch"),
+    "option out of range": Failure(lambda home: (*SAMPLE, "--epochs", "0"), 2, "epochs"),
+    "no learning": Failure(lambda home: (*SAMPLE, "--learning-rate", "0"), 2, "learning"),
+}
+
+
+def _fail(home: Path, failure: Failure) -> subprocess.CompletedProcess:
+    home.mkdir()
+    return run_at(home, "run", *failure.prepare(home))
+
+
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory) -> Iterator[dict[str, tuple[Path, Future]]]:
+    """Start the run of every selected failure, some at a time; they wait more than they compute."""
+    wanted = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    homes = {name: tmp_path_factory.mktemp("failures") / "home" for name in FAILURES if name in wanted}
+    with ThreadPoolExecutor(4) as pool:
+        yield {name: (home, pool.submit(_fail, home, FAILURES[name])) for name, home in homes.items()}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_run_that_fails_says_why_in_one_line(runs, name):
+    if name == "file without permission" and os.geteuid() == 0:
+        pytest.skip("needs a user other than root, who may read everything")
+    home, run = runs[name]
+    failure = FAILURES[name]
+    line = assert_one_line(run.result(), failure.code)
+    ranked = sample_tables(SPEC)[0]["spotify_id"].nunique()
+    assert failure.message.format(home=home, ranked=ranked) in line
+    assert "hunter2" not in line
+    assert_nothing_half_written(home)
+
+
+def test_a_failed_validation_leaves_its_report(runs):
+    home, run = runs["NaN feature"]
+    run.result()
+    (report,) = home.glob(".jukebox/runs/*/artifacts/*/validate/data_report.json")
+    assert '"name":"songs.features_present","passed":false' in report.read_text()

@@ -1,0 +1,108 @@
+"""Small real tables for tests: the sample in memory, as files, and charts counted by hand."""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+
+from ml.data.columns import FEATURES
+from ml.data.sample import SampleSpec, write_sample
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+"""Real chart tables beside the repository; their licence keeps them out of it."""
+
+SPEC = SampleSpec(songs=600, days=7, seed=7)
+
+
+class Files(NamedTuple):
+    """Where two tables lie."""
+
+    rankings: Path
+    songs: Path
+
+
+def real_tables() -> Files:
+    """Give the real tables, or skip the test."""
+    files = Files(REAL / "song_rankings.parquet", REAL / "song_properties.parquet")
+    missing = [path.name for path in files if not path.exists()]
+    if missing:
+        pytest.skip(f"needs the real charts: {', '.join(missing)} not found in {REAL}")
+    return files
+
+
+@cache
+def _sample(spec: SampleSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder) / "rankings.parquet", Path(folder) / "songs.parquet")
+        write_sample(spec, *files)
+        rankings, songs = (pd.read_parquet(path) for path in files)
+    # Plain text, so that a test may set any value.
+    for column in ("spotify_id", "name", "artists", "country"):
+        rankings[column] = rankings[column].astype(object)
+    return rankings, songs
+
+
+def sample_tables(spec: SampleSpec = SPEC) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the rankings and the songs of a sample, to be changed at will."""
+    rankings, songs = _sample(spec)
+    return rankings.copy(), songs.copy()
+
+
+def write_tables(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> Files:
+    """Write two tables as parquet files."""
+    files = Files(folder / "rankings.parquet", folder / "songs.parquet")
+    rankings.to_parquet(files.rankings, index=False)
+    songs.to_parquet(files.songs, index=False)
+    return files
+
+
+def write_csv(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> Files:
+    """Write two tables as CSV files."""
+    files = Files(folder / "rankings.csv", folder / "songs.csv")
+    rankings.to_csv(files.rankings, index=False)
+    songs.to_csv(files.songs, index=False)
+    return files
+
+
+def write_source(folder: Path) -> Path:
+    """Write as much of a ``source.json`` as the contract reads."""
+    path = folder / "source.json"
+    path.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": True}))
+    return path
+
+
+def charts(rows: Sequence[tuple[str, str | None, int]]) -> pd.DataFrame:
+    """Make rankings from (song, country, days): one row a day, at rank 1."""
+    first = pd.Timestamp("2024-01-01")
+    return pd.DataFrame(
+        [
+            {
+                "spotify_id": song,
+                "country": country,
+                "daily_rank": 1,
+                "snapshot_date": first + pd.Timedelta(days=day),
+            }
+            for song, country, days in rows
+            for day in range(days)
+        ],
+        columns=["spotify_id", "country", "daily_rank", "snapshot_date"],
+    )
+
+
+def songs_of(ids: Sequence[str]) -> pd.DataFrame:
+    """Make songs whose features tell them and their columns apart; none is broken."""
+    return pd.DataFrame(
+        [
+            {
+                "spotify_id": song,
+                **{name: float(row * 100 + column + 1) for column, name in enumerate(FEATURES)},
+            }
+            for row, song in enumerate(ids)
+        ]
+    )

@@ -1,0 +1,181 @@
+"""Examples: one row a song, its chart rows counted by country, as an independent count says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tables import charts, real_tables, sample_tables, songs_of, write_tables
+
+from ml.data.columns import FEATURES
+from ml.data.examples import make_examples
+from ml.data.splits import SPLITS, read_examples, read_labels, split_of
+from ml.errors import DataError
+
+# Each split has a song: see test_splits for the hashes.
+TRAIN, VAL, TEST = "song14", "song79", "song42"
+ENOUGH = [(song, "DE", 1) for song in (TRAIN, VAL, TEST)]
+
+
+def _make(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make examples and return their features and their counts, both by song, whatever the split."""
+    return _read(folder, *write_tables(folder, rankings, songs))
+
+
+def _read(folder: Path, rankings: Path, songs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    targets = {name: folder / f"{name}.parquet" for name in SPLITS}
+    make_examples(rankings, songs, targets, folder / "labels.json")
+    countries = read_labels(folder / "labels.json")
+    features, counts = [], []
+    for name, path in targets.items():
+        found = read_examples(path)
+        assert {split_of(song) for song in found.ids} == {name}
+        features.append(pd.DataFrame(found.features, index=found.ids, columns=list(FEATURES)))
+        counts.append(pd.DataFrame(found.counts, index=found.ids, columns=countries))
+    return pd.concat(features).sort_index(), pd.concat(counts).sort_index()
+
+
+def _oracle(rankings: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
+    """Count with pandas: rows by song and country, of songs that are known and not broken."""
+    usable = songs[(songs["duration_ms"] != 0) & (songs["tempo"] != 0)]["spotify_id"]
+    national = rankings[rankings["country"].notna() & rankings["spotify_id"].isin(usable)]
+    counts = pd.crosstab(national["spotify_id"].astype(str), national["country"].astype(str))
+    return counts.rename_axis(None).rename_axis(None, axis=1).astype("int32")
+
+
+def test_rows_are_counted_by_song_and_country(tmp_path):
+    rankings = charts([(TRAIN, "DE", 3), (TRAIN, "FR", 1), (VAL, "FR", 2), (TEST, "AT", 4)])
+    _, counts = _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    assert counts.to_dict("index") == {
+        TRAIN: {"AT": 0, "DE": 3, "FR": 1},
+        VAL: {"AT": 0, "DE": 0, "FR": 2},
+        TEST: {"AT": 4, "DE": 0, "FR": 0},
+    }
+
+
+def test_features_stay_with_their_song_in_the_order_of_the_model(tmp_path):
+    features, _ = _make(tmp_path, charts(ENOUGH), songs_of([TEST, TRAIN, VAL]))
+    assert features.loc[TEST].tolist() == list(range(1, 14))
+    assert features.loc[TRAIN].tolist() == list(range(101, 114))
+    assert features.loc[VAL].tolist() == list(range(201, 214))
+    assert set(features.dtypes) == {np.dtype("float32")}
+    assert json.loads((tmp_path / "labels.json").read_bytes())["features"] == list(FEATURES)
+
+
+def test_global_rows_are_set_aside(tmp_path):
+    rankings = charts([*ENOUGH, (TRAIN, None, 9), ("song264", None, 2)])
+    _, counts = _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST, "song264"]))
+    assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
+
+
+@pytest.mark.parametrize("column", ["duration_ms", "tempo"])
+def test_broken_songs_are_dropped_with_their_rows_and_countries(tmp_path, column):
+    songs = songs_of([TRAIN, VAL, TEST, "song264"])
+    songs.loc[3, column] = 0.0
+    _, counts = _make(tmp_path, charts([*ENOUGH, ("song264", "FR", 2)]), songs)
+    assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
+
+
+def test_unknown_songs_are_dropped_with_their_rows_and_countries(tmp_path):
+    _, counts = _make(tmp_path, charts([*ENOUGH, ("song264", "FR", 2)]), songs_of([TRAIN, VAL, TEST]))
+    assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
+
+
+def test_songs_that_never_charted_are_no_examples(tmp_path):
+    _, counts = _make(tmp_path, charts(ENOUGH), songs_of([TRAIN, VAL, TEST, "song264"]))
+    assert "song264" not in counts.index
+
+
+def test_the_sample_counts_as_pandas_counts(tmp_path):
+    rankings, songs = sample_tables()
+    features, counts = _make(tmp_path, rankings, songs)
+    pd.testing.assert_frame_equal(counts, _oracle(rankings, songs))
+    known = songs.set_index("spotify_id").loc[features.index, list(FEATURES)].astype("float32")
+    pd.testing.assert_frame_equal(features, known, check_names=False)
+
+
+def test_the_order_of_the_rows_does_not_matter(tmp_path):
+    rankings, songs = sample_tables()
+    first = _make(tmp_path, rankings, songs)
+    before = {name: (tmp_path / f"{name}.parquet").read_bytes() for name in SPLITS}
+    second = _make(tmp_path, rankings.sample(frac=1, random_state=1), songs.sample(frac=1, random_state=2))
+    for one, other in zip(first, second, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    assert before == {name: (tmp_path / f"{name}.parquet").read_bytes() for name in SPLITS}
+
+
+def test_a_split_does_not_depend_on_the_other_songs(tmp_path):
+    rankings, songs = sample_tables()
+    _make(tmp_path, rankings, songs)
+    before = {name: set(read_examples(tmp_path / f"{name}.parquet").ids) for name in SPLITS}
+    _make(tmp_path, rankings, songs[::2])
+    after = {name: set(read_examples(tmp_path / f"{name}.parquet").ids) for name in SPLITS}
+    kept = set(songs["spotify_id"][::2])
+    assert after == {name: ids & kept for name, ids in before.items()}
+
+
+def test_real_charts_count_as_pandas_counts(tmp_path):
+    real = real_tables()
+    _, counts = _read(tmp_path, *real)
+    sizes = {name: len(read_examples(tmp_path / f"{name}.parquet").ids) for name in SPLITS}
+    assert sizes == {"train": 1546, "val": 202, "test": 474}
+    assert counts.shape[1] == 72
+    pd.testing.assert_frame_equal(counts, _oracle(*(pd.read_parquet(path) for path in real)))
+
+
+SONGS = [TRAIN, VAL, TEST, "song264", "song105", "song33"]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from([*SONGS, "unknown"]), st.sampled_from([None, "DE", "FR", "AT"]), st.integers(1, 5)
+        ),
+        max_size=12,
+    ),
+    broken=st.sets(st.sampled_from(SONGS[3:])),
+)
+def test_any_small_charts_count_as_pandas_counts(tmp_path, rows, broken):
+    songs = songs_of(SONGS)
+    songs.loc[songs["spotify_id"].isin(broken), "tempo"] = 0.0
+    rankings = charts([*ENOUGH, *rows])
+    _, counts = _make(tmp_path, rankings, songs)
+    pd.testing.assert_frame_equal(counts, _oracle(rankings, songs), check_dtype=False)
+    assert counts.to_numpy().dtype == np.int32
+
+
+def test_no_song_in_common_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="column spotify_id: none of the songs that chart"):
+        _make(tmp_path, charts(ENOUGH), songs_of(["song264"]))
+    assert {path.name for path in tmp_path.iterdir()} == {"rankings.parquet", "songs.parquet"}
+
+
+def test_an_empty_split_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="only 2 songs, so the test split is empty"):
+        _make(tmp_path, charts(ENOUGH), songs_of([TRAIN, VAL]))
+
+
+@pytest.mark.parametrize(("table", "column"), [("rankings", "country"), ("songs", "tempo")])
+def test_a_missing_column_is_named(tmp_path, table, column):
+    tables = {"rankings": charts(ENOUGH), "songs": songs_of([TRAIN, VAL, TEST])}
+    tables[table] = tables[table].drop(columns=column)
+    with pytest.raises(DataError, match=f"{table}: column {column} is missing; the table has .*spotify_id"):
+        _make(tmp_path, tables["rankings"], tables["songs"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"spotify_id": 1}, id="ids-are-numbers"),
+        pytest.param({"country": 1}, id="countries-are-numbers"),
+    ],
+)
+def test_a_wrong_type_is_an_error_that_the_user_understands(tmp_path, wrong):
+    """Here too: under kfp.local this step runs before the contract is checked."""
+    rankings = charts(ENOUGH).assign(**wrong)
+    with pytest.raises(DataError, match=next(iter(wrong))):
+        _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))

@@ -1,0 +1,68 @@
+"""Splits: decided by the song's id alone, in the proportions that were promised."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ml.data.columns import FEATURES
+from ml.data.splits import SPLITS, Examples, read_examples, read_labels, split_of, write_examples
+
+IDS = [f"{number:022d}" for number in range(20_000)]
+
+
+@pytest.mark.parametrize(("split", "share"), [("train", 0.70), ("val", 0.10), ("test", 0.20)])
+def test_shares(split, share):
+    # Three standard deviations of 20,000 draws.
+    assert sum(split_of(song) == split for song in IDS) / len(IDS) == pytest.approx(
+        share, abs=3 * (share * (1 - share) / len(IDS)) ** 0.5
+    )
+
+
+def test_every_song_is_in_one_split():
+    assert {split_of(song) for song in IDS} == set(SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("song", "split"),
+    # int(sha256(id)'s first 8 hexadecimal digits, 16) % 100 is 0, 69, 70, 79, 80 and 99, computed elsewhere.
+    [
+        ("song264", "train"),
+        ("song14", "train"),
+        ("song105", "val"),
+        ("song79", "val"),
+        ("song33", "test"),
+        ("song42", "test"),
+    ],
+)
+def test_the_split_of_a_song_never_changes(song, split):
+    assert split_of(song) == split
+
+
+@pytest.fixture
+def examples() -> Examples:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(4, len(FEATURES))).astype("float32")
+    counts = np.array([[0, 1, 2], [3, 0, 0], [0, 0, 4], [1, 1, 1]], dtype="int32")
+    return Examples(["a", "b", "ç", "d"], features, counts)
+
+
+def test_what_is_written_is_read_again(tmp_path, examples):
+    write_examples(tmp_path / "train.parquet", examples)
+    read = read_examples(tmp_path / "train.parquet")
+    assert read.ids == examples.ids
+    np.testing.assert_array_equal(read.features, examples.features)
+    np.testing.assert_array_equal(read.counts, examples.counts)
+    assert (read.features.dtype, read.counts.dtype) == (np.float32, np.int32)
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+
+
+def test_the_weight_of_a_song_is_its_chart_rows(examples):
+    assert examples.weights.tolist() == [3.0, 3.0, 4.0, 3.0]
+    assert examples.weights.dtype == np.float64
+
+
+def test_labels_keep_their_order(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"schema": "jukebox.labels/v1", "countries": ["SE", "DE"], "features": []}))
+    assert read_labels(path) == ["SE", "DE"]

@@ -1,0 +1,167 @@
+"""The evidence: a closed, canonical document in which whoever reads it can decide again."""
+
+import re
+
+import pytest
+from mutations import MUTATIONS
+from reports import (
+    DIGESTS,
+    OTHER_DIGEST,
+    POLICY,
+    another,
+    at,
+    dotted,
+    edited,
+    failing,
+    leaves,
+    passing_evidence,
+    passing_reports,
+    removed,
+    replaced,
+    subject,
+)
+
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import decide_again, make_evidence, policy_digest, problems, read_evidence
+from ml.gate.policy import default_policy
+
+GOOD = passing_evidence().to_json()
+EXPECTED = {**GOOD["subject"], **GOOD["digests"]}
+LEAVES = list(leaves(GOOD))
+LOOSE = POLICY.replace('"min_songs":100', '"min_songs":1')
+
+UNDECIDED = re.compile(
+    r"reports\.("
+    r"data_report\.(synthetic|\w+_rows|broken_songs|checks\.\d+\.detail)"
+    r"|evaluation\.(uniform\..*|countries\..*|bootstrap\.seed)"
+    r"|evaluation\.logistic\.((log_loss\.(low|high))|(top1_mass|top5_mass|hit_at_5)\.\w+|macro_f1|calibration_error)"
+    r"|evaluation\.(model|prior)\.(\w+\.(low|high)|macro_f1|calibration_error)"
+    r"|evaluation\.prior\.(top1_mass|hit_at_5)\.value"
+    r"|evaluation\.(gain_over_prior\.high|gain_over_logistic\.low)"
+    r"|parity\.(runtime|opset|latency\.p50_ms)"
+    r"|parity\.families\.\d+\.(max_difference|p99_difference|worst_row|batch_sizes\.3)"
+    r")"
+)
+"""Numbers that no check looks at: the verdict is the same without them. Nothing in the evidence gives them
+away when they are changed to other plausible ones; the candidate's manifest of digests does, and the release
+tests show it."""
+
+
+def refuses(value):
+    """Say whether a reader who knows what the evidence should be about has something against it."""
+    try:
+        evidence = read_evidence(canonical_bytes(value))
+    except ValueError:
+        return True
+    return bool(problems(evidence, POLICY, EXPECTED))
+
+
+def test_good_evidence_proves_a_pass():
+    assert problems(passing_evidence(), POLICY, EXPECTED) == []
+
+
+def test_bytes_read_back_are_the_same_evidence():
+    evidence = passing_evidence()
+    assert read_evidence(evidence.to_bytes()) == evidence
+    assert read_evidence(evidence.to_bytes()).to_bytes() == evidence.to_bytes()
+
+
+def test_evidence_holds_what_it_was_made_from():
+    assert GOOD["reports"] == passing_reports()
+    assert GOOD["policy_digest"] == default_policy().digest
+    assert GOOD["digests"] == DIGESTS
+    assert decide_again(passing_evidence(), POLICY) == passing_evidence().verdict
+
+
+def test_a_changed_value_is_refused_unless_no_check_looks_at_it():
+    changes = {dotted(path): replaced(GOOD, (path, another(at(GOOD, path)))) for path in LEAVES}
+    undecided = {name for name in changes if UNDECIDED.fullmatch(name)}
+    assert {name for name, changed in changes.items() if not refuses(changed)} == undecided
+    assert len(changes) > 2 * len(undecided)
+
+
+def test_a_missing_or_unknown_field_is_refused():
+    for path in LEAVES:
+        if isinstance(path[-1], str) and (path[0], path[-1]) != ("reports", "schema"):
+            assert refuses(removed(GOOD, path)), dotted(path)
+    for path in [(), ("subject",), ("verdict",), ("verdict", "checks", 0)]:
+        assert refuses(replaced(GOOD, ((*path, "colour"), "red"))), path
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        passing_evidence().to_bytes().strip(),
+        passing_evidence().to_bytes() + b"\n",
+        passing_evidence().to_bytes().replace(b":", b": ", 1),
+        passing_evidence().to_bytes().replace(b'"dirty":false', b'"dirty":true,"dirty":false'),
+        passing_evidence().to_bytes().replace(b"jukebox", b"\\u006aukebox", 1),
+        canonical_bytes(dict(reversed(GOOD.items()))).replace(b"{", b"{ ", 1),
+        b"",
+        b"null",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda data: repr(data[:16]),
+)
+def test_other_bytes_are_not_evidence(data):
+    with pytest.raises(ValueError, match="not evidence"):
+        read_evidence(data)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_evidence_of_a_blocked_model_says_so_and_cannot_be_talked_round(name):
+    reports = edited(passing_reports(), MUTATIONS[name].edits)
+    blocked = make_evidence(subject(), DIGESTS, reports, POLICY)
+    assert name in failing(blocked.verdict)
+    assert any(found.startswith(f"{name}: ") for found in problems(blocked, POLICY, EXPECTED))
+    talked = read_evidence(canonical_bytes({**blocked.to_json(), "verdict": GOOD["verdict"]}))
+    found = problems(talked, POLICY, EXPECTED)
+    assert "the stated verdict is not what its own numbers give" in found
+    assert any(line.startswith(f"{name}: ") for line in found)
+
+
+def test_a_blocked_verdict_over_passing_numbers_is_no_proof_either():
+    blocked = replaced(GOOD, (("verdict", "passed"), False))
+    assert refuses(blocked)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_evidence_about_something_else_is_named(name):
+    (found,) = problems(passing_evidence(), POLICY, {**EXPECTED, name: "what we asked for"})
+    assert found.startswith(f"{name} is ")
+    assert "what we asked for" in found
+
+
+def test_a_file_that_the_evidence_does_not_know_is_not_proven():
+    assert problems(passing_evidence(), POLICY, {"model.tflite": OTHER_DIGEST})
+
+
+def test_evidence_under_another_policy_is_refused_even_if_its_numbers_pass_ours():
+    assert LOOSE != POLICY
+    loose = make_evidence(subject(), DIGESTS, passing_reports(), LOOSE)
+    assert loose.verdict.passed
+    assert problems(loose, LOOSE, EXPECTED) == []
+    assert problems(loose, POLICY, EXPECTED) == ["the run was judged under another policy"]
+
+
+def test_a_policy_that_cannot_be_read_still_has_a_digest_and_blocks():
+    evidence = make_evidence(subject(), DIGESTS, passing_reports(), "")
+    assert evidence.policy_digest == policy_digest("") == digest(b"")
+    assert failing(read_evidence(evidence.to_bytes()).verdict) == {"policy"}
+    assert problems(evidence, "", EXPECTED)
+
+
+@pytest.mark.parametrize("found", [None, {"unreadable": "OSError: gone"}, {"schema": 1}, "x", [1]], ids=repr)
+def test_evidence_is_written_for_any_report_and_blocks(found):
+    evidence = make_evidence(subject(), DIGESTS, {"evaluation": found}, POLICY)
+    assert failing(read_evidence(evidence.to_bytes()).verdict) == {"data_report", "evaluation", "parity"}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_evidence_of_a_number_that_is_none_gives_the_verdict_that_it_states(number):
+    reports = edited(passing_reports(), {"evaluation.model.macro_f1": number})
+    evidence = read_evidence(make_evidence(subject(), DIGESTS, reports, POLICY).to_bytes())
+    assert decide_again(evidence, POLICY) == evidence.verdict

@@ -1,0 +1,38 @@
+"""Model stores to test with: a folder, and a bucket behind a real S3 API on loopback."""
+
+import uuid
+
+import pytest
+import requests
+from moto.server import ThreadedMotoServer
+
+from ml.release.store import ModelStore
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    requests.put(f"{endpoint}/models", timeout=10).raise_for_status()
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A store in a folder."""
+    return ModelStore(str(tmp_path / "store"), create=True)
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request, monkeypatch):
+    """A store in a folder, and one in a bucket."""
+    if request.param == "folder":
+        return request.getfixturevalue("folder")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_endpoint"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return ModelStore(f"s3://models/{uuid.uuid4().hex}")

@@ -1,0 +1,73 @@
+"""Two processes in one store at once: candidates do not mix, and of two promotions one wins."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+from candidates import candidate_files, put, read
+from reports import POLICY
+
+from ml.errors import EvidenceError
+from ml.release.promotion import champion_of, promote, rollback
+from ml.release.store import ModelStore
+
+_together = []
+
+
+def _meet(barrier):
+    _together.append(barrier)
+
+
+def _try(work, uri, *arguments):
+    """Do something to a store at the same time as the other process; return its result or error."""
+    store = ModelStore(uri)
+    _together[0].wait(timeout=30)
+    try:
+        return work(store, *arguments)
+    except EvidenceError as error:
+        return error
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Run ``work(store, *arguments)`` in two processes that start together."""
+    context = multiprocessing.get_context("spawn")
+    barrier = (context.Barrier(2),)
+    with ProcessPoolExecutor(2, mp_context=context, initializer=_meet, initargs=barrier) as pool:
+        yield lambda store, *works: [
+            done.result(60) for done in [pool.submit(_try, work[0], store.uri, *work[1:]) for work in works]
+        ]
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_of_two_candidates_judged_against_the_same_champion_exactly_one_wins(folder, processes, attempt):
+    champion = put(folder, "A")
+    promote(folder, champion, POLICY)
+    rivals = {name: put(folder, name, champion=champion) for name in "BC"}
+    outcomes = processes(folder, *((promote, candidate, POLICY) for candidate in rivals.values()))
+    (won,) = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert won.new
+    assert "run the pipeline again" in str(lost)
+    assert folder.log()[1:] == [won.promotion]
+    winner = next(name for name, candidate in rivals.items() if candidate == champion_of(folder.log()))
+    assert read(folder.uri, "serving/jukebox/2/model.onnx") == candidate_files(winner)["model.onnx"]
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_of_two_rollbacks_exactly_one_happens(folder, processes, attempt):
+    champion = ""
+    for name in "AB":
+        champion = promote(folder, put(folder, name, champion=champion), POLICY).promotion.candidate
+    outcomes = processes(folder, (rollback,), (rollback,))
+    assert len([outcome for outcome in outcomes if isinstance(outcome, EvidenceError)]) == 1
+    assert [entry.restores for entry in folder.log()] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("names", ["AB", "AA"])
+def test_two_runs_store_their_candidates_at_once(folder, processes, names):
+    found = processes(folder, *((ModelStore.put_candidate, candidate_files(name)) for name in names))
+    assert set(folder.candidates()) == set(found)
+    assert [folder.read_candidate(candidate) for candidate in found] == [
+        candidate_files(name) for name in names
+    ]

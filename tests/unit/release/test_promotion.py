@@ -1,0 +1,110 @@
+"""Promotion: one good candidate after the other, each judged against the champion of its day."""
+
+import pytest
+from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
+from reports import POLICY
+
+from ml.errors import EvidenceError
+from ml.gate.canonical import digest
+from ml.gate.policy import parse_policy
+from ml.release.promotion import promote
+
+FILES = candidate_files()
+
+
+def test_a_good_candidate_is_promoted_logged_and_served(store):
+    candidate = put(store)
+    outcome = promote(store, candidate, POLICY)
+    assert outcome.new
+    assert store.log() == [outcome.promotion]
+    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
+    assert outcome.served_at == f"{store.uri}/serving/jukebox/1/model.onnx"
+    found = entry(store.uri, 1)
+    assert found.pop("at").endswith("Z")
+    assert found == {
+        "schema": "jukebox.promotion/v1",
+        "number": 1,
+        "action": "promote",
+        "candidate": candidate,
+        "model_name": "jukebox",
+        "synthetic": True,
+        "model_digest": digest(FILES["model.onnx"]),
+        "evidence_digest": digest(FILES["evidence.json"]),
+        "policy_digest": parse_policy(POLICY).digest,
+        "champion": "",
+        "replaces": 0,
+        "restores": 0,
+    }
+
+
+def test_the_next_one_replaces_its_champion_and_is_served_beside_it(store):
+    first = put(store, "A")
+    promote(store, first, POLICY)
+    second = put(store, "B", champion=first)
+    outcome = promote(store, second, POLICY)
+    assert (outcome.promotion.number, outcome.promotion.champion, outcome.promotion.replaces) == (2, first, 1)
+    served = {path: read(store.uri, path) for path in paths(store.uri) if path.startswith("serving/")}
+    assert served == {
+        f"serving/jukebox/{number}/model.onnx": candidate_files(name)["model.onnx"]
+        for number, name in ((1, "A"), (2, "B"))
+    }
+
+
+def test_promoting_the_champion_again_changes_nothing_and_says_so(store):
+    candidate = put(store)
+    first = promote(store, candidate, POLICY)
+    before = paths(store.uri)
+    again = promote(store, candidate, POLICY)
+    assert (again.new, again.promotion, again.served_at) == (False, first.promotion, first.served_at)
+    assert paths(store.uri) == before
+
+
+@pytest.mark.parametrize("judged_against_it", [True, False])
+def test_another_candidate_with_the_champions_model_changes_nothing(store, judged_against_it):
+    first = put(store, "A")
+    promote(store, first, POLICY)
+    same = put(store, "A", champion=first if judged_against_it else "", commit="another commit")
+    assert same != first
+    outcome = promote(store, same, POLICY)
+    assert (outcome.new, outcome.promotion.candidate) == (False, first)
+    assert len(store.log()) == 1
+
+
+def test_a_promotion_that_was_logged_but_not_yet_served_is_served_by_the_next_try(store):
+    candidate = put(store)
+    promote(store, candidate, POLICY)
+    delete(store.uri, "serving/jukebox/1/model.onnx")
+    assert not promote(store, candidate, POLICY).new
+    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
+
+
+def test_a_candidate_judged_against_another_champion_is_refused(store):
+    first, rival = put(store, "A"), put(store, "B")
+    early = put(store, "C", champion=first)
+    promotion_refused(store, early, EvidenceError, "nothing is in production now")
+    promote(store, first, POLICY)
+    promotion_refused(store, rival, EvidenceError, f"no champion, but {first[:12]} is in production now")
+    promote(store, early, POLICY)
+    promotion_refused(store, first, EvidenceError, f"no champion, but {early[:12]} is in production now")
+
+
+def test_an_unknown_candidate_is_refused(store):
+    promotion_refused(store, "f" * 64, EvidenceError, "there is no candidate")
+
+
+def test_a_damaged_log_stops_promotion(folder):
+    promote(folder, put(folder), POLICY)
+    overwrite(folder.uri, "promotions/00000001.json", b"{}")
+    promotion_refused(folder, put(folder, "B"), EvidenceError, "promotion 1 is damaged")
+
+
+def test_what_is_served_is_what_was_promoted(store):
+    overwrite(store.uri, "serving/jukebox/1/model.onnx", b"another model")
+    promote(store, put(store), POLICY)
+    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/../b"])
+def test_a_model_name_that_cannot_be_served_never_gets_into_evidence(folder, name):
+    with pytest.raises(ValueError, match="model_name"):
+        put(folder, model_name=name)
