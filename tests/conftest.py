@@ -1,5 +1,6 @@
 """One real run of the whole pipeline, made once, for the tests that need what a run leaves behind."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -51,10 +52,17 @@ class FinishedRun:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> FinishedRun:
-    """The whole pipeline on a small sample, through the command; about 25 seconds, once a session."""
-    home = tmp_path_factory.mktemp("finished-run")
-    arguments = ["--rankings", SAMPLE, "--songs", SAMPLE, "--no-promote", "--json"]
-    done = jukebox("run", *arguments, cwd=home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return FinishedRun(home, json.loads(done.stdout))
+def finished_run(tmp_path_factory, worker_id) -> FinishedRun:
+    """The whole pipeline on a small sample, through the command; half a minute, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base if worker_id == "master" else base.parent) / "finished-run"
+    with open(f"{home}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = home / "result.json"
+        if not result.exists():
+            home.mkdir()
+            arguments = ["--rankings", SAMPLE, "--songs", SAMPLE, "--no-promote", "--json"]
+            done = jukebox("run", *arguments, cwd=home)
+            assert done.returncode == 0, done.stdout + done.stderr
+            result.write_text(done.stdout)
+    return FinishedRun(home, json.loads(result.read_text()))

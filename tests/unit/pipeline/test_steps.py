@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml.errors import DataError, GateBlocked
+from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.policy import default_policy
 from ml.pipeline import steps
 
@@ -66,8 +66,19 @@ def test_a_failing_step_names_its_cause_in_one_line(events, capsys, error, messa
 
     with pytest.raises(SystemExit, match=message):
         broken()
-    assert events()[-1] == {"step": "broken", "event": "error", "message": message, "blocked": blocked}
+    expected = {"step": "broken", "event": "error", "message": message}
+    assert events()[-1] == {**expected, "blocked": blocked, "permanent": True}
     assert ("Traceback" in capsys.readouterr().err) is traceback
+
+
+def test_a_service_that_does_not_answer_may_answer_next_time(events):
+    @steps.step
+    def fetch() -> str:
+        raise PlatformError("cannot reach the bucket")
+
+    with pytest.raises(SystemExit):
+        fetch()
+    assert events()[-1]["permanent"] is False
 
 
 def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
