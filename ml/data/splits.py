@@ -59,9 +59,11 @@ def write_examples(path: str | Path, examples: Examples) -> None:
 
 def read_examples(path: str | Path) -> Examples:
     """Read one split from its parquet file."""
-    table = pq.read_table(path)
-    features = np.column_stack([table[name].to_numpy() for name in FEATURES])
-    counts = table["counts"].combine_chunks().flatten().to_numpy()
+    # Not pq.read_table and to_numpy: both import pandas where it is installed.
+    with pq.ParquetFile(path) as file:
+        table = file.read(use_threads=False)
+    features = np.column_stack([np.from_dlpack(table[name].combine_chunks()) for name in FEATURES])
+    counts = np.from_dlpack(table["counts"].combine_chunks().flatten())
     return Examples(table["spotify_id"].to_pylist(), features, counts.reshape(len(table), -1))
 
 

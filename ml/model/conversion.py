@@ -68,11 +68,18 @@ def convert(
     rows = np.concatenate(list(families.values()))
     answers = answer(network, rows)
     names = [name for name, family in families.items() for _ in range(len(family))]
-    table = pa.table({"family": names, "features": list(rows), "probabilities": list(answers)})
+    table = pa.table({"family": names, "features": _lists(rows), "probabilities": _lists(answers)})
     source = {"keras_digest": file_digest(model), "test_digest": file_digest(test_split)}
     with whole_file(reference) as file:
         pq.write_table(table.replace_schema_metadata(source), file)
     return f"opset {OPSET}, {len(data):,} bytes, {len(rows):,} reference answers"
+
+
+def _lists(rows: np.ndarray) -> pa.FixedSizeListArray:
+    """Return rows [N, K] as an Arrow column of lists, without pandas, which pa.array would import."""
+    buffer = pa.py_buffer(np.ascontiguousarray(rows))
+    flat = pa.Array.from_buffers(pa.float32(), rows.size, [None, buffer])
+    return pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
 
 
 def input_families(features: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import file_digest, write_json
 from ml.gate.reports import CountryScore, Evaluation, Metrics
+from ml.model.backend import hidden
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
 from ml.model.training import predict
 
@@ -109,8 +110,9 @@ def logistic(training: Examples, features: np.ndarray, prior: np.ndarray) -> np.
     It sees each song once for each of its countries, weighted by chart rows: the network's objective.
     Countries that the chosen songs do not chart in get the prior's probability.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
+    with hidden("pandas"):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
 
     # The splits are ordered by song id, which says nothing about the song: the first are as good as any.
     inputs = training.features[:LOGISTIC_SONGS]
@@ -134,7 +136,8 @@ def confusion_matrix(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def _macro_f1(probabilities: np.ndarray, counts: np.ndarray) -> float:
     """Return scikit-learn's macro F1 over chart rows: each (song, country) pair weighs its rows."""
-    from sklearn.metrics import f1_score
+    with hidden("pandas"):
+        from sklearn.metrics import f1_score
 
     song, country = np.nonzero(counts)
     predicted = probabilities.argmax(axis=1)[song]

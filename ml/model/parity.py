@@ -92,10 +92,13 @@ def _read_reference(
     path: str | Path, inputs: dict[str, np.ndarray]
 ) -> tuple[dict[str, str], dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Return the reference's source, and by family its inputs and Keras's answers."""
-    table = pq.read_table(path)
+    with pq.ParquetFile(path) as file:
+        table = file.read(use_threads=False)
     names = np.array(table["family"].to_pylist())
-    features = np.array(table["features"].to_pylist(), dtype="float32")
-    answers = np.array(table["probabilities"].to_pylist(), dtype="float32")
+    features, answers = (
+        np.from_dlpack(table[name].combine_chunks().flatten()).reshape(len(names), -1)
+        for name in ("features", "probabilities")
+    )
     if list(dict.fromkeys(names)) != list(inputs) or not np.array_equal(
         features, np.concatenate(list(inputs.values()))
     ):

@@ -148,13 +148,7 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     """
     events = run.folder / "events.jsonl"
     temporary = run.folder / "tmp"
-    environment = {
-        **os.environ,
-        EVENTS: str(events),
-        "TMPDIR": str(temporary),
-        # kfp.local orders siblings by hash: without this, in another order in each run.
-        "PYTHONHASHSEED": "0",
-    }
+    environment = {**os.environ, EVENTS: str(events), "TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder)]
     seen: list[Event] = []
     with open(run.log, "wb") as log:

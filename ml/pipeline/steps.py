@@ -6,6 +6,7 @@ file that JUKEBOX_EVENTS names. Nothing heavy is imported before the step that n
 """
 
 import functools
+import gc
 import json
 import os
 import resource
@@ -78,6 +79,8 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
             raise SystemExit(f"{name}: {message}") from None
         seconds = time.monotonic() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        # What is still alive dies with the process: a last collection would take a second beside Keras.
+        gc.freeze()
         _event(name, "end", headline=headline, seconds=seconds, peak_mb=peak)
         print(f"{name}: {headline} ({seconds:.1f} s, {peak} MB)", file=sys.stderr, flush=True)
 

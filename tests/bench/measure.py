@@ -5,6 +5,7 @@ pages count in each process, so peaks are not added up. What outlives the comman
 Linux only: it reads /proc.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -14,17 +15,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 POLL_MS = 20
+GRACE = 15.0
+"""Seconds that an interrupted command has to end what it started, before all of it is killed."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall time in seconds, peak memory in MiB, exit code (negative: killed by that signal)."""
+    """Wall time in seconds, peak memory in MiB, exit code (negative: killed by that signal).
+
+    CPU seconds are those of every process that was waited for; a busy machine stretches them less.
+    """
 
     seconds: float
     peak_mb: float
-    returncode: int
+    returncode: int = 0
+    cpu_seconds: float = 0.0
 
 
 class _Tree:
@@ -46,6 +54,14 @@ class _Tree:
             (self._members if self._is_ours(pid) else self._strangers).add(pid)
         self.peak_kb = max(self.peak_kb, *map(_high_water_kb, self._members), 0)
 
+    def kill(self) -> None:
+        """Kill whatever is left, twice: a process may start another one as it is being looked for."""
+        for _ in range(2):
+            self.poll()
+            for pid in self._members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _is_ours(self, pid: int) -> bool:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
@@ -65,8 +81,15 @@ def _high_water_kb(pid: int) -> int:
     return int(next(lines, "VmHWM: 0 kB").split()[1])  # a zombie has no such line
 
 
-def run_measured(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end and measure it; output goes where the caller's goes.
+def run_measured(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    stdout: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
+) -> Measured:
+    """Run a command to its end and measure it; output goes where the caller's goes, or to the files.
+
+    An interrupt (any exception) while it runs ends the command and everything below it.
 
     Peak memory has two sources, because each alone is wrong. Polling misses what a process takes
     in its last milliseconds. `ru_maxrss` of wait4 has no such gap and covers descendants that were
@@ -78,22 +101,28 @@ def run_measured(argv: Sequence[str], env: Mapping[str, str] | None = None) -> M
     """
     start = time.perf_counter()
     # In its own session, so that an interrupt here can end all of it and nothing else.
-    process = subprocess.Popen(argv, env=env, start_new_session=True)
+    process = subprocess.Popen(argv, env=env, stdout=stdout, stderr=stderr, start_new_session=True)
+    tree = _Tree(process.pid)
     try:
         with open(os.pidfd_open(process.pid)) as pidfd:
             ended = select.poll()
             ended.register(pidfd, select.POLLIN)
-            tree = _Tree(process.pid)
             tree.poll()
             while not ended.poll(POLL_MS):
                 tree.poll()
         seconds = time.perf_counter() - start
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            process.terminate()  # a command with sessions of its own knows best how to end them
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        finally:
+            tree.kill()
+            process.wait()
         raise
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     inherited_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     waited_kb = usage.ru_maxrss if usage.ru_maxrss > inherited_kb else 0
-    return Measured(seconds, max(tree.peak_kb, waited_kb) / 1024, process.returncode)
+    peak_mb = max(tree.peak_kb, waited_kb) / 1024
+    return Measured(seconds, peak_mb, process.returncode, usage.ru_utime + usage.ru_stime)
