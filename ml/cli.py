@@ -1,6 +1,6 @@
-"""The command `jukebox`: every verb is one call into the package.
+"""The command `jukebox`: its verbs (`ml.commands`), its signals, and how it ends.
 
-Only this module ends the process. Exit codes: 0 pass, 2 wrong use, 10 the gate blocked, 20 the run failed
+Exit codes: 0 pass, 2 wrong use, 10 the gate blocked, 20 the run failed
 or was cancelled, 30 a service could not be reached, 40 evidence is missing, stale or not ours.
 """
 
@@ -43,7 +43,9 @@ for verb in (
 def main() -> NoReturn:
     """Run the command; every known error is one line on stderr and its documented exit code."""
     for wish in STOP:
-        signal.signal(wish, _interrupt)
+        # What the caller has silenced stays silent: nohup means it.
+        if signal.getsignal(wish) is not signal.SIG_IGN:
+            signal.signal(wish, _interrupt)
     try:
         code = app(standalone_mode=False)
     except typer.Exit as done:
@@ -55,13 +57,17 @@ def main() -> NoReturn:
             err.print(f"jukebox: {' '.join(message.split())}; see `jukebox --help`", markup=False)
         raise SystemExit(2) from None
     except Interrupted:
-        err.print("jukebox: interrupted; nothing was changed")
+        err.print("jukebox: interrupted; `jukebox models` shows what is in production")
         raise SystemExit(RunFailed.exit_code) from None
     except JukeboxError as error:
         if "--json" in sys.argv:
             print_json({**error.details, "error": str(error), "exit_code": error.exit_code})
         err.print(f"jukebox: {error}", markup=False)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        # A disk that is full or gone, in the middle of anything.
+        err.print(f"jukebox: {error.strerror or error}: {error.filename or 'while writing'}", markup=False)
+        raise SystemExit(RunFailed.exit_code) from None
     raise SystemExit(code or 0)
 
 

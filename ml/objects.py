@@ -41,6 +41,8 @@ def open_folder(uri: str, *, create: bool = False) -> ObjectStore:
     try:
         if create:
             folder.mkdir(parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}")
         return LocalStore(folder)
     except (BaseError, OSError) as error:
         raise UsageError(f"cannot open the folder {folder}: {_line(error)}") from error

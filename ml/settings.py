@@ -1,4 +1,4 @@
-"""Typed settings, each with its default; flags of the command come over JUKEBOX_* variables over these."""
+"""Typed settings, each with its default, its bounds and what it means."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

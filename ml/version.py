@@ -13,17 +13,17 @@ def code_version() -> tuple[str, bool]:
     JUKEBOX_COMMIT says it where there is no repository, as in an image. A tree that cannot be asked is
     `UNKNOWN` and dirty: nothing vouches for it.
     """
-    if commit := os.environ.get("JUKEBOX_COMMIT"):
-        return commit, False
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
+    commit = os.environ.get("JUKEBOX_COMMIT")
+    elsewhere = (commit, False) if commit else (UNKNOWN, True)
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root:
-            return UNKNOWN, True
+            return elsewhere
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain"))
     except (OSError, subprocess.SubprocessError):
-        return UNKNOWN, True
+        return elsewhere

@@ -20,7 +20,12 @@ def _mutations() -> dict[str, Mutation]:
         "evaluation.model": Mutation({"evaluation.keras_digest": OTHER_DIGEST}),
         "evaluation.test_data": Mutation({"evaluation.test_digest": OTHER_DIGEST}),
         "evaluation.songs": Mutation(
-            {"evaluation.songs": 99, "parity.families.0.rows": 99, "parity.families.0.top1_ties": 0}
+            {
+                "evaluation.songs": 99,
+                "parity.families.0.rows": 99,
+                "parity.families.0.batch_sizes": [1, 7, 64, 99],
+                "parity.families.0.top1_ties": 0,
+            }
         ),
         "evaluation.gain_over_prior.low": Mutation({"evaluation.gain_over_prior.low": 0.05}),
         # The lower end of an interval lies below its value.
@@ -45,10 +50,10 @@ def _mutations() -> dict[str, Mutation]:
         "parity.rtol": Mutation({"parity.rtol": 1.1e-3}),
         "parity.interface": Mutation({"parity.interface_problems": ["inputs: x instead of features"]}),
         "parity.test.all_songs": Mutation({"evaluation.songs": FAMILIES["test"] + 1}),
-        "onnx.log_loss": Mutation({"parity.onnx.log_loss": 4.0002}),
-        "onnx.top1_mass": Mutation({"parity.onnx.top1_mass": 0.0623}),
-        "onnx.top5_mass": Mutation({"parity.onnx.top5_mass": 0.1877}),
-        "onnx.hit_at_5": Mutation({"parity.onnx.hit_at_5": 0.9377}),
+        "onnx.log_loss.difference": Mutation({"parity.onnx.log_loss": 4.0002}),
+        "onnx.top1_mass.difference": Mutation({"parity.onnx.top1_mass": 0.0623}),
+        "onnx.top5_mass.difference": Mutation({"parity.onnx.top5_mass": 0.1877}),
+        "onnx.hit_at_5.difference": Mutation({"parity.onnx.hit_at_5": 0.9377}),
         "budget.model_bytes": Mutation({"parity.model_bytes": 5_000_001}),
         "budget.latency_calls": Mutation({"parity.latency.calls": 99}),
         "budget.p99_latency_ms": Mutation({"parity.latency.p99_ms": 50.1}),
@@ -64,8 +69,12 @@ def _mutations() -> dict[str, Mutation]:
         # No row at all of the test songs is also not every test song.
         whole = frozenset({"parity.test.all_songs"} if name == "test" else ())
         found |= {
-            f"parity.{name}.rows": Mutation({f"{family}.rows": 0, f"{family}.top1_ties": 0}, whole),
-            f"parity.{name}.batch_sizes_missing": Mutation({f"{family}.batch_sizes": [1, 64]}),
+            f"parity.{name}.rows": Mutation(
+                {f"{family}.rows": 0, f"{family}.top1_ties": 0, f"{family}.batch_sizes": [0, 1, 7, 64]}, whole
+            ),
+            f"parity.{name}.batch_sizes_missing": Mutation(
+                {f"{family}.batch_sizes": [1, 64, FAMILIES[name]]}
+            ),
             f"parity.{name}.violations": Mutation({f"{family}.violations": 1}),
             f"parity.{name}.worst_ratio": Mutation({f"{family}.worst_ratio": 1.01}),
             f"parity.{name}.nonfinite": Mutation({f"{family}.nonfinite": 1}),

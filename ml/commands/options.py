@@ -46,9 +46,12 @@ def print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
 
 
-def say(outcome: "Outcome") -> None:
+def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     """Print what a promotion or rollback did."""
     entry = outcome.promotion
+    if as_json:
+        print_json({**entry.to_json(), "new": outcome.new, "model": outcome.served_at})
+        return
     if not outcome.new:
         out.print(f"nothing to do: this model is in production already (promotion {entry.number})")
     elif entry.action == "rollback":

@@ -80,18 +80,19 @@ def promote(
     candidate: Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")],
     store: Store = str(FOLDER / "store"),
     policy: PolicyFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a candidate from its evidence, and put it into production."""
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore
 
     opened = ModelStore(absolute(store))
-    say(promote_candidate(opened, opened.find_candidate(candidate), policy_text_of(policy)))
+    say(promote_candidate(opened, opened.find_candidate(candidate), policy_text_of(policy)), as_json=as_json)
 
 
-def rollback(store: Store = str(FOLDER / "store")) -> None:
+def rollback(store: Store = str(FOLDER / "store"), as_json: AsJson = False) -> None:
     """Put the model back into production that the present one replaced."""
     from ml.release.promotion import rollback as roll_back
     from ml.release.store import ModelStore
 
-    say(roll_back(ModelStore(absolute(store))))
+    say(roll_back(ModelStore(absolute(store))), as_json=as_json)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
 from ml.console import out, show_verdict, shown_steps
-from ml.errors import GateBlocked, Interrupted, RunFailed, UsageError
+from ml.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
 from ml.gate.evidence import decide_again
 from ml.gate.reports import first_problem
 from ml.settings import Hyperparameters
@@ -91,8 +91,8 @@ def run(
             execute(this, shown)
         except Interrupted:
             raise RunFailed(f"interrupted; nothing was promoted; the log is {this.log}") from None
-        except RunFailed as error:
-            raise RunFailed(f"{error} (log: {this.log})") from None
+        except (RunFailed, PlatformError) as error:
+            raise type(error)(f"{error} (log: {this.log})", {"run": this.folder.name}) from None
     evidence = collect(this)
     verdict = decide_again(evidence, policy_text)
     result: dict[str, Any] = {
@@ -109,10 +109,11 @@ def run(
         out.print()
         show_verdict(verdict)
         out.print(f"evidence:  {this.evidence}\nartifacts: {this.artifacts}\nlog:       {this.log}")
-    if not verdict.passed or verdict != evidence.verdict:
-        inconsistent = "the evidence and its own numbers disagree" if verdict.passed else ""
-        names = ", ".join(check.name for check in verdict.failures) or inconsistent
+    if not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(f"the gate blocked the model ({names}); nothing was promoted", result)
+    if verdict != evidence.verdict:
+        raise EvidenceError("the stated verdict is not what its own numbers give", result)
     models = ModelStore(absolute(store))
     candidate = models.find_by_evidence(this.evidence.read_bytes())
     result["candidate"] = candidate

@@ -32,7 +32,7 @@ REMOTE = ("http", "https")
 
 
 def resolve_version(uri: str) -> str:
-    """Name the version of the table at a URI without reading a remote one.
+    """Name the version of the table at a URI; a remote one is read only where it has no ETag.
 
     Raises:
         UsageError: there is no such file, or the URI is malformed.

@@ -1,5 +1,7 @@
 """Parquet and CSV files of any size, read by DuckDB through ibis."""
 
+import errno
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +22,7 @@ PARQUET_MAGIC = b"PAR1"
 
 def connect() -> ibis.BaseBackend:
     """Open an in-memory DuckDB that reads files as streams, within `MEMORY_LIMIT`."""
-    return ibis.duckdb.connect(memory_limit=MEMORY_LIMIT)
+    return ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=tempfile.gettempdir())
 
 
 def as_parquet(name: str, raw: Path) -> Path:
@@ -50,6 +52,8 @@ def as_parquet(name: str, raw: Path) -> Path:
         types = {column: kind for column, kind in text.items() if column in header.columns}
         table = connect().read_csv(raw, header=True, sample_size=-1, types=types) if types else header
         table.to_parquet(converted)
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise OSError(errno.ENOSPC, f"{name}: cannot convert the CSV: {_line(error)}") from error
     except duckdb.Error as error:
         raise DataError(f"{name}: neither Parquet nor CSV: {_line(error)}") from error
     return converted

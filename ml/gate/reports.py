@@ -12,6 +12,9 @@ from ml.gate.canonical import canonical_bytes
 
 # Nothing that is measured here comes near these: they keep sums and products of the gate finite.
 LARGEST = 1e12
+ROUNDING = 1e-9
+"""What two ways to sum the same nats may differ by."""
+
 Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
@@ -97,8 +100,9 @@ class Interval(Record):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError("the interval ends before it begins")
+        # The ends are sums in another order than the value: they may differ in the last digits.
+        if not self.low - ROUNDING <= self.value <= self.high + ROUNDING:
+            raise ValueError("the value lies outside of its interval")
         return self
 
 

@@ -1,7 +1,9 @@
 """How well probabilities fit the charts: per song, so that songs can be weighed and resampled.
 
 Every headline metric is a ratio of two sums over songs. `SongScores` holds the terms; a point estimate is
-one ratio, and a bootstrap resample is the same ratio over songs drawn again.
+one ratio, and a bootstrap resample is the same ratio over songs drawn again. The values equal
+scikit-learn's log_loss, accuracy_score and top_k_accuracy_score with chart rows as sample weights (the
+tests show it); those functions take one label a row and give no terms to resample.
 """
 
 from collections.abc import Mapping

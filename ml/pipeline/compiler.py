@@ -45,14 +45,16 @@ def compile_pipeline(target: str | Path, image: str | None = None) -> None:
     write_bytes(target, text.encode())
 
 
-def default_image(ir: str | Path) -> str:
-    """Return the image that a compiled IR names.
+def require_pipeline(ir: str | Path) -> None:
+    """Check that a file is an IR of this pipeline, before a run begins with it.
 
     Raises:
-        UsageError: the file is not an IR of this pipeline.
+        UsageError: it is not, or cannot be read.
     """
     try:
         spec = next(yaml.safe_load_all(Path(ir).read_text(encoding="utf-8")))
-        return str(spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"])
+        spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
+    except OSError as error:
+        raise UsageError(f"cannot read {ir}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, StopIteration, KeyError, TypeError) as error:
         raise UsageError(f"{ir} is not a pipeline of `jukebox compile`") from error

@@ -202,6 +202,7 @@ def gate(
 @component
 def save(
     evidence: Input[Artifact],
+    source: Input[Artifact],
     data_report: Input[Artifact],
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
@@ -220,6 +221,7 @@ def save(
         policy,
         {
             "evidence.json": evidence,
+            "source.json": source,
             "data_report.json": data_report,
             "evaluation.json": evaluation,
             "parity.json": parity_report,

@@ -22,10 +22,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ml.data.sources import data_version, refuse_password
-from ml.errors import EvidenceError, RunFailed, UsageError
+from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
 from ml.files import write_json
 from ml.gate.evidence import MODEL_NAME, Evidence, Subject, read_evidence
-from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, default_image
+from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
 from ml.pipeline.steps import EVENTS
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
@@ -33,9 +33,6 @@ from ml.settings import Hyperparameters
 from ml.version import code_version
 
 Event = dict[str, Any]
-GRACE = 5.0
-"""Seconds that the steps have to end by themselves before they are killed."""
-
 FULL = 1 << 20
 """Bytes free on a disk below which it is the likely reason for a silent end."""
 
@@ -94,6 +91,8 @@ def prepare(
     """
     if not re.fullmatch(MODEL_NAME, model[0]):
         raise UsageError(f"--model-name {model[0]}: use lower-case letters, digits, dots and dashes")
+    if rankings.startswith("sample:") != songs.startswith("sample:"):
+        raise UsageError("the sample has both tables: give both --rankings and --songs, or neither")
     for uri in (rankings, songs):
         refuse_password(uri)
     version = data_version(rankings, songs)
@@ -101,7 +100,8 @@ def prepare(
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
     folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{nonce[:6]}"
-    image = default_image(ir) if ir else LOCAL_IMAGE
+    if ir is not None:
+        require_pipeline(ir)
     run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})
     parameters = {
         "rankings_uri": rankings,
@@ -113,7 +113,8 @@ def prepare(
         "champion": champion,
         "evidence_uri": str(run.evidence),
         "store_uri": store_uri,
-        "image": image,
+        # Whatever the IR names: the steps run in this environment, and the evidence has to say so.
+        "image": LOCAL_IMAGE,
         "policy": policy_text,
         "model_name": model[0],
         "model_version": model[1],
@@ -144,12 +145,13 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     Raises:
         RunFailed: a step failed; the message is the step's own. A blocking gate raises nothing: its
             evidence says so.
+        PlatformError: a step could not reach a service.
         Interrupted: passed on, after every process of the run has ended.
     """
     events = run.folder / "events.jsonl"
     temporary = run.folder / "tmp"
     environment = {**os.environ, EVENTS: str(events), "TMPDIR": str(temporary)}
-    command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder)]
+    command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder), str(os.getpid())]
     seen: list[Event] = []
     with open(run.log, "wb") as log:
         child = subprocess.Popen(
@@ -165,13 +167,15 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
     if child.returncode == 0:
         return
-    if not seen or seen[-1]["event"] != "error":
-        running = seen[-1]["step"] if seen and seen[-1]["event"] == "start" else "the run"
-        full = shutil.disk_usage(run.folder).free < FULL
-        why = "the disk is full" if full else "killed, or out of memory?"
-        raise RunFailed(f"{running} ended without a word ({why})")
-    if not seen[-1]["blocked"]:
-        raise RunFailed(f"{seen[-1]['step']} failed: {seen[-1]['message']}")
+    last = seen[-1] if seen else {"step": "the run", "event": "start"}
+    if last["event"] != "error":
+        running = last["step"] if last["event"] == "start" else "the run"
+        raise RunFailed(f"{running} ended without a word: {_last_word(run)}")
+    if last["step"] == "preprocess" and "validate" not in {event["step"] for event in seen}:
+        _judge_tables(run)
+    if not last["blocked"]:
+        kind = RunFailed if last["permanent"] else PlatformError
+        raise kind(f"{last['step']} failed: {last['message']}")
 
 
 def collect(run: LocalRun) -> Evidence:
@@ -210,13 +214,36 @@ def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) 
         on_event(seen[-1])
 
 
+def _last_word(run: LocalRun) -> str:
+    """Guess why a step fell silent: a full disk, a kill, or what kfp.local itself said last."""
+    if shutil.disk_usage(run.folder).free < FULL:
+        return "the disk is full"
+    lines = run.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
+    if "finished with status" in lines[-1] or not lines[-1]:
+        return "killed, or out of memory?"
+    return lines[-1]
+
+
+def _judge_tables(run: LocalRun) -> None:
+    """Hold the tables against the contract, which says best what is wrong with them.
+
+    kfp.local runs siblings one after the other and stops at the first that fails: where preprocess comes
+    first and stumbles over the tables, validate has not had its say.
+    """
+    from ml.data.contract import validate
+
+    tables = {path.stem: path for path in run.artifacts.glob("*/fetch/*")}
+    try:
+        validate(tables["rankings"], tables["songs"], tables["source"], run.folder / "data_report.json")
+    except DataError as error:
+        raise RunFailed(f"validate failed: {error}") from error
+
+
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """End the child and all of its processes, gently and then not."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE)
+    """Kill the child and all of its processes; nothing that they write is whole before it is renamed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _die_with(parent: int) -> None:
@@ -226,8 +253,9 @@ def _die_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def main(folder: Path) -> None:
-    """Run the IR in a run's folder; this is the child process."""
+def main(folder: Path, parent: int) -> None:
+    """Run the IR in a run's folder for a parent process; this is the child."""
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, local
 
     local.init(
@@ -236,10 +264,9 @@ def main(folder: Path) -> None:
         # Its key ignores the installed code: a cached step could be the work of another commit.
         enable_caching=False,
     )
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     parameters = json.loads((folder / "parameters.json").read_bytes())
     components.load_component_from_file(str(folder / "pipeline.yaml"))(**parameters)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -257,5 +257,5 @@ def save(store_uri: str, policy: str, files: dict[str, Artifact]) -> str:
     from ml.release.store import ModelStore
 
     contents = {name: Path(artifact.path).read_bytes() for name, artifact in files.items()}
-    verify("to be saved", contents, policy)
+    verify("what is to be saved", contents, policy)
     return f"candidate {ModelStore(store_uri, create=True).put_candidate(contents)}"

@@ -137,6 +137,7 @@ def training_pipeline(
     )
     save = steps.save(
         evidence=gate.outputs["evidence"],
+        source=fetch.outputs["source"],
         **reports,
         history=train.outputs["history"],
         labels=labels,

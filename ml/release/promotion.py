@@ -1,7 +1,7 @@
 """Verify, then append: the only way into production, and the way back.
 
 A candidate is promoted on its evidence alone: every digest is computed again, the verdict is decided
-again under our policy, and the champion it was judged against must still be the one in production.
+again under our policy, and the champion must still be the one that the run began with.
 """
 
 import datetime
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest, parse
-from ml.gate.evidence import Evidence, problems, read_evidence
+from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import REPORTS
 from ml.release.store import ModelStore, Promotion
 
@@ -42,7 +42,7 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         PlatformError: the store cannot be read or written.
     """
     files = store.read_candidate(candidate)
-    evidence = verify(candidate, files, policy_text)
+    evidence = verify(f"candidate {candidate[:12]}", files, policy_text)
     log = store.log()
     champion = champion_of(log)
     model = files["model.onnx"]
@@ -50,9 +50,8 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         return Outcome(log[-1], new=False, served_at=store.publish(log[-1], model))
     if evidence.subject.champion != champion:
         raise EvidenceError(
-            f"candidate {candidate[:12]} was judged against "
-            f"{evidence.subject.champion[:12] or 'no champion'}, but {champion[:12] or 'nothing'} is in "
-            "production now: run the pipeline again to judge it against that"
+            f"candidate {candidate[:12]} was made when {evidence.subject.champion[:12] or 'nothing'} was in "
+            f"production; now it is {champion[:12] or 'nothing'}: run the pipeline again"
         )
     promotion = Promotion(
         number=len(log) + 1,
@@ -79,18 +78,14 @@ def rollback(store: ModelStore) -> Outcome:
         PlatformError: the store cannot be read or written.
     """
     log = store.log()
+    if log and not store.is_served(log[-1]):
+        # Somebody was interrupted between the log and the serving folder: that comes first.
+        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], _model_of(store, log[-1])))
     target = _in_force(log).replaces if log else 0
     if not target:
         raise EvidenceError(f"{store.uri}: there is no earlier model in production to go back to")
     earlier = log[target - 1]
-    files = store.read_candidate(earlier.candidate)
-    model = files["model.onnx"]
-    stated = digest(model), digest(files["evidence.json"])
-    passed = read_evidence(files["evidence.json"]).verdict.passed
-    if stated != (earlier.model_digest, earlier.evidence_digest) or not passed:
-        raise EvidenceError(
-            f"{store.uri}: promotion {target} is not about candidate {earlier.candidate[:12]}"
-        )
+    model = _model_of(store, earlier)
     promotion = earlier.model_copy(
         update={
             "number": len(log) + 1,
@@ -103,11 +98,22 @@ def rollback(store: ModelStore) -> Outcome:
     return _append(store, promotion, model)
 
 
-def verify(candidate: str, files: dict[str, bytes], policy_text: str) -> Evidence:
+def _model_of(store: ModelStore, promotion: Promotion) -> bytes:
+    """Return the model that an entry of the log names, if candidate and evidence bear the entry out."""
+    files = store.read_candidate(promotion.candidate)
+    stated = digest(files["model.onnx"]), digest(files["evidence.json"])
+    passed = read_evidence(files["evidence.json"]).verdict.passed
+    if stated != (promotion.model_digest, promotion.evidence_digest) or not passed:
+        short = promotion.candidate[:12]
+        raise EvidenceError(f"{store.uri}: promotion {promotion.number} is not about candidate {short}")
+    return files["model.onnx"]
+
+
+def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
     """Check that a candidate's files are those that its evidence is about, and that it passes.
 
     Args:
-        candidate: its id, for messages.
+        what: what the files are called in messages.
         files: as `ModelStore.read_candidate` returns them.
         policy_text: our policy.
 
@@ -118,17 +124,20 @@ def verify(candidate: str, files: dict[str, bytes], policy_text: str) -> Evidenc
     needed = {"evidence.json", *BOUND, *(f"{name}.json" for name in REPORTS)}
     missing = sorted(needed - files.keys())
     if missing:
-        raise EvidenceError(f"candidate {candidate[:12]}: {', '.join(missing)} is missing")
+        raise EvidenceError(f"{what}: {', '.join(missing)} is missing")
     try:
         evidence = read_evidence(files["evidence.json"])
         reports = {name: parse(files[f"{name}.json"]) for name in REPORTS}
     except ValueError as error:
-        raise EvidenceError(f"candidate {candidate[:12]}: {error}") from error
+        raise EvidenceError(f"{what}: {error}") from error
     if evidence.reports != reports:
-        raise EvidenceError(f"candidate {candidate[:12]}: its reports are not those in its evidence")
-    found = problems(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
+        raise EvidenceError(f"{what}: its reports are not those in its evidence")
+    found = mismatches(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
     if found:
-        raise GateBlocked(f"candidate {candidate[:12]} is not proven to pass: {'; '.join(found)}")
+        raise EvidenceError(f"{what}: {'; '.join(found)}")
+    failures = [f"{check.name}: {check.reason}" for check in decide_again(evidence, policy_text).failures]
+    if failures:
+        raise GateBlocked(f"{what} does not pass: {'; '.join(failures)}")
     return evidence
 
 
@@ -138,7 +147,8 @@ def _append(store: ModelStore, promotion: Promotion, model: bytes) -> Outcome:
         if promotion.action == "promote" and winner.candidate == promotion.candidate:
             return Outcome(winner, new=False, served_at=store.publish(winner, model))
         raise EvidenceError(
-            "another promotion came first: run the pipeline again to judge this model against that one"
+            "another promotion or rollback came first (see `jukebox models`); if this model should follow it, "
+            "run the pipeline again"
         )
     return Outcome(promotion, new=True, served_at=store.publish(promotion, model))
 

@@ -23,6 +23,9 @@ from ml.gate.evidence import ModelName
 from ml.gate.reports import Count, Digest, Record
 from ml.objects import ObjectError, open_folder
 
+SHORTEST = 8
+"""Characters of a candidate's id that name it: an empty shell variable must not."""
+
 CANDIDATE = re.compile("[0-9a-f]{64}")
 ENTRY = re.compile("[0-9]{8}[.]json")
 
@@ -50,8 +53,8 @@ class Promotion(Record):
     """One entry of the log: from here on, this candidate is in production.
 
     ``replaces`` is the number of the promotion that was in force before (0: none). A rollback also
-    ``restores`` the number of an earlier promotion. ``champion`` is the candidate that this one was
-    judged against ("": none).
+    ``restores`` the number of an earlier promotion. ``champion`` is the candidate in
+    production when this one's run began ("": none).
     """
 
     schema_: Literal["jukebox.promotion/v1"] = Field("jukebox.promotion/v1", alias="schema")
@@ -145,6 +148,8 @@ class ModelStore:
         Raises:
             EvidenceError: none or several do.
         """
+        if len(prefix) < SHORTEST:
+            raise EvidenceError(f"candidate {prefix!r}: give {SHORTEST} characters of its id, or more")
         found = [candidate for candidate in self.candidates() if candidate.startswith(prefix)]
         if len(found) != 1:
             raise EvidenceError(
@@ -198,13 +203,21 @@ class ModelStore:
         """
         return self._put(_entry(promotion.number), canonical_bytes(promotion.to_json()))
 
+    def is_served(self, promotion: Promotion) -> bool:
+        """Tell whether a promotion's model lies where a model server reads it.
+
+        Raises:
+            PlatformError: the store cannot be read.
+        """
+        return self._get(_served(promotion)) is not None
+
     def publish(self, promotion: Promotion, model: bytes) -> str:
         """Put a promoted model where a model server reads it, and return the URI.
 
         Raises:
             PlatformError: the store cannot be written.
         """
-        path = f"serving/{promotion.model_name}/{promotion.number}/model.onnx"
+        path = _served(promotion)
         # The log says what is served; whatever else stood here was not it.
         self._put(path, model, mode="overwrite")
         return f"{self.uri}/{path}"
@@ -237,6 +250,10 @@ class ModelStore:
             return [entry for page in obstore.list(self._objects, prefix) for entry in page]
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot list {self.uri}/{prefix}: {str(error).splitlines()[0]}") from error
+
+
+def _served(promotion: Promotion) -> str:
+    return f"serving/{promotion.model_name}/{promotion.number}/model.onnx"
 
 
 def _entry(number: int) -> str:

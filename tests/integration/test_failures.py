@@ -114,12 +114,12 @@ FAILURES = {
         "column country is not text",
     ),
     "empty table": Failure(
-        _changed(lambda rankings, songs: (rankings[:0], songs)), 20, "rankings: the table is empty"
+        _changed(lambda rankings, songs: (rankings[:0], songs)), 20, "rankings.rows: only 0 rows"
     ),
     "all songs unknown": Failure(
         _changed(lambda rankings, songs: (rankings, songs.assign(spotify_id="x" + songs["spotify_id"]))),
         20,
-        "column spotify_id: none of the songs that chart in a country is in the songs table, e.g.",
+        "column spotify_id: {ranked} of {ranked} ranked songs are not in the songs table, e.g.",
     ),
     "one country": Failure(
         _changed(
@@ -162,7 +162,13 @@ FAILURES = {
         lambda home: ("--rankings", "ftp://h/r.csv", "--songs", "x"), 2, "'ftp' is unknown"
     ),
     "half a sample": Failure(
-        lambda home: ("--songs", str(_good(home).songs)), 20, "give the same sample: URI"
+        lambda home: ("--songs", str(_good(home).songs)), 2, "give both --rankings and --songs"
+    ),
+    "one table and the sample": Failure(
+        lambda home: ("--rankings", str(_good(home).rankings)), 2, "give both --rankings and --songs"
+    ),
+    "pipeline that is not there": Failure(
+        lambda home: (*SAMPLE, "--pipeline", "none.yaml"), 2, "cannot read none.yaml"
     ),
     "sample that is none": Failure(lambda home: ("--rankings", "sample:songs=3"), 2, "not a sample"),
     "unknown option": Failure(lambda home: (*SAMPLE, "--epoch", "3"), 2, "--epoch"),

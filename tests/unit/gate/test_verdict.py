@@ -74,7 +74,9 @@ def test_a_required_data_check_that_is_missing_blocks_and_another_may_be():
 
 
 def test_more_rows_compared_than_there_are_test_songs_block_too():
-    verdict = judge(edited(passing_reports(), {"parity.families.0.rows": FAMILIES["test"] + 1}))
+    more = FAMILIES["test"] + 1
+    family = {"parity.families.0.rows": more, "parity.families.0.batch_sizes": [1, 7, 64, more]}
+    verdict = judge(edited(passing_reports(), family))
     assert failing(verdict) == {"parity.test.all_songs"}
 
 
@@ -117,3 +119,9 @@ def test_a_family_that_the_policy_does_not_ask_for_counts_too():
 def test_reports_about_something_else_are_blocked(key, checks):
     for identity in ({**IDENTITY, key: OTHER_DIGEST}, removed(IDENTITY, (key,)), {**IDENTITY, key: ""}):
         assert failing(judge(passing_reports(), identity=identity)) == checks
+
+
+def test_a_family_that_never_went_through_all_at_once_blocks():
+    verdict = judge(edited(passing_reports(), {"parity.families.0.batch_sizes": [1, 7, 64]}))
+    assert failing(verdict) == {"parity.test.batch_sizes_missing"}
+    assert "128" in verdict.failures[0].reason

@@ -12,7 +12,7 @@ import yaml
 from ml.errors import UsageError
 from ml.gate.policy import default_policy, parse_policy
 from ml.pipeline.bounds import BOUNDS
-from ml.pipeline.compiler import compile_pipeline, default_image
+from ml.pipeline.compiler import compile_pipeline, require_pipeline
 
 IMAGE = "registry.example/team/jukebox@sha256:" + "a" * 64
 GRAPH = {
@@ -24,7 +24,7 @@ GRAPH = {
     "convert": {"train", "preprocess"},
     "parity": {"convert", "preprocess"},
     "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity"},
-    "save": {"gate", "validate", "preprocess", "train", "evaluate", "convert", "parity"},
+    "save": {"fetch", "gate", "validate", "preprocess", "train", "evaluate", "convert", "parity"},
 }
 
 
@@ -131,4 +131,4 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
     path = tmp_path / "other.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match="not a pipeline"):
-        default_image(path)
+        require_pipeline(path)

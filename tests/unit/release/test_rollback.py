@@ -1,11 +1,13 @@
 """Rollback: back to the model that the present one replaced, as a new entry of the log."""
 
+import obstore
 import pytest
 from candidates import candidate_files, overwrite, paths, put, read
 from reports import POLICY
 
 from ml.errors import EvidenceError
 from ml.gate.canonical import canonical_bytes, digest
+from ml.objects import open_folder
 from ml.release.promotion import champion_of, promote, rollback
 
 
@@ -92,7 +94,7 @@ def test_a_model_that_was_judged_against_the_one_rolled_back_is_stale(folder):
     second = release(folder, "B")
     third = put(folder, "C", champion=second)
     rollback(folder)
-    with pytest.raises(EvidenceError, match="judged against"):
+    with pytest.raises(EvidenceError, match="was in production; now it is"):
         promote(folder, third, POLICY)
 
 
@@ -139,3 +141,16 @@ def test_an_entry_that_names_another_candidate_stops_rollback(folder):
         release(folder, name)
     rewrite(folder, 1, candidate=put(folder, "never judged", broken="parity.test.violations"))
     refused(folder)
+
+
+def test_a_rollback_that_was_interrupted_is_finished_not_repeated(store):
+    """Between the log and the serving folder a process may die: the next one serves what the log says."""
+    first = release(store, "A")
+    for name in "BC":
+        release(store, name)
+    served = rollback(store).served_at
+    obstore.delete(open_folder(store.uri), served.removeprefix(f"{store.uri}/"))
+    again = rollback(store)
+    assert (again.new, again.promotion.restores, again.served_at) == (False, 2, served)
+    assert len(store.log()) == 4
+    assert rollback(store).promotion.candidate == first

@@ -115,9 +115,10 @@ def test_candidates_are_found_by_the_beginning_of_their_id(store):
     assert store.find_candidate(first[:12]) == first
     assert store.find_candidate(second) == second
     with pytest.raises(EvidenceError, match="0 candidates"):
-        store.find_candidate("nothing")
-    with pytest.raises(EvidenceError, match="2 candidates"):
-        store.find_candidate("")
+        store.find_candidate("0" * 12)
+    for short in ("", first[:7]):
+        with pytest.raises(EvidenceError, match="give 8 characters"):
+            store.find_candidate(short)
 
 
 def test_candidates_are_found_by_their_evidence(store):
