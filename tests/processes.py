@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import jukebox
+from command import jukebox
 
 
 def assert_one_line(done: subprocess.CompletedProcess, code: int) -> str:

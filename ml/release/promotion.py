@@ -147,8 +147,8 @@ def _append(store: ModelStore, promotion: Promotion, model: bytes) -> Outcome:
         if promotion.action == "promote" and winner.candidate == promotion.candidate:
             return Outcome(winner, new=False, served_at=store.publish(winner, model))
         raise EvidenceError(
-            "another promotion or rollback came first (see `jukebox models`); if this model should follow it, "
-            "run the pipeline again"
+            "another promotion or rollback came first (see `jukebox models`); if this model should "
+            "follow it, run the pipeline again"
         )
     return Outcome(promotion, new=True, served_at=store.publish(promotion, model))
 

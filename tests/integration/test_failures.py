@@ -107,7 +107,7 @@ FAILURES = {
     "file without permission": Failure(
         _broken_file(lambda path: path.chmod(0)), 2, "cannot read {home}/rankings.parquet: Permission denied"
     ),
-    "wrong column in a CSV": Failure(_csv_without_country, 20, "rankings: column country is missing"),
+    "wrong column in a CSV": Failure(_csv_without_country, 20, "rankings.columns: column country is missing"),
     "wrong type": Failure(
         _changed(lambda rankings, songs: (rankings.assign(country=1), songs)),
         20,

@@ -132,7 +132,7 @@ def test_of_two_runs_at_once_one_is_promoted(runs):
 def test_a_full_disk_under_the_store(runs):
     home, run = runs["full"]
     done, candidates, promotions, files = run.result()
-    line = assert_one_line(done, 20)
+    line = assert_one_line(done, 30)
     assert "save failed" in line
     assert "No space left on device" in line
     assert (candidates, promotions) == ([], [])

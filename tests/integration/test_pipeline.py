@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SAMPLE, jukebox
+from command import SAMPLE, jukebox
 
 from ml.files import file_digest, read_json
 from ml.gate.evidence import read_evidence

@@ -81,11 +81,11 @@ def test_a_promotion_that_was_logged_but_not_yet_served_is_served_by_the_next_tr
 def test_a_candidate_judged_against_another_champion_is_refused(store):
     first, rival = put(store, "A"), put(store, "B")
     early = put(store, "C", champion=first)
-    promotion_refused(store, early, EvidenceError, "nothing is in production now")
+    promotion_refused(store, early, EvidenceError, "now it is nothing")
     promote(store, first, POLICY)
-    promotion_refused(store, rival, EvidenceError, f"no champion, but {first[:12]} is in production now")
+    promotion_refused(store, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
     promote(store, early, POLICY)
-    promotion_refused(store, first, EvidenceError, f"no champion, but {early[:12]} is in production now")
+    promotion_refused(store, first, EvidenceError, f"nothing was in production; now it is {early[:12]}")
 
 
 def test_an_unknown_candidate_is_refused(store):
