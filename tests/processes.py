@@ -4,13 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import jukebox
+from command import COMMAND, jukebox
 
 
 def assert_one_line(done: subprocess.CompletedProcess, code: int) -> str:
@@ -42,7 +41,7 @@ def start_at(home: Path, *arguments: object) -> subprocess.Popen:
     """Start the command likewise, as the leader of a process group, as a shell does."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "ml.cli", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         cwd=home,
         env={**os.environ, "TMPDIR": str(home / "tmp")},
         stdout=subprocess.PIPE,

@@ -254,7 +254,11 @@ def _local(uri: str) -> Path:
         shown = public_uri(uri)
         raise UsageError(f"{shown}: the scheme {scheme!r} is unknown; use a path, http(s):// or s3://")
     path = Path(unquote(urlparse(uri).path) if scheme else uri)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if is_folder:
         raise UsageError(f"cannot read {path}: it is a folder")
     return path
 

@@ -79,8 +79,10 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
             raise SystemExit(f"{name}: {message}") from None
         seconds = time.monotonic() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        # What is still alive dies with the process: a last collection would take a second beside Keras.
-        gc.freeze()
+        # What is still alive dies with the process: a last collection would take a second beside TensorFlow.
+        # DuckDB is alone in wanting one: it complains of leaks without.
+        if "tensorflow" in sys.modules and "duckdb" not in sys.modules:
+            gc.freeze()
         _event(name, "end", headline=headline, seconds=seconds, peak_mb=peak)
         print(f"{name}: {headline} ({seconds:.1f} s, {peak} MB)", file=sys.stderr, flush=True)
 

@@ -79,11 +79,28 @@ def test_a_folder_is_wrong_use(tmp_path):
         resolve_version(str(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user other than root, who may read everything")
-def test_a_file_without_permission_is_wrong_use(tmp_path):
-    (tmp_path / "songs.csv").touch(mode=0)
+@pytest.fixture
+def ordinary_user():
+    """For the test, a user who may not read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file that only its owner's superiors may read."""
+    path = tmp_path / "songs.csv"
+    path.touch(mode=0)
+    return path
+
+
+def test_a_file_without_permission_is_wrong_use(secret, ordinary_user):
     with pytest.raises(UsageError, match=r"Permission denied"):
-        resolve_version(str(tmp_path / "songs.csv"))
+        resolve_version(str(secret))
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/songs.csv", "gs://bucket/songs.csv"])
