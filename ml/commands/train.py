@@ -53,7 +53,7 @@ def run(
 
     Without --rankings and --songs it runs on the embedded sample, which is synthetic.
     """
-    from ml.data.sources import public_uri
+    from ml.data.uris import public_uri
     from ml.pipeline.local import collect, execute, prepare
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore

@@ -10,10 +10,10 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import unquote, urlparse, urlunparse
 
 import requests
 
+from ml.data.uris import local_path, public_uri, scheme_of
 from ml.errors import DataError, PlatformError, UsageError
 from ml.files import CHUNK, file_digest, whole_file, write_json
 from ml.gate.canonical import canonical_bytes, digest
@@ -38,7 +38,7 @@ def resolve_version(uri: str) -> str:
         UsageError: there is no such file, or the URI is malformed.
         PlatformError: the server cannot be reached.
     """
-    scheme = _scheme(uri)
+    scheme = scheme_of(uri)
     if scheme == "sample":
         return digest(canonical_bytes({"generator": GENERATOR, "sample": _sample(uri).model_dump()}))
     if scheme in REMOTE:
@@ -52,7 +52,7 @@ def resolve_version(uri: str) -> str:
             raise UsageError(f"{uri}: there is no such object") from error
         except ObjectError as error:
             raise PlatformError(f"{uri}: {str(error).splitlines()[0]}") from error
-    path = _local(uri)
+    path = local_path(uri)
     try:
         return file_digest(path)
     except OSError as error:
@@ -97,7 +97,7 @@ def fetch(
     import pyarrow.parquet as pq
 
     tables = {"rankings": (rankings_uri, Path(rankings)), "songs": (songs_uri, Path(songs))}
-    synthetic = [_scheme(uri) == "sample" for uri, _ in tables.values()]
+    synthetic = [scheme_of(uri) == "sample" for uri, _ in tables.values()]
     if all(synthetic) and rankings_uri == songs_uri:
         from ml.data.sample import write_sample
 
@@ -131,31 +131,6 @@ def fetch(
     )
 
 
-def public_uri(uri: str) -> str:
-    """Return the URI without user, password, query and fragment: those may be secrets."""
-    try:
-        parsed = urlparse(uri)
-    except ValueError:
-        return "the URI"
-    if not parsed.netloc:
-        return uri
-    return urlunparse(parsed._replace(netloc=parsed.netloc.rpartition("@")[2], query="", fragment=""))
-
-
-def refuse_password(uri: str) -> None:
-    """Refuse a URI with a password in it, where the URI is going to be written down.
-
-    Raises:
-        UsageError: it has one, or is malformed.
-    """
-    _scheme(uri)
-    if "@" in urlparse(uri).netloc:
-        raise UsageError(
-            f"{public_uri(uri)}: a password in the URI would be written into the run; put it into ~/.netrc, "
-            "or use s3:// with the AWS_* variables"
-        )
-
-
 def _copy(name: str, uri: str, target: Path) -> str:
     """Copy one table to a parquet file; return the version of what was copied."""
     from ml.data.tables import as_parquet
@@ -181,7 +156,7 @@ def _digest_of(uri: str) -> str:
 
 def _download(uri: str, file: BinaryIO) -> str | None:
     """Write the bytes at a URI to a file; return the ETag of a remote one."""
-    scheme = _scheme(uri)
+    scheme = scheme_of(uri)
     if scheme in REMOTE:
         response = _get(uri)
         try:
@@ -202,10 +177,10 @@ def _download(uri: str, file: BinaryIO) -> str | None:
             raise PlatformError(f"{uri}: {str(error).splitlines()[0]}") from error
         return result.meta.get("e_tag")
     try:
-        with open(_local(uri), "rb") as table:
+        with open(local_path(uri), "rb") as table:
             shutil.copyfileobj(table, file, CHUNK)
     except OSError as error:
-        raise UsageError(f"cannot read {_local(uri)}: {error.strerror}") from error
+        raise UsageError(f"cannot read {local_path(uri)}: {error.strerror}") from error
     return None
 
 
@@ -239,28 +214,6 @@ def _get(uri: str) -> requests.Response:
 def _etag(uri: str, etag: str | None) -> str:
     """Name a remote version by URI and ETag: an ETag alone means nothing on another server."""
     return digest(canonical_bytes({"uri": public_uri(uri), "etag": etag}))
-
-
-def _scheme(uri: str) -> str:
-    try:
-        return urlparse(uri).scheme
-    except ValueError as error:
-        raise UsageError(f"{public_uri(uri)} is not a URL: {error}") from error
-
-
-def _local(uri: str) -> Path:
-    scheme = _scheme(uri)
-    if scheme not in ("", "file"):
-        shown = public_uri(uri)
-        raise UsageError(f"{shown}: the scheme {scheme!r} is unknown; use a path, http(s):// or s3://")
-    path = Path(unquote(urlparse(uri).path) if scheme else uri)
-    try:
-        is_folder = path.is_dir()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if is_folder:
-        raise UsageError(f"cannot read {path}: it is a folder")
-    return path
 
 
 def _sample(uri: str) -> "SampleSpec":

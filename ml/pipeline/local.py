@@ -21,7 +21,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.data.sources import data_version, refuse_password
+from ml.data.sources import data_version
+from ml.data.uris import refuse_password
 from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
 from ml.files import write_json
 from ml.gate.evidence import MODEL_NAME, Evidence, Subject, read_evidence

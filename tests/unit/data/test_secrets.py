@@ -4,7 +4,8 @@ import pytest
 from servers import Site, closed_port, serving
 from tables import sample_tables, write_tables
 
-from ml.data.sources import data_version, fetch, public_uri, resolve_version
+from ml.data.sources import data_version, fetch, resolve_version
+from ml.data.uris import public_uri
 from ml.errors import PlatformError, UsageError
 
 SECRET = "hunter2"
