@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,18 +37,25 @@ def run_at(home: Path, *arguments: object, timeout: float = 200) -> subprocess.C
     return jukebox(*arguments, cwd=home, env={"TMPDIR": str(home / "tmp")}, timeout=timeout)
 
 
-def start_at(home: Path, *arguments: object) -> subprocess.Popen:
+def start_at(home: Path, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen:
     """Start the command likewise, as the leader of a process group, as a shell does."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*prefix, *COMMAND, *map(str, arguments)],
         cwd=home,
         env={**os.environ, "TMPDIR": str(home / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_signals,
     )
+
+
+def _heed_signals() -> None:
+    """Undo what the tests may have inherited: a shell's background job ignores Ctrl-C, nohup a hang-up."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen, timeout: float) -> subprocess.CompletedProcess:

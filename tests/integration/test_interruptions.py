@@ -168,3 +168,15 @@ def test_an_interrupt_before_the_first_step(tmp_path):
     assert kill_all(tmp_path) == {}
     assert_one_line(done, 20)
     assert_nothing_half_written(tmp_path)
+
+
+def test_what_nohup_silenced_stays_silent(tmp_path):
+    """A run that its user has taken from the terminal goes on when the terminal closes."""
+    process = start_at(tmp_path, *LONG, prefix=["nohup"])
+    wait_for(lambda: (tmp_path / ".jukebox" / "store").exists())
+    process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert finish(process, 30).returncode == 20
+    assert kill_all(tmp_path) == {}
