@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from ml.commands import release, train
+from ml.commands import dspa, release, train
 from ml.commands.options import print_json
 from ml.console import err
 from ml.errors import Interrupted, JukeboxError, RunFailed
@@ -32,6 +32,9 @@ for verb in (
     train.run,
     train.compile,
     train.sample,
+    dspa.submit,
+    dspa.follow,
+    dspa.doctor,
     release.gate,
     release.models,
     release.promote,

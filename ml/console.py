@@ -1,11 +1,12 @@
 """What a person sees: progress, tables, one line for an error. Plain text where there is no terminal."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -16,6 +17,8 @@ from ml.gate.verdict import Verdict
 WIDTH = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, soft_wrap=True, width=WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "CANCELED": "red", "CANCELING": "red", "PENDING": "dim"}
 
 
 class Steps:
@@ -56,6 +59,47 @@ def shown_steps(*, quiet: bool) -> Iterator[Steps]:
                 yield Steps(live)
         else:
             yield Steps(None)
+    finally:
+        out.quiet = False
+
+
+class RunShown:
+    """Shows a run of the DSPA as it moves: a live table on a terminal, a line for each change elsewhere."""
+
+    def __init__(self, live: Live | None) -> None:
+        """Show on the given live display, or in lines."""
+        self._live = live
+        self._seen: dict[str, str] = {}
+
+    def say(self, line: str) -> None:
+        """Print a line for the user."""
+        out.print(escape(line))
+
+    def show(self, state: str, tasks: Mapping[str, str]) -> None:
+        """Show the state of the run, and of each of its tasks that has begun."""
+        states = {"run": state, **tasks}
+        if self._live:
+            table = Table(box=None, pad_edge=False, show_header=False)
+            for name, word in states.items():
+                table.add_row(f"  {escape(name):<11}", f"[{COLOURS.get(word, 'yellow')}]{escape(word)}[/]")
+            self._live.update(table, refresh=True)
+            return
+        for name, word in states.items():
+            if self._seen.get(name) != word:
+                out.print(f"  {escape(name):<11} {escape(word)}")
+        self._seen = states
+
+
+@contextmanager
+def shown_run(*, quiet: bool) -> Iterator[RunShown]:
+    """Show a run of the DSPA, or say nothing."""
+    out.quiet = quiet
+    try:
+        if out.is_terminal and not quiet:
+            with Live(console=out, auto_refresh=False) as live:
+                yield RunShown(live)
+        else:
+            yield RunShown(None)
     finally:
         out.quiet = False
 

@@ -16,3 +16,22 @@ class Hyperparameters(BaseModel):
     hidden_units: int = Field(128, ge=1, description="units in each hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of hidden units dropped while training")
     seed: int = Field(7, ge=0, description="seed of weights, order and dropout")
+
+
+STORE_MOUNT = "/mnt/jukebox"
+"""Where a compiled pipeline, and the Tekton run beside it, mount the claim of ``--store-pvc``."""
+
+LABEL = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"
+"""A DNS-1123 label: Data Science Pipelines names the volume after the claim, and a volume has no dots."""
+
+SUBDOMAIN = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
+
+
+class Mounts(BaseModel):
+    """What of the cluster the steps that reach outside it are given; "" gives nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store_pvc: str = Field("", pattern=LABEL, description="the claim with store, evidence or tables")
+    store_secret: str = Field("", pattern=SUBDOMAIN, description="the data connection with the S3 keys")
+    ca_config_map: str = Field("", pattern=LABEL, description="the config map with ca-bundle.crt")

@@ -2,7 +2,11 @@
 
 import contextlib
 import hashlib
+import json
+import socket
+import ssl
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,12 +23,13 @@ class Site:
     head_status: int = 200
     cut_off: bool = False
     asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
 
 @contextlib.contextmanager
-def serving(site: Site) -> Iterator[Site]:
-    """Serve a site on loopback; ``site.url`` is where."""
+def serving(site: Site, certificate=None) -> Iterator[Site]:
+    """Serve a site on loopback, with trustme's certificate over TLS; ``site.url`` is where."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -35,9 +40,17 @@ def serving(site: Site) -> Iterator[Site]:
             if data:
                 self.wfile.write(data[: len(data) // 2] if site.cut_off else data)
 
+        def do_PUT(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
+        def do_POST(self):
+            self.do_PUT()
+
         def answer(self, status):
             path = self.path.partition("?")[0]
             site.asked.append(f"{self.command} {self.path}")
+            site.headers.append({name.lower(): value for name, value in self.headers.items()})
             if path in site.redirects:
                 self.send_response(302)
                 self.send_header("Location", site.redirects[path])
@@ -58,7 +71,9 @@ def serving(site: Site) -> Iterator[Site]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        server.socket = _tls(certificate).wrap_socket(server.socket, server_side=True)
+    site.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -69,31 +84,95 @@ def serving(site: Site) -> Iterator[Site]:
         thread.join()
 
 
-@contextlib.contextmanager
-def s3_server() -> Iterator[dict[str, str]]:
-    """Serve the S3 API with an empty bucket named ``bucket``; gives the environment that finds it."""
-    import requests
-    from moto.server import ThreadedMotoServer
+def _tls(certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+
+@contextlib.contextmanager
+def s3_server(certificate=None) -> Iterator[dict[str, str]]:
+    """Serve the S3 API with a bucket named ``bucket``; gives the environment that finds it.
+
+    All such servers of a process have the same buckets, users and roles.
+
+    Args:
+        certificate: trustme's, to serve over TLS with.
+    """
+    from moto.backends import get_backend
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
+    server = make_server(
+        "127.0.0.1",
+        0,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+        ssl_context=_tls(certificate) if certificate else None,
+    )
+    backend = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"]
+    if "bucket" not in backend.buckets:
+        backend.create_bucket("bucket", "us-east-1")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
     try:
-        host, port = server.get_host_and_port()
-        requests.put(f"http://{host}:{port}/bucket", timeout=10).raise_for_status()
         yield {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}",
             "AWS_ACCESS_KEY_ID": "someone",
             "AWS_SECRET_ACCESS_KEY": "something",
             "AWS_REGION": "us-east-1",
         }
     finally:
-        server.stop()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def only_allowed(policy: dict) -> Iterator[dict[str, str]]:
+    """Have every S3 server of this process check signatures and rights; gives the keys of a new user.
+
+    Args:
+        policy: what the user may do, as AWS writes it.
+    """
+    from moto import settings
+    from moto.backends import get_backend
+    from moto.core import DEFAULT_ACCOUNT_ID
+
+    users, name = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"], uuid.uuid4().hex
+    users.create_user("us-east-1", name)
+    users.put_user_policy(name, "rights", json.dumps(policy))
+    key = users.create_access_key(name)
+    before, settings.INITIAL_NO_AUTH_ACTION_COUNT = settings.INITIAL_NO_AUTH_ACTION_COUNT, 0
+    try:
+        yield {"AWS_ACCESS_KEY_ID": key.access_key_id, "AWS_SECRET_ACCESS_KEY": key.secret_access_key}
+    finally:
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = before
+
+
+@contextlib.contextmanager
+def silent_port(*, connects: bool) -> Iterator[int]:
+    """Listen on a port that never answers: it accepts connections and says nothing, or not even that."""
+    with contextlib.ExitStack() as sockets:
+        server = sockets.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(100 if connects else 0)
+        if not connects:
+            for _ in range(3):
+                waiting = sockets.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
 
 
 def closed_port() -> int:
     """Find a port on loopback on which nothing listens."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -25,6 +25,14 @@ PolicyFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
+Rankings = Annotated[
+    str,
+    typer.Option(envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."),
+]
+Songs = Annotated[str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")]
+ModelName = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_NAME", help="The model's name.")]
+ModelVersion = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_VERSION", help="The model's version.")]
+
 
 def policy_text_of(path: Path | None) -> str:
     """Return the policy as one line; a run must not begin under one that cannot be read."""

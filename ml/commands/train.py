@@ -6,26 +6,31 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
+from ml.commands.options import (
+    FOLDER,
+    AsJson,
+    ModelName,
+    ModelVersion,
+    PolicyFile,
+    Rankings,
+    Songs,
+    Store,
+    absolute,
+    policy_text_of,
+    print_json,
+    say,
+)
 from ml.console import out, show_verdict, shown_steps
-from ml.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
-from ml.gate.evidence import decide_again
+from ml.errors import GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
 from ml.gate.reports import first_problem
-from ml.settings import Hyperparameters
+from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
 
 DEFAULTS = Hyperparameters()
 
 
 def run(
-    rankings: Annotated[
-        str,
-        typer.Option(
-            envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."
-        ),
-    ] = "sample:",
-    songs: Annotated[
-        str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")
-    ] = "sample:",
+    rankings: Rankings = "sample:",
+    songs: Songs = "sample:",
     store: Store = str(FOLDER / "store"),
     runs: Annotated[
         Path, typer.Option(envvar="JUKEBOX_RUNS", help="The folder in which each run gets its own.")
@@ -37,8 +42,8 @@ def run(
     promote: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Promote the candidate when the gate passes.")
     ] = True,
-    model_name: Annotated[str, typer.Option(help="The model's name.")] = "jukebox",
-    model_version: Annotated[str, typer.Option(help="The model's version.")] = "1",
+    model_name: ModelName = "jukebox",
+    model_version: ModelVersion = "1",
     epochs: Annotated[int, typer.Option(min=1, help="Most passes over the songs.")] = DEFAULTS.epochs,
     patience: Annotated[int, typer.Option(min=1, help="Passes without progress.")] = DEFAULTS.patience,
     batch_size: Annotated[int, typer.Option(min=1, help="Songs in a step.")] = DEFAULTS.batch_size,
@@ -55,6 +60,7 @@ def run(
     """
     from ml.data.uris import public_uri
     from ml.pipeline.local import collect, execute, prepare
+    from ml.release.judgement import prove
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore
 
@@ -93,8 +99,8 @@ def run(
             raise RunFailed(f"interrupted; nothing was promoted; the log is {this.log}") from None
         except (RunFailed, PlatformError) as error:
             raise type(error)(f"{error} (log: {this.log})", {"run": this.folder.name}) from None
-    evidence = collect(this)
-    verdict = decide_again(evidence, policy_text)
+    evidence, judgement = collect(this)
+    verdict = judgement.verdict
     result: dict[str, Any] = {
         "run": this.folder.name,
         "synthetic": synthetic,
@@ -112,10 +118,8 @@ def run(
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(f"the gate blocked the model ({names}); nothing was promoted", result)
-    if verdict != evidence.verdict:
-        raise EvidenceError("the stated verdict is not what its own numbers give", result)
     models = ModelStore(absolute(store))
-    candidate = models.find_by_evidence(this.evidence.read_bytes())
+    candidate = prove(models, evidence, policy_text).candidate
     result["candidate"] = candidate
     if promote:
         outcome = promote_candidate(models, candidate, policy_text)
@@ -136,12 +140,40 @@ def compile(
         str | None,
         typer.Option(envvar="JUKEBOX_IMAGE", help="The component image by digest: REF@sha256:…"),
     ] = None,
+    store_pvc: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_STORE_PVC",
+            help=f"A claim to mount at {STORE_MOUNT} in the steps that touch tables, evidence or store.",
+        ),
+    ] = "",
+    store_secret: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_STORE_SECRET",
+            help="A data connection (a secret) whose AWS_* keys those steps get.",
+        ),
+    ] = "",
+    ca_config_map: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_CA_CONFIG_MAP",
+            help="A config map whose ca-bundle.crt those steps trust, e.g. odh-trusted-ca-bundle.",
+        ),
+    ] = "",
 ) -> None:
     """Compile the pipeline to the IR that Data Science Pipelines runs, and `jukebox run` too."""
     from ml.pipeline.compiler import compile_pipeline
 
     try:
-        compile_pipeline(output, image)
+        mounts = Mounts(store_pvc=store_pvc, store_secret=store_secret, ca_config_map=ca_config_map)
+        compile_pipeline(output, image, mounts)
+    except ValidationError as error:
+        (field, *_), name = error.errors()[0]["loc"], error.errors()[0]["input"]
+        raise UsageError(
+            f"--{str(field).replace('_', '-')} {name!r} names nothing in Kubernetes: use lower-case letters, "
+            "digits and dashes"
+        ) from error
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from error
     named = image or "an image of this machine only; name one with --image to run it elsewhere"

@@ -17,7 +17,7 @@ from ml.data.uris import local_path, public_uri, scheme_of
 from ml.errors import DataError, PlatformError, UsageError
 from ml.files import CHUNK, file_digest, whole_file, write_json
 from ml.gate.canonical import canonical_bytes, digest
-from ml.objects import ObjectError, open_folder, split_uri
+from ml.objects import ObjectError, explain, open_folder, split_uri
 
 if TYPE_CHECKING:
     from ml.data.sample import SampleSpec
@@ -51,7 +51,7 @@ def resolve_version(uri: str) -> str:
         except FileNotFoundError as error:
             raise UsageError(f"{uri}: there is no such object") from error
         except ObjectError as error:
-            raise PlatformError(f"{uri}: {str(error).splitlines()[0]}") from error
+            raise PlatformError(f"{uri}: {explain(error)}") from error
     path = local_path(uri)
     try:
         return file_digest(path)
@@ -174,7 +174,7 @@ def _download(uri: str, file: BinaryIO) -> str | None:
         except FileNotFoundError as error:
             raise UsageError(f"{uri}: there is no such object") from error
         except ObjectError as error:
-            raise PlatformError(f"{uri}: {str(error).splitlines()[0]}") from error
+            raise PlatformError(f"{uri}: {explain(error)}") from error
         return result.meta.get("e_tag")
     try:
         with open(local_path(uri), "rb") as table:

@@ -8,6 +8,7 @@ import yaml
 
 from ml.errors import UsageError
 from ml.files import write_bytes
+from ml.settings import Mounts
 
 LOCAL_IMAGE = "localhost/jukebox-python:local"
 """What the IR names when it is compiled without an image: it runs on this machine only."""
@@ -15,12 +16,13 @@ LOCAL_IMAGE = "localhost/jukebox-python:local"
 DIGEST = re.compile(r"^[\w.\-:/]+@sha256:[0-9a-f]{64}$")
 
 
-def compile_pipeline(target: str | Path, image: str | None = None) -> None:
-    """Write the IR; the same code and image give the same bytes.
+def compile_pipeline(target: str | Path, image: str | None = None, mounts: Mounts | None = None) -> None:
+    """Write the IR; the same code, image and mounts give the same bytes.
 
     Args:
         target: the YAML file to write, whole or not at all.
         image: the component image by digest, ``REF@sha256:…``; None names a local one.
+        mounts: what the steps that touch store, evidence or tables get of the cluster.
 
     Raises:
         UsageError: the image is not named by its digest.
@@ -28,20 +30,26 @@ def compile_pipeline(target: str | Path, image: str | None = None) -> None:
     """
     if image is not None and not DIGEST.match(image):
         raise UsageError(f"--image {image}: name the image by digest, as REF@sha256:<64 hexadecimal digits>")
+    from kfp import dsl
     from kfp.compiler import Compiler
 
+    from ml.pipeline.mounts import for_any_server, mounted
     from ml.pipeline.training_pipeline import training_pipeline
+
+    with mounted(mounts or Mounts()):
+        # dsl.pipeline traced the graph when it was imported; these mounts need a tracing of their own.
+        decorate = dsl.pipeline(name=training_pipeline.name, description=training_pipeline.description)
+        graph = decorate(training_pipeline.pipeline_func)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        Compiler().compile(training_pipeline, str(path))
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        Compiler().compile(graph, str(path))
+        spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if image is not None:
-        spec = documents[0]
         for executor in spec["deploymentSpec"]["executors"].values():
             executor["container"]["image"] = image
         spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] = image
-    text = yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
+    text = yaml.safe_dump_all([spec, for_any_server(platform)], sort_keys=True, allow_unicode=True)
     write_bytes(target, text.encode())
 
 

@@ -25,9 +25,10 @@ from ml.data.sources import data_version
 from ml.data.uris import refuse_password
 from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
 from ml.files import write_json
-from ml.gate.evidence import MODEL_NAME, Evidence, Subject, read_evidence
+from ml.gate.evidence import MODEL_NAME, Subject
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
 from ml.pipeline.steps import EVENTS
+from ml.release.judgement import Judgement, judge
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
 from ml.settings import Hyperparameters
@@ -179,25 +180,19 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
         raise kind(f"{last['step']} failed: {last['message']}")
 
 
-def collect(run: LocalRun) -> Evidence:
-    """Read the run's evidence and check that it is about this run.
+def collect(run: LocalRun) -> tuple[bytes, Judgement]:
+    """Read the run's evidence and judge it, as `jukebox submit` does a cluster's.
 
     Raises:
         EvidenceError: it is missing, malformed, or about something else.
     """
     try:
-        evidence = read_evidence(run.evidence.read_bytes())
+        data = run.evidence.read_bytes()
     except OSError as error:
         raise EvidenceError(f"the run left no evidence at {run.evidence}; see {run.log}") from error
-    except ValueError as error:
-        raise EvidenceError(f"{run.evidence}: {error}") from error
-    subject = evidence.subject.to_json()
     # kfp.local makes up its run id; the nonce is what ties the evidence to this run.
-    asked = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
-    for name, value in asked.items():
-        if subject[name] != value:
-            raise EvidenceError(f"the evidence is about {name} {subject[name]!r}, not this run's {value!r}")
-    return evidence
+    expected = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
+    return data, judge(data, str(run.evidence), expected, run.policy_text)
 
 
 def _hopeless(seen: list[Event]) -> bool:

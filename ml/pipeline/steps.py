@@ -237,7 +237,7 @@ def gate(
     )
     data = found.to_bytes()
     write_bytes(_file(evidence, ".json"), data)
-    put_object(evidence_uri, data)
+    put_object(evidence_uri.replace("{run_id}", found.subject.run_id), data)
     failures = found.verdict.failures
     if failures:
         reasons = "; ".join(f"{check.name}: {check.reason}" for check in failures)

@@ -21,6 +21,7 @@ from ml.gate.policy import default_policy
 from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
 from ml.pipeline.compiler import LOCAL_IMAGE
+from ml.pipeline.mounts import mount
 from ml.settings import Hyperparameters
 
 DEFAULTS = Hyperparameters()
@@ -60,7 +61,7 @@ def training_pipeline(
         dirty: whether the work tree differed from the commit.
         nonce: the submitter's; it comes back in the evidence.
         champion: the candidate in production when the run began, or "".
-        evidence_uri: where the gate writes the evidence.
+        evidence_uri: where the gate writes the evidence; {run_id} in it becomes the run's id.
         store_uri: the model store.
         image: the image that the steps run in; the compiler sets it.
         policy: the text of the gate's policy.
@@ -146,4 +147,5 @@ def training_pipeline(
         policy=policy,
         store_uri=store_uri,
     )
+    mount(fetch, gate, save)
     bound(fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)

@@ -21,7 +21,7 @@ from ml.errors import EvidenceError, PlatformError
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.evidence import ModelName
 from ml.gate.reports import Count, Digest, Record
-from ml.objects import ObjectError, open_folder
+from ml.objects import ObjectError, explain, open_folder
 
 SHORTEST = 8
 """Characters of a candidate's id that name it: an empty shell variable must not."""
@@ -229,7 +229,7 @@ class ModelStore:
         except AlreadyExistsError:
             return False
         except (ObjectError, OSError) as error:
-            raise PlatformError(f"cannot write {self.uri}/{path}: {str(error).splitlines()[0]}") from error
+            raise PlatformError(f"cannot write {self.uri}/{path}: {explain(error)}") from error
         return True
 
     def _put_same(self, path: str, data: bytes) -> None:
@@ -243,13 +243,13 @@ class ModelStore:
         except FileNotFoundError:
             return None
         except (ObjectError, OSError) as error:
-            raise PlatformError(f"cannot read {self.uri}/{path}: {str(error).splitlines()[0]}") from error
+            raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
 
     def _list(self, prefix: str) -> "list[obstore.ObjectMeta]":
         try:
             return [entry for page in obstore.list(self._objects, prefix) for entry in page]
         except (ObjectError, OSError) as error:
-            raise PlatformError(f"cannot list {self.uri}/{prefix}: {str(error).splitlines()[0]}") from error
+            raise PlatformError(f"cannot list {self.uri}/{prefix}: {explain(error)}") from error
 
 
 def _served(promotion: Promotion) -> str:

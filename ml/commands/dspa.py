@@ -1,0 +1,244 @@
+"""Run the pipeline on OpenShift AI: submit it once, follow it, find out why it does not work."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ml.commands.options import (
+    AsJson,
+    ModelName,
+    ModelVersion,
+    PolicyFile,
+    Rankings,
+    Songs,
+    policy_text_of,
+    print_json,
+)
+from ml.commands.reporting import reporting
+from ml.console import out, show_table, shown_run
+from ml.errors import PlatformError, UsageError
+
+Host = Annotated[
+    str | None,
+    typer.Option(envvar="JUKEBOX_HOST", help="The DSPA's route; in a pod its service in this namespace."),
+]
+Dspa = Annotated[str, typer.Option(envvar="JUKEBOX_DSPA", help="The DSPA's name.")]
+Namespace = Annotated[
+    str | None, typer.Option(envvar="JUKEBOX_NAMESPACE", help="Its namespace; in a pod the pod's own.")
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust; in a pod OpenShift's service CA."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="JUKEBOX_TOKEN_FILE",
+        help="File with the token, read for every request; else the variable JUKEBOX_TOKEN, or the pod's.",
+    ),
+]
+Dashboard = Annotated[
+    str, typer.Option(envvar="JUKEBOX_DASHBOARD", help="The dashboard's address, for links to runs.")
+]
+Timeout = Annotated[float, typer.Option(envvar="JUKEBOX_TIMEOUT", min=1, help="Most seconds for all of it.")]
+ResultsDir = Annotated[
+    Path | None, typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder.")
+]
+Evidence = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_EVIDENCE", help="Where runs leave evidence: s3://bucket/prefix, or on the claim."
+    ),
+]
+RemoteStore = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="JUKEBOX_STORE", help="The model store: s3://bucket/prefix, or on the claim."
+    ),
+]
+
+
+def submit(
+    pipeline: Annotated[Path, typer.Argument(help="What `jukebox compile --image REF@sha256:…` wrote.")],
+    evidence: Evidence,
+    store: RemoteStore,
+    experiment: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_EXPERIMENT", help="The experiment; it is created if it is not there."),
+    ] = "jukebox",
+    rankings: Rankings = "sample:",
+    songs: Songs = "sample:",
+    param: Annotated[
+        list[str] | None, typer.Option(help="A hyperparameter, as epochs=50; may be given several times.")
+    ] = None,
+    model_name: ModelName = "jukebox",
+    model_version: ModelVersion = "1",
+    policy: PolicyFile = None,
+    attempt: Annotated[
+        str | None,
+        typer.Option(
+            envvar="JUKEBOX_ATTEMPT",
+            help="One key, one run: a retry with the same key adopts it. In Tekton the PipelineRun's uid; "
+            "a new one by default.",
+        ),
+    ] = None,
+    host: Host = None,
+    dspa: Dspa = "dspa",
+    namespace: Namespace = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    dashboard: Dashboard = "",
+    timeout: Timeout = 7200,
+    leave_running: Annotated[
+        bool,
+        typer.Option(
+            "--leave-running", help="Do not terminate the run when interrupted, or at the deadline."
+        ),
+    ] = False,
+    results_dir: ResultsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a compiled pipeline once, follow the run, and pass only what its evidence proves.
+
+    Exactly one run belongs to an --attempt. The verdict is decided again here, from the evidence's raw
+    numbers, under our policy; the candidate must be in the store byte for byte.
+    """
+    from ml.data.sources import data_version
+    from ml.data.uris import refuse_password
+    from ml.dspa.client import Client
+    from ml.dspa.connection import connect
+    from ml.dspa.patience import Patience
+    from ml.dspa.run import submit as submit_run
+    from ml.dspa.submission import make_submission, read_pipeline
+    from ml.release.promotion import champion_of
+    from ml.release.store import ModelStore
+    from ml.version import code_version
+
+    with reporting(results_dir, as_json=as_json) as passed:
+        policy_text = policy_text_of(policy)
+        compiled = read_pipeline(pipeline)
+        connection = connect(host, dspa, namespace, ca, token_file, dashboard)
+        for uri in (rankings, songs):
+            refuse_password(uri)
+        commit, dirty = code_version()
+        decided = {
+            "rankings_uri": rankings,
+            "songs_uri": songs,
+            "store_uri": store,
+            "commit": commit,
+            "dirty": dirty,
+            "policy": policy_text,
+            "model_name": model_name,
+            "model_version": model_version,
+        }
+        chosen = _pairs(param or [])
+        key = attempt or str(uuid.uuid4())
+        # Everything that can be wrong with what was typed comes before anything is asked of anybody.
+        placeholders = {"data_version": "", "champion": ""}
+        make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
+        resolved = {
+            "data_version": data_version(rankings, songs),
+            "champion": champion_of(ModelStore(store, create=True).log()),
+        }
+        submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
+        patience = Patience(deadline=timeout)
+        with shown_run(quiet=as_json) as shown:
+            found = submit_run(
+                Client(connection, patience),
+                submission,
+                policy_text,
+                patience=patience,
+                say=shown.say,
+                show=shown.show,
+                leave_running=leave_running,
+            )
+        passed(found)
+
+
+def follow(
+    run_id: Annotated[str, typer.Argument(help="The id of a run that `jukebox submit` has started.")],
+    policy: PolicyFile = None,
+    host: Host = None,
+    dspa: Dspa = "dspa",
+    namespace: Namespace = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    dashboard: Dashboard = "",
+    timeout: Timeout = 7200,
+    results_dir: ResultsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pick up a run that is already there, follow it to its end, and decide as `jukebox submit` does.
+
+    Where evidence and store are, and what the evidence has to be about, says the run's own record at the
+    DSPA. An interruption leaves the run alone.
+    """
+    from ml.dspa.client import Client
+    from ml.dspa.connection import connect
+    from ml.dspa.patience import Patience
+    from ml.dspa.run import follow_run
+
+    with reporting(results_dir, as_json=as_json) as passed:
+        policy_text = policy_text_of(policy)
+        connection = connect(host, dspa, namespace, ca, token_file, dashboard)
+        patience = Patience(deadline=timeout)
+        with shown_run(quiet=as_json) as shown:
+            client = Client(connection, patience)
+            found = follow_run(client, run_id, policy_text, patience=patience, say=shown.say, show=shown.show)
+        passed(found)
+
+
+def doctor(
+    evidence: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_EVIDENCE", help="Where runs leave evidence; not checked if left out."),
+    ] = "",
+    store: Annotated[
+        str, typer.Option(envvar="JUKEBOX_STORE", help="The model store; not checked if left out.")
+    ] = "",
+    host: Host = None,
+    dspa: Dspa = "dspa",
+    namespace: Namespace = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check everything that `jukebox submit` needs, and say for each failure what to change.
+
+    Nothing is left behind: in the buckets a small object is written, read and deleted.
+    """
+    from ml.dspa.connection import connect
+    from ml.dspa.doctor import examine
+
+    connection = connect(host, dspa, namespace, ca, token_file)
+    checks = examine(connection, {"evidence": evidence, "store": store})
+    if not as_json:
+        out.print(f"{connection.host}, namespace {connection.namespace or 'unknown'}")
+        words = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]skipped[/]"}
+        show_table(
+            ("check", "result", "found", "what to change"),
+            [
+                (check.name, words[check.result], escape(check.found), escape(check.remedy))
+                for check in checks
+            ],
+        )
+    failed = [check.name for check in checks if check.result == "failed"]
+    result = {"host": connection.host, "checks": [check.model_dump() for check in checks]}
+    if failed:
+        raise PlatformError(f"{', '.join(failed)}: see above what to change", result)
+    if as_json:
+        print_json(result)
+
+
+def _pairs(params: list[str]) -> dict[str, str]:
+    """Split what was given as name=value."""
+    pairs: dict[str, str] = {}
+    for text in params:
+        name, is_pair, value = text.partition("=")
+        if not is_pair or name in pairs:
+            raise UsageError(f"--param {text}: {'given twice' if is_pair else 'write name=value'}")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,62 @@
+"""Report what came of a run of the DSPA: to a person, to a machine, and to Tekton, whatever happened."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.commands.options import print_json
+from ml.console import out, show_verdict
+from ml.errors import JukeboxError
+from ml.gate.verdict import Check, Verdict
+
+if TYPE_CHECKING:
+    from ml.dspa.findings import Findings
+
+
+@contextmanager
+def reporting(folder: Path | None, *, as_json: bool) -> "Iterator[Callable[[Findings], None]]":
+    """Give a function that takes what passed; report that, or whatever was raised instead.
+
+    Args:
+        folder: where to write Tekton results; None for nowhere.
+        as_json: print JSON instead of text.
+
+    Raises:
+        UsageError: the folder cannot be written.
+        BaseException: whatever is raised within.
+    """
+    from ml.dspa.results import require_folder, write_results
+
+    if folder:
+        require_folder(folder)
+    known: dict[str, Any] = {}
+    try:
+        yield lambda found: known.update(found.to_json())
+    except BaseException as error:
+        details = error.details if isinstance(error, JukeboxError) else {}
+        if not as_json:
+            _show(details)
+        if folder:
+            write_results(folder, details, error)
+        raise
+    if folder:
+        write_results(folder, known, None)
+    if as_json:
+        print_json(known)
+    else:
+        _show(known)
+
+
+def _show(known: dict[str, Any]) -> None:
+    """Print the checks, and where everything is, as far as it is known."""
+    if checks := known.get("checks"):
+        out.print()
+        read = tuple(Check.load(check) for check in checks)
+        show_verdict(Verdict(passed=all(check.passed for check in read), checks=read))
+    places = {"run": "link", "evidence": "evidence", "candidate": "candidate", "model": "model_uri"}
+    for name, key in places.items():
+        if value := known.get(key):
+            out.print(f"{name + ':':<10} {value}", markup=False)
+    if known.get("passed"):
+        out.print(f"not promoted; `jukebox promote {known['candidate'][:12]} --store …` does it")

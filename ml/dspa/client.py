@@ -1,0 +1,189 @@
+"""The few calls of the DSPA's API that we make, and what we read of its answers.
+
+Only the shapes that we use are read; anything else that a server of another version sends is let pass.
+"""
+
+import datetime
+import email.utils
+import json
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ml.dspa.connection import Connection
+from ml.dspa.patience import Patience
+from ml.dspa.transport import Json, Rejected, Transport, Unavailable
+
+API = "/apis/v2beta1"
+PAGES = 50
+"""Pages of a list that are read; a look-up by name finds a handful of entries."""
+
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+UNSPECIFIED = "RUNTIME_STATE_UNSPECIFIED"
+
+T = TypeVar("T", bound="Answer")
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+Nothing = BeforeValidator(lambda value: {} if value is None else value)
+"""Takes null for an empty object."""
+
+
+class Answer(BaseModel):
+    """As much as we read of an answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Task(Answer):
+    """A node of the workflow, for show only: it says nothing of inputs, outputs or errors."""
+
+    name: str = ""
+    display_name: str = ""
+    state: str = UNSPECIFIED
+
+
+class Details(Answer):
+    """What older servers say about a run's tasks."""
+
+    task_details: tuple[Task, ...] = ()
+
+
+class RuntimeConfig(Answer):
+    """What a run was started with."""
+
+    parameters: dict[str, Any] = {}
+
+
+class Run(Answer):
+    """A run, as the API server tells of it."""
+
+    run_id: Identifier
+    experiment_id: Identifier
+    display_name: str
+    state: str = UNSPECIFIED
+    created_at: datetime.datetime
+    runtime_config: Annotated[RuntimeConfig, Nothing] = RuntimeConfig()
+    run_details: Annotated[Details, Nothing] = Details()
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def age(self) -> tuple[datetime.datetime, str]:
+        """Sort by it to have the oldest first, the same for every onlooker."""
+        return self.created_at, self.run_id
+
+
+class Experiment(Answer):
+    """A folder of runs."""
+
+    experiment_id: Identifier
+    display_name: str
+
+
+class Health(Answer):
+    """What the server says of itself."""
+
+    tag_name: str = ""
+    commit_sha: str = ""
+    multi_user: bool = False
+
+
+class Client:
+    """The API of one DSPA. Every call raises what `Transport.send` raises."""
+
+    def __init__(self, connection: Connection, patience: Patience) -> None:
+        """Prepare; nothing is sent yet."""
+        self.connection = connection
+        self._transport = Transport(connection, patience)
+        self._full = True
+
+    def health(self, within: float | None = None) -> tuple[Health, datetime.datetime | None]:
+        """Ask the server for its version and the time. It asks for a token like everything else."""
+        value, headers = self._transport.send("GET", f"{API}/healthz", within=within)
+        if not value.keys() & Health.model_fields.keys():
+            raise Unavailable("the answer to healthz is not a DSPA's; is --host a DSPA?")
+        return _read(Health, value, "healthz"), _date(headers.get("Date", ""))
+
+    def experiments(self, name: str, within: float | None = None) -> list[Experiment]:
+        """List the experiments of just this name."""
+        found = self._list("experiments", Experiment, within, {"filter": _filter("EQUALS", name)})
+        return [experiment for experiment in found if experiment.display_name == name]
+
+    def create_experiment(self, name: str, within: float | None = None) -> Experiment:
+        """Create an experiment; a name that is taken is `Rejected` with status 409."""
+        value, _ = self._transport.send(
+            "POST", f"{API}/experiments", body={"display_name": name}, within=within
+        )
+        return _read(Experiment, value, "an experiment")
+
+    def runs(self, experiment_id: str, prefix: str, within: float | None = None) -> list[Run]:
+        """List the runs of an experiment whose names begin with a prefix, oldest first."""
+        query = {"experiment_id": experiment_id, "filter": _filter("IS_SUBSTRING", prefix)}
+        found = self._list("runs", Run, within, query)
+        return sorted((run for run in found if run.display_name.startswith(prefix)), key=lambda run: run.age)
+
+    def run(self, run_id: str, within: float | None = None) -> Run:
+        """Read one run; one that is not there is `Rejected` with status 404."""
+        query = {"view": "FULL"} if self._full else {}
+        try:
+            value, _ = self._transport.send("GET", f"{API}/runs/{run_id}", query=query, within=within)
+        except Rejected as error:
+            if not query or error.status != 400:
+                raise
+            # An older server, which shows tasks without being asked.
+            self._full = False
+            return self.run(run_id, within)
+        run = _read(Run, value, "a run")
+        if run.run_id != run_id:
+            raise Unavailable(f"asked for run {run_id}, the server told of {run.run_id}")
+        return run
+
+    def create_run(self, body: Json, within: float | None = None) -> Run:
+        """Ask for a run. **Not idempotent**: after `Unavailable` there may be one."""
+        value, _ = self._transport.send("POST", f"{API}/runs", body=body, within=within)
+        run = _read(Run, value, "a run")
+        if run.display_name != body["display_name"]:
+            raise Unavailable(
+                f"asked for a run {body['display_name']}, the server told of {run.display_name}"
+            )
+        return run
+
+    def terminate(self, run_id: str, within: float | None = None) -> None:
+        """Cancel a run; one that has ended is `Rejected`."""
+        self._transport.send("POST", f"{API}/runs/{run_id}:terminate", body={}, within=within)
+
+    def _list(self, kind: str, shape: type[T], within: float | None, query: dict[str, str]) -> list[T]:
+        """Read all pages of a list."""
+        found: list[T] = []
+        query = {**query, "page_size": "200"}
+        for _ in range(PAGES):
+            value, _headers = self._transport.send("GET", f"{API}/{kind}", query=query, within=within)
+            entries, token = value.get(kind, []), value.get("next_page_token", "")
+            if not isinstance(entries, list) or not isinstance(token, str):
+                raise Unavailable(f"GET {API}/{kind}: the answer is not a list of {kind}")
+            found += [_read(shape, entry, f"one of the {kind}") for entry in entries]
+            if not token:
+                return found
+            query = {**query, "page_token": token}
+        raise Unavailable(f"GET {API}/{kind}: the list does not end")
+
+
+def _filter(operation: str, name: str) -> str:
+    """Write a filter by name. The server unescapes it twice: a name must hold neither + nor %."""
+    predicate = {"operation": operation, "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]}, separators=(",", ":"))
+
+
+def _read(shape: type[T], value: Any, what: str) -> T:
+    """Read an answer; one of another shape is no answer."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "all of it"
+        raise Unavailable(f"the server's answer is not {what} ({where}); is --host a DSPA?") from None
+
+
+def _date(value: str) -> datetime.datetime | None:
+    """Read a Date header."""
+    try:
+        return email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None

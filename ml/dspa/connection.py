@@ -1,0 +1,145 @@
+"""Where the DSPA is, and who we are: from flags and JUKEBOX_* variables, and in a pod from the pod itself."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from ml.errors import UsageError
+
+POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts a pod's token and namespace, and OpenShift the CA of its services."""
+
+TOKEN = "JUKEBOX_TOKEN"  # noqa: S105 - the variable's name
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Connection(BaseModel):
+    """How to reach one DSPA. The token is a variable's or a file's; a file is read for every request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str
+    dspa: str = "dspa"
+    namespace: str = ""
+    ca: Path | None = None
+    token_file: Path | None = None
+    token_value: SecretStr | None = None
+    dashboard: str = ""
+
+    def token(self) -> str:
+        """Return the token as it is now, "" for none.
+
+        Raises:
+            OSError: its file cannot be read.
+        """
+        if self.token_value is not None:
+            return self.token_value.get_secret_value()
+        return self.token_file.read_text(encoding="ascii").strip() if self.token_file else ""
+
+    @property
+    def rbac(self) -> str:
+        """The rule that a service account needs, in words."""
+        where = f" in namespace {self.namespace}" if self.namespace else ""
+        return (
+            "its service account needs a Role with the verbs get and create on "
+            "datasciencepipelinesapplications/api (apiGroup datasciencepipelinesapplications.opendatahub.io, "
+            f"resourceNames [{self.dspa}]) and get on routes (apiGroup route.openshift.io, resourceNames "
+            f"[ds-pipeline-{self.dspa}]){where}"
+        )
+
+    def link(self, experiment_id: str, run_id: str) -> str:
+        """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""
+        dashboard = self.dashboard.rstrip("/") or self._usual_dashboard()
+        if dashboard and self.namespace:
+            return f"{dashboard}/experiments/{self.namespace}/{experiment_id}/runs/{run_id}"
+        return f"{self.host}/apis/v2beta1/runs/{run_id}"
+
+    def _usual_dashboard(self) -> str:
+        """Return where OpenShift AI has its dashboard, beside a DSPA's route."""
+        name, _, domain = (urlparse(self.host).hostname or "").partition(".")
+        if name != f"ds-pipeline-{self.dspa}-{self.namespace}":
+            return ""
+        return f"https://rhods-dashboard-redhat-ods-applications.{domain}"
+
+
+def connect(
+    host: str | None,
+    dspa: str,
+    namespace: str | None,
+    ca: Path | None,
+    token_file: Path | None,
+    dashboard: str = "",
+    pod: Path = POD,
+) -> Connection:
+    """Complete what a user has said with what the pod knows.
+
+    Raises:
+        UsageError: host, token or CA is missing or cannot be used.
+    """
+    namespace = namespace or _read(pod / "namespace")
+    for flag, name in (("--dspa", dspa), ("--namespace", namespace)):
+        if name and not NAME.fullmatch(name):
+            raise UsageError(f"{flag} {name!r}: not a name of Kubernetes")
+    if not host:
+        if not namespace:
+            raise UsageError("no DSPA: give --host https://ds-pipeline-… (oc get route ds-pipeline-dspa)")
+        host = f"https://ds-pipeline-{dspa}.{namespace}.svc:8443"
+    host = _checked(host)
+    inside = (urlparse(host).hostname or "").endswith((".svc", ".svc.cluster.local"))
+    if ca is None and inside and (pod / "service-ca.crt").is_file():
+        ca = pod / "service-ca.crt"
+    if ca is not None and not (ca.is_file() and os.access(ca, os.R_OK)):
+        raise UsageError(f"--ca {ca}: cannot be read; it is a file of PEM certificates")
+    value = os.environ.get(TOKEN, "").strip()
+    if token_file is None and not value and (pod / "token").is_file():
+        token_file = pod / "token"
+    if token_file is not None and not _read(token_file):
+        raise UsageError(f"--token-file {token_file}: cannot be read, or is empty")
+    if token_file is None and not value and not _is_loopback(host):
+        raise UsageError(f"no token: set {TOKEN} (oc whoami -t prints one), or give --token-file")
+    if value and not (value.isascii() and value.isprintable()):
+        raise UsageError(f"{TOKEN} holds no token: it has characters that no header may have")
+    return Connection(
+        host=host,
+        dspa=dspa,
+        namespace=namespace,
+        ca=ca,
+        token_file=token_file,
+        token_value=SecretStr(value) if value and token_file is None else None,
+        dashboard=dashboard,
+    )
+
+
+def _checked(host: str) -> str:
+    """Return the address of the DSPA without a slash at its end, if it may be used."""
+    try:
+        parsed = urlparse(host)
+        known = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(f"--host {host.rpartition('@')[2]}: not a URL; write https://HOST[:PORT]")
+    if parsed.username or parsed.password or parsed.query or parsed.fragment:
+        raise UsageError(f"--host: {parsed.hostname}: neither a password nor a query belongs there")
+    if parsed.scheme == "http" and not _is_loopback(host):
+        raise UsageError(f"--host {host}: http would send the token in the open; use https")
+    return host.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlparse(host).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

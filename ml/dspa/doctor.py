@@ -1,0 +1,233 @@
+"""What is wrong with the way to the DSPA and to the buckets, and how to mend it.
+
+Each check is an experiment: it does what `jukebox submit` will do, on something that is not there or that
+it has made itself. A check whose groundwork failed is skipped, so that the first failure is the one to mend.
+"""
+
+import base64
+import datetime
+import json
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Literal
+from urllib.parse import urlparse
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.dspa.client import Client
+from ml.dspa.connection import Connection
+from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.dspa.transport import Refused, Rejected, Untrusted
+from ml.errors import JukeboxError, PlatformError
+from ml.objects import create_object, delete_object, get_object
+
+SKEW = 60
+"""Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+"""The id of no run: terminating it needs the right to POST, and does nothing."""
+
+
+class Check(BaseModel):
+    """One check: what was found, and what to change if it failed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    result: Literal["ok", "failed", "skipped"]
+    found: str = ""
+    remedy: str = ""
+
+
+class Failed(Exception):
+    """A check has failed: what was found, and what to change."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.remedy = remedy
+
+
+def examine(
+    connection: Connection, places: Mapping[str, str], patience: Patience | None = None
+) -> list[Check]:
+    """Check the way to the DSPA, and the places in the object store.
+
+    Args:
+        connection: the DSPA.
+        places: URIs by what they are for; an empty one is skipped.
+        patience: how long to wait for an answer.
+    """
+    patience = patience or Patience(request=20)
+    client = Client(connection, patience)
+    checks: list[Check] = []
+
+    def check(name: str, probe: Callable[[], str], *, needs: str = "") -> None:
+        sound = {known.name for known in checks if known.result == "ok"}
+        if needs and needs not in sound:
+            checks.append(Check(name=name, result="skipped", found=f"needs {needs}"))
+            return
+        try:
+            checks.append(Check(name=name, result="ok", found=probe()))
+        except Failed as error:
+            checks.append(Check(name=name, result="failed", found=error.found, remedy=error.remedy))
+        except JukeboxError as error:
+            checks.append(
+                Check(name=name, result="failed", found=str(error), remedy=_remedy(error, connection))
+            )
+
+    check("name", lambda: _resolve(connection, patience))
+    check("connection", lambda: _connect(connection, patience), needs="name")
+    check("certificate", lambda: _certificate(connection, patience), needs="connection")
+    check("token", lambda: _token(connection))
+    check("read (GET)", lambda: _version(client), needs="certificate")
+    check("clock", lambda: _clock(client), needs="read (GET)")
+    check("write (POST)", lambda: _post(client), needs="certificate")
+    for name, uri in places.items():
+        if uri:
+            check(f"{name} bucket", lambda uri=uri: _place(uri, patience))  # type: ignore[misc]
+        else:
+            checks.append(Check(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
+    return checks
+
+
+def _remedy(error: JukeboxError, connection: Connection) -> str:
+    if isinstance(error, Refused):
+        return f"in the DSPA's namespace, {connection.rbac}"
+    if isinstance(error, Untrusted):
+        return "give the CA's certificate with --ca FILE"
+    return "see the message; for S3 the AWS_* variables say where and who"
+
+
+def _address(connection: Connection) -> tuple[str, int]:
+    parsed = urlparse(connection.host)
+    return parsed.hostname or "", parsed.port or (443 if parsed.scheme == "https" else 80)
+
+
+def _resolve(connection: Connection, patience: Patience) -> str:
+    name, port = _address(connection)
+    try:
+        found = call_within(patience.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError, NotInTime) as error:
+        raise Failed(
+            f"{name} has no address ({error or 'no answer'})",
+            "correct --host: oc get route ds-pipeline-dspa -o jsonpath='{.spec.host}'",
+        ) from error
+    return str(found[0][4][0])
+
+
+def _connect(connection: Connection, patience: Patience) -> str:
+    name, port = _address(connection)
+    try:
+        socket.create_connection((name, port), timeout=patience.connect).close()
+    except OSError as error:
+        raise Failed(
+            f"port {port} does not answer ({error})",
+            "check the port (in the cluster 8443), and that no NetworkPolicy or firewall stands between",
+        ) from error
+    return f"port {port}"
+
+
+def _certificate(connection: Connection, patience: Patience) -> str:
+    name, port = _address(connection)
+    if connection.host.startswith("http://"):
+        return "none: plain http on loopback"
+    try:
+        import certifi
+
+        context = ssl.create_default_context(cafile=str(connection.ca) if connection.ca else certifi.where())
+        with (
+            socket.create_connection((name, port), timeout=patience.connect) as raw,
+            context.wrap_socket(raw, server_hostname=name) as secure,
+        ):
+            expiry = str(secure.getpeercert().get("notAfter", ""))  # type: ignore[union-attr]
+    except ssl.SSLCertVerificationError as error:
+        trusted = connection.ca or "the CAs of this Python"
+        raise Failed(
+            f"not vouched for by {trusted}: {error.verify_message}",
+            "give the CA with --ca FILE: the ingress CA for a route (configmap default-ingress-cert in "
+            "openshift-config-managed), the service CA for a service",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise Failed(f"no TLS: {error}", "check the port; give --ca a file of PEM certificates") from error
+    return f"valid until {expiry}"
+
+
+def _token(connection: Connection) -> str:
+    try:
+        token = connection.token()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failed(f"cannot be read: {error}", "check --token-file") from error
+    if not token:
+        return "none: loopback"
+    expiry = _claims(token).get("exp")
+    if not isinstance(expiry, int | float):
+        return "does not say when it expires"
+    end = datetime.datetime.fromtimestamp(expiry, datetime.UTC)
+    if end < datetime.datetime.now(datetime.UTC):
+        raise Failed(
+            f"expired at {end:%Y-%m-%d %H:%M:%SZ}", "fetch a new one: oc whoami -t, or oc create token"
+        )
+    return f"valid until {end:%Y-%m-%d %H:%M:%SZ}"
+
+
+def _claims(token: str) -> dict[str, object]:
+    """Read what a token says of itself; OpenShift's own tokens say nothing."""
+    parts = token.split(".")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _version(client: Client) -> str:
+    health, _ = client.health()
+    return f"version {health.tag_name or health.commit_sha or 'unknown'}"
+
+
+def _clock(client: Client) -> str:
+    _, date = client.health()
+    if date is None:
+        return "the server does not tell the time"
+    skew = abs((datetime.datetime.now(datetime.UTC) - date).total_seconds())
+    if skew > SKEW:
+        raise Failed(
+            f"differs by {skew:.0f} s from the server's", "set the clock: chronyc makestep, or the node's"
+        )
+    return f"within {SKEW} s of the server's"
+
+
+def _post(client: Client) -> str:
+    try:
+        client.terminate(NOBODY)
+    except Rejected:
+        return "the server itself answered"
+    raise Failed("a run that is not there was terminated", "is --host a DSPA?")
+
+
+def _place(uri: str, patience: Patience) -> str:
+    """Write, read, create-if-absent and delete one small object."""
+    probe = f"{uri.rstrip('/')}/candidates/doctor-{secrets.token_hex(8)}"
+
+    def tried() -> str:
+        data = probe.encode()
+        if not create_object(probe, data) or get_object(probe, len(data)) != data:
+            raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
+        if create_object(probe, b""):
+            raise Failed(
+                "the server overwrites where it was to create only (it ignores If-None-Match)",
+                "use a newer MinIO or Ceph: two promotions could both win on this one",
+            )
+        try:
+            delete_object(probe)
+        except PlatformError:
+            return f"read, write, create-if-absent; no right to delete, so {probe} is left"
+        return "read, write, create-if-absent"
+
+    try:
+        return call_within(patience.storage, tried)
+    except NotInTime:
+        raise Failed(f"{uri} does not answer", "check endpoint and network") from None

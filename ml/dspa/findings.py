@@ -1,0 +1,147 @@
+"""What came of a run: its state and its evidence together, and nothing else, decide.
+
+Pass needs both: SUCCEEDED, and evidence bound to this run that passes under our policy, for a candidate
+that is in the store byte for byte. Where state and evidence disagree, the run is blocked, and told so.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.dspa.client import Run
+from ml.dspa.follow import failed_tasks
+from ml.dspa.patience import Deadline, NotInTime, call_within
+from ml.dspa.session import Session
+from ml.dspa.submission import subject_of
+from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
+from ml.gate.verdict import Verdict
+from ml.objects import get_object
+from ml.release.judgement import judge, prove
+from ml.release.store import ModelStore
+
+T = TypeVar("T")
+MOST = 16 << 20
+"""Bytes of an evidence; a real one has some twenty thousand."""
+
+
+class Findings(BaseModel):
+    """What is known of a run in the end. Empty strings are what could not be found out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    run_id: str
+    run: str
+    state: str
+    link: str
+    evidence: str
+    evidence_digest: str = ""
+    verdict: Verdict | None = None
+    candidate: str = ""
+    model_uri: str = ""
+    model_digest: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON, with the checks of the verdict one by one."""
+        checks = [check.to_json() for check in self.verdict.checks] if self.verdict else []
+        passed = bool(self.candidate)
+        return {**self.model_dump(exclude={"verdict"}), "checks": checks, "passed": passed}
+
+
+def conclude(session: Session, run: Run, policy_text: str) -> Findings:
+    """Find out what came of a run that has ended, and return what passed.
+
+    Raises:
+        GateBlocked: the evidence blocks, or state and evidence disagree.
+        RunFailed: the run was cancelled or skipped, or failed before the gate.
+        EvidenceError: the evidence or the candidate is missing, changed, or not this run's.
+        PlatformError: evidence or store cannot be read.
+    """
+    parameters = run.runtime_config.parameters
+    expected = subject_of(run.run_id, parameters)
+    where = str(parameters["evidence_uri"]).replace("{run_id}", run.run_id)
+    found = Findings(
+        run_id=run.run_id,
+        run=run.display_name,
+        state=run.state,
+        link=session.client.connection.link(run.experiment_id, run.run_id),
+        evidence=where,
+    )
+    if run.state not in ("SUCCEEDED", "FAILED"):
+        how = {"SKIPPED": "skipped: nothing was measured"}.get(run.state, "cancelled")
+        raise RunFailed(f"run {run.run_id} was {how}", found.to_json())
+    data = _evidence(session, where, run.state)
+    if data is None:
+        if run.state == "FAILED":
+            raise RunFailed(
+                f"run {run.run_id} failed before the gate{failed_tasks(run)}; its log is in the dashboard",
+                found.to_json(),
+            )
+        raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())
+    try:
+        judgement = judge(data, where, expected, policy_text)
+    except EvidenceError as error:
+        raise EvidenceError(str(error), found.to_json()) from error
+    verdict = judgement.verdict
+    found = found.model_copy(update={"evidence_digest": judgement.digest, "verdict": verdict})
+    disagree = _disagreement(run, verdict)
+    if disagree:
+        raise GateBlocked(f"blocked as inconsistent: {disagree}", found.to_json())
+    if not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
+        raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
+    store = ModelStore(str(parameters["store_uri"]))
+    try:
+        proven = _in_time(session, lambda: prove(store, data, policy_text), store.uri)
+    except (EvidenceError, PlatformError) as error:
+        raise type(error)(str(error), found.to_json()) from error
+    session.deadline.check(f"run {run.run_id} has ended, but the time is over")
+    return found.model_copy(
+        update={
+            "candidate": proven.candidate,
+            "model_uri": proven.model_uri,
+            "model_digest": proven.model_digest,
+        }
+    )
+
+
+def _disagreement(run: Run, verdict: Verdict) -> str:
+    """Say how state and evidence disagree, "" if they do not."""
+    if run.state == "SUCCEEDED" and not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
+        return f"run {run.run_id} says SUCCEEDED, but its evidence does not pass ({names})"
+    if run.state == "FAILED" and verdict.passed:
+        return (
+            f"the evidence of run {run.run_id} passes, but the run says FAILED{failed_tasks(run)}: a step "
+            "after the gate went wrong"
+        )
+    return ""
+
+
+def _evidence(session: Session, where: str, state: str) -> bytes | None:
+    """Read the evidence of a run that has ended; it may come late, or not at all.
+
+    A failed run has mostly failed before the gate, and nothing is going to come: it is waited for less.
+    """
+    end = Deadline(session.patience.evidence / (6 if state == "FAILED" else 1))
+    while True:
+        left = end.remaining
+        try:
+            data = _in_time(session, lambda: get_object(where, MOST), where)
+        except PlatformError:
+            if not left:
+                raise
+            data = None
+        if data is not None or not left:
+            return data
+        session.deadline.sleep(min(session.patience.poll, left))
+
+
+def _in_time(session: Session, call: Callable[[], T], where: str) -> T:
+    """Look into the object store without outstaying the deadline."""
+    seconds = min(session.patience.storage, session.deadline.remaining)
+    try:
+        return call_within(seconds, call)
+    except NotInTime:
+        session.deadline.check(f"{where} does not answer")
+        raise PlatformError(f"{where}: no answer within {seconds:.0f} s") from None

@@ -1,0 +1,102 @@
+"""Follow a run to its end, whatever the end is.
+
+Only SUCCEEDED, FAILED, CANCELED and SKIPPED end a run. PENDING, RUNNING and PAUSED are waited for until the
+deadline, CANCELING and states that nobody knows for a bounded time, and a run that the server has lost is
+one that has failed. What a run says of its tasks is shown, and never decides.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+from ml.dspa.client import UNSPECIFIED, Run, Task
+from ml.dspa.patience import DeadlineOver, jittered
+from ml.dspa.session import Session
+from ml.dspa.submit import ENDED
+from ml.dspa.transport import Rejected
+from ml.errors import PlatformError, RunFailed
+
+Show = Callable[[str, Mapping[str, str]], None]
+"""Takes the state of a run, and those of its tasks by name."""
+
+WAITED_FOR = ("PENDING", "RUNNING", "PAUSED")
+
+
+def follow(session: Session, run: Run, show: Show) -> Run:
+    """Return the run as it was last seen: ended, or being cancelled for too long.
+
+    Args:
+        session: whom to ask.
+        run: as it is known.
+        show: is called whenever something has changed.
+
+    Raises:
+        DeadlineOver: the deadline came first.
+        RunFailed: the run has vanished.
+        PlatformError: the DSPA was out of reach or refused the token for too long, or says a state that
+            this version does not know.
+    """
+    pause, since = session.patience.poll, time.monotonic()
+    show(run.state, task_states(run))
+    while run.state not in ENDED:
+        stuck = time.monotonic() - since
+        if run.state == "CANCELING" and stuck > session.patience.canceling:
+            return run
+        if run.state not in (*WAITED_FOR, "CANCELING") and stuck > session.patience.unknown:
+            raise PlatformError(f"run {run.run_id} is in state {run.state}, which this jukebox does not know")
+        try:
+            session.deadline.sleep(jittered(pause))
+            now = _look(session, run)
+        except DeadlineOver as error:
+            raise DeadlineOver(f"{error}: run {run.run_id} is {run.state}") from None
+        if now.state != run.state:
+            since = time.monotonic()
+        changed = (now.state, task_states(now)) != (run.state, task_states(run))
+        pause = session.patience.poll if changed else min(1.5 * pause, session.patience.poll_most)
+        run = now
+        if changed:
+            show(run.state, task_states(run))
+    return run
+
+
+def _look(session: Session, run: Run) -> Run:
+    """Look at a run; one that is gone may be back in a moment, from a database that lagged."""
+    gone = 0.0
+    while True:
+        try:
+            return session.ask(lambda within: session.client.run(run.run_id, within))
+        except Rejected as error:
+            gone = gone or time.monotonic()
+            if error.status == 404 and time.monotonic() - gone > session.patience.vanished:
+                raise RunFailed(
+                    f"run {run.run_id} has vanished from the DSPA: somebody deleted it"
+                ) from error
+            if error.status != 404:
+                raise
+        session.deadline.sleep(jittered(session.patience.poll))
+
+
+def task_states(run: Run) -> Mapping[str, str]:
+    """Return the state of each task that has begun, by name, in the order in which the server tells them.
+
+    Older servers list the nodes of the workflow: `<task>-driver`, which decides whether a task runs, then
+    `<task>` itself, and an `executor` within it. Newer ones list the tasks.
+    """
+    nodes = run.tasks or run.run_details.task_details
+    names = [_name(node) for node in nodes]
+    drivers = [name.removesuffix("-driver") for name in names if name.endswith("-driver")]
+    # A task whose driver alone is there is about to begin.
+    states = {name: "PENDING" for name in drivers if name != "root"}
+    for name, node in zip(names, nodes, strict=True):
+        if name in states or (not drivers and name not in ("", "root", "executor")):
+            states[name] = node.state if node.state != UNSPECIFIED else "PENDING"
+    return states
+
+
+def failed_tasks(run: Run) -> str:
+    """Name the tasks that failed, as far as the server tells."""
+    failed = [name for name, state in task_states(run).items() if state == "FAILED"]
+    return f" (failed: {', '.join(failed)})" if failed else ""
+
+
+def _name(node: Task) -> str:
+    return node.name or node.display_name

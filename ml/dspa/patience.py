@@ -1,0 +1,116 @@
+"""How long to wait for what: one deadline for a command, and calls that end in time whatever happens."""
+
+import functools
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml.errors import PlatformError
+
+T = TypeVar("T")
+
+
+class Patience(BaseModel):
+    """Every wait, in seconds. Only the deadline is the user's to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deadline: float = Field(7200, gt=0, description="the whole command")
+    connect: float = Field(10, description="until a connection stands")
+    read: float = Field(30, description="between two pieces of an answer")
+    request: float = Field(60, description="one request, from the look-up of the name to the last byte")
+    start: float = Field(60, description="a DSPA that does not answer at the beginning")
+    outage: float = Field(600, description="a DSPA that does not answer later on")
+    refused: float = Field(120, description="401 and 403 in mid-run: a token that is being rotated")
+    settle: float = Field(60, description="for a run to appear whose POST was not answered")
+    unknown: float = Field(300, description="a state that this version does not know")
+    vanished: float = Field(30, description="a run that the server has lost")
+    canceling: float = Field(300, description="a run that is being cancelled")
+    evidence: float = Field(60, description="for evidence to appear, once the run has ended")
+    storage: float = Field(300, description="one look into the object store, its retries included")
+    stop: float = Field(20, description="to terminate the run when the command is interrupted")
+    poll: float = Field(2, description="between two looks at a run that moves")
+    poll_most: float = Field(30, description="between two looks at a run that does not")
+    posts: int = Field(3, description="times that a run is asked for when no answer comes and no run appears")
+
+
+class DeadlineOver(PlatformError):
+    """The command's own deadline is over."""
+
+
+class NotInTime(Exception):
+    """A call has not returned in its time; its thread is left behind."""
+
+
+class Deadline:
+    """A moment after which nothing is waited for."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin to run out now."""
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left, never less than 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline.
+
+        Raises:
+            DeadlineOver: it is reached.
+        """
+        time.sleep(min(seconds, self.remaining))
+        self.check()
+
+    def check(self, what: str = "") -> None:
+        """Make sure that there is time left.
+
+        Raises:
+            DeadlineOver: there is none.
+        """
+        if not self.remaining:
+            raise DeadlineOver(f"not done within {self.seconds:g} s (--timeout){': ' if what else ''}{what}")
+
+
+def jittered(seconds: float) -> float:
+    """Spread a wait by a quarter, so that many submitters do not ask in step."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - nothing secret
+
+
+def call_within(seconds: float, call: Callable[[], T]) -> T:
+    """Call in a thread and wait no longer than so many seconds.
+
+    A socket's time-outs bound neither the look-up of a name nor an answer that drips; this does. And a
+    signal reaches the waiting main thread at once.
+
+    Raises:
+        NotInTime: it has not returned.
+        Exception: whatever the call raises.
+    """
+    answers: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            value = call()
+        except Exception as error:
+            answers.put(functools.partial(_raise, error))
+        else:
+            answers.put(lambda: value)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise NotInTime from None
+    return answer()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -1,0 +1,69 @@
+"""Tekton results: one small file each, together below the 4 KB that all steps of a pod share."""
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ml.errors import GateBlocked, JukeboxError, UsageError
+from ml.files import write_bytes
+
+MOST = 2048
+"""Bytes of all results together."""
+
+
+def require_folder(folder: Path) -> None:
+    """Make sure that results can be written, before anything begins.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--results-dir {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--results-dir {folder}: cannot be written")
+
+
+def write_results(folder: Path, found: dict[str, Any], error: BaseException | None) -> None:
+    """Write RUN_ID, VERDICT, MODEL_URI, MODEL_DIGEST, EVIDENCE_DIGEST and TEST_OUTPUT.
+
+    Args:
+        folder: where Tekton looks for them.
+        found: as `Findings.to_json`, as far as it is known.
+        error: what went wrong, None for a pass.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    blocked = isinstance(error, GateBlocked)
+    verdict = "block" if blocked else "error" if error else "pass"
+    values = {
+        "RUN_ID": str(found.get("run_id", "")),
+        "VERDICT": verdict,
+        # What did not pass is no model to point at.
+        "MODEL_URI": "" if error else str(found["model_uri"]),
+        "MODEL_DIGEST": "" if error else str(found["model_digest"]),
+        "EVIDENCE_DIGEST": str(found.get("evidence_digest", "")),
+    }
+    checks = found.get("checks", [])
+    passed = sum(check["passed"] for check in checks)
+    output = {
+        "result": {"pass": "SUCCESS", "block": "FAILURE", "error": "ERROR"}[verdict],
+        "timestamp": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "note": "",
+        "namespace": "jukebox",
+        "successes": passed,
+        "failures": max(len(checks) - passed, 0 if verdict == "pass" else 1),
+        "warnings": 0,
+    }
+    note = (
+        str(error) if isinstance(error, JukeboxError) else "all checks passed" if error is None else "stopped"
+    )
+    used = sum(len(value.encode()) for value in values.values()) + len(json.dumps(output))
+    # JSON escapes what is not ASCII, to at most twelve bytes a character.
+    values["TEST_OUTPUT"] = json.dumps({**output, "note": note[: max(0, min(300, (MOST - used) // 12))]})
+    for name, value in values.items():
+        write_bytes(folder / name, value.encode())

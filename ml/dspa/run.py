@@ -1,0 +1,153 @@
+"""From a submission to what came of it: submit once, follow, decide. And cleaning up when told to stop."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ml.dspa.client import Client, Run
+from ml.dspa.findings import Findings, conclude
+from ml.dspa.follow import Show, follow
+from ml.dspa.patience import Deadline, DeadlineOver, Patience
+from ml.dspa.session import Session
+from ml.dspa.submission import Submission, subject_of
+from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once, terminate
+from ml.dspa.transport import Rejected
+from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
+
+NAME = re.compile("(jukebox-[0-9a-f]{12}-)[0-9a-f]{20}")
+
+
+def submit(
+    client: Client,
+    submission: Submission,
+    policy_text: str,
+    *,
+    patience: Patience,
+    say: Callable[[str], None],
+    show: Show,
+    leave_running: bool = False,
+) -> Findings:
+    """Submit once, follow the run to its end, and return what passed.
+
+    Args:
+        client: the DSPA.
+        submission: what to run.
+        policy_text: our policy.
+        patience: how long to wait for what.
+        say: takes a line for the user.
+        show: takes the states of run and tasks whenever one has moved.
+        leave_running: leave the run alone when interrupted, or at the deadline.
+
+    Raises:
+        Interrupted, DeadlineOver: after the run was terminated.
+        JukeboxError: whatever came of it instead; ``details`` hold what is known.
+    """
+    session = Session(client, patience, Deadline(patience.deadline), say)
+    say(f"attempt {submission.attempt}, run {submission.name}")
+    say(f"{client.connection.host} answers, version {session.begin() or 'unknown'}")
+    experiment = find_experiment(session, submission.experiment)
+    trace = Trace()
+
+    def stop() -> str:
+        if leave_running:
+            return f"the run is left running: `jukebox follow {trace.run.run_id}`" if trace.run else ""
+        return stop_runs(client, experiment.experiment_id, submission.prefix, trace, patience)
+
+    with _stopped_by(stop, trace):
+        run = submit_once(session, experiment, submission, trace)
+        say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
+        return _see_through(session, run, submission.prefix, policy_text, show, trace)
+
+
+def follow_run(
+    client: Client,
+    run_id: str,
+    policy_text: str,
+    *,
+    patience: Patience,
+    say: Callable[[str], None],
+    show: Show,
+) -> Findings:
+    """Follow a run that is there already; it is never terminated.
+
+    Raises:
+        UsageError: there is no such run.
+        EvidenceError: `jukebox submit` has not started it, or it is not the one of its attempt that counts.
+        Interrupted, JukeboxError: as `submit`.
+    """
+    session = Session(client, patience, Deadline(patience.deadline), say)
+    session.begin()
+    try:
+        run = session.ask(lambda within: client.run(run_id, within))
+    except Rejected as error:
+        raise UsageError(f"there is no run {run_id} at {client.connection.host}") from error
+    name = NAME.fullmatch(run.display_name)
+    if not name:
+        raise EvidenceError(f"run {run_id} ({run.display_name}) was not started by `jukebox submit`")
+    subject_of(run_id, run.runtime_config.parameters)
+    trace = Trace(run=run)
+    with _stopped_by(lambda: f"run {run_id} goes on", trace):
+        return _see_through(session, run, name[1], policy_text, show, trace)
+
+
+def _see_through(
+    session: Session, run: Run, prefix: str, policy_text: str, show: Show, trace: Trace
+) -> Findings:
+    """Follow a run to its end, make sure that it is the one that counts, and decide."""
+    ended = follow(session, run, show)
+    kept = keep_one(session, run.experiment_id, prefix, [ended])
+    if kept.run_id != run.run_id:
+        trace.run = ended
+        raise EvidenceError(
+            f"run {run.run_id} does not count: run {kept.run_id} of the same attempt is older; "
+            f"`jukebox follow {kept.run_id}`"
+        )
+    return conclude(session, ended, policy_text)
+
+
+@contextmanager
+def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
+    """Clean up on an interruption and at the deadline, and say on every failure which run it is about."""
+    try:
+        yield
+    except Interrupted:
+        raise RunFailed(f"interrupted; {stop()}", _about(trace)) from None
+    except DeadlineOver as error:
+        raise DeadlineOver(f"{error}; {stop()}", {**_about(trace), **error.details}) from error
+    except JukeboxError as error:
+        error.details = {**_about(trace), **error.details}
+        if isinstance(error, PlatformError) and trace.run and trace.run.state not in ENDED:
+            error.args = (f"{error}; run {trace.run.run_id} goes on: `jukebox follow` picks it up",)
+        raise
+
+
+def _about(trace: Trace) -> dict[str, str]:
+    return {"run_id": trace.run.run_id} if trace.run else {}
+
+
+def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, patience: Patience) -> str:
+    """Terminate what an interrupted submission has started, and say what was done.
+
+    Where a run was asked for and no answer came, it is looked for until `Patience.stop` is over.
+    """
+    session = Session(client, patience, Deadline(patience.stop), lambda _: None)
+    stopped: list[str] = []
+    try:
+        if trace.run and _terminated(session, trace.run.run_id):
+            stopped.append(trace.run.run_id)
+        while trace.asked or trace.run:
+            runs = session.ask(lambda within: client.runs(experiment_id, prefix, within))
+            live = [run.run_id for run in runs if run.state not in (*ENDED, "CANCELING")]
+            stopped += [run_id for run_id in live if run_id not in stopped and _terminated(session, run_id)]
+            if trace.run or stopped:
+                break
+            session.deadline.sleep(patience.poll)
+    except (PlatformError, Rejected) as error:
+        if not stopped:
+            name = trace.run.run_id if trace.run else f"a run named {prefix}…"
+            return f"{name} may still be running, it could not be terminated: {error}"
+    return f"run {', '.join(stopped)} was terminated" if stopped else "no run was left behind"
+
+
+def _terminated(session: Session, run_id: str) -> bool:
+    return session.ask(lambda within: terminate(session.client, run_id, within))

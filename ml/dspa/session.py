@@ -1,0 +1,81 @@
+"""Asking the DSPA again while what went wrong may pass, and never for longer than it is worth."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ml.dspa.client import Client
+from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
+from ml.dspa.transport import Refused, Unavailable
+
+T = TypeVar("T")
+FIRST = 0.5
+"""Seconds before the first repetition; each later one waits twice as long, up to `Patience.poll_most`."""
+
+
+class Session:
+    """One command's dealings with one DSPA. ``say`` takes a line for the user."""
+
+    def __init__(
+        self, client: Client, patience: Patience, deadline: Deadline, say: Callable[[str], None]
+    ) -> None:
+        """Prepare; nothing is asked yet."""
+        self.client = client
+        self.patience = patience
+        self.deadline = deadline
+        self.say = say
+
+    def begin(self) -> str:
+        """Make the first contact and return the server's version.
+
+        A token that is refused at once is wrong, and a certificate is: only silence is worth waiting for.
+
+        Raises:
+            PlatformError: no contact.
+        """
+        health, _ = self.ask(self.client.health, outage=self.patience.start, refused=0)
+        return health.tag_name or health.commit_sha
+
+    def ask(
+        self, call: Callable[[float], T], *, outage: float | None = None, refused: float | None = None
+    ) -> T:
+        """Call, and call again while the DSPA is out of reach or refuses the token, each for its time.
+
+        Args:
+            call: takes the most seconds that it may need. It must be one that may be repeated.
+            outage: seconds of no answer that are borne; `Patience.outage` by default.
+            refused: seconds of refusals that are borne (a token that is being rotated).
+
+        Raises:
+            DeadlineOver: the command's deadline is reached; the message names the last failure.
+            Unavailable, Refused: for longer than is borne.
+            Untrusted, Rejected: at once.
+        """
+        borne = {
+            Unavailable: self.patience.outage if outage is None else outage,
+            Refused: self.patience.refused if refused is None else refused,
+        }
+        since: dict[type, float] = {}
+        pause = FIRST
+        what = ""
+        while True:
+            self.deadline.check(what)
+            try:
+                return call(self.deadline.remaining)
+            except (Unavailable, Refused) as error:
+                now, kind, what = time.monotonic(), type(error), str(error)
+                if kind not in since:
+                    since[kind] = now
+                    if borne[kind]:
+                        most = min(borne[kind], self.deadline.remaining)
+                        self.say(f"{what}; trying again for up to {most:.0f} s")
+                left = borne[kind] - (now - since[kind])
+                if left <= 0:
+                    raise
+                wait = max(jittered(pause), error.wait if isinstance(error, Unavailable) else 0)
+                pause = min(2 * pause, self.patience.poll_most)
+                try:
+                    self.deadline.sleep(min(wait, left))
+                except DeadlineOver:
+                    self.deadline.check(what)
+                    raise

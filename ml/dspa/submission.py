@@ -1,0 +1,229 @@
+"""What is submitted, and how it is known again: name, nonce and parameters follow from what the run is about.
+
+A retry that knows the same things arrives at the same submission, finds the run by its name, and knows the
+nonce that the evidence has to hold.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml.errors import EvidenceError, UsageError
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import Subject
+from ml.gate.reports import first_problem
+from ml.settings import STORE_MOUNT, Hyperparameters
+
+IMAGE = re.compile(r"[\w.\-:/]+@sha256:[0-9a-f]{64}")
+DERIVED = ("nonce", "evidence_uri")
+"""Parameters that follow from the others."""
+
+PLACES = ("evidence_uri", "store_uri")
+"""Parameters that say where the evidence and the candidate are."""
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+KINDS: dict[str, Any] = {
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": _finite,
+    "STRING": str,
+    "BOOLEAN": lambda text: {"true": True, "false": False}[text.lower()],
+}
+
+
+class Pipeline(BaseModel):
+    """A compiled pipeline: its specification, what it needs of the platform, and the digest of its bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: dict[str, Any]
+    platform: dict[str, Any]
+    digest: str
+    image: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that it takes, by name, as the IR describes them."""
+        return dict(self.spec["root"]["inputDefinitions"]["parameters"])
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of its tasks."""
+        return list(self.spec["root"]["dag"]["tasks"])
+
+    @property
+    def mounts_store(self) -> bool:
+        """Whether the steps mount the claim in which a folder can be a store."""
+        return f'"{STORE_MOUNT}"' in json.dumps(self.platform)
+
+
+class Submission(BaseModel):
+    """One run to ask for. ``attempt`` is the caller's key: one key, one run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: Pipeline
+    experiment: str
+    attempt: str
+    parameters: dict[str, Any]
+
+    @property
+    def prefix(self) -> str:
+        """How the names of all runs of this attempt begin."""
+        return f"jukebox-{hashlib.sha256(self.attempt.encode()).hexdigest()[:12]}-"
+
+    @property
+    def name(self) -> str:
+        """The run's name: the same commit, image, pipeline, data and attempt give the same one."""
+        about = {
+            "attempt": self.attempt,
+            "commit": self.parameters["commit"],
+            "data_version": self.parameters["data_version"],
+            "image": self.pipeline.image,
+            "pipeline": self.pipeline.digest,
+        }
+        return self.prefix + digest(canonical_bytes(about)).removeprefix("sha256:")[:20]
+
+    def body(self, experiment_id: str) -> dict[str, Any]:
+        """Return what is posted."""
+        nested = {"pipeline_spec": self.pipeline.spec, "platform_spec": self.pipeline.platform}
+        return {
+            "display_name": self.name,
+            "description": f"jukebox submit, attempt {self.attempt}",
+            "experiment_id": experiment_id,
+            "pipeline_spec": nested if self.pipeline.platform else self.pipeline.spec,
+            "runtime_config": {"parameters": self.parameters},
+        }
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """Read a compiled pipeline.
+
+    Raises:
+        UsageError: the file cannot be read, is no pipeline of ours, or names its image not by digest.
+    """
+    try:
+        data = path.read_bytes()
+        documents = list(yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
+        image = spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
+        pipeline = Pipeline(spec=spec, platform=platform, digest=digest(data), image=image)
+        executors = spec["deploymentSpec"]["executors"].values()
+        images = {executor["container"]["image"] for executor in executors}
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is not a pipeline of `jukebox compile`") from error
+    if images != {image} or not IMAGE.fullmatch(image):
+        raise UsageError(
+            f"{path} names the image {image}, not one by its digest: compile it with --image REF@sha256:…"
+        )
+    return pipeline
+
+
+def make_submission(
+    pipeline: Pipeline,
+    experiment: str,
+    attempt: str,
+    evidence: str,
+    decided: Mapping[str, Any],
+    chosen: Mapping[str, str],
+) -> Submission:
+    """Put together all parameters of a run.
+
+    Args:
+        pipeline: what is run.
+        experiment: the name of the experiment.
+        attempt: the caller's key.
+        evidence: the folder or prefix for evidence.
+        decided: parameters that jukebox decides: data, code, champion, policy, store.
+        chosen: hyperparameters as a user typed them.
+
+    Raises:
+        UsageError: a parameter is unknown, has a value that it cannot have, or is missing.
+    """
+    if not attempt.strip() or not attempt.isprintable() or len(attempt) > 200:
+        raise UsageError(f"--attempt {attempt!r}: give a key of 1 to 200 characters, as a PipelineRun's uid")
+    if not experiment.strip() or not experiment.isprintable() or set("+%") & set(experiment):
+        raise UsageError(
+            f"--experiment {experiment!r}: a name without + and %, which the DSPA cannot look up"
+        )
+    known = pipeline.parameters
+    decided = {**decided, "image": pipeline.image}
+    parameters = {**decided, **_typed(chosen, known, {*decided, *DERIVED})}
+    missing = [
+        name
+        for name, kind in known.items()
+        if name not in {*parameters, *DERIVED} and "defaultValue" not in kind and not kind.get("isOptional")
+    ]
+    strange = sorted({*parameters, *DERIVED} - known.keys())
+    if missing or strange:
+        what = f"needs {', '.join(missing)}" if missing else f"does not know {', '.join(strange)}"
+        raise UsageError(f"the pipeline {what}: compile it with this version of jukebox")
+    places = {"--evidence": evidence, "--store": parameters["store_uri"]}
+    places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
+    for flag, uri in places.items():
+        if urlparse(uri).scheme in ("", "file") and not (pipeline.mounts_store and _below_mount(uri)):
+            raise UsageError(
+                f"{flag} {uri} is on this machine, where the steps do not see it: use s3://, or compile with "
+                f"--store-pvc and give a path below {STORE_MOUNT}"
+            )
+    submission = Submission(pipeline=pipeline, experiment=experiment, attempt=attempt, parameters=parameters)
+    nonce = digest(canonical_bytes({"name": submission.name, **parameters})).removeprefix("sha256:")[:32]
+    # The gate puts the run's id in: two runs never write one object.
+    derived = {"nonce": nonce, "evidence_uri": f"{evidence.rstrip('/')}/{nonce}/{{run_id}}.json"}
+    return submission.model_copy(update={"parameters": {**parameters, **derived}})
+
+
+def subject_of(run_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the evidence of a run has to be about, field by field of `Subject`.
+
+    Raises:
+        EvidenceError: the run was not started by `jukebox submit`: it lacks parameters.
+    """
+    about = {**parameters, "run_id": run_id}
+    missing = [name for name in (*Subject.model_fields, *PLACES) if name not in about]
+    if missing:
+        raise EvidenceError(
+            f"run {run_id} was not started by `jukebox submit`: it has no {', '.join(missing)}"
+        )
+    return {name: about[name] for name in Subject.model_fields}
+
+
+def _below_mount(uri: str) -> bool:
+    return Path(urlparse(uri).path).is_relative_to(STORE_MOUNT) and ".." not in uri.split("/")
+
+
+def _typed(chosen: Mapping[str, str], known: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
+    """Give each value that was typed the type that the pipeline wants."""
+    values: dict[str, Any] = {}
+    for name, text in chosen.items():
+        free = sorted(set(known) - taken)
+        if name in taken and name in known:
+            raise UsageError(f"--param {name}: `jukebox submit` decides it; see its options in --help")
+        if name not in known:
+            raise UsageError(f"--param {name}: the pipeline has no such parameter; it has {', '.join(free)}")
+        kind = known[name]["parameterType"]
+        try:
+            values[name] = KINDS[kind](text)
+        except (ValueError, KeyError) as error:
+            raise UsageError(f"--param {name}={text}: not a {kind}") from error
+    try:
+        Hyperparameters.model_validate({k: v for k, v in values.items() if k in Hyperparameters.model_fields})
+    except ValidationError as error:
+        raise UsageError(f"--param {first_problem(error)}") from error
+    return values

@@ -1,0 +1,181 @@
+"""Submit exactly once, though the API offers no way to say so.
+
+Creating a run is not idempotent, names are not unique, and an answer can be lost. So: a name that follows
+from what is submitted; a look-up before each POST; after a POST without an answer a look-up again and again
+until `Patience.settle` is over, and only then another POST.
+
+What can still leave two runs: a POST that was accepted, whose answer was lost, and whose run appears only
+after that; and two submitters with one key at the same moment, each looking before the other has posted.
+Both are found by the look-up after each POST and by the one before the verdict. Every onlooker keeps the
+same run, the oldest; the younger are terminated; and evidence counts for the run that is kept, alone.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml.dspa.client import Client, Experiment, Run
+from ml.dspa.patience import Deadline, jittered
+from ml.dspa.session import Session
+from ml.dspa.submission import DERIVED, Submission
+from ml.dspa.transport import Refused, Rejected, Unavailable
+from ml.errors import EvidenceError, PlatformError
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
+"""States from which a run cannot pass any more."""
+
+
+@dataclass
+class Trace:
+    """How far a submission has come: what an interrupted one has to clean up."""
+
+    asked: bool = False
+    run: Run | None = None
+
+
+def find_experiment(session: Session, name: str) -> Experiment:
+    """Find the experiment, or create it.
+
+    Raises:
+        PlatformError: it cannot be had.
+    """
+
+    def get_or_create(within: float) -> Experiment:
+        deadline = Deadline(within)
+        found = session.client.experiments(name, deadline.remaining)
+        if found:
+            return found[0]
+        try:
+            return session.client.create_experiment(name, deadline.remaining)
+        except Rejected as error:
+            if error.status != 409:
+                raise
+        # Somebody else has just created it.
+        found = session.client.experiments(name, deadline.remaining)
+        if not found:
+            raise Unavailable(f"the experiment {name} is there, but does not show")
+        return found[0]
+
+    return session.ask(get_or_create)
+
+
+def submit_once(session: Session, experiment: Experiment, submission: Submission, trace: Trace) -> Run:
+    """Return the one run of this submission: the one that is there already, or a new one.
+
+    ``trace`` says at any moment whether a run has been asked for, and which one it is.
+
+    Raises:
+        EvidenceError: the attempt has runs already that are not this submission's, or several.
+        PlatformError: no run, or none that is known of.
+    """
+    body = submission.body(experiment.experiment_id)
+    for _ in range(session.patience.posts):
+        found = _look_up(session, experiment, submission)
+        if found:
+            run = _only(found)
+            _check_same(run, submission)
+            trace.run = run
+            session.say(f"run {run.run_id} of this attempt is there already: it is adopted")
+            return run
+        trace.asked = True
+        try:
+            created = [session.client.create_run(body, session.deadline.remaining)]
+        except Refused as error:
+            # Nothing was done. Whether it is a rotation or a missing right, the next POST will show.
+            session.say(f"{error}; trying again")
+            session.deadline.sleep(jittered(session.patience.settle / 4))
+            last: PlatformError = error
+            continue
+        except Unavailable as error:
+            session.say(f"{error}; looking for the run")
+            created = _await(session, experiment, submission, error.wait)
+            last = error
+        if created:
+            trace.run = created[0]
+            trace.run = run = keep_one(session, experiment.experiment_id, submission.prefix, created)
+            _check_same(run, submission)
+            return run
+    raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")
+
+
+def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]) -> Run:
+    """Return the run of an attempt that counts, the oldest, and terminate all younger.
+
+    A younger one that has ended already does not count either: evidence is bound to the id of its run.
+
+    Raises:
+        PlatformError: the list cannot be read, or a run not be terminated.
+    """
+    listed = session.ask(lambda within: session.client.runs(experiment_id, prefix, within))
+    runs = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
+    for younger in runs[1:]:
+        if younger.state not in (*ENDED, "CANCELING"):
+            session.say(f"run {younger.run_id} is a second one of this attempt: it is terminated")
+            session.ask(functools.partial(terminate, session.client, younger.run_id))
+    return runs[0]
+
+
+def terminate(client: Client, run_id: str, within: float) -> bool:
+    """Terminate a run; False when it has ended already, or is gone."""
+    try:
+        client.terminate(run_id, within)
+    except Rejected as error:
+        if error.status in (400, 404):
+            return False
+        raise
+    return True
+
+
+def differences(run: Run, parameters: Mapping[str, Any]) -> list[str]:
+    """Name the parameters in which a run differs from what is wanted."""
+    has = run.runtime_config.parameters
+    names = sorted({*has, *parameters} - set(DERIVED))
+    return [
+        name for name in names if name not in has or name not in parameters or has[name] != parameters[name]
+    ]
+
+
+def _look_up(session: Session, experiment: Experiment, submission: Submission) -> list[Run]:
+    prefix = submission.prefix
+    return session.ask(lambda within: session.client.runs(experiment.experiment_id, prefix, within))
+
+
+def _await(session: Session, experiment: Experiment, submission: Submission, wait: float) -> list[Run]:
+    """Look for a run whose POST was not answered, until it shows or its time is over."""
+    end = Deadline(max(session.patience.settle, wait))
+    pause = session.patience.settle / 60
+    while end.remaining:
+        session.deadline.sleep(min(jittered(pause), end.remaining))
+        pause *= 2
+        if found := _look_up(session, experiment, submission):
+            return found
+    return []
+
+
+def _only(found: list[Run]) -> Run:
+    """Return the one run that can count, of those that an attempt has already."""
+    oldest, *younger = found
+    if any(run.state not in LOST for run in younger):
+        names = ", ".join(f"{run.run_id} ({run.state})" for run in found)
+        raise EvidenceError(
+            f"{len(found)} runs of one attempt: {names}; none of them counts. Terminate them and submit with "
+            "another --attempt"
+        )
+    return oldest
+
+
+def _check_same(run: Run, submission: Submission) -> None:
+    """Make sure that a run is the one that we would submit now."""
+    other = differences(run, submission.parameters)
+    if other == ["champion"]:
+        raise EvidenceError(
+            f"run {run.run_id} of this attempt began when another model was in production: submit with "
+            "another --attempt"
+        )
+    if other or run.display_name != submission.name:
+        what = f"another {', '.join(other)}" if other else "another pipeline or image"
+        raise EvidenceError(
+            f"this attempt has a run already, {run.run_id}, with {what}: use another --attempt"
+        )

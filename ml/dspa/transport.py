@@ -1,0 +1,225 @@
+"""One HTTP request to the DSPA, with everything that can go wrong given a name.
+
+No request follows a redirect or a proxy of the environment, none goes out without verifying the
+certificate, and none waits or reads without bound. What comes back is a JSON object or an error.
+"""
+
+import json
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from ml.dspa.connection import Connection
+from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.errors import PlatformError
+
+MOST = 32 << 20
+"""Bytes of an answer. A run with its whole specification is below one megabyte."""
+
+AGAIN = Retry(
+    total=2,
+    connect=2,
+    read=2,
+    status=0,
+    redirect=False,
+    allowed_methods=["GET"],
+    backoff_factor=0.2,
+    backoff_jitter=0.1,
+    respect_retry_after_header=False,
+)
+"""For GET only, and for broken connections only: whoever asked decides about everything else."""
+
+Method = Literal["GET", "POST"]
+Json = dict[str, Any]
+
+
+class Unavailable(PlatformError):
+    """No usable answer. Whether a POST had its effect is unknown; asking again later may help.
+
+    ``wait`` are the seconds that the server asked for (Retry-After), 0 for none.
+    """
+
+    def __init__(self, message: str, wait: float = 0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Refused(PlatformError):
+    """The token was not accepted: 401, 403, a redirect or a login page. Nothing has happened."""
+
+
+class Untrusted(PlatformError):
+    """The server's certificate is not one that our CA vouches for. Nothing was sent."""
+
+
+class Rejected(PlatformError):
+    """The API server itself has said no, for good. ``status`` is the HTTP status. Nothing has happened."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Transport:
+    """Sends requests with our token, one at a time."""
+
+    def __init__(self, connection: Connection, patience: Patience) -> None:
+        """Prepare; nothing is sent yet."""
+        self.connection = connection
+        self._patience = patience
+        self._reader = _session(connection, AGAIN)
+        # A POST goes out once, on a connection of its own: one kept alive may be dead already.
+        self._writer = _session(connection, Retry(total=0, redirect=False))
+        self._writer.headers["Connection"] = "close"
+
+    def send(
+        self,
+        method: Method,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: Json | None = None,
+        within: float | None = None,
+    ) -> tuple[Json, requests.structures.CaseInsensitiveDict[str]]:
+        """Send one request and return the JSON object of the answer, and its headers.
+
+        Args:
+            method: GET or POST.
+            path: below the host.
+            query: the parameters of the address.
+            body: JSON to send.
+            within: most seconds for all of it; `Patience.request` at most.
+
+        Raises:
+            Unavailable, Refused, Untrusted, Rejected: as they say.
+        """
+        seconds = min(self._patience.request, self._patience.request if within is None else within)
+        what = f"{method} {path}"
+        try:
+            token = self.connection.token()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"the token file cannot be read: {error}") from error
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+        def call() -> tuple[requests.Response, bytes]:
+            session = self._reader if method == "GET" else self._writer
+            with session.request(
+                method,
+                self.connection.host + path,
+                params=query,
+                json=body,
+                headers=headers,
+                timeout=(min(self._patience.connect, seconds), min(self._patience.read, seconds)),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return response, _bounded(response)
+
+        try:
+            response, content = call_within(seconds, call)
+        except NotInTime:
+            self._reader = _session(self.connection, AGAIN)  # the old one is still busy
+            raise Unavailable(f"{what}: no whole answer within {seconds:.0f} s") from None
+        except requests.exceptions.SSLError as error:
+            raise _tls_error(what, self.connection, error) from None
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise Unavailable(f"{what}: {_cause(error)}") from None
+        return self._understand(what, response, content), response.headers
+
+    def _understand(self, what: str, response: requests.Response, content: bytes) -> Json:
+        """Return the JSON object of an answer, or raise what the answer means."""
+        status = response.status_code
+        if status in (401, 403):
+            raise Refused(f"{what}: refused (HTTP {status}): {self.connection.rbac}")
+        if 300 <= status < 400:
+            target = urlparse(response.headers.get("Location", "")).hostname or "elsewhere"
+            raise Refused(
+                f"{what}: redirected to {target}, which is never followed with the token: is --host the "
+                "DSPA's own route, and the token a token of the cluster?"
+            )
+        html = content.lstrip()[:1] == b"<" or "html" in response.headers.get("Content-Type", "")
+        if html and status < 300:
+            raise Refused(
+                f"{what}: a login page (HTML with HTTP {status}) instead of an answer: the proxy in front of "
+                f"the DSPA does not take the token; {self.connection.rbac}"
+            )
+        if status in (408, 429) or status >= 500:
+            raise Unavailable(f"{what}: HTTP {status}{_reason(content)}", _retry_after(response))
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            # Not from the API server, which speaks JSON only: a router without a route, a proxy's own page.
+            raise Unavailable(f"{what}: HTTP {status} without a JSON object")
+        if status >= 400:
+            if "code" not in value and "error_message" not in value:
+                raise Unavailable(f"{what}: HTTP {status}, but not in the API's words")
+            raise Rejected(f"{what}: HTTP {status}{_reason(content)}", status)
+        return value
+
+
+def _session(connection: Connection, retries: Retry) -> requests.Session:
+    session = requests.Session()
+    # Neither HTTP_PROXY nor ~/.netrc nor REQUESTS_CA_BUNDLE: only what the connection says.
+    session.trust_env = False
+    session.verify = str(connection.ca) if connection.ca else True
+    session.headers.update({"Accept": "application/json", "User-Agent": "jukebox"})
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _bounded(response: requests.Response) -> bytes:
+    """Read an answer piece by piece, and not more than `MOST` bytes."""
+    pieces, size = [], 0
+    for piece in response.iter_content(1 << 16):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST:
+            raise ValueError(f"an answer of more than {MOST >> 20} MB")
+    return b"".join(pieces)
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Return the seconds of Retry-After; a date or nonsense is 0, and our own back-off holds."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else 0.0
+
+
+def _reason(content: bytes) -> str:
+    """Say what a server gave as its reason, in one short line."""
+    try:
+        value = json.loads(content)
+        text = str(value.get("message") or value.get("error_message") or "")
+    except (ValueError, RecursionError, AttributeError):
+        text = "" if content.lstrip()[:1] == b"<" else content.decode("utf-8", "replace")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+    return f": {line}" if line else ""
+
+
+def _cause(error: BaseException) -> str:
+    """Name the innermost cause of a failed request: requests and urllib3 wrap it several times."""
+    inner: Any = error
+    while (
+        reason := getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)
+    ) and isinstance(reason, BaseException):
+        inner = reason
+    text = " ".join(str(inner).split())
+    return text.rpartition(">: ")[2] if ">: " in text else text or type(inner).__name__
+
+
+def _tls_error(what: str, connection: Connection, error: Exception) -> PlatformError:
+    """Tell a certificate that is not trusted from a connection that broke during the handshake."""
+    cause = _cause(error)
+    if "certificate" not in cause.lower() and "hostname" not in cause.lower():
+        return Unavailable(f"{what}: TLS: {cause}")
+    trusted = f"the CA in {connection.ca}" if connection.ca else "this machine's CAs"
+    return Untrusted(
+        f"{what}: the server's certificate is not vouched for by {trusted} ({cause}): give the cluster's CA "
+        "with --ca FILE (oc get configmap -n openshift-config-managed default-ingress-cert -o "
+        "jsonpath='{.data.ca-bundle\\.crt}')"
+    )

@@ -1,0 +1,147 @@
+"""Runs that are really executed: each in a process of its own, which runs the IR with kfp.local.
+
+The process is started from this file, in the interpreter and the environment of the tests, and is given only
+what a pod would have: the variables of the test, the secrets that the IR asks for, and the way to its Python.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dspa_server.records import RunRecord
+
+JOB_ID = "{{$.pipeline_job_uuid}}"
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+STATES = {"start": "RUNNING", "end": "SUCCEEDED", "error": "FAILED"}
+
+
+class SecretMissing(Exception):
+    """The cluster has no such secret, or the secret no such key."""
+
+
+@dataclass
+class LocalExecution:
+    """A run's process, or why it never began."""
+
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None."""
+        return 1 if self.process is None else self.process.poll()
+
+    def kill(self) -> None:
+        """End it with all of its steps."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def task_states(self) -> dict[str, str]:
+        """Tell what the steps said of themselves."""
+        events = self.folder / "events.jsonl"
+        lines = events.read_text(encoding="utf-8").split("\n")[:-1] if events.exists() else []
+        told = [json.loads(line) for line in lines]
+        return {event["step"]: STATES[event["event"]] for event in told if event["event"] in STATES}
+
+
+def kfp_local(
+    folder: Path, env: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]] | None = None
+) -> "Callable[[RunRecord], LocalExecution]":
+    """Make an executor that runs each run below a folder, as ``folder/<run_id>/``.
+
+    Args:
+        folder: where everything about the runs lies; ``run.log`` is what a run printed.
+        env: the variables of every step.
+        secrets: the cluster's secrets; a run that asks for another fails.
+    """
+
+    def execute(run: "RunRecord") -> LocalExecution:
+        home = folder / run.run_id
+        if home.exists():
+            home = folder / f"{run.run_id}-{time.monotonic_ns()}"
+        (home / "tmp").mkdir(parents=True)
+        documents = [document for document in (run.pipeline_spec, run.platform_spec) if document]
+        text = "\n---\n".join(json.dumps(document) for document in documents)
+        (home / "pipeline.yaml").write_text(text.replace(JOB_ID, run.run_id), encoding="utf-8")
+        (home / "parameters.json").write_text(json.dumps(run.parameters), encoding="utf-8")
+        with open(home / "run.log", "wb") as log:
+            try:
+                variables = secret_variables(run, secrets or {})
+            except SecretMissing as error:
+                log.write(f"{error}\n".encode())
+                return LocalExecution(home)
+            inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+            told = {"JUKEBOX_EVENTS": str(home / "events.jsonl"), "TMPDIR": str(home / "tmp")}
+            # -P: the modules beside this file are not the child's to import.
+            command = [sys.executable, "-P", __file__, str(home), str(os.getpid())]
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=home,
+                env={**inherited, **told, **env, **variables},
+                start_new_session=True,
+            )
+        return LocalExecution(home, process)
+
+    return execute
+
+
+def secret_variables(run: "RunRecord", secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Collect the variables that the platform spec takes from secrets, of all steps together.
+
+    Raises:
+        SecretMissing: one is not there, and not optional.
+    """
+    kubernetes = run.platform_spec.get("platforms", {}).get("kubernetes", {})
+    found = {}
+    for executor in kubernetes.get("deploymentSpec", {}).get("executors", {}).values():
+        for item in executor.get("secretAsEnv", ()):
+            name = _secret_name(item, run.parameters)
+            for key in item.get("keyToEnv", ()):
+                value = secrets.get(name, {}).get(key["secretKey"])
+                if value is not None:
+                    found[key["envVar"]] = value
+                elif not item.get("optional"):
+                    raise SecretMissing(f'secret "{name}" with the key "{key["secretKey"]}" not found')
+    return found
+
+
+def _secret_name(item: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    given = item.get("secretNameParameter", {})
+    constant = given.get("runtimeValue", {}).get("constant")
+    by_input = parameters.get(given.get("componentInputParameter", ""))
+    return str(constant or by_input or item.get("secretName", ""))
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(home: Path, parent: int) -> None:
+    """Run the IR that lies in a folder; this is the child."""
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    from kfp import components, local
+
+    runner = local.SubprocessRunner(use_venv=False)
+    local.init(runner=runner, pipeline_root=str(home / "artifacts"), enable_caching=False)
+    parameters = json.loads((home / "parameters.json").read_bytes())
+    components.load_component_from_file(str(home / "pipeline.yaml"))(**parameters)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

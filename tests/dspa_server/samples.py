@@ -1,0 +1,102 @@
+"""Small pipelines for the double's own tests, as KFP's compiler makes them, and the calls that begin them."""
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import yaml
+from kfp import compiler, dsl, kubernetes
+
+from dspa_server.state import Dspa
+
+HEALTH = b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@dsl.component(base_image="localhost/python:none", install_kfp_package=False)
+def write(text: str, number: int, run_id: str) -> str:
+    import os
+
+    secret = os.environ.get("SECRET", "")
+    with open(os.environ["TARGET"], "w") as file:
+        file.write(f"{text} {number} {run_id} {secret}")
+    return text
+
+
+@dsl.component(base_image="localhost/python:none", install_kfp_package=False)
+def fail_if_asked(text: str) -> str:
+    if text == "fail":
+        raise SystemExit("it was asked to fail")
+    if text == "sleep":
+        import time
+
+        time.sleep(600)
+    return text
+
+
+@dsl.pipeline(name="two-steps")
+def two_steps(text: str, number: int = 7, share: float = 0.5, flag: bool = False, items: list = [1]):  # noqa: B006
+    first = write(text=text, number=number, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    fail_if_asked(text=first.output)
+    kubernetes.use_secret_as_env(first, "token", {"value": "SECRET"})
+
+
+def compiled(folder: Path) -> Path:
+    """Compile the pipeline of two steps."""
+    path = folder / "two-steps.yaml"
+    compiler.Compiler().compile(two_steps, str(path))
+    return path
+
+
+def nested(path: Path) -> dict[str, Any]:
+    """Read an IR as the body of a request has it."""
+    spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    return {"pipeline_spec": spec, "platform_spec": platform}
+
+
+def dial(dspa: Dspa) -> socket.socket:
+    """Connect to the server below HTTP."""
+    return socket.create_connection((urlsplit(dspa.url).hostname, urlsplit(dspa.url).port), timeout=20)
+
+
+def refused(response: requests.Response, status: int, code: int) -> str:
+    """Check an answer's error, and return what it says."""
+    found = response.json()
+    assert (response.status_code, found["code"]) == (status, code)
+    assert set(found) <= {"code", "message", "details"}
+    return found["message"]
+
+
+class Api:
+    """A client that hides nothing: each call gives the raw response."""
+
+    def __init__(self, dspa: Dspa, ir: Path | None = None):
+        self.dspa, self.ir = dspa, ir
+
+    def get(self, path: str, **query: Any) -> requests.Response:
+        return requests.get(f"{self.dspa.url}/apis/v2beta1{path}", params=query, timeout=20)
+
+    def post(self, path: str, body: Any = None) -> requests.Response:
+        return requests.post(f"{self.dspa.url}/apis/v2beta1{path}", json=body, timeout=20)
+
+    def run_body(self, name: str = "a run", **fields: Any) -> dict[str, Any]:
+        """Write the body that begins a run; None leaves a field out."""
+        assert self.ir is not None
+        body = {
+            "display_name": name,
+            "pipeline_spec": nested(self.ir),
+            "runtime_config": {"parameters": {"text": "hello"}},
+            **fields,
+        }
+        return {name: value for name, value in body.items() if value is not None}
+
+    def begin(self, name: str = "a run", **fields: Any) -> dict[str, Any]:
+        """Begin a run."""
+        response = self.post("/runs", self.run_body(name, **fields))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def states(self, run_id: str, count: int) -> list[str | None]:
+        """GET a run so many times, and list its states."""
+        return [self.get(f"/runs/{run_id}").json().get("state") for _ in range(count)]
