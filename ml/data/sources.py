@@ -17,7 +17,8 @@ from ml.data.uris import local_path, public_uri, scheme_of
 from ml.errors import DataError, PlatformError, UsageError
 from ml.files import CHUNK, file_digest, whole_file, write_json
 from ml.gate.canonical import canonical_bytes, digest
-from ml.objects import ObjectError, explain, open_folder, split_uri
+from ml.objects import ObjectError, open_folder, split_uri
+from ml.s3 import explain
 
 if TYPE_CHECKING:
     from ml.data.sample import SampleSpec

@@ -21,7 +21,8 @@ from ml.errors import EvidenceError, PlatformError
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.evidence import ModelName
 from ml.gate.reports import Count, Digest, Record
-from ml.objects import ObjectError, explain, open_folder
+from ml.objects import ObjectError, open_folder
+from ml.s3 import explain
 
 SHORTEST = 8
 """Characters of a candidate's id that name it: an empty shell variable must not."""

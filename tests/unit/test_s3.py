@@ -10,18 +10,19 @@ import obstore
 import pytest
 import trustme
 from obstore.exceptions import AlreadyExistsError
-from servers import Site, closed_port, only_allowed, s3_server, serving, silent_port
+from servers import Site, only_allowed, s3_server, serving, silent_port
 
-from ml import objects
+import ml.s3
 from ml.errors import PlatformError, UsageError
-from ml.objects import ObjectError, explain, open_folder, put_object
+from ml.objects import ObjectError, open_folder, put_object
+from ml.s3 import explain
 
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
 ROLE = b"""<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
 <AccessKeyId>role</AccessKeyId><SecretAccessKey>s3cr3t</SecretAccessKey><SessionToken>t</SessionToken>
 <Expiration>2099-01-01T00:00:00Z</Expiration>
 </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
-NOTHING = f"http://127.0.0.1:{closed_port()}"
+NOTHING = "http://127.0.0.1:1"
 
 NOTHING_ALLOWED = {
     "Version": "2012-10-17",
@@ -35,7 +36,7 @@ def plain_environment(monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", NOTHING)
-    monkeypatch.setattr(objects, "RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
+    monkeypatch.setattr(ml.s3, "RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_the_first_endpoint_that_is_set_wins_and_a_blank_one_is_not_set(variable
     values = ["", " ", "", ""]
     values[first] = s3
     values[first + 1 :] = [NOTHING] * (3 - first)
-    variables(**KEYS, **dict(zip(objects.ENDPOINTS, values, strict=True)))
+    variables(**KEYS, **dict(zip(ml.s3.ENDPOINTS, values, strict=True)))
     put_object(f"s3://bucket/{first}/x", b"1")
 
 
@@ -196,12 +197,12 @@ def test_a_metadata_service_that_never_accepts_is_left_soon(variables):
         start = time.monotonic()
         with pytest.raises(UsageError, match=r"^no credentials for S3"):
             _get()
-    assert time.monotonic() - start < 2 * objects.PROBE
+    assert time.monotonic() - start < 2 * ml.s3.PROBE
 
 
 def test_another_clouds_metadata_service_has_no_credentials(variables, asked):
     variables(AWS_METADATA_ENDPOINT=asked.url)
-    assert _said(_get) == objects.NOBODY
+    assert _said(_get) == ml.s3.NOBODY
 
 
 def test_the_role_of_an_instance_works(variables, asked):
@@ -312,7 +313,7 @@ def test_tls_with_a_server_that_speaks_none_is_one_line(variables, s3):
 
 @pytest.mark.parametrize("connects", [True, False])
 def test_a_server_that_says_nothing_is_left_in_time(variables, monkeypatch, connects):
-    monkeypatch.setattr(objects, "TIMEOUTS", {"connect_timeout": "1s", "read_timeout": "2s", "timeout": "1h"})
+    monkeypatch.setattr(ml.s3, "TIMEOUTS", {"connect_timeout": "1s", "read_timeout": "2s", "timeout": "1h"})
     with silent_port(connects=connects) as port:
         variables(**KEYS, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
         start = time.monotonic()
