@@ -39,6 +39,10 @@ run: $(READY) ## Run the pipeline on the embedded sample (ARGS="--rankings … -
 test: $(READY) ## Run the tests (ARGS="tests/unit -k gate" for some)
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) ## Submit through 5,000 seeded schedules of faults (make test takes 500; ten minutes)
+	@JUKEBOX_CHAOS=$${JUKEBOX_CHAOS:-5000} $(BIN)/python -m pytest tests/chaos -rP $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Check style, types, what may import what, and YAML
 	@$(BIN)/ruff format --check .

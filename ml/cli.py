@@ -12,7 +12,7 @@ import typer
 
 from ml.commands import dspa, release, train
 from ml.commands.options import print_json
-from ml.console import err
+from ml.console import err, tame
 from ml.errors import Interrupted, JukeboxError, RunFailed
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -56,16 +56,21 @@ def main() -> NoReturn:
     except typer.exceptions.TyperException as error:
         # Asked for nothing, it has printed the help already.
         message = getattr(error, "format_message", str)() if str(error) else ""
+        if message and "--json" in sys.argv:
+            print_json({"error": " ".join(message.split()), "exit_code": 2})
         if message:
             err.print(f"jukebox: {' '.join(message.split())}; see `jukebox --help`", markup=False)
         raise SystemExit(2) from None
     except Interrupted:
-        err.print("jukebox: interrupted; `jukebox models` shows what is in production")
+        line = "interrupted; `jukebox models` shows what is in production"
+        if "--json" in sys.argv:
+            print_json({"error": line, "exit_code": RunFailed.exit_code})
+        err.print(f"jukebox: {line}")
         raise SystemExit(RunFailed.exit_code) from None
     except JukeboxError as error:
         if "--json" in sys.argv:
             print_json({**error.details, "error": str(error), "exit_code": error.exit_code})
-        err.print(f"jukebox: {error}", markup=False)
+        err.print(f"jukebox: {tame(str(error))}", markup=False)
         raise SystemExit(error.exit_code) from None
     except OSError as error:
         # A disk that is full or gone, in the middle of anything.

@@ -1,5 +1,6 @@
 """What a person sees: progress, tables, one line for an error. Plain text where there is no terminal."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,31 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ml.errors import Interrupted
 from ml.gate.verdict import Verdict
 
 # A log has no width: rich would take 80 columns and fold every table.
 WIDTH = None if sys.stdout.isatty() else 200
-out = Console(highlight=False, soft_wrap=True, width=WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Console(Console):
+    """A console whose reader may go away in the middle of things, which is a wish to stop."""
+
+    def on_broken_pipe(self) -> None:
+        """Stop, and clean up; rich would end the process at once."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        raise Interrupted
+
+
+out = _Console(highlight=False, soft_wrap=True, emoji=False, width=WIDTH)
+err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def tame(text: str) -> str:
+    """Make one printable line of what somebody else has written: a terminal obeys some characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
 
 COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "CANCELED": "red", "CANCELING": "red", "PENDING": "dim"}
 
@@ -73,11 +93,11 @@ class RunShown:
 
     def say(self, line: str) -> None:
         """Print a line for the user."""
-        out.print(escape(line))
+        out.print(escape(tame(line)))
 
     def show(self, state: str, tasks: Mapping[str, str]) -> None:
         """Show the state of the run, and of each of its tasks that has begun."""
-        states = {"run": state, **tasks}
+        states = {tame(name): tame(word) for name, word in {"run": state, **tasks}.items()}
         if self._live:
             table = Table(box=None, pad_edge=False, show_header=False)
             for name, word in states.items():

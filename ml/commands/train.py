@@ -187,7 +187,8 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 7,
 ) -> None:
     """Write the synthetic sample at any size: rankings.parquet and songs.parquet."""
-    from ml.data.sample import SampleSpec, write_sample
+    from ml.data.sample import write_sample
+    from ml.data.sample_spec import SampleSpec
 
     try:
         spec = SampleSpec(songs=songs, days=days, seed=seed)

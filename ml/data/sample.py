@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
 
 from ml.data.columns import FEATURES
+from ml.data.sample_spec import SampleSpec
 from ml.files import whole_file
 
 COUNTRIES = (
@@ -26,34 +26,6 @@ KINKS = 24
 FIRST_DAY = np.datetime64("2023-10-18")
 GLOBAL = len(COUNTRIES)
 """The code of the Global chart, whose country is null, as in the real table."""
-
-
-class SampleSpec(BaseModel):
-    """How large a sample to make: songs in the table, days of charts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    songs: int = Field(2000, ge=200, le=1_000_000)
-    days: int = Field(14, ge=1, le=3650)
-    seed: int = Field(7, ge=0)
-
-    @property
-    def uri(self) -> str:
-        """The URI under which the sample is asked for in place of a file."""
-        return f"sample:songs={self.songs},days={self.days},seed={self.seed}"
-
-
-def parse_sample_uri(uri: str) -> SampleSpec:
-    """Read ``sample:songs=2000,days=14,seed=7``; what is left out has its default.
-
-    Raises:
-        ValueError: an unknown or repeated key, not a number, or out of range.
-    """
-    pairs = [part.partition("=") for part in uri.removeprefix("sample:").split(",") if part]
-    values = {key: value for key, _, value in pairs}
-    if len(values) != len(pairs):
-        raise ValueError(f"{uri}: a key stands twice")
-    return SampleSpec.model_validate(values)
 
 
 def write_sample(spec: SampleSpec, rankings: str | Path, songs: str | Path) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from ml.objects import ObjectError, open_folder, split_uri
 from ml.s3 import explain
 
 if TYPE_CHECKING:
-    from ml.data.sample import SampleSpec
+    from ml.data.sample_spec import SampleSpec
 
 TIMEOUT = (10, 60)
 """Seconds to connect, and between two pieces of an answer."""
@@ -218,7 +218,7 @@ def _etag(uri: str, etag: str | None) -> str:
 
 
 def _sample(uri: str) -> "SampleSpec":
-    from ml.data.sample import parse_sample_uri
+    from ml.data.sample_spec import parse_sample_uri
 
     try:
         return parse_sample_uri(uri)

@@ -153,7 +153,7 @@ class Client:
     def _list(self, kind: str, shape: type[T], within: float | None, query: dict[str, str]) -> list[T]:
         """Read all pages of a list."""
         found: list[T] = []
-        query = {**query, "page_size": "200"}
+        query = {**query, "page_size": "50"}
         for _ in range(PAGES):
             value, _headers = self._transport.send("GET", f"{API}/{kind}", query=query, within=within)
             entries, token = value.get(kind, []), value.get("next_page_token", "")
@@ -184,6 +184,8 @@ def _read(shape: type[T], value: Any, what: str) -> T:
 def _date(value: str) -> datetime.datetime | None:
     """Read a Date header."""
     try:
-        return email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError, TypeError):
         return None
+    # HTTP knows one time zone only.
+    return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -14,6 +14,7 @@ POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token and namespace, and OpenShift the CA of its services."""
 
 TOKEN = "JUKEBOX_TOKEN"  # noqa: S105 - the variable's name
+ADDRESS = re.compile(r"https?://[^\s/?#\\]+(/[^\s\\]*)?([?#]\S*)?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -35,10 +36,11 @@ class Connection(BaseModel):
 
         Raises:
             OSError: its file cannot be read.
+            ValueError: its file holds no token. The message does not quote it.
         """
         if self.token_value is not None:
             return self.token_value.get_secret_value()
-        return self.token_file.read_text(encoding="ascii").strip() if self.token_file else ""
+        return _token_in(self.token_file) if self.token_file else ""
 
     @property
     def rbac(self) -> str:
@@ -97,11 +99,15 @@ def connect(
     value = os.environ.get(TOKEN, "").strip()
     if token_file is None and not value and (pod / "token").is_file():
         token_file = pod / "token"
-    if token_file is not None and not _read(token_file):
-        raise UsageError(f"--token-file {token_file}: cannot be read, or is empty")
+    if token_file is not None:
+        try:
+            _token_in(token_file)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(f"--token-file {token_file}: {reason}") from None
     if token_file is None and not value and not _is_loopback(host):
         raise UsageError(f"no token: set {TOKEN} (oc whoami -t prints one), or give --token-file")
-    if value and not (value.isascii() and value.isprintable()):
+    if value and not _fits_header(value):
         raise UsageError(f"{TOKEN} holds no token: it has characters that no header may have")
     return Connection(
         host=host,
@@ -116,14 +122,15 @@ def connect(
 
 def _checked(host: str) -> str:
     """Return the address of the DSPA without a slash at its end, if it may be used."""
+    host = host.strip()
     try:
         parsed = urlparse(host)
-        known = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+        known = parsed.scheme in ("http", "https") and bool(ADDRESS.fullmatch(host)) and parsed.port != 0
     except ValueError:
         known = False
     if not known:
         raise UsageError(f"--host {host.rpartition('@')[2]}: not a URL; write https://HOST[:PORT]")
-    if parsed.username or parsed.password or parsed.query or parsed.fragment:
+    if parsed.username or parsed.password or "?" in host or "#" in host:
         raise UsageError(f"--host: {parsed.hostname}: neither a password nor a query belongs there")
     if parsed.scheme == "http" and not _is_loopback(host):
         raise UsageError(f"--host {host}: http would send the token in the open; use https")
@@ -136,6 +143,19 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
+
+
+def _fits_header(token: str) -> bool:
+    return token.isascii() and token.isprintable() and " " not in token
+
+
+def _token_in(path: Path) -> str:
+    token = path.read_bytes().strip().decode("ascii", "replace")
+    if not token:
+        raise ValueError("it is empty")
+    if not _fits_header(token):
+        raise ValueError("it holds no token: it has characters that no header may have")
+    return token
 
 
 def _read(path: Path) -> str:

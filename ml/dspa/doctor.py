@@ -158,14 +158,15 @@ def _certificate(connection: Connection, patience: Patience) -> str:
 def _token(connection: Connection) -> str:
     try:
         token = connection.token()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failed(f"cannot be read: {error}", "check --token-file") from error
+    except (OSError, ValueError) as error:
+        raise Failed(f"cannot be used: {error}", "check --token-file") from error
     if not token:
         return "none: loopback"
     expiry = _claims(token).get("exp")
-    if not isinstance(expiry, int | float):
+    try:
+        end = datetime.datetime.fromtimestamp(float(str(expiry)), datetime.UTC)
+    except (ValueError, OverflowError, OSError):
         return "does not say when it expires"
-    end = datetime.datetime.fromtimestamp(expiry, datetime.UTC)
     if end < datetime.datetime.now(datetime.UTC):
         raise Failed(
             f"expired at {end:%Y-%m-%d %H:%M:%SZ}", "fetch a new one: oc whoami -t, or oc create token"
@@ -214,20 +215,29 @@ def _place(uri: str, patience: Patience) -> str:
 
     def tried() -> str:
         data = probe.encode()
-        if not create_object(probe, data) or get_object(probe, len(data)) != data:
-            raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
-        if create_object(probe, b""):
-            raise Failed(
-                "the server overwrites where it was to create only (it ignores If-None-Match)",
-                "use a newer MinIO or Ceph: two promotions could both win on this one",
-            )
+        created = create_object(probe, data)
         try:
-            delete_object(probe)
-        except PlatformError:
-            return f"read, write, create-if-absent; no right to delete, so {probe} is left"
-        return "read, write, create-if-absent"
+            if not created or get_object(probe, len(data)) != data:
+                raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
+            if create_object(probe, b""):
+                raise Failed(
+                    "the server overwrites where it was to create only (it ignores If-None-Match)",
+                    "use a newer MinIO or Ceph: two promotions could both win on this one",
+                )
+        finally:
+            left = _delete(probe)
+        return f"read, write, create-if-absent{left}"
 
     try:
         return call_within(patience.storage, tried)
     except NotInTime:
         raise Failed(f"{uri} does not answer", "check endpoint and network") from None
+
+
+def _delete(probe: str) -> str:
+    """Delete what was written; a key without the right to leaves it, and that is said."""
+    try:
+        delete_object(probe)
+    except PlatformError:
+        return f"; no right to delete, so {probe} is left"
+    return ""

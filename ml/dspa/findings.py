@@ -4,7 +4,8 @@ Pass needs both: SUCCEEDED, and evidence bound to this run that passes under our
 that is in the store byte for byte. Where state and evidence disagree, the run is blocked, and told so.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +15,7 @@ from ml.dspa.follow import failed_tasks
 from ml.dspa.patience import Deadline, NotInTime, call_within
 from ml.dspa.session import Session
 from ml.dspa.submission import subject_of
-from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
+from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
 from ml.gate.verdict import Verdict
 from ml.objects import get_object
 from ml.release.judgement import judge, prove
@@ -48,8 +49,14 @@ class Findings(BaseModel):
         return {**self.model_dump(exclude={"verdict"}), "checks": checks, "passed": passed}
 
 
-def conclude(session: Session, run: Run, policy_text: str) -> Findings:
+def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str) -> Findings:
     """Find out what came of a run that has ended, and return what passed.
+
+    Args:
+        session: whom to ask.
+        run: as it was last seen.
+        parameters: what it was submitted with, as we know it: the evidence has to say the same.
+        policy_text: our policy.
 
     Raises:
         GateBlocked: the evidence blocks, or state and evidence disagree.
@@ -57,7 +64,6 @@ def conclude(session: Session, run: Run, policy_text: str) -> Findings:
         EvidenceError: the evidence or the candidate is missing, changed, or not this run's.
         PlatformError: evidence or store cannot be read.
     """
-    parameters = run.runtime_config.parameters
     expected = subject_of(run.run_id, parameters)
     where = str(parameters["evidence_uri"]).replace("{run_id}", run.run_id)
     found = Findings(
@@ -73,8 +79,10 @@ def conclude(session: Session, run: Run, policy_text: str) -> Findings:
     data = _evidence(session, where, run.state)
     if data is None:
         if run.state == "FAILED":
+            # The list of tasks lags behind the state of the run.
+            again = session.ask(functools.partial(session.client.run, run.run_id))
             raise RunFailed(
-                f"run {run.run_id} failed before the gate{failed_tasks(run)}; its log is in the dashboard",
+                f"run {run.run_id} failed before the gate{failed_tasks(again)}; its log is in the dashboard",
                 found.to_json(),
             )
         raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())
@@ -90,9 +98,9 @@ def conclude(session: Session, run: Run, policy_text: str) -> Findings:
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
-    store = ModelStore(str(parameters["store_uri"]))
+    uri = str(parameters["store_uri"])
     try:
-        proven = _in_time(session, lambda: prove(store, data, policy_text), store.uri)
+        proven = _in_time(session, lambda: prove(ModelStore(uri), data, policy_text), uri)
     except (EvidenceError, PlatformError) as error:
         raise type(error)(str(error), found.to_json()) from error
     session.deadline.check(f"run {run.run_id} has ended, but the time is over")
@@ -142,6 +150,9 @@ def _in_time(session: Session, call: Callable[[], T], where: str) -> T:
     seconds = min(session.patience.storage, session.deadline.remaining)
     try:
         return call_within(seconds, call)
+    except UsageError as error:
+        # At the beginning it could be used, and a run has been made since.
+        raise PlatformError(str(error)) from error
     except NotInTime:
         session.deadline.check(f"{where} does not answer")
         raise PlatformError(f"{where}: no answer within {seconds:.0f} s") from None

@@ -1,20 +1,29 @@
 """From a submission to what came of it: submit once, follow, decide. And cleaning up when told to stop."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from ml.dspa.client import Client, Run
+from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.findings import Findings, conclude
 from ml.dspa.follow import Show, follow
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission, subject_of
-from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once, terminate
+from ml.dspa.submit import (
+    ENDED,
+    Trace,
+    differences,
+    find_experiment,
+    keep_one,
+    submit_once,
+    terminate,
+)
 from ml.dspa.transport import Rejected
 from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 
-NAME = re.compile("(jukebox-[0-9a-f]{12}-)[0-9a-f]{20}")
+NAME = re.compile("jukebox-[0-9a-f]{12}-[0-9a-f]{20}")
 
 
 def submit(
@@ -44,6 +53,9 @@ def submit(
     """
     session = Session(client, patience, Deadline(patience.deadline), say)
     say(f"attempt {submission.attempt}, run {submission.name}")
+    if submission.parameters["dirty"]:
+        commit = submission.parameters["commit"][:12]
+        say(f"note: the code is not just commit {commit}: the work tree has changes, or is not known")
     say(f"{client.connection.host} answers, version {session.begin() or 'unknown'}")
     experiment = find_experiment(session, submission.experiment)
     trace = Trace()
@@ -56,7 +68,7 @@ def submit(
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
         say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
-        return _see_through(session, run, submission.prefix, policy_text, show, trace)
+        return _see_through(session, run, submission.parameters, policy_text, show, trace)
 
 
 def follow_run(
@@ -75,34 +87,37 @@ def follow_run(
         EvidenceError: `jukebox submit` has not started it, or it is not the one of its attempt that counts.
         Interrupted, JukeboxError: as `submit`.
     """
+    if not re.fullmatch(IDENTIFIER, run_id):
+        raise UsageError(f"{run_id!r} is not the id of a run")
     session = Session(client, patience, Deadline(patience.deadline), say)
     session.begin()
     try:
         run = session.ask(lambda within: client.run(run_id, within))
     except Rejected as error:
         raise UsageError(f"there is no run {run_id} at {client.connection.host}") from error
-    name = NAME.fullmatch(run.display_name)
-    if not name:
+    if not NAME.fullmatch(run.display_name):
         raise EvidenceError(f"run {run_id} ({run.display_name}) was not started by `jukebox submit`")
-    subject_of(run_id, run.runtime_config.parameters)
+    parameters = run.runtime_config.parameters
+    subject_of(run_id, parameters)
     trace = Trace(run=run)
     with _stopped_by(lambda: f"run {run_id} goes on", trace):
-        return _see_through(session, run, name[1], policy_text, show, trace)
+        return _see_through(session, run, parameters, policy_text, show, trace)
 
 
 def _see_through(
-    session: Session, run: Run, prefix: str, policy_text: str, show: Show, trace: Trace
+    session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str, show: Show, trace: Trace
 ) -> Findings:
     """Follow a run to its end, make sure that it is the one that counts, and decide."""
-    ended = follow(session, run, show)
-    kept = keep_one(session, run.experiment_id, prefix, [ended])
+    trace.run = ended = follow(session, run, show)
+    if other := differences(ended, parameters):
+        raise EvidenceError(f"the record of run {run.run_id} has changed: {', '.join(other)}")
+    kept = keep_one(session, run.experiment_id, run.display_name.rpartition("-")[0] + "-", [ended])
     if kept.run_id != run.run_id:
-        trace.run = ended
         raise EvidenceError(
             f"run {run.run_id} does not count: run {kept.run_id} of the same attempt is older; "
             f"`jukebox follow {kept.run_id}`"
         )
-    return conclude(session, ended, policy_text)
+    return conclude(session, ended, parameters, policy_text)
 
 
 @contextmanager
@@ -111,9 +126,11 @@ def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        raise RunFailed(f"interrupted; {stop()}", _about(trace)) from None
+        stopped = stop()
+        raise RunFailed(f"interrupted; {stopped}", _about(trace)) from None
     except DeadlineOver as error:
-        raise DeadlineOver(f"{error}; {stop()}", {**_about(trace), **error.details}) from error
+        stopped = stop()
+        raise DeadlineOver(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
     except JukeboxError as error:
         error.details = {**_about(trace), **error.details}
         if isinstance(error, PlatformError) and trace.run and trace.run.state not in ENDED:
@@ -135,14 +152,19 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
     try:
         if trace.run and _terminated(session, trace.run.run_id):
             stopped.append(trace.run.run_id)
-        while trace.asked or trace.run:
+        # An earlier submitter of this attempt may have been killed: one look in any case.
+        while True:
             runs = session.ask(lambda within: client.runs(experiment_id, prefix, within))
             live = [run.run_id for run in runs if run.state not in (*ENDED, "CANCELING")]
             stopped += [run_id for run_id in live if run_id not in stopped and _terminated(session, run_id)]
-            if trace.run or stopped:
+            if stopped and not trace.run:
+                trace.run = next(run for run in runs if run.run_id == stopped[0])
+            if trace.run or not trace.asked:
                 break
             session.deadline.sleep(patience.poll)
     except (PlatformError, Rejected) as error:
+        if isinstance(error, DeadlineOver) and not trace.run and not error.args[0].count(": "):
+            return "no run has appeared"
         if not stopped:
             name = trace.run.run_id if trace.run else f"a run named {prefix}…"
             return f"{name} may still be running, it could not be terminated: {error}"

@@ -26,6 +26,9 @@ IMAGE = re.compile(r"[\w.\-:/]+@sha256:[0-9a-f]{64}")
 DERIVED = ("nonce", "evidence_uri")
 """Parameters that follow from the others."""
 
+LONGEST = 800
+"""Characters of a place: with the rest of a key below the 1,024 of S3, and in a Tekton result."""
+
 PLACES = ("evidence_uri", "store_uri")
 """Parameters that say where the evidence and the candidate are."""
 
@@ -37,8 +40,16 @@ def _finite(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    # On the wire every number is a double.
+    if abs(value) > 2**53:
+        raise ValueError(text)
+    return value
+
+
 KINDS: dict[str, Any] = {
-    "NUMBER_INTEGER": int,
+    "NUMBER_INTEGER": _whole,
     "NUMBER_DOUBLE": _finite,
     "STRING": str,
     "BOOLEAN": lambda text: {"true": True, "false": False}[text.lower()],
@@ -122,8 +133,12 @@ def read_pipeline(path: Path) -> Pipeline:
         spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
         image = spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
         pipeline = Pipeline(spec=spec, platform=platform, digest=digest(data), image=image)
-        executors = spec["deploymentSpec"]["executors"].values()
-        images = {executor["container"]["image"] for executor in executors}
+        executors = spec["deploymentSpec"]["executors"]
+        images = {executor["container"]["image"] for executor in executors.values()}
+        # Each step has its time limit there: a file that was cut off lacks some.
+        bounded = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        if bounded.keys() != executors.keys() or not data.endswith(b"\n"):
+            raise ValueError("cut off")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -177,6 +192,10 @@ def make_submission(
     places = {"--evidence": evidence, "--store": parameters["store_uri"]}
     places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
     for flag, uri in places.items():
+        if len(uri) > LONGEST:
+            raise UsageError(f"{flag}: more than {LONGEST} characters")
+        if flag in ("--evidence", "--store") and urlparse(uri).scheme not in ("", "file", "s3"):
+            raise UsageError(f"{flag} {uri}: nothing can be written there; use s3://bucket/prefix")
         if urlparse(uri).scheme in ("", "file") and not (pipeline.mounts_store and _below_mount(uri)):
             raise UsageError(
                 f"{flag} {uri} is on this machine, where the steps do not see it: use s3://, or compile with "
@@ -205,7 +224,8 @@ def subject_of(run_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _below_mount(uri: str) -> bool:
-    return Path(urlparse(uri).path).is_relative_to(STORE_MOUNT) and ".." not in uri.split("/")
+    path = urlparse(uri).path if uri.startswith("file:") else uri
+    return Path(path).is_relative_to(STORE_MOUNT) and ".." not in uri.split("/")
 
 
 def _typed(chosen: Mapping[str, str], known: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ until `Patience.settle` is over, and only then another POST.
 
 What can still leave two runs: a POST that was accepted, whose answer was lost, and whose run appears only
 after that; and two submitters with one key at the same moment, each looking before the other has posted.
-Both are found by the look-up after each POST and by the one before the verdict. Every onlooker keeps the
-same run, the oldest; the younger are terminated; and evidence counts for the run that is kept, alone.
+Both are found by the look-up after each POST and by the one before the verdict, which must show our own run:
+a list that does not lags behind. Whoever has posted keeps the oldest and terminates the younger; evidence
+counts for the run that is kept, alone. Whoever comes later and finds several that may still pass refuses.
 """
 
 import functools
@@ -95,7 +96,12 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
         if created:
             trace.run = created[0]
             trace.run = run = keep_one(session, experiment.experiment_id, submission.prefix, created)
-            _check_same(run, submission)
+            try:
+                _check_same(run, submission)
+            except EvidenceError:
+                session.say(f"run {run.run_id} is not what was asked for: it is terminated")
+                session.ask(functools.partial(terminate, session.client, run.run_id))
+                raise
             return run
     raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")
 
@@ -108,7 +114,19 @@ def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]
     Raises:
         PlatformError: the list cannot be read, or a run not be terminated.
     """
-    listed = session.ask(lambda within: session.client.runs(experiment_id, prefix, within))
+    end = Deadline(session.patience.settle)
+    while True:
+        listed = session.ask(lambda within: session.client.runs(experiment_id, prefix, within))
+        missing = {run.run_id for run in known} - {run.run_id for run in listed}
+        if not missing or not end.remaining:
+            break
+        # A list that does not show our own run lags behind, and may hide an older one too.
+        session.deadline.sleep(jittered(session.patience.poll))
+    if missing and known[0].state in ENDED:
+        raise PlatformError(
+            f"the list of runs does not show {', '.join(missing)}: an older run of this attempt may be "
+            "hidden as well, so nothing counts"
+        )
     runs = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
     for younger in runs[1:]:
         if younger.state not in (*ENDED, "CANCELING"):
@@ -129,12 +147,13 @@ def terminate(client: Client, run_id: str, within: float) -> bool:
 
 
 def differences(run: Run, parameters: Mapping[str, Any]) -> list[str]:
-    """Name the parameters in which a run differs from what is wanted."""
+    """Name the parameters in which a run differs from what is wanted, those that explain the rest alone."""
     has = run.runtime_config.parameters
-    names = sorted({*has, *parameters} - set(DERIVED))
-    return [
+    names = sorted({*has, *parameters})
+    found = [
         name for name in names if name not in has or name not in parameters or has[name] != parameters[name]
     ]
+    return [name for name in found if name not in DERIVED] or found
 
 
 def _look_up(session: Session, experiment: Experiment, submission: Submission) -> list[Run]:

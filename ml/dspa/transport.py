@@ -4,7 +4,9 @@ No request follows a redirect or a proxy of the environment, none goes out witho
 certificate, and none waits or reads without bound. What comes back is a JSON object or an error.
 """
 
+import email.utils
 import json
+import time
 from typing import Any, Literal
 from urllib.parse import urlparse
 
@@ -16,7 +18,7 @@ from ml.dspa.connection import Connection
 from ml.dspa.patience import NotInTime, Patience, call_within
 from ml.errors import PlatformError
 
-MOST = 32 << 20
+MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""
 
 AGAIN = Retry(
@@ -100,8 +102,8 @@ class Transport:
         what = f"{method} {path}"
         try:
             token = self.connection.token()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Refused(f"the token file cannot be read: {error}") from error
+        except (OSError, ValueError) as error:
+            raise Refused(f"the token file cannot be used: {error}") from None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
 
         def call() -> tuple[requests.Response, bytes]:
@@ -135,7 +137,7 @@ class Transport:
         if status in (401, 403):
             raise Refused(f"{what}: refused (HTTP {status}): {self.connection.rbac}")
         if 300 <= status < 400:
-            target = urlparse(response.headers.get("Location", "")).hostname or "elsewhere"
+            target = _host_of(response.headers.get("Location", ""))
             raise Refused(
                 f"{what}: redirected to {target}, which is never followed with the token: is --host the "
                 "DSPA's own route, and the token a token of the cluster?"
@@ -162,8 +164,15 @@ class Transport:
         return value
 
 
+class _Session(requests.Session):
+    """A session that does not even look where a redirect leads: requests would read the answer whole."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Know of no redirects."""
+
+
 def _session(connection: Connection, retries: Retry) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     # Neither HTTP_PROXY nor ~/.netrc nor REQUESTS_CA_BUNDLE: only what the connection says.
     session.trust_env = False
     session.verify = str(connection.ca) if connection.ca else True
@@ -185,9 +194,27 @@ def _bounded(response: requests.Response) -> bytes:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After; a date or nonsense is 0, and our own back-off holds."""
+    """Return the seconds of Retry-After, which may be a date; nonsense is 0, and our own back-off holds."""
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else 0.0
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):
+        return 0.0
+
+
+def _host_of(location: str) -> str:
+    """Name the host that a redirect leads to."""
+    try:
+        return _line(urlparse(location).hostname or "") or "elsewhere"
+    except ValueError:
+        return "elsewhere"
+
+
+def _line(text: str) -> str:
+    """Make one printable line of what the server wrote: a terminal obeys some characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
 
 
 def _reason(content: bytes) -> str:
@@ -197,18 +224,19 @@ def _reason(content: bytes) -> str:
         text = str(value.get("message") or value.get("error_message") or "")
     except (ValueError, RecursionError, AttributeError):
         text = "" if content.lstrip()[:1] == b"<" else content.decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
-    return f": {line}" if line else ""
+    return f": {_line(text)}" if _line(text) else ""
 
 
 def _cause(error: BaseException) -> str:
     """Name the innermost cause of a failed request: requests and urllib3 wrap it several times."""
     inner: Any = error
-    while (
-        reason := getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)
-    ) and isinstance(reason, BaseException):
-        inner = reason
-    text = " ".join(str(inner).split())
+    while reasons := [
+        reason
+        for reason in (getattr(inner, "reason", None), *inner.args)
+        if isinstance(reason, BaseException)
+    ]:
+        inner = reasons[0]
+    text = _line(str(inner))
     return text.rpartition(">: ")[2] if ">: " in text else text or type(inner).__name__
 
 
@@ -217,6 +245,15 @@ def _tls_error(what: str, connection: Connection, error: Exception) -> PlatformE
     cause = _cause(error)
     if "certificate" not in cause.lower() and "hostname" not in cause.lower():
         return Unavailable(f"{what}: TLS: {cause}")
+    mended = {
+        "expired": "renew it, or set this machine's clock",
+        "not yet valid": "set this machine's clock",
+        "ostname": "use the name that is in it as --host",
+        "IP address": "use the name that is in it as --host",
+    }
+    for word, remedy in mended.items():
+        if word in cause:
+            return Untrusted(f"{what}: the server's certificate cannot be used ({cause}): {remedy}")
     trusted = f"the CA in {connection.ca}" if connection.ca else "this machine's CAs"
     return Untrusted(
         f"{what}: the server's certificate is not vouched for by {trusted} ({cause}): give the cluster's CA "

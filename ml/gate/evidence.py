@@ -17,6 +17,9 @@ from ml.gate.verdict import REPORTS, Verdict, decide
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A model's name is a folder of the model server, and a name in Kubernetes."""
 
+FILES = ("model.keras", "model.onnx", "test.parquet")
+"""The files whose digests the evidence states."""
+
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
 
 
@@ -123,10 +126,11 @@ def mismatches(evidence: Evidence, policy_text: str, expected: Mapping[str, Any]
         expected: fields of `Subject`, and names of files with their digests, that must be equal.
     """
     found = []
-    known = {**evidence.subject.to_json(), **evidence.digests}
+    known = {**evidence.digests, **evidence.subject.to_json()}
     for name, value in expected.items():
         if known.get(name) != value:
             found.append(f"{name} is {known.get(name)!r} in the evidence, expected {value!r}")
+    found += [f"the digest of {name} is about nothing" for name in sorted(set(evidence.digests) - set(FILES))]
     if evidence.policy_digest != policy_digest(policy_text):
         found.append("the run was judged under another policy")
     elif decide_again(evidence, policy_text) != evidence.verdict:

@@ -8,6 +8,7 @@ Layout, the same in a folder and in a bucket:
     serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
 """
 
+import datetime
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -111,12 +112,16 @@ class ModelStore:
         Raises:
             PlatformError: the store cannot be read.
         """
+        return [candidate for _, candidate in self._candidates()]
+
+    def _candidates(self) -> list[tuple[datetime.datetime, str]]:
+        """List when each candidate was stored, and its id, newest first."""
         found = [
             (entry["last_modified"], entry["path"].split("/")[-2])
             for entry in self._list("candidates")
             if entry["path"].endswith("/manifest.json")
         ]
-        return [candidate for _, candidate in sorted(found, reverse=True)]
+        return sorted(found, reverse=True)
 
     def read_candidate(self, candidate: str) -> dict[str, bytes]:
         """Return all files of a candidate, each checked against the manifest, and that against the id.
@@ -159,17 +164,38 @@ class ModelStore:
         return found[0]
 
     def find_by_evidence(self, evidence: bytes) -> str:
-        """Return the candidate that was stored with this evidence.
+        """Return the one candidate that was stored with this evidence.
 
         Raises:
-            EvidenceError: there is none.
+            EvidenceError: there is none, or several: then one is a copy with something else in it.
+            PlatformError: the store cannot be read.
         """
         wanted = digest(evidence)
-        for candidate in self.candidates():
-            manifest = self._get(f"candidates/{candidate}/manifest.json") or b""
-            if wanted.encode() in manifest:
-                return candidate
-        raise EvidenceError(f"{self.uri} holds no candidate with the evidence {wanted}")
+        found: list[str] = []
+        oldest = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        for modified, candidate in self._candidates():
+            if modified < oldest:
+                break
+            if self._evidence_of(candidate) == wanted:
+                found.append(candidate)
+                # A copy is younger than the run; so only its own day has to be looked through.
+                oldest = modified - datetime.timedelta(days=1)
+        if len(found) > 1:
+            raise EvidenceError(
+                f"{self.uri}: several candidates have the evidence {wanted}: {', '.join(found)}"
+            )
+        if not found:
+            raise EvidenceError(f"{self.uri} holds no candidate with the evidence {wanted}")
+        return found[0]
+
+    def _evidence_of(self, candidate: str) -> str:
+        """Return the digest of the evidence that a candidate's manifest names, "" for none."""
+        try:
+            manifest = Manifest.load(parse(self._get(f"candidates/{candidate}/manifest.json") or b""))
+        except (TypeError, ValueError):
+            return ""
+        entry = manifest.files.get("evidence.json")
+        return entry.digest if entry else ""
 
     def log(self) -> list[Promotion]:
         """Return all promotions, oldest first.

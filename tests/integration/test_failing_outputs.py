@@ -3,7 +3,7 @@
 import pytest
 from processes import assert_nothing_half_written, assert_one_line, fill, run_at, small_disk
 
-from ml.data.sample import SampleSpec
+from ml.data.sample_spec import SampleSpec
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
 SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)

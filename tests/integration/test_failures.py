@@ -18,7 +18,7 @@ from processes import assert_nothing_half_written, assert_one_line, run_at
 from servers import closed_port
 from tables import Files, sample_tables, write_csv, write_tables
 
-from ml.data.sample import SampleSpec
+from ml.data.sample_spec import SampleSpec
 from ml.gate.policy import default_policy
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)

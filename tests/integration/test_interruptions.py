@@ -24,7 +24,7 @@ from processes import (
     wait_for,
 )
 
-from ml.data.sample import SampleSpec
+from ml.data.sample_spec import SampleSpec
 from ml.gate.verdict import Verdict
 from ml.release.store import ModelStore
 

@@ -1,0 +1,58 @@
+"""What gate and save leave behind when a run ends: the truth, and everything that only looks like it."""
+
+import json
+from pathlib import Path
+
+from dspa_server import RunRecord
+from submissions import files_of
+
+from ml.gate.canonical import canonical_bytes
+from ml.gate.evidence import Subject
+from ml.gate.policy import default_policy
+from ml.release.store import ModelStore
+
+POLICY = default_policy().text
+LENIENT = POLICY.replace('"min_resamples":1000', '"min_resamples":900')
+assert LENIENT != POLICY
+BROKEN = "evaluation.gain_over_prior.low"
+ABOUT = {
+    "other run": {"run_id": "another-run"},
+    "other nonce": {"nonce": "f" * 32},
+    "other commit": {"commit": "f" * 40},
+    "other champion": {"champion": "f" * 64},
+}
+"""Evidence that is about something else, in the place of the run's own."""
+
+TRUE = ("pass", "late", "too late")
+
+
+def leave(run: RunRecord, leaves: str) -> None:
+    """Leave evidence and candidate behind, in one of the ways of `schedules.LEAVINGS`."""
+    about = Subject(
+        **{
+            **{name: run.parameters[name] for name in Subject.model_fields if name != "run_id"},
+            "run_id": run.run_id,
+            **ABOUT.get(leaves, {}),
+        }
+    )
+    broken = BROKEN if leaves in ("block", "lying") else ""
+    files = files_of(about, broken, LENIENT if leaves == "other policy" else POLICY)
+    if leaves == "lying":
+        verdict = json.loads(files_of(about)["evidence.json"])["verdict"]
+        files["evidence.json"] = canonical_bytes({**json.loads(files["evidence.json"]), "verdict": verdict})
+    if leaves not in ("block", "candidate missing", "missing"):
+        store = ModelStore(run.parameters["store_uri"], create=True)
+        candidate = store.put_candidate(files)
+        if leaves == "candidate tampered":
+            path = Path(run.parameters["store_uri"]) / "candidates" / candidate / "model.onnx"
+            path.write_bytes(b"another graph")
+    data = files["evidence.json"]
+    if leaves == "garbled":
+        data = data.replace(b'"passed":true', b'"passed": true', 1)
+    if leaves == "truncated":
+        data = data[: len(data) // 2]
+    if leaves != "missing":
+        path = Path(run.parameters["evidence_uri"].replace("{run_id}", run.run_id))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".new").write_bytes(data)
+        path.with_suffix(".new").rename(path)

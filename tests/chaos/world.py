@@ -1,0 +1,276 @@
+"""Lives through one schedule: a server of its own, and submitters that are killed and started again."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dspa_server import Dspa, Fault, Request, RunRecord, serving
+from dspa_server.records import TERMINAL
+from pydantic import PrivateAttr
+
+from chaos import submitter
+from chaos.leavings import leave
+from chaos.schedules import Schedule
+from ml.dspa.connection import Connection
+from ml.dspa.findings import Findings
+from ml.errors import Interrupted, JukeboxError
+
+TOKENS = ("sha256~the-first-secret", "sha256~the-second-secret")
+TOO_LATE = 30.0
+TESTS = Path(__file__).parent.parent
+
+
+class FastDspa(Dspa):
+    """A server whose clock goes as much faster as the submitter's waits are shorter."""
+
+    def now(self) -> Any:
+        now = super().now()
+        self.began = getattr(self, "began", now)
+        return self.began + 200 * (now - self.began) - timedelta(days=1)
+
+
+class Killed(BaseException):
+    """A submitter ends here, as by SIGKILL: it says nothing and cleans nothing up."""
+
+
+class Doomed(Connection):
+    """A connection whose submitter dies instead of sending one request too many."""
+
+    _left: float = PrivateAttr(default=float("inf"))
+    _posted: Any = PrivateAttr(default=None)
+
+    def token(self) -> str:
+        if self._left <= 0 or (self._posted and self._posted()):
+            raise Killed
+        self._left -= 1
+        return super().token()
+
+
+@dataclass
+class Outcome:
+    """How one life of the submitter ended: with findings, an error, or by SIGKILL."""
+
+    seconds: float
+    findings: Findings | None = None
+    error: str = ""
+    exit_code: int = 0
+    message: str = ""
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """One word for it."""
+        return "pass" if self.findings else self.error
+
+
+@dataclass
+class World:
+    """What happened in a schedule, for `invariants` to judge."""
+
+    schedule: Schedule
+    home: Path
+    dspa: Dspa
+    outcomes: list[Outcome] = field(default_factory=list)
+    listed: set[str] = field(default_factory=set)
+    """The runs that a list has shown, and nothing went wrong with it."""
+    blind: list[str] = field(default_factory=list)
+    """POSTs of a run although one had been listed."""
+    answered: int = 0
+    """POSTs of a run that were answered in good order."""
+    hit: set[str] = field(default_factory=set)
+    posts: int = 0
+    in_life: int = 0
+    victim: Any = None
+    death: int | None = None
+
+    def __post_init__(self):
+        self.token_file.write_text(TOKENS[0])
+        self.dspa.tokens = {TOKENS[0]}
+        self.dspa.fault, self.dspa.on_finish = self.fault, self.finish
+        (self.home / "store").mkdir()
+
+    @property
+    def token_file(self) -> Path:
+        return self.home / "token"
+
+    def runs(self) -> list[RunRecord]:
+        """List all runs of the key, oldest first."""
+        found = [*self.dspa.runs.values(), *self.dspa.shadows]
+        return sorted(found, key=lambda run: (run.created_at.replace(microsecond=0), run.run_id))
+
+    def finish(self, run: RunRecord) -> None:
+        if run.terminated:
+            return
+        delay = {"late": self.schedule.late, "too late": TOO_LATE}.get(self.schedule.leaves, 0)
+        if not delay:
+            leave(run, self.schedule.leaves)
+            return
+
+        def later() -> None:
+            if not self.dspa.stopping.wait(delay):
+                leave(run, self.schedule.leaves)
+
+        threading.Thread(target=later, daemon=True).start()
+
+    def fault(self, request: Request) -> Fault | None:
+        """Say what goes wrong with a request; called once for each, before it is handled."""
+        with self.dspa.lock:
+            self._turn_token(request.number)
+            self.in_life += 1
+            accepted = request.headers["Authorization"].split()[-1] in self.dspa.tokens
+            fault = self._planned(request)
+            if fault and fault.edit and not accepted:
+                fault = None  # there is no JSON to edit
+            clean = fault is None and accepted
+            if request.kind == "create_run":
+                there = [run for run in self.listed if not self.dspa.runs[run].vanished]
+                if there:
+                    self.blind.append(f"request {request.number}, after {there} were listed")
+                self.answered += clean
+            if request.kind == "list_runs" and clean:
+                self.listed |= {
+                    run.run_id for run in self.dspa.runs.values() if not run.hidden_lists and not run.vanished
+                }
+            return self._kill(request) or fault
+
+    def _planned(self, request: Request) -> Fault | None:
+        if request.kind == "create_run":
+            self.posts += 1
+            if planned := self.schedule.posts.get(self.posts):
+                self.hit.add(planned[0])
+                return planned[1]
+        name, fault = self.schedule.faults.get(request.number, ("", None))
+        if name == "empty" and request.kind == "list_runs":
+            return None  # {} is how the server writes an empty list: that would be a lie, not a fault
+        if name:
+            self.hit.add(name)
+        return fault
+
+    def _turn_token(self, number: int) -> None:
+        expires, after = self.schedule.token_expires, self.schedule.token_rotated
+        if expires and number == expires:
+            self.dspa.tokens = {TOKENS[1]}
+            self.hit.add("token expired")
+        if expires and after and number == expires + after:
+            fresh = self.home / "token.new"
+            fresh.write_text(TOKENS[1])
+            fresh.rename(self.token_file)
+
+    def _kill(self, request: Request) -> Fault | None:
+        """Kill a submitter that is a process: before a request is handled, or when its POST is committed."""
+        victim, death = self.victim, self.death
+        if victim is None or death is None or self.in_life < death:
+            return None
+        if death:
+            os.kill(victim.pid, signal.SIGKILL)
+            return Fault.hang(0.1)
+        if request.kind != "create_run":
+            return None
+        before = len(self.dspa.runs)
+
+        def kill() -> None:
+            with contextlib.suppress(AssertionError):
+                self.dspa.wait(lambda dspa: len(dspa.runs) > before, 1)
+            victim.kill()
+
+        threading.Thread(target=kill, daemon=True).start()
+        return Fault.hang(5, after=True)
+
+    def live(self, life: int) -> Outcome:
+        """Run a submitter to its end, whatever that is."""
+        death = self.schedule.deaths.get(life)
+        self.in_life, begun = 0, time.monotonic()
+        outcome = self._process(death) if self.schedule.real else self._thread(life, death)
+        outcome.seconds = time.monotonic() - begun
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _thread(self, life: int, death: int | None) -> Outcome:
+        connection = Doomed(host=self.dspa.url, namespace="ci", token_file=self.token_file)
+        if death:
+            connection._left = death
+        elif death == 0:
+            connection._posted = lambda: bool(self.posts)
+        said: list[str] = []
+        shown = []
+
+        def show(state: str, _: Any) -> None:
+            shown.append(state)
+            if life == 0 and len(shown) == self.schedule.interrupted:
+                raise Interrupted
+
+        def say(line: str) -> None:
+            said.append(line)
+
+        try:
+            found = submitter.submit(connection, self.home, self.schedule.deadline, say, show)
+        except JukeboxError as error:
+            return Outcome(0, None, type(error).__name__, error.exit_code, str(error), said)
+        except Killed:
+            return Outcome(0, None, "killed", said=said)
+        except BaseException as error:
+            return Outcome(0, None, "crash", message=f"{type(error).__name__}: {error}", said=said)
+        return Outcome(0, found, said=said)
+
+    def _process(self, death: int | None) -> Outcome:
+        given = {
+            "host": self.dspa.url,
+            "token_file": str(self.token_file),
+            "home": str(self.home),
+            "deadline": self.schedule.deadline,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.submitter", json.dumps(given)],
+            cwd=TESTS,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.victim, self.death = process, death
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return Outcome(0, None, "crash", message="the process did not end")
+        finally:
+            self.victim = None
+        if process.returncode == -signal.SIGKILL:
+            return Outcome(0, None, "killed")
+        if process.returncode:
+            return Outcome(0, None, "crash", message=err.strip()[-2000:])
+        told = json.loads(out)
+        found = Findings.model_validate_json(told.pop("findings")) if "findings" in told else None
+        return Outcome(0, found, **told)
+
+    def ended(self, run: RunRecord) -> bool:
+        """Whether a run has ended, or is about to because it was told to."""
+        return run.terminated or run.state in TERMINAL or run.vanished
+
+
+def live_through(schedule: Schedule) -> World:
+    """Live through a schedule: a pipeline that starts its step again until it passes, or gives up."""
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
+        dspa = FastDspa(profile=schedule.profile, script=schedule.script, list_lag=schedule.list_lag)
+        with serving(dspa):
+            world = World(schedule, Path(home), dspa)
+            if schedule.twins:
+                other = threading.Thread(target=world.live, args=(1,))
+                other.start()
+                world.live(0)
+                other.join()
+                return world
+            for life in range(schedule.lives):
+                if world.live(life).findings:
+                    break
+            return world

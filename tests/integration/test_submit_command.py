@@ -1,0 +1,419 @@
+"""`jukebox submit`, `promote` and `follow`, processes of their own, against a server that runs runs.
+
+The steps get what they need of S3 from a secret, as from a data connection; the command has its variables.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import obstore
+import pytest
+from command import SAMPLE, jukebox
+from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
+from dspa_server import Dspa, Fault, RunRecord, Script, kfp_local, serving
+from reports import DIGESTS, KERAS, ONNX, POLICY, edited, passing_reports
+from servers import Site, s3_server
+from servers import serving as serving_site
+
+from ml.gate.canonical import canonical_bytes
+from ml.gate.evidence import Subject, make_evidence
+from ml.gate.policy import default_policy
+from ml.objects import put_object
+from ml.pipeline.compiler import compile_pipeline
+from ml.release.store import ModelStore
+
+DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
+TASKS = ("fetch", "validate", "preprocess", "train", "evaluate", "convert", "parity", "gate", "save")
+RESULTS = {"RUN_ID", "VERDICT", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
+HEAVY = {"kfp", "kfp_server_api", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "duckdb", "sklearn"}
+SECRET = "music-connection"
+
+
+@dataclass
+class Cluster:
+    """A DSPA that executes runs, an object store, and a compiled pipeline."""
+
+    home: Path
+    dspa: Dspa
+    s3: dict[str, str]
+    logs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pipeline(self) -> Path:
+        return self.home / "pipeline.yaml"
+
+    def submit(self, *arguments: object, **options) -> Ended:
+        where = ("--host", self.dspa.url, "--namespace", "music")
+        return ended(
+            self.home, "submit", self.pipeline, *where, *PLACES, *DATA, *arguments, env=self.s3, **options
+        )
+
+    def follow(self, run_id: str, *arguments: object) -> Ended:
+        return ended(self.home, "follow", run_id, "--host", self.dspa.url, *arguments, env=self.s3)
+
+    def log(self, run: RunRecord) -> str:
+        return (self.home / "runs" / run.run_id / "run.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    home = tmp_path_factory.mktemp("cluster")
+    done = jukebox(
+        "compile", "-o", home / "pipeline.yaml", "--image", IMAGE, "--store-secret", SECRET, cwd=home
+    )
+    assert done.returncode == 0, done.stderr
+    with s3_server() as s3:
+        connection = {
+            "AWS_ACCESS_KEY_ID": s3["AWS_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": s3["AWS_SECRET_ACCESS_KEY"],
+            "AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"],
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        dspa = Dspa(tokens={TOKEN}, executor=kfp_local(home / "runs", {}, {SECRET: connection}))
+        with serving(dspa):
+            yield Cluster(home, dspa, s3)
+
+
+@dataclass
+class Way:
+    """A run from its submission to production, and what each command on the way said."""
+
+    run: RunRecord
+    submitted: Ended
+    adopted: Ended
+    as_json: Ended
+    promoted: subprocess.CompletedProcess
+    followed: Ended
+    after: Ended
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def way(cluster) -> Way:
+    """Submit, submit again twice, promote, follow, submit once more: one attempt."""
+    attempt = ("--attempt", "pipelinerun-uid-1")
+    submitted = cluster.submit(*attempt)
+    (run,) = cluster.dspa.runs.values()
+    assert submitted.code == 0, submitted.stdout + submitted.stderr + cluster.log(run)
+    report = cluster.home / "report.json"
+    adopted = cluster.submit(*attempt, report=report)
+    as_json = cluster.submit(*attempt, "--json")
+    candidate = submitted.results["MODEL_URI"].split("/")[-2]
+    promoted = jukebox(
+        "promote", candidate[:12], "--store", "s3://bucket/store", cwd=cluster.home, env=cluster.s3
+    )
+    followed = cluster.follow(run.run_id)
+    after = cluster.submit(*attempt)
+    assert list(cluster.dspa.runs.values()) == [run]
+    return Way(run, submitted, adopted, as_json, promoted, followed, after, json.loads(report.read_text()))
+
+
+@dataclass
+class Blocked:
+    """A run under a policy that nothing passes."""
+
+    run: RunRecord
+    done: Ended
+    report: dict
+    as_json: Ended
+
+
+@pytest.fixture(scope="module")
+def blocked(cluster) -> Blocked:
+    before = set(cluster.dspa.runs)
+    policy = json.loads(default_policy().text)
+    policy["budget"]["max_model_bytes"] = 1
+    (cluster.home / "strict.yaml").write_text(json.dumps(policy))
+    report = cluster.home / "blocked.json"
+    strict = ("--policy", "strict.yaml")
+    done = cluster.submit(*strict, "--param", "epochs=25", "--param", "learning_rate=0.02", report=report)
+    assert len(cluster.dspa.runs) == len(before) + 1, done.stderr
+    (run_id,) = set(cluster.dspa.runs) - before
+    as_json = cluster.follow(run_id, *strict, "--json")
+    return Blocked(cluster.dspa.runs[run_id], done, json.loads(report.read_text()), as_json)
+
+
+# The whole way.
+
+
+def test_a_submission_passes_and_says_where_everything_is(cluster, way):
+    out = way.submitted.stdout
+    assert way.submitted.stderr == ""
+    assert way.run.state == "SUCCEEDED"
+    assert f"{cluster.dspa.url}/apis/v2beta1/runs/{way.run.run_id}" in out
+    assert "PASS: all" in out
+    for task in TASKS:
+        assert any(line.split() == [task, "SUCCEEDED"] for line in out.splitlines()), task
+    for word in ("evidence:", "candidate:", "model:", "s3://bucket/store/candidates/"):
+        assert word in out
+
+
+def test_the_six_results_of_a_pass(way):
+    found = way.submitted.results
+    assert set(found) == RESULTS
+    assert (found["RUN_ID"], found["VERDICT"]) == (way.run.run_id, "pass")
+    assert json.loads(found["TEST_OUTPUT"])["result"] == "SUCCESS"
+    assert found["MODEL_URI"].startswith("s3://bucket/store/candidates/")
+    assert found["MODEL_URI"].endswith("/model.onnx")
+    assert found["MODEL_DIGEST"].startswith("sha256:")
+    assert found["EVIDENCE_DIGEST"].startswith("sha256:")
+    assert sum(len(value.encode()) for value in found.values()) < 2048
+
+
+def test_the_same_attempt_adopts_the_run(way):
+    assert (way.adopted.code, way.adopted.stderr) == (0, "")
+    assert f"run {way.run.run_id} of this attempt is there already" in way.adopted.stdout
+    assert way.adopted.results["MODEL_DIGEST"] == way.submitted.results["MODEL_DIGEST"]
+
+
+def test_json_of_a_pass_is_one_object(way):
+    found = way.as_json.json
+    assert (way.as_json.code, way.as_json.stderr) == (0, "")
+    assert (found["passed"], found["run_id"], found["state"]) == (True, way.run.run_id, "SUCCEEDED")
+    assert found["model_uri"] == way.submitted.results["MODEL_URI"]
+    assert all(check["passed"] for check in found["checks"])
+
+
+def test_promotion_serves_the_very_model_that_passed(cluster, way, monkeypatch):
+    assert way.promoted.returncode == 0, way.promoted.stderr
+    for name, value in cluster.s3.items():
+        monkeypatch.setenv(name, value)
+    from ml.files import file_digest
+    from ml.objects import get_object
+
+    data = get_object("s3://bucket/store/serving/jukebox/1/model.onnx", 1 << 24)
+    (cluster.home / "served.onnx").write_bytes(data)
+    assert file_digest(cluster.home / "served.onnx") == way.submitted.results["MODEL_DIGEST"]
+
+
+def test_following_a_run_that_has_passed(way):
+    assert way.followed.code == 0, way.followed.stderr
+    assert "PASS: all" in way.followed.stdout
+    assert way.followed.results["MODEL_DIGEST"] == way.submitted.results["MODEL_DIGEST"]
+
+
+def test_an_attempt_from_before_a_promotion_does_not_pass_again(way):
+    assert way.after.code == 40
+    assert "another model was in production" in way.after.line
+    assert way.after.results["VERDICT"] == "error"
+
+
+def test_a_blocking_policy_blocks(blocked):
+    assert blocked.done.code == 10, blocked.done.stderr
+    assert blocked.run.state == "FAILED"
+    assert "budget.model_bytes" in blocked.done.line
+    assert "BLOCKED: 1 of" in blocked.done.stdout
+    row = next(line for line in blocked.done.stdout.splitlines() if line.startswith("budget.model_bytes"))
+    assert "BLOCK" in row
+    assert any(line.split() == ["gate", "FAILED"] for line in blocked.done.stdout.splitlines())
+
+
+def test_the_six_results_of_a_block(blocked):
+    found = blocked.done.results
+    assert set(found) == RESULTS
+    assert (found["RUN_ID"], found["VERDICT"]) == (blocked.run.run_id, "block")
+    assert (found["MODEL_URI"], found["MODEL_DIGEST"]) == ("", "")
+    assert json.loads(found["TEST_OUTPUT"])["failures"] == 1
+
+
+def test_json_of_a_block_is_one_object(blocked):
+    found = blocked.as_json.json
+    assert (blocked.as_json.code, found["exit_code"]) == (10, 10)
+    assert (found["run_id"], found["state"]) == (blocked.run.run_id, "FAILED")
+    assert [check["name"] for check in found["checks"] if not check["passed"]] == ["budget.model_bytes"]
+    assert "budget.model_bytes" in blocked.as_json.line
+
+
+def test_a_submission_on_the_sample_is_light(way, blocked):
+    for report in (way.report, blocked.report):
+        assert HEAVY & set(report["modules"]) == set()
+        assert report["peak_mb"] < 100
+
+
+def leave(run: RunRecord) -> None:
+    """Do what the steps gate and save do."""
+    fields = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
+    about = Subject(**fields, run_id=run.run_id)
+    reports = edited(passing_reports(DIGESTS), {"data_report.data_version": about.data_version})
+    evidence = make_evidence(about, DIGESTS, reports, POLICY).to_bytes()
+    put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), evidence)
+    files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}
+    files |= {"model.keras": KERAS, "model.onnx": ONNX, "labels.json": b"[]\n", "evidence.json": evidence}
+    ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+
+
+def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch):
+    site = Site(files={"/charts.csv": b"a"})
+    dspa = Dspa(tokens={TOKEN}, script=Script(running=1), on_finish=leave)
+    with s3_server() as s3, serving_site(site), serving(dspa):
+        for name, value in s3.items():
+            monkeypatch.setenv(name, value)
+        put_object("s3://bucket/tables/songs.csv", b"b")
+        data = ("--rankings", f"{site.url}/charts.csv", "--songs", "s3://bucket/tables/songs.csv")
+        report = tmp_path / "report.json"
+        places = ("--evidence", "s3://bucket/light/evidence", "--store", "s3://bucket/light/store")
+        arguments = (local / "fit.yaml", "--host", dspa.url, *places, *data)
+        done = ended(tmp_path, "submit", *arguments, env=s3, report=report)
+    assert (done.code, done.results["VERDICT"]) == (0, "pass"), done.stderr
+    found = json.loads(report.read_text())
+    assert HEAVY & set(found["modules"]) == set()
+    assert found["peak_mb"] < 100
+
+
+def test_the_help_imports_nothing_heavy(tmp_path):
+    done = ended(tmp_path, "submit", "--help", report=tmp_path / "report.json")
+    assert done.code == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (HEAVY | {"requests", "obstore"}) & set(report["modules"]) == set()
+
+
+def test_evidence_and_candidates_are_all_that_a_probe_finds(cluster, way, blocked, monkeypatch):
+    """The token is in no object of the bucket either."""
+    for name, value in cluster.s3.items():
+        monkeypatch.setenv(name, value)
+    from ml.objects import open_folder
+
+    store = open_folder("s3://bucket/evidence")
+    names = [item["path"] for batch in obstore.list(store) for item in batch]
+    assert {name.rpartition("/")[2] for name in names} >= {
+        f"{way.run.run_id}.json",
+        f"{blocked.run.run_id}.json",
+    }
+    for name in names:
+        assert TOKEN.encode() not in bytes(obstore.get(store, name).bytes())
+
+
+# Wrong use: one line, and nobody is asked.
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """IRs: of this machine only, and one that is fit."""
+    home = tmp_path_factory.mktemp("ir")
+    compile_pipeline(home / "local.yaml", None)
+    compile_pipeline(home / "fit.yaml", IMAGE)
+    (home / "garbage.yaml").write_text("a: [b")
+    (home / "list.yaml").write_text("- 1\n")
+    (home / "file").write_text("")
+    return home
+
+
+S3 = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_REGION": "us-east-1",
+}
+WRONG = {
+    "no evidence": (["fit.yaml", *PLACES[2:]], "--evidence"),
+    "no store": (["fit.yaml", *PLACES[:2]], "--store"),
+    "no image by digest": (["local.yaml", *PLACES], "--image REF@sha256"),
+    "no such file": (["none.yaml", *PLACES], "cannot read none.yaml"),
+    "no YAML": (["garbage.yaml", *PLACES], "not a pipeline"),
+    "no pipeline": (["list.yaml", *PLACES], "not a pipeline"),
+    "unknown parameter": (["fit.yaml", *PLACES, "--param", "color=red"], "no such parameter"),
+    "a parameter of another type": (["fit.yaml", *PLACES, "--param", "epochs=many"], "epochs=many"),
+    "a parameter out of range": (["fit.yaml", *PLACES, "--param", "epochs=-1"], "epochs"),
+    "a parameter that is not one's own": (["fit.yaml", *PLACES, "--param", "nonce=x"], "nonce"),
+    "a store in a folder": (["fit.yaml", *PLACES[:3], "/tmp/store"], "on this machine"),
+    "results in a file": (["fit.yaml", *PLACES, "--results-dir", "file"], "--results-dir"),
+    "a policy that is none": (["fit.yaml", *PLACES, "--policy", "list.yaml"], "policy"),
+    "data that are not there": (["fit.yaml", *PLACES, "--songs", "none.csv"], "none.csv"),
+    "an empty attempt": (["fit.yaml", *PLACES, "--attempt", " "], "--attempt"),
+    "no time": (["fit.yaml", *PLACES, "--timeout", "0"], "--timeout"),
+    "a time that is no number": (["fit.yaml", *PLACES, "--timeout", "nan"], "--timeout"),
+}
+
+
+@pytest.fixture(scope="module")
+def untouched():
+    """A server that must not be asked anything."""
+    with serving(Dspa(tokens={TOKEN})) as dspa:
+        yield dspa
+        assert dspa.requests == []
+
+
+def wrong(local, dspa, *arguments, **env) -> Ended:
+    """Check that wrong use ends in one line, and that nobody was asked."""
+    done = ended(
+        local, "submit", *arguments, "--host", dspa.url, env={**S3, "JUKEBOX_RESULTS_DIR": "", **env}
+    )
+    assert done.code == 2, done.stderr
+    assert done.line
+    assert dspa.requests == []
+    return done
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_one_line(local, untouched, case):
+    arguments, word = WRONG[case]
+    assert word in wrong(local, untouched, *arguments).line
+
+
+def test_wrong_use_as_json_is_one_object(local, untouched):
+    done = wrong(local, untouched, "fit.yaml", *PLACES, "--param", "color=red", "--json")
+    assert (done.json["exit_code"], "color" in done.json["error"]) == (2, True)
+
+
+def test_a_missing_option_as_json_is_one_object(local, untouched):
+    assert wrong(local, untouched, "fit.yaml", "--json").json["exit_code"] == 2
+
+
+def test_no_token_is_wrong_use(local):
+    done = ended(
+        local, "submit", "fit.yaml", *PLACES, "--host", "https://nothing.invalid", env={"JUKEBOX_TOKEN": ""}
+    )
+    assert (done.code, "JUKEBOX_TOKEN" in done.line) == (2, True)
+
+
+def test_a_refused_token_is_the_platforms_error_at_once(local):
+    with s3_server() as s3, serving(Dspa(tokens={"another"})) as dspa:
+        done = ended(local, "submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url, "--json", env=s3)
+        assert [request.kind for request in dspa.requests] == ["healthz"]
+    assert (done.code, done.json["exit_code"]) == (30, 30)
+    assert "datasciencepipelinesapplications/api" in done.line
+    assert done.results["VERDICT"] == "error"
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31m2.16\x1b[0m\nline"
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "\ud800"], ids=["escapes", "surrogate"])
+def test_a_servers_version_reaches_the_terminal_tame(local, tmp_path, text):
+    with s3_server() as s3, serving(Dspa(health={"tag_name": text})) as dspa:
+        dspa.forbidden = lambda request: request.kind != "healthz"
+        arguments = ("fit.yaml", *PLACES, *DATA, "--timeout", "1", "--host", dspa.url)
+        done = ended(local, "submit", *arguments, env=s3)
+    assert (done.code, "\x1b" in done.stdout + done.stderr) == (30, False)
+
+
+@pytest.mark.parametrize("fault", ["name", "emoji"])
+def test_what_a_server_says_is_printed_as_one_tame_line(tmp_path, fault):
+    run = {"run_id": "r1", "experiment_id": "e1", "created_at": "2026-01-01T00:00:00Z"}
+    hostile = Fault.json({**run, "display_name": HOSTILE})
+    with serving(Dspa(tokens={TOKEN})) as dspa:
+        if fault == "name":
+            dspa.fault = lambda request: hostile if request.kind == "get_run" else None
+        else:
+            dspa.fault = lambda _: Fault.json({"code": 3, "message": "field:id: is wrong"}, 400)
+        done = ended(tmp_path, "follow", "r1", "--host", dspa.url)
+    assert "\x1b" not in done.line
+    assert fault == "name" or "field:id: is wrong" in done.line
+
+
+def test_nothing_answers(local):
+    """The command's own deadline is shorter than the minute that it would wait."""
+    with s3_server() as s3:
+        arguments = ("fit.yaml", *PLACES, *DATA, "--timeout", "2", "--host", "https://nothing.invalid")
+        done = ended(local, "submit", *arguments, "--json", env=s3)
+    assert (done.code, done.json["exit_code"]) == (30, 30)
+    assert "nothing.invalid" in done.line
+
+
+def test_no_module_of_the_command_is_heavy():
+    code = "import ml.commands.dspa, ml.dspa.run, ml.dspa.doctor, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()

@@ -1,0 +1,265 @@
+"""A tiny world to submit in: a pipeline as it is compiled, a store and evidence in folders, a served double.
+
+`World.leave` is what the steps gate and save leave behind when a run ends; everything else is the real thing.
+"""
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dspa_server import Dspa, Request, RunRecord, serving
+from mutations import MUTATIONS
+from reports import DIGESTS, POLICY, edited, passing_reports, subject
+
+from ml.dspa import run as dspa_run
+from ml.dspa import session
+from ml.dspa.client import Client, Run
+from ml.dspa.connection import Connection
+from ml.dspa.findings import Findings
+from ml.dspa.patience import Patience
+from ml.dspa.submission import Pipeline, Submission, read_pipeline
+from ml.errors import JukeboxError
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import Subject, make_evidence
+from ml.pipeline.compiler import compile_pipeline
+from ml.release.store import ModelStore
+from ml.settings import Mounts
+
+IMAGE = "localhost/jukebox@" + digest(b"image")
+OTHER_IMAGE = "localhost/jukebox@" + digest(b"another image")
+ENDS = 20.0
+"""Seconds: the deadline where none is tested."""
+
+PATIENCE = {
+    "deadline": ENDS,
+    "connect": 5,
+    "read": 5,
+    "request": 5,
+    "start": 1,
+    "outage": 1,
+    "refused": 0.3,
+    "settle": 0.2,
+    "unknown": 0.2,
+    "vanished": 0.1,
+    "canceling": 0.2,
+    "evidence": 0.3,
+    "storage": 5,
+    "stop": 2,
+    "poll": 0.01,
+    "poll_most": 0.02,
+}
+"""All waits, a hundred times shorter than in life."""
+
+
+@functools.cache
+def compiled(image: str = IMAGE, claim: str = "") -> bytes:
+    """Compile the pipeline."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compile_pipeline(path, image, Mounts(store_pvc=claim))
+        return path.read_bytes()
+
+
+@functools.cache
+def pipeline(image: str = IMAGE, claim: str = "") -> Pipeline:
+    """Compile the pipeline and read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        path.write_bytes(compiled(image, claim))
+        return read_pipeline(path)
+
+
+def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str = "A") -> dict[str, bytes]:
+    """Make the files of a candidate, as gate and save would.
+
+    Args:
+        about: what the evidence is about.
+        broken: the check of the gate that fails.
+        policy: the policy that it is judged under.
+        name: another name is another model.
+    """
+    models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
+    digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
+    reports = edited(passing_reports(digests), {"data_report.data_version": about.data_version})
+    if broken:
+        reports = edited(reports, MUTATIONS[broken].edits)
+    return {
+        **models,
+        "labels.json": b'["BR","SE"]\n',
+        **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
+        "evidence.json": make_evidence(about, digests, reports, policy).to_bytes(),
+    }
+
+
+@dataclass
+class World:
+    """A served DSPA, folders for store and evidence, and what a command said and showed."""
+
+    home: Path
+    dspa: Dspa
+    token_file: Path | None = None
+    said: list[str] = field(default_factory=list)
+    shown: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.dspa.on_finish = self.leave
+        self.store.mkdir(exist_ok=True)
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store."""
+        return self.home / "store"
+
+    def submission(self, attempt: str = "attempt-1", image: str = IMAGE, **changes: Any) -> Submission:
+        """Put a submission together; ``changes`` are other parameters."""
+        of = pipeline(image)
+        about = subject(image=image).to_json()
+        places = {"store_uri": str(self.store), "rankings_uri": "sample:", "songs_uri": "sample:"}
+        given = {**about, **places, "policy": POLICY, **changes}
+        del given["run_id"], given["nonce"]
+        nonce = digest(canonical_bytes([attempt, of.digest, given])).removeprefix("sha256:")[:32]
+        where = f"{self.home}/evidence/{nonce}/{{run_id}}.json"
+        given = {"nonce": nonce, "evidence_uri": where, **given, **changes}
+        return Submission(pipeline=of, experiment="jukebox", attempt=attempt, parameters=given)
+
+    def client(self, patience: Patience | None = None) -> Client:
+        """Make a client of the DSPA."""
+        connection = Connection(host=self.dspa.url, namespace="ci", token_file=self.token_file)
+        return Client(connection, patience or Patience(**PATIENCE))
+
+    def submit(
+        self,
+        submission: Submission | None = None,
+        *,
+        policy: str = POLICY,
+        leave_running: bool = False,
+        **patience: float,
+    ) -> Findings:
+        """Submit and follow, as the command does."""
+        waits = Patience(**{**PATIENCE, **patience})
+        return dspa_run.submit(
+            self.client(waits),
+            submission or self.submission(),
+            policy,
+            patience=waits,
+            say=self.said.append,
+            show=lambda state, tasks: self.shown.append((state, dict(tasks))),
+            leave_running=leave_running,
+        )
+
+    def follow(self, run_id: str, *, policy: str = POLICY, **patience: float) -> Findings:
+        """Follow a run that is there."""
+        waits = Patience(**{**PATIENCE, **patience})
+        return dspa_run.follow_run(
+            self.client(waits),
+            run_id,
+            policy,
+            patience=waits,
+            say=self.said.append,
+            show=lambda state, tasks: self.shown.append((state, dict(tasks))),
+        )
+
+    def begin(self, submission: Submission | None = None, *, ahead: float = 0) -> Run:
+        """Start a run past `jukebox submit`, on a server whose clock is so many seconds ahead."""
+        known = [found for found in self.dspa.experiments.values() if found.display_name == "jukebox"]
+        experiment = known[0] if known else self.dspa.add_experiment("jukebox")
+        body = (submission or self.submission()).body(experiment.experiment_id)
+        self.dspa.clock_skew, before = ahead, self.dspa.clock_skew
+        try:
+            return self.client().create_run(body)
+        finally:
+            self.dspa.clock_skew = before
+
+    def evidence_of(self, run: RunRecord) -> Path:
+        """Tell where the evidence of a run belongs."""
+        return Path(run.parameters["evidence_uri"].replace("{run_id}", run.run_id))
+
+    def files(self, run: RunRecord, broken: str = "", policy: str = POLICY, **about: Any) -> dict[str, bytes]:
+        """Make the candidate of a run; ``about`` are other fields of the evidence's subject."""
+        own = {name: run.parameters[name] for name in Subject.model_fields if name in run.parameters}
+        return files_of(Subject(**{**own, "run_id": run.run_id, **about}), broken, policy)
+
+    def write_evidence(self, run: RunRecord, data: bytes) -> None:
+        """Do what the step gate does: write the evidence."""
+        path = self.evidence_of(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def leave(self, run: RunRecord, broken: str = "", **changes: Any) -> None:
+        """Do what gate and save do; a run that was terminated leaves nothing."""
+        if run.terminated:
+            return
+        files = self.files(run, broken, **changes)
+        self.write_evidence(run, files["evidence.json"])
+        if not broken:
+            ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+
+    def leaving(self, broken: str = "", **changes: Any) -> None:
+        """Have runs leave something else behind."""
+        self.dspa.on_finish = lambda run: self.leave(run, broken, **changes)
+
+    def kinds(self) -> list[str]:
+        """List which calls were made, in order."""
+        return [request.kind for request in self.dspa.requests]
+
+    def count(self, kind: str) -> int:
+        """Count the calls of a kind."""
+        return self.kinds().count(kind)
+
+    def runs(self) -> list[RunRecord]:
+        """List all runs that there ever were."""
+        return list(self.dspa.runs.values())
+
+
+@contextlib.contextmanager
+def world(home: Path, **settings: Any) -> Iterator[World]:
+    """Serve a DSPA with a world around it."""
+    with unhurried(), serving(Dspa(**settings)) as dspa:
+        yield World(home, dspa)
+
+
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """Repeat what failed after a hundredth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "FIRST", 0.01)
+        yield
+
+
+def outcome(call: Callable[[], Findings]) -> Findings | JukeboxError:
+    """Return what a call returns, or the error that it ends in."""
+    try:
+        return call()
+    except JukeboxError as error:
+        return error
+
+
+def at_first(kind: str, act: Callable[[], Any]) -> Callable[[Request], None]:
+    """Make a `fault` that does no harm, but acts before the first request of a kind is answered."""
+    seen: list[Request] = []
+
+    def fault(request: Request) -> None:
+        if request.kind == kind:
+            seen.append(request)
+            if len(seen) == 1:
+                act()
+
+    return fault
+
+
+def nth(kind: str, faults: dict[int, Any]) -> Callable[[Request], Any]:
+    """Make a `fault` that strikes the first, second, … request of a kind."""
+    seen: list[Request] = []
+
+    def fault(request: Request) -> Any:
+        if request.kind != kind:
+            return None
+        seen.append(request)
+        return faults.get(len(seen))
+
+    return fault

@@ -1,0 +1,168 @@
+"""Judging a run by its evidence: what it is about, whether it is true to itself, which candidate it has."""
+
+import json
+
+import pytest
+from candidates import candidate_files, delete, forge, overwrite
+from mutations import MUTATIONS
+from reports import DIGESTS, POLICY, another, edited, passing_reports, subject
+
+from ml.errors import EvidenceError, GateBlocked
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import Subject, make_evidence, read_evidence
+from ml.release.judgement import judge, prove
+
+FILES = candidate_files()
+DATA = FILES["evidence.json"]
+EXPECTED = read_evidence(DATA).subject.to_json()
+LOOSE = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 1}))
+
+
+def refused(message: str, data: bytes = DATA, expected=EXPECTED, policy: str = POLICY) -> None:
+    with pytest.raises(EvidenceError, match=message) as caught:
+        judge(data, "s3://evidence/1.json", expected, policy)
+    assert str(caught.value).startswith("s3://evidence/1.json: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_evidence_of_the_run_is_judged_again_and_named_by_its_digest():
+    found = judge(DATA, "", EXPECTED, POLICY)
+    assert found.digest == digest(DATA)
+    assert found.evidence.to_bytes() == DATA
+    assert found.verdict == found.evidence.verdict
+    assert found.verdict.passed
+
+
+def test_nothing_expected_is_nothing_missed():
+    assert judge(DATA, "", {}, POLICY).verdict.passed
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_evidence_that_blocks_is_believed_and_its_verdict_blocks(name):
+    data = candidate_files(broken=name)["evidence.json"]
+    found = judge(data, "", EXPECTED, POLICY)
+    assert {check.name for check in found.verdict.failures} == {name, *MUTATIONS[name].others}
+
+
+@pytest.mark.parametrize("name", Subject.model_fields)
+def test_evidence_about_something_else_is_refused_and_it_is_named(name):
+    value = another(EXPECTED[name])
+    refused(f"{name} is .* in the evidence, expected {value!r}", expected={**EXPECTED, name: value})
+
+
+def test_all_that_is_something_else_is_named():
+    expected = {**EXPECTED, "nonce": "n", "commit": "c"}
+    refused("nonce is .*expected 'n'; commit is .*expected 'c'", expected=expected)
+
+
+def test_what_the_evidence_does_not_say_is_not_taken_for_said():
+    refused("colour is None in the evidence, expected 'red'", expected={**EXPECTED, "colour": "red"})
+
+
+def test_a_digest_cannot_stand_in_for_a_field_of_the_subject():
+    """Names of files and of fields are looked up together: a file of a field's name must not count for it."""
+    wanted = digest(b"what is expected")
+    evidence = make_evidence(subject(), {**DIGESTS, "commit": wanted}, passing_reports(), POLICY)
+    expected = {**subject().to_json(), "commit": wanted}
+    refused("commit is", evidence.to_bytes(), expected)
+
+
+def test_evidence_judged_under_another_policy_is_refused():
+    refused("judged under another policy", policy=LOOSE)
+    refused("judged under another policy", policy="")
+
+
+def test_a_policy_that_is_written_otherwise_but_says_the_same_is_ours():
+    spaced = json.dumps(json.loads(POLICY), indent=2)
+    assert judge(DATA, "", EXPECTED, spaced).verdict.passed
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"null", b"[]", b"\xff", DATA[:-1], DATA + b" ", b" " + DATA])
+def test_what_is_no_evidence_is_refused(data):
+    refused("not evidence", data)
+
+
+@pytest.mark.parametrize("broken", ["", "parity.test.violations"])
+def test_a_stated_verdict_that_its_numbers_do_not_give_is_refused(broken):
+    evidence = json.loads(candidate_files(broken=broken)["evidence.json"])
+    for edit in ("passed", "checks.0.passed", "checks.0.reason", "checks.3.value"):
+        path = [int(key) if key.isdigit() else key for key in edit.split(".")]
+        value = evidence["verdict"]
+        for key in path:
+            value = value[key]
+        lie = edited(evidence, {f"verdict.{edit}": another(value)})
+        refused("the stated verdict is not what its own numbers give", canonical_bytes(lie))
+
+
+def test_the_candidate_is_found_and_named_with_its_model(store):
+    candidate = store.put_candidate(FILES)
+    found = prove(store, DATA, POLICY)
+    assert found.candidate == candidate
+    assert found.model_digest == digest(FILES["model.onnx"])
+    assert found.model_uri == f"{store.uri}/candidates/{candidate}/model.onnx"
+
+
+def test_the_candidate_is_found_among_others(folder):
+    others = [folder.put_candidate(candidate_files(name)) for name in "BCD"]
+    candidate = folder.put_candidate(FILES)
+    others += [folder.put_candidate(candidate_files(name)) for name in "EFG"]
+    assert prove(folder, DATA, POLICY).candidate == candidate
+    assert candidate not in others
+
+
+def test_a_store_without_it_is_refused(store):
+    with pytest.raises(EvidenceError, match="holds no candidate with the evidence sha256:"):
+        prove(store, DATA, POLICY)
+    store.put_candidate(candidate_files("B"))
+    with pytest.raises(EvidenceError, match=f"holds no candidate with the evidence {digest(DATA)}"):
+        prove(store, DATA, POLICY)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_candidate_without_one_of_its_files_is_refused(store, name):
+    candidate = store.put_candidate(FILES)
+    delete(store.uri, f"candidates/{candidate}/{name}")
+    with pytest.raises(EvidenceError):
+        prove(store, DATA, POLICY)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_candidate_with_a_changed_file_is_refused(store, name):
+    candidate = store.put_candidate(FILES)
+    overwrite(store.uri, f"candidates/{candidate}/{name}", FILES[name] + b"\n")
+    with pytest.raises(EvidenceError, match=f"{name} is missing or was changed after the gate"):
+        prove(store, DATA, POLICY)
+
+
+def test_a_candidate_that_names_the_evidence_but_holds_other_is_not_found(folder):
+    """The digest of the evidence stands in its manifest, by the name of another file."""
+    other = candidate_files("B")
+    folder.put_candidate({**other, "copy.json": DATA})
+    with pytest.raises(EvidenceError, match="holds no candidate with the evidence"):
+        prove(folder, DATA, POLICY)
+
+
+def test_a_candidate_that_only_names_the_evidence_does_not_hide_the_one_that_has_it(folder):
+    candidate = folder.put_candidate(FILES)
+    folder.put_candidate({**candidate_files("B"), "copy.json": DATA})
+    assert prove(folder, DATA, POLICY).candidate == candidate
+
+
+def test_a_candidate_that_does_not_pass_is_refused(folder):
+    blocked = candidate_files(broken="budget.model_bytes")
+    folder.put_candidate(blocked)
+    with pytest.raises(GateBlocked, match=r"does not pass: budget\.model_bytes"):
+        prove(folder, blocked["evidence.json"], POLICY)
+
+
+def test_a_model_that_the_evidence_is_not_about_is_refused(folder):
+    folder.put_candidate({**FILES, "model.onnx": b"another"})
+    with pytest.raises(EvidenceError, match=r"model\.onnx is 'sha256:"):
+        prove(folder, DATA, POLICY)
+
+
+def test_reports_that_are_not_those_of_the_evidence_are_refused(folder):
+    better = edited(json.loads(DATA), {"reports.parity.latency.p50_ms": 0.001})
+    folder.put_candidate({**forge(FILES, better), "evidence.json": DATA})
+    with pytest.raises(EvidenceError, match="its reports are not those in its evidence"):
+        prove(folder, DATA, POLICY)
