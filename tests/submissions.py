@@ -19,10 +19,11 @@ from reports import DIGESTS, POLICY, edited, passing_reports, subject
 from ml.dspa import run as dspa_run
 from ml.dspa import session
 from ml.dspa.client import Client, Run
+from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.connection import Connection
 from ml.dspa.findings import Findings
 from ml.dspa.patience import Patience
-from ml.dspa.submission import Pipeline, Submission, read_pipeline
+from ml.dspa.submission import Submission
 from ml.errors import JukeboxError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence

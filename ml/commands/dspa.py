@@ -109,10 +109,11 @@ def submit(
     from ml.data.sources import data_version
     from ml.data.uris import refuse_password
     from ml.dspa.client import Client
+    from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect
     from ml.dspa.patience import Patience
     from ml.dspa.run import submit as submit_run
-    from ml.dspa.submission import make_submission, read_pipeline
+    from ml.dspa.submission import make_submission
     from ml.release.promotion import champion_of
     from ml.release.store import ModelStore
     from ml.version import code_version

@@ -11,8 +11,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ml.dspa.connection import Connection
+from ml.dspa.failures import Rejected, Unavailable
 from ml.dspa.patience import Patience
-from ml.dspa.transport import Json, Rejected, Transport, Unavailable
+from ml.dspa.transport import Json, Transport
 
 API = "/apis/v2beta1"
 PAGES = 50

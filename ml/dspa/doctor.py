@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
+from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import NotInTime, Patience, call_within
-from ml.dspa.transport import Refused, Rejected, Untrusted
 from ml.errors import JukeboxError, PlatformError
 from ml.objects import create_object, delete_object, get_object
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from ml.dspa.client import UNSPECIFIED, Run, Task
+from ml.dspa.failures import Rejected
 from ml.dspa.patience import DeadlineOver, jittered
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
-from ml.dspa.transport import Rejected
 from ml.errors import PlatformError, RunFailed
 
 Show = Callable[[str, Mapping[str, str]], None]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ml.dspa.client import IDENTIFIER, Client, Run
+from ml.dspa.failures import Rejected
 from ml.dspa.findings import Findings, conclude
 from ml.dspa.follow import Show, follow
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
@@ -20,7 +21,6 @@ from ml.dspa.submit import (
     submit_once,
     terminate,
 )
-from ml.dspa.transport import Rejected
 from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 
 NAME = re.compile("jukebox-[0-9a-f]{12}-[0-9a-f]{20}")
@@ -62,7 +62,9 @@ def submit(
 
     def stop() -> str:
         if leave_running:
-            return f"the run is left running: `jukebox follow {trace.run.run_id}`" if trace.run else ""
+            if trace.run:
+                return f"the run is left running: `jukebox follow {trace.run.run_id}`"
+            return f"whatever was started is left running: submit again with --attempt {submission.attempt}"
         return stop_runs(client, experiment.experiment_id, submission.prefix, trace, patience)
 
     with _stopped_by(stop, trace):
@@ -159,12 +161,10 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
             stopped += [run_id for run_id in live if run_id not in stopped and _terminated(session, run_id)]
             if stopped and not trace.run:
                 trace.run = next(run for run in runs if run.run_id == stopped[0])
-            if trace.run or not trace.asked:
+            if trace.run or not trace.asked or session.deadline.remaining <= patience.poll:
                 break
             session.deadline.sleep(patience.poll)
     except (PlatformError, Rejected) as error:
-        if isinstance(error, DeadlineOver) and not trace.run and not error.args[0].count(": "):
-            return "no run has appeared"
         if not stopped:
             name = trace.run.run_id if trace.run else f"a run named {prefix}…"
             return f"{name} may still be running, it could not be terminated: {error}"

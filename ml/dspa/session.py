@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ml.dspa.client import Client
+from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
-from ml.dspa.transport import Refused, Unavailable
 
 T = TypeVar("T")
 FIRST = 0.5

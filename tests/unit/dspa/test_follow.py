@@ -8,9 +8,9 @@ import pytest
 from dspa_server import PROFILES, Dspa, Fault, Script, serving
 from submissions import World, nth, outcome, pipeline, unhurried, world
 
+from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
 from ml.dspa.patience import DeadlineOver
-from ml.dspa.transport import Refused, Rejected, Unavailable
 from ml.errors import PlatformError, RunFailed, UsageError
 
 FOREVER = Script(never_ends=True)

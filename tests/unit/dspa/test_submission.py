@@ -7,7 +7,8 @@ import yaml
 from reports import POLICY
 from submissions import IMAGE, OTHER_IMAGE, compiled, pipeline
 
-from ml.dspa.submission import Submission, make_submission, read_pipeline, subject_of
+from ml.dspa.compiled import read_pipeline
+from ml.dspa.submission import Submission, make_submission, subject_of
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import digest
 from ml.gate.evidence import Subject

@@ -9,8 +9,8 @@ from dspa_server import Fault, Script
 from reports import POLICY
 from submissions import OTHER_IMAGE, World, at_first, nth, outcome, pipeline, world
 
+from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
-from ml.dspa.transport import Refused, Rejected, Unavailable
 from ml.errors import EvidenceError, PlatformError
 from ml.gate.canonical import digest
 

@@ -11,8 +11,8 @@ from servers import closed_port
 
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
+from ml.dspa.failures import Refused, Unavailable, Untrusted
 from ml.dspa.patience import Patience
-from ml.dspa.transport import Refused, Unavailable, Untrusted
 from ml.errors import PlatformError
 
 TOKEN = "sha256~VeryS3cretT0ken"

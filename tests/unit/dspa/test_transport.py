@@ -16,8 +16,9 @@ from servers import serving as serving_site
 
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection, connect
+from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.patience import Patience
-from ml.dspa.transport import Refused, Rejected, Transport, Unavailable
+from ml.dspa.transport import Transport
 from ml.errors import PlatformError
 
 TOKEN = "sha256~VeryS3cretT0ken"
