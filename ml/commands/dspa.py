@@ -111,7 +111,7 @@ def submit(
     from ml.dspa.client import Client
     from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect
-    from ml.dspa.patience import Patience
+    from ml.dspa.patience import Deadline, NotInTime, Patience, call_within
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
     from ml.release.promotion import champion_of
@@ -140,12 +140,18 @@ def submit(
         # Everything that can be wrong with what was typed comes before anything is asked of anybody.
         placeholders = {"data_version": "", "champion": ""}
         make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
-        resolved = {
-            "data_version": data_version(rankings, songs),
-            "champion": champion_of(ModelStore(store, create=True).log()),
-        }
+        deadline = Deadline(timeout)
+
+        def resolve() -> dict[str, str]:
+            champion = champion_of(ModelStore(store, create=True).log())
+            return {"data_version": data_version(rankings, songs), "champion": champion}
+
+        try:
+            resolved = call_within(deadline.remaining, resolve)
+        except NotInTime:
+            raise PlatformError(f"no data version and no champion within {timeout:g} s (--timeout)") from None
         submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
-        patience = Patience(deadline=timeout)
+        patience = Patience(deadline=max(deadline.remaining, 1))
         with shown_run(quiet=as_json) as shown:
             found = submit_run(
                 Client(connection, patience),
@@ -209,7 +215,7 @@ def doctor(
 ) -> None:
     """Check everything that `jukebox submit` needs, and say for each failure what to change.
 
-    Nothing is left behind: in the buckets a small object is written, read and deleted.
+    In the buckets a small object is written, read, and deleted where the key may do that.
     """
     from ml.dspa.connection import connect
     from ml.dspa.doctor import examine

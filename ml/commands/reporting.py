@@ -35,10 +35,10 @@ def reporting(folder: Path | None, *, as_json: bool) -> "Iterator[Callable[[Find
         yield lambda found: known.update(found.to_json())
     except BaseException as error:
         details = error.details if isinstance(error, JukeboxError) else {}
-        if not as_json:
-            _show(details)
         if folder:
             write_results(folder, details, error)
+        if not as_json:
+            _show(details)
         raise
     if folder:
         write_results(folder, known, None)

@@ -3,16 +3,26 @@
 Only the shapes that we use are read; anything else that a server of another version sends is let pass.
 """
 
+import contextlib
 import datetime
 import email.utils
 import json
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from ml.dspa.connection import Connection
 from ml.dspa.failures import Rejected, Unavailable
-from ml.dspa.patience import Patience
+from ml.dspa.patience import Deadline, Patience
 from ml.dspa.transport import Json, Transport
 
 API = "/apis/v2beta1"
@@ -26,6 +36,18 @@ T = TypeVar("T", bound="Answer")
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Nothing = BeforeValidator(lambda value: {} if value is None else value)
 """Takes null for an empty object."""
+
+
+def _shown(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Read what is only shown; of another shape it is not shown, and the run is no worse for it."""
+    candidates: tuple[Any, ...] = (value, {}, ())
+    for candidate in candidates:
+        with contextlib.suppress(ValidationError):
+            return read(candidate)
+    return None
+
+
+Shown = WrapValidator(_shown)
 
 
 class Answer(BaseModel):
@@ -61,10 +83,10 @@ class Run(Answer):
     experiment_id: Identifier
     display_name: str
     state: str = UNSPECIFIED
-    created_at: datetime.datetime
+    created_at: AwareDatetime
     runtime_config: Annotated[RuntimeConfig, Nothing] = RuntimeConfig()
-    run_details: Annotated[Details, Nothing] = Details()
-    tasks: tuple[Task, ...] = ()
+    run_details: Annotated[Details, Shown] = Details()
+    tasks: Annotated[tuple[Task, ...], Shown] = ()
 
     @property
     def age(self) -> tuple[datetime.datetime, str]:
@@ -155,8 +177,10 @@ class Client:
         """Read all pages of a list."""
         found: list[T] = []
         query = {**query, "page_size": "50"}
+        end = Deadline(within) if within is not None else None
         for _ in range(PAGES):
-            value, _headers = self._transport.send("GET", f"{API}/{kind}", query=query, within=within)
+            left = end.remaining if end else None
+            value, _headers = self._transport.send("GET", f"{API}/{kind}", query=query, within=left)
             entries, token = value.get(kind, []), value.get("next_page_token", "")
             if not isinstance(entries, list) or not isinstance(token, str):
                 raise Unavailable(f"GET {API}/{kind}: the answer is not a list of {kind}")

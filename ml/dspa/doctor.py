@@ -22,6 +22,7 @@ from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import NotInTime, Patience, call_within
 from ml.errors import JukeboxError, PlatformError
 from ml.objects import create_object, delete_object, get_object
+from ml.release.store import ModelStore
 
 SKEW = 60
 """Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
@@ -226,6 +227,10 @@ def _place(uri: str, patience: Patience) -> str:
                 )
         finally:
             left = _delete(probe)
+        # What `submit` reads before it begins: the promotion log, and the list of candidates.
+        store = ModelStore(uri)
+        store.log()
+        store.candidates()
         return f"read, write, create-if-absent{left}"
 
     try:

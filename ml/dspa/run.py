@@ -131,7 +131,11 @@ def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
         stopped = stop()
         raise RunFailed(f"interrupted; {stopped}", _about(trace)) from None
     except DeadlineOver as error:
-        stopped = stop()
+        try:
+            stopped = stop()
+        except Interrupted:
+            # In the middle of it; further wishes are not heeded any more.
+            stopped = stop()
         raise DeadlineOver(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
     except JukeboxError as error:
         error.details = {**_about(trace), **error.details}
@@ -164,7 +168,7 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
             if trace.run or not trace.asked or session.deadline.remaining <= patience.poll:
                 break
             session.deadline.sleep(patience.poll)
-    except (PlatformError, Rejected) as error:
+    except PlatformError as error:
         if not stopped:
             name = trace.run.run_id if trace.run else f"a run named {prefix}…"
             return f"{name} may still be running, it could not be terminated: {error}"

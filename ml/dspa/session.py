@@ -51,7 +51,7 @@ class Session:
             Unavailable, Refused: for longer than is borne.
             Untrusted, Rejected: at once.
         """
-        borne = {
+        borne: dict[type, float] = {
             Unavailable: self.patience.outage if outage is None else outage,
             Refused: self.patience.refused if refused is None else refused,
         }

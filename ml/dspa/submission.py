@@ -24,7 +24,7 @@ DERIVED = ("nonce", "evidence_uri")
 """Parameters that follow from the others."""
 
 LONGEST = 800
-"""Characters of a place: with the rest of a key below the 1,024 of S3, and in a Tekton result."""
+"""Bytes of a place: with the rest of a key below the 1,024 of S3, and in a Tekton result."""
 
 PLACES = ("evidence_uri", "store_uri")
 """Parameters that say where the evidence and the candidate are."""
@@ -134,11 +134,18 @@ def make_submission(
     places = {"--evidence": evidence, "--store": parameters["store_uri"]}
     places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
     for flag, uri in places.items():
-        if len(uri) > LONGEST:
-            raise UsageError(f"{flag}: more than {LONGEST} characters")
-        if flag in ("--evidence", "--store") and urlparse(uri).scheme not in ("", "file", "s3"):
+        try:
+            scheme, place = urlparse(uri).scheme, urlparse(uri).netloc
+        except ValueError as error:
+            raise UsageError(f"{flag}: not a URI: {error}") from error
+        if "@" in place:
+            raise UsageError(f"{flag}: a password in it would be written down; use the AWS_* variables")
+        if len(uri.encode()) > LONGEST:
+            raise UsageError(f"{flag}: more than {LONGEST} bytes")
+        writes = flag in ("--evidence", "--store")
+        if writes and (scheme not in ("", "file", "s3") or (scheme == "s3" and not place)):
             raise UsageError(f"{flag} {uri}: nothing can be written there; use s3://bucket/prefix")
-        if urlparse(uri).scheme in ("", "file") and not (pipeline.mounts_store and _below_mount(uri)):
+        if scheme in ("", "file") and not (pipeline.mounts_store and _below_mount(uri)):
             raise UsageError(
                 f"{flag} {uri} is on this machine, where the steps do not see it: use s3://, or compile with "
                 f"--store-pvc and give a path below {STORE_MOUNT}"

@@ -73,9 +73,14 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     """
     body = submission.body(experiment.experiment_id)
     for _ in range(session.patience.posts):
+        own = ""
         found = _look_up(session, experiment, submission)
         if found:
-            run = _only(found)
+            # Several may be our own, from POSTs that were not answered.
+            if trace.asked:
+                run = keep_one(session, experiment.experiment_id, submission.prefix, found)
+            else:
+                run = _only(found)
             _check_same(run, submission)
             trace.run = run
             session.say(f"run {run.run_id} of this attempt is there already: it is adopted")
@@ -83,12 +88,15 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
         trace.asked = True
         try:
             created = [session.client.create_run(body, session.deadline.remaining)]
+            own = created[0].run_id
         except Refused as error:
-            # Nothing was done. Whether it is a rotation or a missing right, the next POST will show.
-            session.say(f"{error}; trying again")
-            session.deadline.sleep(jittered(session.patience.settle / 4))
             last: PlatformError = error
-            continue
+            session.say(f"{error}; trying again")
+            if error.certain:
+                # Nothing was done. Whether it is a rotation or a missing right, the next POST will show.
+                session.deadline.sleep(jittered(session.patience.refused / session.patience.posts))
+                continue
+            created = _await(session, experiment, submission, 0)
         except Unavailable as error:
             session.say(f"{error}; looking for the run")
             created = _await(session, experiment, submission, error.wait)
@@ -99,8 +107,9 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             try:
                 _check_same(run, submission)
             except EvidenceError:
-                session.say(f"run {run.run_id} is not what was asked for: it is terminated")
-                session.ask(functools.partial(terminate, session.client, run.run_id))
+                if run.run_id == own:
+                    session.say(f"run {own} is not what was asked for: it is terminated")
+                    session.ask(functools.partial(terminate, session.client, own))
                 raise
             return run
     raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")

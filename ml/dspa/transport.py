@@ -119,13 +119,15 @@ class Transport:
             target = host_of(response.headers.get("Location", ""))
             raise Refused(
                 f"{what}: redirected to {target}, which is never followed with the token: is --host the "
-                "DSPA's own route, and the token a token of the cluster?"
+                "DSPA's own route, and the token a token of the cluster?",
+                certain=False,
             )
         html = content.lstrip()[:1] == b"<" or "html" in response.headers.get("Content-Type", "")
         if html and status < 300:
             raise Refused(
                 f"{what}: a login page (HTML with HTTP {status}) instead of an answer: the proxy in front of "
-                f"the DSPA does not take the token; {self.connection.rbac}"
+                f"the DSPA does not take the token; {self.connection.rbac}",
+                certain=False,
             )
         if status in (408, 429) or status >= 500:
             raise Unavailable(f"{what}: HTTP {status}{reason_in(content)}", retry_after(response))

@@ -344,3 +344,13 @@ def test_retry_after_of_a_year_is_waited_for_no_longer_than_an_outage(here):
 def test_retry_after_that_is_no_date_of_this_world_is_nonsense_too(here, date):
     here.dspa.fault = nth("get_run", {2: Fault.busy(503, retry_after=date)})
     assert here.submit().verdict.passed
+
+
+@pytest.mark.parametrize(
+    "strange", [{"tasks": {"a": {}}}, {"tasks": 3}, {"run_details": {"task_details": [3]}}]
+)
+def test_tasks_of_another_shape_are_not_shown_and_do_no_harm(here, strange):
+    here.dspa.fault = lambda request: (
+        Fault.edited(lambda answer: {**answer, **strange}) if request.kind == "get_run" else None
+    )
+    assert here.submit().verdict.passed

@@ -271,8 +271,6 @@ RUN = {"run_id": "r1", "experiment_id": "e1", "display_name": "a", "created_at":
         {"state": {"state": "SUCCEEDED"}},
         {"runtime_config": []},
         {"runtime_config": {"parameters": "none"}},
-        {"run_details": {"task_details": [3]}},
-        {"tasks": {"a": {}}},
     ],
     ids=str,
 )
