@@ -454,3 +454,10 @@ def test_a_pipeline_that_was_cut_off_in_its_platform_is_refused(tmp_path):
     path.write_bytes(whole[: whole.rindex(b"\n        exec-gate:") + 1])
     with pytest.raises(UsageError):
         made(of=read_pipeline(path))
+
+
+@pytest.mark.parametrize("flag", ["evidence", "store"])
+@pytest.mark.parametrize("uri", ["s3://key:s3cr3t@bucket/prefix", "s3://[x/prefix", "s3:prefix"])
+def test_a_place_with_a_password_or_without_a_bucket_is_refused_and_not_repeated(flag, uri):
+    place = {"evidence": uri} if flag == "evidence" else {"store_uri": uri}
+    assert "s3cr3t" not in refused(f"--{flag}", **place)

@@ -1,5 +1,6 @@
 """One attempt, one run: whatever is lost on the way, and whoever else submits at the same moment."""
 
+import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -410,3 +411,15 @@ def test_a_seed_that_the_wire_cannot_carry_leaves_no_run_behind(here):
     with pytest.raises(EvidenceError, match="seed"):
         here.submit(here.submission(seed=2**53 + 1))
     assert all(run.terminated for run in here.dspa.live_runs())
+
+
+def test_a_run_that_another_submitter_has_made_meanwhile_is_left_alone(here):
+    here.dspa.list_lag = 1
+    here.begin(here.submission(seed=8))
+    here.dspa.list_lag = 0
+    (other,) = here.dspa.runs.values()
+    other.created_at -= datetime.timedelta(hours=1)
+    with pytest.raises(EvidenceError, match="a run already"):
+        here.submit(here.submission(seed=7))
+    (own,) = [run for run in here.dspa.runs.values() if run is not other]
+    assert (other.terminated, own.terminated) == (False, True)
