@@ -61,10 +61,16 @@ bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 	@$(BIN)/python tests/bench/bench_pipeline.py $(ARGS)
 
 .PHONY: lock
-lock: ## Resolve the requirements again, for both Pythons (needs uv)
+lock: ## Resolve the requirements again, for both Pythons and both images (needs uv)
 	@$(LOCK) --group build --python-version 3.11 --output-file requirements/build.txt
-	@$(LOCK) --all-extras --python-version 3.11 --output-file requirements/py311.txt pyproject.toml
-	@$(LOCK) --all-extras --python-version 3.12 --output-file requirements/py312.txt pyproject.toml
+	@$(LOCK) --group sbom --python-version 3.11 --output-file requirements/sbom.txt
+	@for python in 3.11 3.12; do \
+	tag=py$${python/./} && every=requirements/$$tag.txt && \
+	$(LOCK) --all-extras --python-version $$python --output-file $$every pyproject.toml && \
+	$(LOCK) --extra pipeline --extra steps --python-version $$python --constraint $$every \
+	  --overrides requirements/component-overrides.txt --output-file requirements/component-$$tag.txt pyproject.toml && \
+	$(LOCK) --extra pipeline --extra lint --python-version $$python --constraint $$every \
+	  --output-file requirements/tools-$$tag.txt pyproject.toml || exit 1; done
 
 .PHONY: clean
 clean: ## Remove .venv, the local store and all runs

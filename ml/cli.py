@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import typer
 
-from ml.commands import dspa, release, train
+from ml.commands import dspa, image, release, train
 from ml.commands.options import print_json
 from ml.console import err, tame
-from ml.errors import Interrupted, JukeboxError, RunFailed
+from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a cancelled CI job, a closed terminal: the same wish."""
@@ -39,6 +39,8 @@ for verb in (
     release.models,
     release.promote,
     release.rollback,
+    image.image_key,
+    image.image_build,
 ):
     app.command()(verb)
 
@@ -72,11 +74,22 @@ def main() -> NoReturn:
             print_json({**error.details, "error": str(error), "exit_code": error.exit_code})
         err.print(f"jukebox: {tame(str(error))}", markup=False)
         raise SystemExit(error.exit_code) from None
-    except OSError as error:
-        # A disk that is full or gone, in the middle of anything.
-        err.print(f"jukebox: {error.strerror or error}: {error.filename or 'while writing'}", markup=False)
-        raise SystemExit(RunFailed.exit_code) from None
+    except (ModuleNotFoundError, OSError) as error:
+        line, code = _mishap(error)
+        err.print(f"jukebox: {line}", markup=False)
+        raise SystemExit(code) from None
     raise SystemExit(code or 0)
+
+
+def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
+    """Say in a line what this place lacks: a package, room on a disk, a folder to write to."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'while writing'}", RunFailed.exit_code
+    name = error.name or ""
+    if name.partition(".")[0] in ("", "ml"):
+        raise error
+    place = "the image `component` has what the steps need, `tools` what the other verbs need"
+    return f"this needs {name}, which is not installed here: {place}", UsageError.exit_code
 
 
 def _interrupt(*_: object) -> NoReturn:

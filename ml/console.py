@@ -44,41 +44,43 @@ COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "CANCELED": "red", "CANCELING"
 class Steps:
     """Shows each step as it starts and ends: a spinner on a terminal, a line each elsewhere."""
 
-    def __init__(self, live: Progress | None) -> None:
-        """Show on the given live display, or in lines."""
+    def __init__(self, live: Progress | None, width: int) -> None:
+        """Show on the given live display, or in lines, with so many columns for a name."""
         self._live = live
+        self._width = width
         self.finished: list[dict[str, Any]] = []
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Show one event of a step."""
         name = event["step"]
+        shown = f"{name:<{self._width}}"
         if event["event"] == "start":
             if self._live:
                 for task in self._live.task_ids:
                     self._live.remove_task(task)
                 self._live.add_task(name)
             else:
-                out.print(f"  {name:<11} started")
+                out.print(f"  {shown} started")
         elif event["event"] == "end":
-            self.finished.append({key: event[key] for key in ("step", "seconds", "peak_mb", "headline")})
+            self.finished.append({key: value for key, value in event.items() if key != "event"})
             headline = escape(event["headline"])
-            out.print(f"  {name:<11} [green]done[/] {event['seconds']:6.1f} s  {headline}")
+            out.print(f"  {shown} [green]done[/] {event['seconds']:6.1f} s  {headline}")
         else:
             word = "blocked" if event["blocked"] else "failed"
-            out.print(f"  {name:<11} [red]{word}[/]")
+            out.print(f"  {shown} [red]{word}[/]")
 
 
 @contextmanager
-def shown_steps(*, quiet: bool) -> Iterator[Steps]:
-    """Show the steps of a run, or keep them only."""
+def shown_steps(*, quiet: bool, width: int = 11) -> Iterator[Steps]:
+    """Show the steps of a run, or of a build, or keep them only."""
     out.quiet = quiet
     try:
         if out.is_terminal and not quiet:
             columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
             with Progress(*columns, console=out, transient=True) as live:
-                yield Steps(live)
+                yield Steps(live, width)
         else:
-            yield Steps(None)
+            yield Steps(None, width)
     finally:
         out.quiet = False
 

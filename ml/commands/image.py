@@ -1,0 +1,121 @@
+"""The images: the key of what they depend on, and building them."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml.commands.options import FOLDER, AsJson, print_json
+from ml.console import out, shown_steps
+from ml.errors import UsageError
+
+Checkout = Annotated[Path, typer.Option(help="The checkout with the Containerfile.")]
+Base = Annotated[
+    str | None,
+    typer.Option(envvar="JUKEBOX_BASE_IMAGE", help="The base image; the Containerfile's own by default."),
+]
+PythonVersion = Annotated[
+    str, typer.Option("--python", envvar="JUKEBOX_BASE_PYTHON", help="The base's Python: 3.11 or 3.12.")
+]
+PYTHONS = ("3.11", "3.12")
+REPOSITORY = re.compile(r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$")
+
+
+def image_key(
+    target: Annotated[str, typer.Option(help="component or tools.")] = "component",
+    base: Base = None,
+    python: PythonVersion = "3.12",
+    checkout: Checkout = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Print the key of an image's dependencies: what it is under in a registry that has it already.
+
+    It follows from the lock files, the Python, the base's digest, and the Containerfile's stages up to the
+    dependencies; --json prints all of these. A change of code does not change it.
+    """
+    from ml.image.key import base_digest, default_base, dependencies
+
+    _require_python(python)
+    found = dependencies(checkout, target, python, base_digest(base or default_base(checkout)))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        out.print(found.key)
+
+
+def image_build(
+    target: Annotated[
+        list[str] | None, typer.Option(help="component or tools; both by default. May be given twice.")
+    ] = None,
+    base: Base = None,
+    python: PythonVersion = "3.12",
+    repository: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_REPOSITORY", help="The images' names before /component and /tools."),
+    ] = "localhost/jukebox",
+    push: Annotated[
+        bool, typer.Option("--push", help="Push them there; take the dependencies from there if it has them.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Build everything anew, from no cache.")] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(envvar="JUKEBOX_ENGINE", help="podman or buildah; whichever is there by default."),
+    ] = None,
+    checkout: Checkout = Path(),
+    bills: Annotated[
+        Path, typer.Option(help="The folder for the log and the bills of materials (CycloneDX).")
+    ] = FOLDER / "image",
+    as_json: AsJson = False,
+) -> None:
+    """Build the images of the commit that is checked out; what is not committed is not in them.
+
+    The dependencies take minutes, once for each key (`jukebox image-key`); the code on top takes seconds.
+    """
+    from ml.image.build import Wish, build_images
+    from ml.image.engine import find_engine
+    from ml.image.key import TARGETS, default_base
+    from ml.image.source import read_source
+
+    _require_python(python)
+    if not REPOSITORY.match(repository):
+        raise UsageError(
+            f"--repository {repository}: name it as registry.example/team/jukebox, without a tag"
+        )
+    try:
+        bills.mkdir(parents=True, exist_ok=True)
+        log = bills / "build.log"
+        log.write_bytes(b"")
+    except OSError as error:
+        raise UsageError(f"cannot write to {bills}: {error.strerror}") from error
+    wish = Wish(
+        checkout=checkout,
+        targets=tuple(dict.fromkeys(target)) if target else TARGETS,
+        base=base or default_base(checkout),
+        python=python,
+        repository=repository,
+        push=push,
+        fresh=fresh,
+        bills=bills,
+    )
+    found = find_engine(engine, log)
+    source = read_source(checkout)
+    with shown_steps(quiet=as_json, width=23) as shown:
+        out.print(f"commit {source.commit[:12]} of {source.created}, built by {found.name} (log: {log})")
+        if source.dirty:
+            out.print("the work tree differs from the commit: what is not committed is not in the images")
+        built = build_images(wish, found, source, shown)
+    if as_json:
+        print_json({"commit": source.commit, "images": [image.model_dump() for image in built]})
+        return
+    for image in built:
+        where = "reused" if image.reused else "built"
+        out.print(f"{image.target}: {image.reference} ({image.size} with the base; dependencies {where})")
+        if image.pushed:
+            name = image.reference.rpartition(":")[0]
+            out.print(f"  --image {name}@{image.digest}", markup=False)
+
+
+def _require_python(python: str) -> None:
+    if python not in PYTHONS:
+        raise UsageError(f"--python {python}: there are locks for {' and '.join(PYTHONS)}")

@@ -1,0 +1,129 @@
+"""Podman and buildah, one at a time, through the calls that they share."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import PlatformError, RunFailed, UsageError
+
+ENGINES = ("podman", "buildah")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an engine says of an image that it holds: a digest, an architecture in Go's words, a size."""
+
+    digest: str
+    architecture: str
+    size: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that builds, holds, fetches and pushes images.
+
+    Args:
+        name: ``podman`` or ``buildah``.
+        log: the file to which builds are logged.
+    """
+
+    name: str
+    log: Path
+
+    def inspect(self, reference: str) -> Image | None:
+        """Look an image up; None where this machine does not hold it."""
+        type_ = ["image", "inspect"] if self.name == "podman" else ["inspect", "--type", "image"]
+        done = self._run([*type_, reference])
+        if done.returncode:
+            return None
+        found: Any = json.loads(done.stdout)
+        found = found[0] if isinstance(found, list) else found["OCIv1"]
+        architecture = found.get("Architecture") or found["architecture"]
+        # The images of buildah 1.28 tell their size to `images` alone.
+        listed = self._run(["images", "--format", "{{.Digest}} {{.Size}}", reference]).stdout
+        digest, _, size = listed.strip().split("\n")[0].partition(" ")
+        return Image(digest, architecture, size)
+
+    def pull(self, reference: str) -> str:
+        """Fetch an image; returns "" or what the engine said instead."""
+        done = self._run(["pull", "--quiet", reference])
+        return _complaint(done.stderr) if done.returncode else ""
+
+    def push(self, reference: str) -> str:
+        """Push an image and return the digest that the registry knows it by.
+
+        Raises:
+            PlatformError: the registry cannot be reached, or refuses.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "digest"
+            done = self._run(["push", "--quiet", "--digestfile", str(file), reference])
+            if done.returncode:
+                raise PlatformError(f"cannot push {reference}: {_complaint(done.stderr)}")
+            return file.read_text(encoding="utf-8").strip()
+
+    def build(self, context: Path, target: str, options: Sequence[str]) -> None:
+        """Build one stage of a checkout; all that the engine prints goes to the log.
+
+        Raises:
+            RunFailed: the build failed; the message has the first error of its log.
+        """
+        command = [self.name, "build", "--target", target, *options, "--file", "Containerfile", "."]
+        with open(self.log, "a+b") as log:
+            start = log.tell()
+            log.write(f"== {target}\n".encode())
+            log.flush()
+            child = subprocess.Popen(
+                command, cwd=context, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                failed = child.wait() != 0
+            except BaseException:
+                # Asked nicely, it removes its working containers.
+                child.terminate()
+                child.wait()
+                raise
+            log.seek(start)
+            said = log.read().decode(errors="replace")
+        if failed:
+            raise RunFailed(f"building {target} failed: {_complaint(said)} (log: {self.log})")
+
+    def _run(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [self.name, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+
+
+def find_engine(name: str | None, log: Path) -> Engine:
+    """Find podman or buildah.
+
+    Raises:
+        UsageError: neither is installed, or not the one that was asked for.
+    """
+    if name is not None and name not in ENGINES:
+        raise UsageError(f"--engine {name}: there are {' and '.join(ENGINES)}")
+    for candidate in (name,) if name else ENGINES:
+        if shutil.which(candidate):
+            return Engine(candidate, log)
+    raise UsageError(
+        f"{name or 'neither podman nor buildah'} is {'not ' if name else ''}installed; "
+        f"install it: apt-get install {name or 'podman'}, or dnf install {name or 'podman'}"
+    )
+
+
+def native_architecture() -> str:
+    """Return this machine's architecture, as images name it."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def _complaint(text: str) -> str:
+    """Pick the line that says what went wrong: what follows the first error is mostly its echo."""
+    lines = text.strip().split("\n")
+    return next((line for line in lines if line.lower().startswith("error")), lines[-1])

@@ -1,0 +1,87 @@
+"""The key of an image's dependencies: what they follow from, and nothing else.
+
+Two checkouts with the same key have the same dependencies, so that a registry which holds them under this key
+saves building them. The code is no part of it, and a comment in the Containerfile is none.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.errors import UsageError
+from ml.files import file_digest
+from ml.gate.canonical import canonical_bytes, digest
+from ml.image.containerfile import read_containerfile
+
+TARGETS = ("component", "tools")
+BY_DIGEST = re.compile(r"^[\w.\-:/]+@(sha256:[0-9a-f]{64})$")
+
+
+class Dependencies(BaseModel):
+    """What the dependency layer of one image follows from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    python: str
+    base: str
+    containerfile: str
+    files: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The key: 64 hexadecimal digits, fit for a tag."""
+        return digest(canonical_bytes(self.model_dump())).removeprefix("sha256:")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key with all that it follows from."""
+        return {"key": self.key, **self.model_dump()}
+
+
+def default_base(context: Path) -> str:
+    """Return the base image that the Containerfile names.
+
+    Raises:
+        UsageError: there is no Containerfile, or it names none.
+    """
+    base = read_containerfile(context / "Containerfile").defaults.get("BASE_IMAGE")
+    if not base:
+        raise UsageError(f"{context / 'Containerfile'} names no BASE_IMAGE; give one with --base")
+    return base
+
+
+def base_digest(base: str) -> str:
+    """Return the digest in the name of a base image.
+
+    Raises:
+        UsageError: the name has none, so that it may mean another image tomorrow.
+    """
+    found = BY_DIGEST.match(base)
+    if not found:
+        raise UsageError(f"--base {base}: name it by digest, as REF@sha256:<64 hexadecimal digits>")
+    return found[1]
+
+
+def dependencies(context: Path, target: str, python: str, base: str) -> Dependencies:
+    """Collect what the dependencies of an image follow from.
+
+    Args:
+        context: the checkout.
+        target: ``component`` or ``tools``.
+        python: the base's Python, as 3.12.
+        base: the digest of the base image.
+
+    Raises:
+        UsageError: the target is unknown, or a file that it is built from is not there.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"--target {target}: there are {' and '.join(TARGETS)}")
+    instructions, files = read_containerfile(context / "Containerfile").part(f"{target}-dependencies")
+    try:
+        digests = {name: file_digest(context / name) for name in files}
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    part = digest("\n".join(instructions).encode())
+    return Dependencies(target=target, python=python, base=base, containerfile=part, files=digests)

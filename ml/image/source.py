@@ -1,0 +1,63 @@
+"""What an image is built from: the commit that is checked out, and nothing that is not committed."""
+
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.data.uris import public_uri
+from ml.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A commit: its hash, its date in ISO 8601 and in seconds, where it came from, what lies beside it."""
+
+    commit: str
+    created: str
+    seconds: int
+    url: str
+    dirty: bool
+
+
+def read_source(checkout: Path) -> Source:
+    """Ask git about a checkout.
+
+    Raises:
+        UsageError: it is none, or has no commit.
+    """
+    commit, created, seconds = _git(checkout, "log", "-1", "--format=%H %cI %ct").split()
+    remote = _git(checkout, "config", "--default", "", "--get", "remote.origin.url")
+    # A path means nothing elsewhere, and an address may have a password in it.
+    url = public_uri(remote) if remote.startswith(("https://", "http://", "ssh://")) else ""
+    return Source(commit, created, int(seconds), url, bool(_git(checkout, "status", "--porcelain")))
+
+
+def export(checkout: Path, commit: str, folder: Path) -> None:
+    """Write the files of a commit into a folder, with modes that no umask has touched.
+
+    Raises:
+        UsageError: git cannot.
+    """
+    archive = _run(checkout, "-c", "tar.umask=0022", "archive", "--format=tar", commit)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    return _run(checkout, *arguments).decode().strip()
+
+
+def _run(checkout: Path, *arguments: str) -> bytes:
+    try:
+        done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise UsageError("git is not installed; images are built from commits") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().split("\n")[-1]
+        raise UsageError(f"{checkout} is no checkout to build from: {said}")
+    return done.stdout
