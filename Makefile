@@ -43,6 +43,18 @@ test: $(READY) ## Run the tests (ARGS="tests/unit -k gate" for some)
 chaos: $(READY) ## Submit through 5,000 seeded schedules of faults (make test takes 500; ten minutes)
 	@JUKEBOX_CHAOS=$${JUKEBOX_CHAOS:-5000} $(BIN)/python -m pytest tests/chaos -rP $(ARGS)
 
+.PHONY: image
+image: $(READY) ## Build both images of this commit with podman or buildah (ARGS="--push --repository …")
+	@$(BIN)/jukebox image-build $(ARGS)
+
+.PHONY: test-image
+test-image: $(READY) ## Build the images on a base made here, and run every step in them (root; ten minutes)
+	@missing=""; for tool in podman buildah mmdebstrap docker-registry runc; do \
+	command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "installing$$missing"; apt-get update -qq && apt-get install -y -qq$$missing >/dev/null; fi
+	@$(BIN)/python -m pytest tests/image --numprocesses=0 -rP $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## Check style, types, what may import what, and YAML
 	@$(BIN)/ruff format --check .

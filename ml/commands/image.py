@@ -19,7 +19,9 @@ PythonVersion = Annotated[
     str, typer.Option("--python", envvar="JUKEBOX_BASE_PYTHON", help="The base's Python: 3.11 or 3.12.")
 ]
 PYTHONS = ("3.11", "3.12")
-REPOSITORY = re.compile(r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?$")
+_NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+REPOSITORY = re.compile(rf"{_NAME}(?::[0-9]+)?(?:/{_NAME})*")
+"""A name for images, where only a registry's port follows a colon."""
 
 
 def image_key(
@@ -78,7 +80,7 @@ def image_build(
     from ml.image.source import read_source
 
     _require_python(python)
-    if not REPOSITORY.match(repository):
+    if not REPOSITORY.fullmatch(repository):
         raise UsageError(
             f"--repository {repository}: name it as registry.example/team/jukebox, without a tag"
         )
@@ -106,7 +108,8 @@ def image_build(
             out.print("the work tree differs from the commit: what is not committed is not in the images")
         built = build_images(wish, found, source, shown)
     if as_json:
-        print_json({"commit": source.commit, "images": [image.model_dump() for image in built]})
+        images = [image.model_dump() for image in built]
+        print_json({"commit": source.commit, "images": images, "stages": shown.finished})
         return
     for image in built:
         where = "reused" if image.reused else "built"

@@ -78,11 +78,9 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
             *_secrets(secrets),
             *(["--no-cache"] if wish.fresh else []),
         ]
-        found = []
-        for target in wish.targets:
-            known = dependencies(context, target, wish.python, base)
-            found.append(_build(wish, engine, source, known, context, options, show))
-        return found
+        # All of them first: a wrong second target is refused before minutes are spent on the first.
+        wanted = [dependencies(context, target, wish.python, base) for target in wish.targets]
+        return [_build(wish, engine, source, known, context, options, show) for known in wanted]
 
 
 def _build(

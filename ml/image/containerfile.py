@@ -50,7 +50,7 @@ def read_containerfile(path: Path) -> Containerfile:
     """Read the stages of a Containerfile.
 
     Raises:
-        UsageError: it cannot be read, or a stage has no name.
+        UsageError: it cannot be read or makes no sense, or a stage has no name.
     """
     try:
         text = path.read_bytes()
@@ -58,6 +58,13 @@ def read_containerfile(path: Path) -> Containerfile:
         raise UsageError(
             f"cannot read {path}: {error.strerror}; run this in a checkout, or name it"
         ) from error
+    try:
+        return _stages(path, text)
+    except ValueError as error:
+        raise UsageError(f"cannot make sense of {path}: {error}") from error
+
+
+def _stages(path: Path, text: bytes) -> Containerfile:
     found = Containerfile({}, {})
     stage = Stage()
     for entry in DockerfileParser(fileobj=io.BytesIO(text)).structure:
@@ -65,7 +72,9 @@ def read_containerfile(path: Path) -> Containerfile:
         words = shlex.split(value) if name in ("FROM", "COPY", "ADD", "ARG") else []
         if name == "FROM":
             if len(words) != 3 or words[1].upper() != "AS":
-                raise UsageError(f"{path}: name the stage, as in FROM {words[0]} AS name")
+                raise UsageError(
+                    f"{path}: name the stage, as in FROM {' '.join(words[:1]) or 'base'} AS name"
+                )
             stage = found.stages[words[2]] = Stage(needs=[words[0]])
         elif name == "ARG" and not found.stages:
             key, _, default = words[0].partition("=")

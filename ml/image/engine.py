@@ -74,7 +74,9 @@ class Engine:
         Raises:
             RunFailed: the build failed; the message has the first error of its log.
         """
-        command = [self.name, "build", "--target", target, *options, "--file", "Containerfile", "."]
+        # Without layers, buildah makes a stage that is another image already once more, and removes both.
+        stage = ["--target", target, "--layers", *options]
+        command = [self.name, "build", *stage, "--file", "Containerfile", "."]
         with open(self.log, "a+b") as log:
             start = log.tell()
             log.write(f"== {target}\n".encode())

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 CA_IN_BUILD = "/run/secrets/ca.pem"
 """Where the Containerfile mounts the CA file."""
@@ -23,7 +24,8 @@ def pip_settings() -> tuple[str, str | None]:
     for line in done.stdout.splitlines():
         name, _, quoted = line.partition("=")
         section, _, key = name.partition(".")
-        if section == ":env:" or key not in found:
+        # Like pip, take no notice of a blank variable, and none of what it says beside (PIP_VERBOSE).
+        if key and quoted not in ("", "''") and (section == ":env:" or key not in found):
             found[key] = str(ast.literal_eval(quoted))
     lines = ["[global]"]
     for key in PASSED_ON:
@@ -33,4 +35,4 @@ def pip_settings() -> tuple[str, str | None]:
     ca = found.get("cert")
     if ca:
         lines.append(f"cert = {CA_IN_BUILD}")
-    return "\n".join(lines) + "\n", ca
+    return "\n".join(lines) + "\n", str(Path(ca).expanduser().absolute()) if ca else None

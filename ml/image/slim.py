@@ -37,6 +37,7 @@ def slim(environment: Path) -> None:
     (packages,) = environment.glob("lib/python3.*/site-packages")
     for name in SHELL:
         (environment / "bin" / name).unlink(missing_ok=True)
+    shutil.rmtree(environment / "include", ignore_errors=True)
     for folder, folders, files in os.walk(packages, topdown=True):
         place = Path(folder)
         inside = place.relative_to(packages).as_posix() + "/"

@@ -38,11 +38,14 @@ def export(checkout: Path, commit: str, folder: Path) -> None:
     """Write the files of a commit into a folder, with modes that no umask has touched.
 
     Raises:
-        UsageError: git cannot.
+        UsageError: git cannot, or there is a link that leads out of the checkout.
     """
     archive = _run(checkout, "-c", "tar.umask=0022", "archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        try:
+            tar.extractall(folder, filter="data")
+        except tarfile.FilterError as error:
+            raise UsageError(f"{checkout} is no checkout to build from: {error}") from error
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

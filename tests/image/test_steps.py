@@ -1,0 +1,111 @@
+"""The pipeline inside the component image, restricted as on OpenShift: the same verdict, the same model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import SAMPLE, jukebox
+from image.workshop import ROOT
+
+from ml.gate.evidence import read_evidence
+from ml.pipeline.bounds import BOUNDS
+from ml.release.judgement import judge, prove
+from ml.release.store import ModelStore
+
+HARDENED = """
+import os, pathlib, socket
+status = dict(l.split(':', 1) for l in pathlib.Path('/proc/self/status').read_text().splitlines())
+print(os.getuid(), os.getgid(), *(status[name].strip() for name in ('CapEff', 'CapBnd', 'NoNewPrivs')))
+print([name for _, name in socket.if_nameindex()])
+for place in ('/', '/opt/jukebox', '/opt/jukebox/lib', '/var/tmp', '/home', '/tmp'):
+    try:
+        pathlib.Path(place, 'x').write_text('')
+        print(place, 'written')
+    except OSError as error:
+        print(place, error.strerror)
+"""
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory):
+    """The pipeline on this machine, as `jukebox run` does it; its result."""
+    home = tmp_path_factory.mktemp("outside")
+    arguments = ["--rankings", SAMPLE, "--songs", SAMPLE, "--no-promote", "--json"]
+    done = jukebox("run", *arguments, cwd=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def inside(workshop, images, outside) -> Path:
+    """The same pipeline with the same parameters in containers; the folder that it leaves."""
+    folder = workshop.folder / "inside"
+    (folder / "store").mkdir(parents=True)
+    image = images["component"]["by_digest"]
+    compiled = jukebox("compile", "-o", folder / "pipeline.yaml", "--image", image, cwd=folder)
+    assert compiled.returncode == 0, compiled.stderr
+    parameters = json.loads((Path(outside["evidence"]).parent / "parameters.json").read_text())
+    places = {"store_uri": str(folder / "store"), "evidence_uri": str(folder / "evidence.json")}
+    (folder / "parameters.json").write_text(json.dumps({**parameters, **places, "image": image}))
+    for path in (folder, folder / "store"):
+        path.chmod(0o2775)
+    with open(folder / "run.log", "wb") as log:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("docker_run.py")), str(folder)],
+            env=workshop.env,
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    assert done.returncode == 0, (folder / "run.log").read_text()[-3000:]
+    return folder
+
+
+def test_every_step_ran_in_the_image(inside):
+    events = [json.loads(line) for line in (inside / "events.jsonl").read_text().splitlines()]
+    assert {event["step"] for event in events if event["event"] == "end"} == set(BOUNDS)
+
+
+def test_the_verdict_and_the_model_are_the_ones_outside(inside, outside):
+    ours, theirs = (
+        read_evidence(path.read_bytes()) for path in (inside / "evidence.json", Path(outside["evidence"]))
+    )
+    assert ours.verdict.passed
+    assert theirs.verdict.passed
+    assert [check.name for check in ours.verdict.checks] == [check.name for check in theirs.verdict.checks]
+    assert ours.digests["model.onnx"] == theirs.digests["model.onnx"]
+    assert ours.digests["test.parquet"] == theirs.digests["test.parquet"]
+
+
+def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
+    parameters = json.loads((inside / "parameters.json").read_text())
+    data = (inside / "evidence.json").read_bytes()
+    subject = read_evidence(data).subject
+    assert subject.image == parameters["image"]
+    expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
+    assert judge(data, "evidence", expected, parameters["policy"]).verdict.passed
+    assert prove(ModelStore(str(inside / "store")), data, parameters["policy"]).candidate
+
+
+def test_the_containers_are_as_restricted_as_they_are_said_to_be(workshop, images):
+    from image.workshop import RESTRICTED
+
+    ended = workshop.run(images["component"]["by_digest"], "python3", "-c", HARDENED)
+    who, networks, *places = ended.out.splitlines()
+    uid = RESTRICTED["user"].partition(":")[0]
+    assert who == f"{uid} 0 {'0' * 16} {'0' * 16} 1"
+    assert networks == "['lo']"
+    assert places.pop() == "/tmp written"
+    assert [place.partition(" ")[2] for place in places] == ["Read-only file system"] * 5
+
+
+def test_a_step_runs_and_writes_nothing_where_home_cannot_be_written(workshop, images):
+    script = "import keras, os; print(os.environ['HOME'], sorted(os.listdir('/tmp')))"
+    ended = workshop.run(
+        images["component"]["by_digest"], "python3", "-c", script, environment={"HOME": "/nowhere"}
+    )
+    assert ended.code == 0, ended.err
+    assert ended.out.strip() == "/nowhere ['.keras']"

@@ -1,0 +1,245 @@
+"""Where images are built and run: a storage, a registry and a base of its own, and what OpenShift allows."""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.types import Ulimit
+from servers import closed_port
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("podman", "buildah", "mmdebstrap", "docker-registry", "runc")
+BASE = "localhost/base:bookworm"
+REMOTE = "https://someone:s3cr3t@git.example/team/jukebox"
+PYTHON = "3.11"
+"""Debian 12's, with which the base is made."""
+
+RESTRICTED = {
+    "user": f"{random.SystemRandom().randrange(1_000_000_000, 1_001_000_000)}:0",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "network_mode": "none",
+    # With a read-only root, podman makes two more folders that anyone may write; Kubernetes does not.
+    "tmpfs": {"/tmp": "rw,nosuid,nodev,mode=1777,size=1g", "/var/tmp": "ro", "/run": "ro"},
+    # Not a matter of OpenShift: a small machine refuses podman's own defaults.
+    "ulimits": [Ulimit(name="nofile", soft=1024, hard=4096), Ulimit(name="nproc", soft=1024, hard=4096)],
+}
+"""What OpenShift's restricted-v2 gives a container, a read-only root besides, and no network."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A container that has run."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where images are built and run; ``env`` leads podman, buildah and Docker's clients to it."""
+
+    folder: Path
+    env: dict[str, str]
+    registry: str
+
+    def podman(self, *arguments: object) -> str:
+        """Run podman, and return what it printed."""
+        command = ["podman", *map(str, arguments)]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout.strip()
+
+    def inspect(self, reference: str) -> dict:
+        """Return what podman knows of an image."""
+        return json.loads(self.podman("image", "inspect", reference))[0]
+
+    def run(self, image: str, *command: str, **changes) -> Ended:
+        """Run a command in an image as OpenShift would, but for the changes, through Docker's client."""
+        client = docker.DockerClient(base_url=self.env["DOCKER_HOST"], timeout=300)
+        with contextlib.closing(client):
+            container = client.containers.create(image, list(command), **{**RESTRICTED, **changes})
+            try:
+                container.start()
+                code = container.wait()["StatusCode"]
+                out, err = (
+                    container.logs(stdout=wanted, stderr=not wanted).decode() for wanted in (True, False)
+                )
+            finally:
+                container.remove(force=True)
+        return Ended(code, out, err)
+
+    @contextlib.contextmanager
+    def mounted(self, reference: str) -> Iterator[Path]:
+        """Show an image's files."""
+        yield Path(self.podman("image", "mount", reference))
+        self.podman("image", "umount", reference)
+
+    def build(self, checkout: Path, *arguments: object, env: dict[str, str] | None = None) -> dict:
+        """Build images of a checkout with the command, and return what it says as JSON."""
+        command = [
+            str(ROOT / ".venv/bin/jukebox"),
+            "image-build",
+            "--json",
+            "--base",
+            BASE,
+            "--python",
+            PYTHON,
+        ]
+        done = subprocess.run(
+            [*command, *map(str, arguments)],
+            cwd=checkout,
+            env={**self.env, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {image["target"]: image for image in json.loads(done.stdout)["images"]}
+
+
+@contextlib.contextmanager
+def open_workshop(folder: Path) -> Iterator[Workshop]:
+    """Set everything up in a folder, and remove it again.
+
+    Raises:
+        Unable: containers do not run on this machine.
+    """
+    port = closed_port()
+    env = {**os.environ, **_settings(folder, port), "BUILDAH_ISOLATION": "chroot"}
+    env["DOCKER_HOST"] = f"unix://{folder}/podman.sock"
+    shop = Workshop(folder, env, f"127.0.0.1:{port}")
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove, shop)
+        config = folder / "registry.yml"
+        config.write_text(
+            f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
+        )
+        stack.enter_context(_service(shop, "docker-registry", "serve", str(config)))
+        tar = folder / "base.tar"
+        wanted = "--include=python3,python3-venv,ca-certificates"
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=minbase", wanted, "bookworm", str(tar)],
+            check=True,
+            capture_output=True,
+        )
+        shop.podman("import", "--quiet", tar, BASE)
+        tar.unlink()
+        stack.enter_context(_service(shop, "podman", "system", "service", "--time=0", env["DOCKER_HOST"]))
+        _wait_for(folder / "podman.sock")
+        try:
+            ended = shop.run(BASE, "true")
+        except docker.errors.APIError as error:
+            raise Unable(str(error)) from error
+        if ended.code:
+            raise Unable(ended.err)
+        yield shop
+
+
+class Unable(Exception):
+    """Containers do not run here, and why."""
+
+
+def _settings(folder: Path, port: int) -> dict[str, str]:
+    """Write the files that lead podman and buildah to a storage and a registry of their own."""
+    storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n'
+    registries = f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n'
+    texts = {"CONTAINERS_STORAGE_CONF": storage, "CONTAINERS_REGISTRIES_CONF": registries}
+    # crun fails where control groups are of both versions.
+    texts["CONTAINERS_CONF"] = '[engine]\nruntime = "runc"\n'
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return {name: str(folder / name) for name in texts}
+
+
+@contextlib.contextmanager
+def _service(shop: Workshop, *command: str) -> Iterator[None]:
+    with open(shop.folder / f"{command[0]}.log", "wb") as log:
+        process = subprocess.Popen(command, env=shop.env, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(200):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{path} does not appear")
+
+
+def _remove(shop: Workshop) -> None:
+    for command in (("image", "umount", "--all"), ("rmi", "--all", "--force")):
+        subprocess.run(["podman", *command], env=shop.env, capture_output=True, check=False)
+    subprocess.run(["umount", str(shop.folder / "storage/overlay")], capture_output=True, check=False)
+    shutil.rmtree(shop.folder, ignore_errors=True)
+
+
+def checkout_of(folder: Path) -> Path:
+    """Commit this work tree's files, as they are, to a repository of their own, always on the same date.
+
+    Args:
+        folder: where to; anyone may read it afterwards, a container's user too.
+    """
+    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    folder.chmod(0o755)
+    _commit(folder, ["init", "-q"], ["remote", "add", "origin", REMOTE])
+    return folder
+
+
+def copy_of(checkout: Path, folder: Path, *, change: str = "") -> Path:
+    """Clone a checkout, and commit other code on top: a comment at the end of a module."""
+    subprocess.run(["git", "clone", "-q", str(checkout), str(folder)], check=True)
+    subprocess.run(["git", "remote", "set-url", "origin", REMOTE], cwd=folder, check=True)
+    if change:
+        with open(folder / "ml" / "version.py", "a") as module:
+            module.write(f"\n# {change}\n")
+        _commit(folder)
+    return folder
+
+
+def _commit(folder: Path, *before: list[str]) -> None:
+    date = "2026-01-02T03:04:05+00:00"
+    env = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (*before, ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run(["git", *who, *command], cwd=folder, env=env, check=True)
+
+
+def manifest(root: Path) -> dict[str, str]:
+    """Describe every file below a folder: kind, mode, and content or target."""
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            info = path.lstat()
+            if path.is_symlink():
+                content = str(path.readlink())
+            elif stat.S_ISREG(info.st_mode):
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            else:
+                content = ""
+            found[str(path.relative_to(root))] = f"{stat.filemode(info.st_mode)} {content}"
+    return found
