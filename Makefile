@@ -53,7 +53,7 @@ test-image: $(READY) ## Build the images on a base made here, and run every step
 	command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	echo "installing$$missing"; apt-get update -qq && apt-get install -y -qq$$missing >/dev/null; fi
-	@$(BIN)/python -m pytest tests/image --numprocesses=0 -rP $(ARGS)
+	@$(BIN)/python -m pytest tests/image --numprocesses=0 -rPs $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Check style, types, what may import what, and YAML

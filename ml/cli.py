@@ -76,6 +76,8 @@ def main() -> NoReturn:
         raise SystemExit(error.exit_code) from None
     except (ModuleNotFoundError, OSError) as error:
         line, code = _mishap(error)
+        if "--json" in sys.argv:
+            print_json({"error": line, "exit_code": code})
         err.print(f"jukebox: {line}", markup=False)
         raise SystemExit(code) from None
     raise SystemExit(code or 0)
@@ -88,8 +90,8 @@ def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
     name = error.name or ""
     if name.partition(".")[0] in ("", "ml"):
         raise error
-    place = "the image `component` has what the steps need, `tools` what the other verbs need"
-    return f"this needs {name}, which is not installed here: {place}", UsageError.exit_code
+    place = "of the images, `component` has what the steps need, `tools` what the other verbs need"
+    return f"this needs {name}, which is not installed here; {place}", UsageError.exit_code
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -84,6 +84,8 @@ def image_build(
         raise UsageError(
             f"--repository {repository}: name it as registry.example/team/jukebox, without a tag"
         )
+    if push and repository.startswith("localhost/"):
+        raise UsageError("--push needs --repository: a registry to push to, as registry.example/team/jukebox")
     try:
         bills.mkdir(parents=True, exist_ok=True)
         log = bills / "build.log"
@@ -103,7 +105,10 @@ def image_build(
     found = find_engine(engine, log)
     source = read_source(checkout)
     with shown_steps(quiet=as_json, width=23) as shown:
-        out.print(f"commit {source.commit[:12]} of {source.created}, built by {found.name} (log: {log})")
+        out.print(
+            f"commit {source.commit[:12]} of {source.created}, built by {found.name} (log: {log})",
+            markup=False,
+        )
         if source.dirty:
             out.print("the work tree differs from the commit: what is not committed is not in the images")
         built = build_images(wish, found, source, shown)
@@ -113,7 +118,10 @@ def image_build(
         return
     for image in built:
         where = "reused" if image.reused else "built"
-        out.print(f"{image.target}: {image.reference} ({image.size} with the base; dependencies {where})")
+        out.print(
+            f"{image.target}: {image.reference} ({image.size} with the base; dependencies {where})",
+            markup=False,
+        )
         if image.pushed:
             name = image.reference.rpartition(":")[0]
             out.print(f"  --image {name}@{image.digest}", markup=False)

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from ml.errors import PlatformError, UsageError
-from ml.image.engine import Engine, Image, native_architecture
-from ml.image.key import BY_DIGEST, Dependencies, dependencies
-from ml.image.pip_settings import pip_settings
+from ml.image.engine import Engine, Image, is_absent
+from ml.image.key import BY_DIGEST, Dependencies, dependencies, native_architecture
+from ml.image.pip_settings import pip_secrets
 from ml.image.source import Source, export
 
 Show = Callable[[dict[str, Any]], None]
@@ -75,7 +75,7 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
         base = _base(wish.base, engine)
         options = [
             *(f"--build-arg={name}={value}" for name, value in _arguments(wish, source).items()),
-            *_secrets(secrets),
+            *pip_secrets(secrets),
             *(["--no-cache"] if wish.fresh else []),
         ]
         # All of them first: a wrong second target is refused before minutes are spent on the first.
@@ -137,17 +137,20 @@ def _build(
 
 
 def _reuse(wish: Wish, engine: Engine, below: str, show: Show) -> bool:
-    """Find the dependencies under their key: on this machine, or where the images are pushed to."""
+    """Find the dependencies under their key: where the images are pushed to, or else on this machine."""
     if wish.fresh:
         return False
-    if engine.inspect(below):
-        return True
+    here = engine.inspect(below) is not None
     if not wish.push:
-        return False
+        return here
     with _shown(show, "look-up") as say:
-        there = not engine.pull(below)
-        say(f"{below.rpartition(':')[0]} {'is' if there else 'is not'} in the registry")
-    return there
+        said = engine.pull(below)
+        if said and not is_absent(said):
+            raise PlatformError(f"cannot ask for {below}: {said}")
+        if said and here:
+            engine.push(below)
+        say(f"not in the registry: {said}" if said else "the registry has the dependencies")
+    return here or not said
 
 
 def _base(base: str, engine: Engine) -> str:
@@ -175,14 +178,6 @@ def _arguments(wish: Wish, source: Source) -> dict[str, str]:
         "CREATED": source.created,
         "SOURCE": source.url,
     }
-
-
-def _secrets(folder: Path) -> list[str]:
-    text, ca = pip_settings()
-    conf = folder / "pip.conf"
-    conf.write_text(text, encoding="utf-8")
-    conf.chmod(0o600)
-    return [f"--secret=id=pip.conf,src={conf}", *([f"--secret=id=ca.pem,src={ca}"] if ca else [])]
 
 
 def _inspect(engine: Engine, reference: str) -> Image:

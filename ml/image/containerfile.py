@@ -85,6 +85,8 @@ def _stages(path: Path, text: bytes) -> Containerfile:
             stage.needs += source
             if not source:
                 stage.files += [word for word in words if not word.startswith("--")][:-1]
+        elif name == "RUN" and "type=bind" in value:
+            raise UsageError(f"{path}: RUN --mount=type=bind takes files that the key does not see; use COPY")
         if name != "COMMENT":
             stage.instructions.append(f"{name} {value}")
     return found

@@ -1,7 +1,6 @@
 """Podman and buildah, one at a time, through the calls that they share."""
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -51,7 +50,7 @@ class Engine:
         return Image(digest, architecture, size)
 
     def pull(self, reference: str) -> str:
-        """Fetch an image; returns "" or what the engine said instead."""
+        """Fetch an image; returns "" or what the engine said instead, as `is_absent` reads it."""
         done = self._run(["pull", "--quiet", reference])
         return _complaint(done.stderr) if done.returncode else ""
 
@@ -75,7 +74,8 @@ class Engine:
             RunFailed: the build failed; the message has the first error of its log.
         """
         # Without layers, buildah makes a stage that is another image already once more, and removes both.
-        stage = ["--target", target, "--layers", *options]
+        # Whatever it builds on is here by now, and is not to be another one meanwhile.
+        stage = ["--target", target, "--layers", "--pull=never", *options]
         command = [self.name, "build", *stage, "--file", "Containerfile", "."]
         with open(self.log, "a+b") as log:
             start = log.tell()
@@ -87,7 +87,7 @@ class Engine:
             try:
                 failed = child.wait() != 0
             except BaseException:
-                # Asked nicely, it removes its working containers.
+                # Not killed, so that it can remove its working containers.
                 child.terminate()
                 child.wait()
                 raise
@@ -119,13 +119,26 @@ def find_engine(name: str | None, log: Path) -> Engine:
     )
 
 
-def native_architecture() -> str:
-    """Return this machine's architecture, as images name it."""
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+def is_absent(said: str) -> bool:
+    """Tell whether a refusal to pull means that the registry does not have the image, or shows nobody.
+
+    Some registries answer for what they do not have as for what is not to be seen.
+    """
+    words = (
+        "manifest unknown",
+        "name unknown",
+        "not found",
+        "unauthorized",
+        "authentication required",
+        "denied",
+    )
+    return any(word in said.lower() for word in words)
 
 
 def _complaint(text: str) -> str:
     """Pick the line that says what went wrong: what follows the first error is mostly its echo."""
-    lines = text.strip().split("\n")
+    echoes = ("error: building at", "error building at", "subprocess exited", "time=")
+    lines = [line for line in text.strip().split("\n") if not line.lower().startswith(echoes)] or [
+        text.strip()
+    ]
     return next((line for line in lines if line.lower().startswith("error")), lines[-1])

@@ -4,6 +4,7 @@ Two checkouts with the same key have the same dependencies, so that a registry w
 saves building them. The code is no part of it, and a comment in the Containerfile is none.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Dependencies(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str
+    architecture: str
     python: str
     base: str
     containerfile: str
@@ -38,6 +40,12 @@ class Dependencies(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Return the key with all that it follows from."""
         return {"key": self.key, **self.model_dump()}
+
+
+def native_architecture() -> str:
+    """Return this machine's architecture, as images name it; images are built for it alone."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def default_base(context: Path) -> str:
@@ -84,4 +92,11 @@ def dependencies(context: Path, target: str, python: str, base: str) -> Dependen
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
     part = digest("\n".join(instructions).encode())
-    return Dependencies(target=target, python=python, base=base, containerfile=part, files=digests)
+    return Dependencies(
+        target=target,
+        architecture=native_architecture(),
+        python=python,
+        base=base,
+        containerfile=part,
+        files=digests,
+    )

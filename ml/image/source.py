@@ -1,6 +1,7 @@
 """What an image is built from: the commit that is checked out, and nothing that is not committed."""
 
 import io
+import re
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from ml.data.uris import public_uri
 from ml.errors import UsageError
+
+PLAIN = ("tar.umask=0022", "core.autocrlf=false", "core.eol=lf", "core.attributesFile=/dev/null")
+"""Settings of git with which a commit is the same bytes for everybody."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,12 @@ def read_source(checkout: Path) -> Source:
     Raises:
         UsageError: it is none, or has no commit.
     """
-    commit, created, seconds = _git(checkout, "log", "-1", "--format=%H %cI %ct").split()
+    said = _git(checkout, "-c", "log.showSignature=false", "log", "-1", "--format=%H %cI %ct")
+    commit, created, seconds = said.split()
     remote = _git(checkout, "config", "--default", "", "--get", "remote.origin.url")
-    # A path means nothing elsewhere, and an address may have a password in it.
+    # git@host:team/repository is ssh, written as scp does. A path means nothing elsewhere, and an address may
+    # have a password in it.
+    remote = re.sub(r"^(?:[^@/:]+@)?([\w.-]+):(?!/)(.+)$", r"ssh://\1/\2", remote)
     url = public_uri(remote) if remote.startswith(("https://", "http://", "ssh://")) else ""
     return Source(commit, created, int(seconds), url, bool(_git(checkout, "status", "--porcelain")))
 
@@ -40,7 +47,8 @@ def export(checkout: Path, commit: str, folder: Path) -> None:
     Raises:
         UsageError: git cannot, or there is a link that leads out of the checkout.
     """
-    archive = _run(checkout, "-c", "tar.umask=0022", "archive", "--format=tar", commit)
+    plain = [word for setting in PLAIN for word in ("-c", setting)]
+    archive = _run(checkout, *plain, "archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         try:
             tar.extractall(folder, filter="data")

@@ -62,5 +62,5 @@ def test_an_image_for_another_architecture_does_not_start(workshop, tmp_path):
 def test_a_base_for_another_architecture_is_refused(workshop, checkout, tmp_path):
     (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY Containerfile /\n")
     workshop.podman("build", "--quiet", "--arch", "arm64", "--tag", "localhost/armbase", tmp_path)
-    with pytest.raises(AssertionError, match="is for arm64, this machine is amd64"):
+    with pytest.raises(AssertionError, match="is for arm64, this machine is"):
         workshop.build(checkout, "--base", "localhost/armbase:latest")

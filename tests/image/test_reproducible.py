@@ -58,6 +58,7 @@ def test_other_code_is_one_new_layer_on_the_dependencies_of_the_registry(
 
 
 def test_podman_and_buildah_build_the_same(workshop, images, checkout):
-    arguments = ["--repository", "localhost/other", "--target", "tools", "--engine", "buildah"]
+    """From no cache: they share a storage here."""
+    arguments = ["--fresh", "--repository", "localhost/other", "--target", "tools", "--engine", "buildah"]
     other = workshop.build(checkout, *arguments)["tools"]
-    assert layers(workshop, other) == layers(workshop, images["tools"])
+    assert layers(workshop, other)[-1] == layers(workshop, images["tools"])[-1]

@@ -3,7 +3,11 @@
 import shutil
 
 from command import jukebox
+from dspa_command import PLACES, TOKEN
+from dspa_server import Dspa, serving
 from image.workshop import PYTHON
+from servers import Site, s3_server
+from servers import serving as serving_site
 
 CHECKS = {
     "ruff": ["ruff", "check", "--no-cache", "."],
@@ -30,8 +34,11 @@ def test_the_linters_find_what_is_wrong(workshop, images, checkout, tmp_path):
     shutil.copytree(checkout, broken, ignore=shutil.ignore_patterns(".git", ".jukebox"))
     with open(broken / "ml" / "version.py", "a") as module:
         module.write('\n\nfrom ml import cli\n\ndef f( a: int ) -> str:\n    """F."""\n    return a\n')
-    for name in ("ruff", "format", "mypy"):
-        ended = in_checkout(workshop, images["tools"]["by_digest"], broken, CHECKS[name])
+    with open(broken / "ml" / "gate" / "verdict.py", "a") as module:
+        module.write("\n\nimport requests\n")
+    (broken / "broken.yaml").write_text("a: [1,\n")
+    for name, command in CHECKS.items():
+        ended = in_checkout(workshop, images["tools"]["by_digest"], broken, command)
         assert ended.code == 1, f"{name}: {ended.out}{ended.err}"
 
 
@@ -61,3 +68,34 @@ def test_a_candidate_is_promoted_with_the_tools(workshop, images, finished_run):
     ended = workshop.run(images["tools"]["by_digest"], *command, volumes=volumes)
     assert ended.code == 0, ended.err
     assert "promoted:  number 1" in ended.out
+
+
+def test_a_run_is_submitted_with_the_tools(workshop, images):
+    """As far as the DSPA: whose double accepts the run, which then fails."""
+    image = images["component"]["by_digest"]
+    site = Site(files={"/charts.csv": b"a", "/songs.csv": b"b"})
+    dspa = Dspa(tokens={TOKEN}, executor=None)
+    with s3_server() as s3, serving_site(site) as tables, serving(dspa):
+        data = f"--rankings {tables.url}/charts.csv --songs {tables.url}/songs.csv --timeout 20"
+        where = f"--host {dspa.url} --namespace music {' '.join(PLACES)}"
+        script = (
+            f"jukebox compile -o /tmp/p.yaml --image {image} && jukebox submit /tmp/p.yaml {where} {data}"
+        )
+        ended = workshop.run(
+            images["tools"]["by_digest"],
+            "sh",
+            "-c",
+            script,
+            network_mode="host",
+            environment={**s3, "JUKEBOX_TOKEN": TOKEN},
+        )
+    (run,) = dspa.runs.values()
+    assert (
+        run.parameters["commit"]
+        == workshop.inspect(images["tools"]["reference"])["Config"]["Labels"][
+            "org.opencontainers.image.revision"
+        ]
+    )
+    assert run.parameters["dirty"] is False
+    assert ended.code in (20, 30, 40), ended.out + ended.err
+    assert TOKEN not in ended.out + ended.err

@@ -8,6 +8,7 @@ import random
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ class Workshop:
     def build(self, checkout: Path, *arguments: object, env: dict[str, str] | None = None) -> dict:
         """Build images of a checkout with the command, and return what it says as JSON."""
         command = [
-            str(ROOT / ".venv/bin/jukebox"),
+            sys.executable,
+            "-m",
+            "ml.cli",
             "image-build",
             "--json",
             "--base",
@@ -123,30 +126,36 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
     shop = Workshop(folder, env, f"127.0.0.1:{port}")
     with contextlib.ExitStack() as stack:
         stack.callback(_remove, shop)
-        config = folder / "registry.yml"
-        config.write_text(
-            f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
-        )
-        stack.enter_context(_service(shop, "docker-registry", "serve", str(config)))
-        tar = folder / "base.tar"
-        wanted = "--include=python3,python3-venv,ca-certificates"
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", wanted, "bookworm", str(tar)],
-            check=True,
-            capture_output=True,
-        )
-        shop.podman("import", "--quiet", tar, BASE)
-        tar.unlink()
-        stack.enter_context(_service(shop, "podman", "system", "service", "--time=0", env["DOCKER_HOST"]))
-        _wait_for(folder / "podman.sock")
         try:
-            ended = shop.run(BASE, "true")
-        except docker.errors.APIError as error:
-            raise Unable(str(error)) from error
-        if ended.code:
-            raise Unable(ended.err)
+            _open(shop, stack)
+        except (
+            subprocess.SubprocessError,
+            AssertionError,
+            TimeoutError,
+            docker.errors.DockerException,
+        ) as error:
+            raise Unable(getattr(error, "stderr", None) or str(error)) from error
         yield shop
+
+
+def _open(shop: Workshop, stack: contextlib.ExitStack) -> None:
+    """Start the registry and podman's service, make the base, and see that it runs."""
+    folder, config = shop.folder, shop.folder / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{shop.registry}'}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
+    )
+    stack.enter_context(_service(shop, "docker-registry", "serve", str(config)))
+    tar = folder / "base.tar"
+    wanted = "--include=python3,python3-venv,ca-certificates"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", wanted, "bookworm", str(tar)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    shop.podman("import", "--quiet", tar, BASE)
+    tar.unlink()
+    stack.enter_context(_service(shop, "podman", "system", "service", "--time=0", shop.env["DOCKER_HOST"]))
+    _wait_for(folder / "podman.sock")
+    ended = shop.run(BASE, "true")
+    assert ended.code == 0, ended.err
 
 
 class Unable(Exception):

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from checkouts import ROOT, commit_all
 
-from ml.image.engine import native_architecture
-from ml.image.key import default_base
+from ml.image.key import default_base, native_architecture
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 
@@ -49,7 +48,9 @@ class Fake:
 
     def tell(self, **changes: object) -> None:
         told = {"architecture": native_architecture(), "broken": "", "says": "", "hangs_at": ""}
-        (self.home / "told.json").write_text(json.dumps({**told, "refuses_push": False, **changes}))
+        (self.home / "told.json").write_text(
+            json.dumps({**told, "refuses_push": False, "missing": "manifest unknown", **changes})
+        )
 
     def hold(self, reference: str, shelf: str = "held") -> None:
         (self.home / shelf / reference.replace("/", "%")).touch()
@@ -60,6 +61,7 @@ def plain_environment(tmp_path, monkeypatch):
     """No settings of whoever runs the tests, and no repository around them."""
     for name in [name for name in os.environ if name.startswith(("JUKEBOX_", "PIP_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
 

@@ -63,7 +63,7 @@ match ARGUMENTS:
         print(f"sha256:{'a' * 64} 12.3 MB")
     case ["pull", "--quiet", reference]:
         if not place("registry", reference).exists():
-            fail(f"Trying to pull {reference}...\nError: initializing source: connection refused\nmore")
+            fail(f"Trying to pull {reference}...\nError: initializing source: {TOLD['missing']}\nmore")
         place("held", reference).touch()
     case ["push", "--quiet", "--digestfile", file, reference]:
         if TOLD["refuses_push"]:

@@ -149,3 +149,8 @@ def test_we_start_from_the_base_or_a_stage_or_nothing(ours):
 
 def test_our_base_is_named_by_digest(ours):
     assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", ours.defaults["BASE_IMAGE"])
+
+
+def test_files_that_the_key_would_not_see_are_refused(read):
+    with pytest.raises(UsageError, match="type=bind takes files that the key does not see"):
+        read("FROM scratch AS a\nRUN --mount=type=bind,source=x,target=/x cat /x\n")

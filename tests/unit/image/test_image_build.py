@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 from checkouts import DATE, build, commit_all, dependencies_of, git, passed
+from processes import assert_one_line
 
 from ml.image.key import default_base
 
@@ -88,13 +89,28 @@ def test_with_push_the_registry_is_asked_for_the_dependencies_and_given_what_it_
     if there:
         fake.hold(below, "registry")
     text = passed(build(checkout, "--push", "--repository", "registry.example:5000/team/jukebox"))
-    assert f"component-dependencies {'is' if there else 'is not'} in the registry" in text
+    assert ("the registry has the dependencies" if there else "not in the registry: ") in text
     assert ("component-dependencies" in fake.built) != there
     pushed = [call[-1] for call in fake.calls if call[1] == "push"]
     head = git(checkout, "rev-parse", "HEAD")[:12]
     image = f"registry.example:5000/team/jukebox/component:{head}"
     assert pushed == ([image] if there else [below, image])
     assert f"  --image registry.example:5000/team/jukebox/component@{PUSHED}\n" in text
+
+
+def test_dependencies_that_were_built_without_push_are_pushed_by_the_first_build_that_pushes(fake, checkout):
+    below = dependencies_of(checkout, "registry.example/jukebox")
+    fake.hold(below)
+    text = passed(build(checkout, "--push", "--repository", "registry.example/jukebox"))
+    assert "dependencies reused" in text
+    assert below in [call[-1] for call in fake.calls if call[1] == "push"]
+
+
+def test_a_registry_that_cannot_be_asked_is_not_one_that_lacks_them(fake, checkout):
+    fake.tell(missing="connection refused")
+    done = build(checkout, "--push", "--repository", "registry.example/jukebox")
+    assert "connection refused" in assert_one_line(done, 30)
+    assert fake.built == []
 
 
 def test_without_push_no_registry_is_asked(fake, checkout):

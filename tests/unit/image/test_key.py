@@ -6,6 +6,7 @@ import shutil
 import pytest
 from command import jukebox
 
+import ml.image.key
 from ml.errors import UsageError
 from ml.image.key import BY_DIGEST, base_digest, default_base, dependencies
 
@@ -150,3 +151,9 @@ def test_what_the_command_refuses(tree, tmp_path, options, said):
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert said in line
+
+
+def test_the_architecture_changes_it(tree, monkeypatch):
+    before = key(tree)
+    monkeypatch.setattr(ml.image.key, "native_architecture", lambda: "s390x")
+    assert key(tree) != before

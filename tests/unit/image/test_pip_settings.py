@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from ml.image.pip_settings import CA_IN_BUILD, pip_settings
+from ml.errors import UsageError
+from ml.image.pip_settings import CA_IN_BUILD, pip_secrets, pip_settings
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def has(**expected: str) -> bool:
 
 def test_nothing_is_made_up(monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    assert pip_settings() == ("[global]\n", None)
+    assert pip_settings() == ("", None)
 
 
 def test_a_file_is_passed_on(pip_conf):
@@ -106,3 +107,31 @@ def test_the_path_of_a_ca_means_the_same_in_another_folder(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PIP_CERT", cert)
     assert pip_settings()[1] == str(tmp_path / place / "ca.pem")
+
+
+def test_what_is_said_of_installing_goes_before_what_is_said_of_all(pip_conf):
+    pip_conf(
+        "index-url = https://all.example/simple", "[install]", "index-url = https://install.example/simple"
+    )
+    assert has(index_url="https://install.example/simple")
+
+
+def test_the_variable_that_requests_reads_is_a_ca_too(monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ca.pem")
+    assert pip_settings()[1] == "/etc/ca.pem"
+
+
+def test_without_settings_a_build_is_given_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert pip_secrets(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ca_that_is_not_there_and_a_pip_that_says_nothing_are_refused(tmp_path, pip_conf, monkeypatch):
+    monkeypatch.setenv("PIP_CERT", "/nowhere/ca.pem")
+    with pytest.raises(UsageError, match=r"pip's CA file /nowhere/ca\.pem cannot be read: No such file"):
+        pip_secrets(tmp_path)
+    pip_conf("index-url")
+    with pytest.raises(UsageError, match="pip cannot say its settings"):
+        pip_secrets(tmp_path)

@@ -47,7 +47,7 @@ def test_an_edit_and_a_new_file_are_dirt(repository):
         ("https://someone:s3cr3t@git.example:8443/team/jukebox", "https://git.example:8443/team/jukebox"),
         ("https://s3cr3t@git.example/jukebox?token=s3cr3t", "https://git.example/jukebox"),
         ("ssh://git@git.example/team/jukebox", "ssh://git.example/team/jukebox"),
-        ("git@git.example:team/jukebox", ""),
+        ("git@git.example:team/jukebox", "ssh://git.example/team/jukebox"),
         ("/home/someone/jukebox", ""),
         ("file:///home/someone/jukebox", ""),
         ("../jukebox", ""),
@@ -127,3 +127,13 @@ def test_a_link_out_of_the_checkout_is_refused(repository, exported, target):
 
 def test_a_commit_that_is_not_there_is_refused(repository, exported):
     assert "is no checkout to build from" in refused(export, repository, "0" * 40, exported)
+
+
+def test_the_settings_of_whoever_builds_change_no_byte(repository, exported, tmp_path):
+    attributes = tmp_path / "attributes"
+    attributes.write_text("song.txt export-ignore\n")
+    settings = {"core.autocrlf": "true", "core.eol": "crlf", "core.attributesFile": str(attributes)}
+    for name, value in {**settings, "log.showSignature": "true"}.items():
+        git(repository, "config", name, value)
+    export(repository, read_source(repository).commit, exported)
+    assert (exported / "song.txt").read_bytes() == b"la\n"
