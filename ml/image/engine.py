@@ -47,7 +47,7 @@ class Engine:
         # The images of buildah 1.28 tell their size to `images` alone.
         listed = self._run(["images", "--format", "{{.Digest}} {{.Size}}", reference]).stdout
         digest, _, size = listed.strip().split("\n")[0].partition(" ")
-        return Image(digest, architecture, size)
+        return Image(digest, architecture, size.strip())
 
     def pull(self, reference: str) -> str:
         """Fetch an image; returns "" or what the engine said instead, as `is_absent` reads it."""
