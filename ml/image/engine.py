@@ -14,6 +14,13 @@ from ml.errors import PlatformError, RunFailed, UsageError
 ENGINES = ("podman", "buildah")
 
 
+BUSY = "sealing memfd copy: Device or resource busy"
+"""What an engine says when the kernel happened to hold a page of its own program as it started: a step may be
+tried again, and without --fresh nothing before it is built twice."""
+
+TRIES = 3
+
+
 @dataclass(frozen=True)
 class Image:
     """What an engine says of an image that it holds: a digest, an architecture in Go's words, a size."""
@@ -77,6 +84,16 @@ class Engine:
         # Whatever it builds on is here by now, and is not to be another one meanwhile.
         stage = ["--target", target, "--layers", "--pull=never", *options]
         command = [self.name, "build", *stage, "--file", "Containerfile", "."]
+        for _ in range(TRIES):
+            failed, said = self._logged(command, context, target)
+            if not failed:
+                return
+            if BUSY not in said:
+                break
+        raise RunFailed(f"building {target} failed: {_complaint(said)} (log: {self.log})")
+
+    def _logged(self, command: Sequence[str], context: Path, target: str) -> tuple[bool, str]:
+        """Run a build once; tells whether it failed, and what it said."""
         with open(self.log, "a+b") as log:
             start = log.tell()
             log.write(f"== {target}\n".encode())
@@ -92,9 +109,7 @@ class Engine:
                 child.wait()
                 raise
             log.seek(start)
-            said = log.read().decode(errors="replace")
-        if failed:
-            raise RunFailed(f"building {target} failed: {_complaint(said)} (log: {self.log})")
+            return failed, log.read().decode(errors="replace")
 
     def _run(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

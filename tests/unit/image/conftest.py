@@ -49,7 +49,7 @@ class Fake:
     def tell(self, **changes: object) -> None:
         told = {"architecture": native_architecture(), "broken": "", "says": "", "hangs_at": ""}
         (self.home / "told.json").write_text(
-            json.dumps({**told, "refuses_push": False, "missing": "manifest unknown", **changes})
+            json.dumps({**told, "refuses_push": False, "missing": "manifest unknown", "busy": 0, **changes})
         )
 
     def hold(self, reference: str, shelf: str = "held") -> None:

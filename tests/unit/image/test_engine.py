@@ -132,3 +132,16 @@ def test_a_build_that_fails_says_the_first_error_of_this_build_and_where_all_of_
 def test_this_machines_architecture_has_the_name_that_images_use():
     known = {"x86_64": "amd64", "aarch64": "arm64"}
     assert native_architecture() == known.get(platform.machine(), platform.machine())
+
+
+@pytest.mark.parametrize(("busy", "tries"), [(2, 3), (9, 3)])
+def test_a_build_that_the_kernel_was_too_busy_for_is_tried_again_but_not_for_ever(
+    either, engine, tmp_path, busy, tries
+):
+    either.tell(busy=busy)
+    if busy < tries:
+        engine.build(tmp_path, "code", [])
+    else:
+        with pytest.raises(RunFailed, match="Device or resource busy"):
+            engine.build(tmp_path, "code", [])
+    assert len(either.built) == tries
