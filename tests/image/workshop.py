@@ -194,7 +194,7 @@ def _wait_for(path: Path) -> None:
 
 
 def _remove(shop: Workshop) -> None:
-    for command in (("image", "umount", "--all"), ("rmi", "--all", "--force")):
+    for command in (("rm", "--all", "--force"), ("image", "umount", "--all"), ("rmi", "--all", "--force")):
         subprocess.run(["podman", *command], env=shop.env, capture_output=True, check=False)
     subprocess.run(["umount", str(shop.folder / "storage/overlay")], capture_output=True, check=False)
     shutil.rmtree(shop.folder, ignore_errors=True)
