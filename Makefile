@@ -26,7 +26,7 @@ $(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt p
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## Set up .venv from the hash-locked requirements
@@ -54,6 +54,10 @@ test-image: $(READY) ## Build the images on a base made here, and run every step
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	echo "installing$$missing"; apt-get update -qq && apt-get install -y -qq$$missing >/dev/null; fi
 	@$(BIN)/python -m pytest tests/image --numprocesses=0 -rPs $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: $(READY) ## Run the Pipeline in the cluster of this kubeconfig (JUKEBOX_TEST_REGISTRY=…; half an hour)
+	@$(BIN)/python -m pytest tests/cluster --numprocesses=0 -rP $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## Check style, types, what may import what, and YAML

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from ml.commands import dspa, image, release, train
+from ml.commands import dspa, image, release, status, train
 from ml.commands.options import print_json
 from ml.console import err, tame
 from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
@@ -39,6 +39,8 @@ for verb in (
     release.models,
     release.promote,
     release.rollback,
+    status.report,
+    image.toolchain,
     image.image_key,
     image.image_build,
 ):

@@ -1,5 +1,6 @@
 """Run the pipeline on OpenShift AI: submit it once, follow it, find out why it does not work."""
 
+import re
 import uuid
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,14 @@ Timeout = Annotated[float, typer.Option(envvar="JUKEBOX_TIMEOUT", min=1, help="M
 ResultsDir = Annotated[
     Path | None, typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder.")
 ]
+OutcomeFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="JUKEBOX_OUTCOME",
+        dir_okay=False,
+        help="Write what came of it into this file, for `jukebox report`.",
+    ),
+]
 Evidence = Annotated[
     str,
     typer.Option(
@@ -59,6 +68,9 @@ RemoteStore = Annotated[
         "--store", envvar="JUKEBOX_STORE", help="The model store: s3://bucket/prefix, or on the claim."
     ),
 ]
+
+
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def submit(
@@ -85,6 +97,15 @@ def submit(
             "a new one by default.",
         ),
     ] = None,
+    commit: Annotated[
+        str | None,
+        typer.Option(
+            help="The commit that the image and the pipeline were built from; this command's own by default."
+        ),
+    ] = None,
+    cause: Annotated[
+        str, typer.Option(envvar="JUKEBOX_CAUSE", help="Why the run is started, for its description.")
+    ] = "",
     host: Host = None,
     dspa: Dspa = "dspa",
     namespace: Namespace = None,
@@ -99,6 +120,7 @@ def submit(
         ),
     ] = False,
     results_dir: ResultsDir = None,
+    outcome: OutcomeFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Submit a compiled pipeline once, follow the run, and pass only what its evidence proves.
@@ -118,18 +140,22 @@ def submit(
     from ml.release.store import ModelStore
     from ml.version import code_version
 
-    with reporting(results_dir, as_json=as_json) as passed:
+    with reporting(results_dir, outcome, as_json=as_json) as passed:
         policy_text = policy_text_of(policy)
         compiled = read_pipeline(pipeline)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard)
         for uri in (rankings, songs):
             refuse_password(uri)
-        commit, dirty = code_version()
+        if commit is not None and not COMMIT.fullmatch(commit):
+            raise UsageError(f"--commit {commit}: give all 40 or 64 hexadecimal digits")
+        if len(cause) > 500 or not cause.isprintable():
+            raise UsageError("--cause: give one line of at most 500 characters")
+        built_from, dirty = (commit, False) if commit else code_version()
         decided = {
             "rankings_uri": rankings,
             "songs_uri": songs,
             "store_uri": store,
-            "commit": commit,
+            "commit": built_from,
             "dirty": dirty,
             "policy": policy_text,
             "model_name": model_name,
@@ -155,7 +181,7 @@ def submit(
         with shown_run(quiet=as_json) as shown:
             found = submit_run(
                 Client(connection, patience),
-                submission,
+                submission.model_copy(update={"cause": cause}),
                 policy_text,
                 patience=patience,
                 say=shown.say,

@@ -80,14 +80,28 @@ def promote(
     candidate: Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")],
     store: Store = str(FOLDER / "store"),
     policy: PolicyFile = None,
+    results_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JUKEBOX_RESULTS_DIR", help="Write the Tekton results PROMOTION and SERVED_AT there."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a candidate from its evidence, and put it into production."""
+    from ml.dspa.results import require_folder
+    from ml.files import write_bytes
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore
 
+    if results_dir:
+        require_folder(results_dir)
     opened = ModelStore(absolute(store))
-    say(promote_candidate(opened, opened.find_candidate(candidate), policy_text_of(policy)), as_json=as_json)
+    outcome = promote_candidate(opened, opened.find_candidate(candidate), policy_text_of(policy))
+    if results_dir:
+        write_bytes(results_dir / "PROMOTION", str(outcome.promotion.number).encode())
+        write_bytes(results_dir / "SERVED_AT", outcome.served_at.encode())
+    say(outcome, as_json=as_json)
 
 
 def rollback(store: Store = str(FOLDER / "store"), as_json: AsJson = False) -> None:

@@ -1,13 +1,15 @@
 """Report what came of a run of the DSPA: to a person, to a machine, and to Tekton, whatever happened."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.commands.options import print_json
-from ml.console import out, show_verdict
-from ml.errors import JukeboxError
+from ml.console import out, show_verdict, tame
+from ml.errors import JukeboxError, RunFailed
+from ml.files import write_bytes
 from ml.gate.verdict import Check, Verdict
 
 if TYPE_CHECKING:
@@ -15,11 +17,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reporting(folder: Path | None, *, as_json: bool) -> "Iterator[Callable[[Findings], None]]":
+def reporting(
+    folder: Path | None, file: Path | None = None, *, as_json: bool
+) -> "Iterator[Callable[[Findings], None]]":
     """Give a function that takes what passed; report that, or whatever was raised instead.
 
     Args:
         folder: where to write Tekton results; None for nowhere.
+        file: where to write everything that is known, as JSON; None for nowhere.
         as_json: print JSON instead of text.
 
     Raises:
@@ -30,6 +35,8 @@ def reporting(folder: Path | None, *, as_json: bool) -> "Iterator[Callable[[Find
 
     if folder:
         require_folder(folder)
+    if file:
+        require_folder(file.parent, "--outcome")
     known: dict[str, Any] = {}
     try:
         yield lambda found: known.update(found.to_json())
@@ -37,15 +44,26 @@ def reporting(folder: Path | None, *, as_json: bool) -> "Iterator[Callable[[Find
         details = error.details if isinstance(error, JukeboxError) else {}
         if folder:
             write_results(folder, details, error)
+        if file:
+            code = getattr(error, "exit_code", RunFailed.exit_code)
+            reason = tame(str(error)) or "interrupted"
+            _write(file, {**details, "error": reason, "exit_code": code})
         if not as_json:
             _show(details)
         raise
     if folder:
         write_results(folder, known, None)
+    if file:
+        _write(file, {**known, "exit_code": 0})
     if as_json:
         print_json(known)
     else:
         _show(known)
+
+
+def _write(file: Path, known: dict[str, Any]) -> None:
+    """Write what is known as JSON; half a character, which a server may send, becomes a question mark."""
+    write_bytes(file, json.dumps(known, sort_keys=True, ensure_ascii=False).encode(errors="replace"))
 
 
 def _show(known: dict[str, Any]) -> None:

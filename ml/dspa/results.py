@@ -9,12 +9,19 @@ from typing import Any
 from ml.errors import GateBlocked, JukeboxError, UsageError
 from ml.files import write_bytes
 
-MOST = 2048
-"""Bytes of all results together."""
+MOST = 3000
+"""Bytes of all results together: the longest name of a model is there twice, and Tekton adds to each."""
+
+ARTIFACT = "model-ARTIFACT_OUTPUTS"
+"""What Tekton Chains takes for the output of a TaskRun, and signs."""
 
 
-def require_folder(folder: Path) -> None:
-    """Make sure that results can be written, before anything begins.
+def require_folder(folder: Path, option: str = "--results-dir") -> None:
+    """Make sure that files can be written into a folder, before anything begins.
+
+    Args:
+        folder: it is made if need be.
+        option: how the user named it.
 
     Raises:
         UsageError: they cannot.
@@ -22,13 +29,15 @@ def require_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--results-dir {folder}: {error.strerror}") from error
+        raise UsageError(f"{option} {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--results-dir {folder}: cannot be written")
+        raise UsageError(f"{option} {folder}: cannot be written")
 
 
 def write_results(folder: Path, found: dict[str, Any], error: BaseException | None) -> None:
-    """Write RUN_ID, VERDICT, MODEL_URI, MODEL_DIGEST, EVIDENCE_DIGEST and TEST_OUTPUT.
+    """Write RUN_ID, VERDICT, CANDIDATE, MODEL_URI, MODEL_DIGEST, EVIDENCE_DIGEST and TEST_OUTPUT.
+
+    For a pass, Tekton Chains' ``model-ARTIFACT_OUTPUTS`` besides: a model that did not pass is no output.
 
     Args:
         folder: where Tekton looks for them.
@@ -44,6 +53,7 @@ def write_results(folder: Path, found: dict[str, Any], error: BaseException | No
         "RUN_ID": str(found.get("run_id", "")),
         "VERDICT": verdict,
         # What did not pass is no model to point at.
+        "CANDIDATE": "" if error else str(found["candidate"]),
         "MODEL_URI": "" if error else str(found["model_uri"]),
         "MODEL_DIGEST": "" if error else str(found["model_digest"]),
         "EVIDENCE_DIGEST": str(found.get("evidence_digest", "")),
@@ -62,6 +72,11 @@ def write_results(folder: Path, found: dict[str, Any], error: BaseException | No
     note = (
         str(error) if isinstance(error, JukeboxError) else "all checks passed" if error is None else "stopped"
     )
+    if error is None:
+        artifact = {"uri": values["MODEL_URI"], "digest": values["MODEL_DIGEST"]}
+        values[ARTIFACT] = json.dumps(artifact, ensure_ascii=False)
+    else:
+        (folder / ARTIFACT).unlink(missing_ok=True)
     used = sum(len(value.encode()) for value in values.values()) + len(json.dumps(output))
     # JSON escapes what is not ASCII, to at most twelve bytes a character.
     values["TEST_OUTPUT"] = json.dumps({**output, "note": note[: max(0, min(300, (MOST - used) // 12))]})

@@ -54,13 +54,14 @@ KINDS: dict[str, Any] = {
 
 
 class Submission(BaseModel):
-    """One run to ask for. ``attempt`` is the caller's key: one key, one run."""
+    """One run to ask for. ``attempt`` is the caller's key: one key, one run; ``cause`` is for people."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pipeline: Pipeline
     experiment: str
     attempt: str
+    cause: str = ""
     parameters: dict[str, Any]
 
     @property
@@ -85,7 +86,8 @@ class Submission(BaseModel):
         nested = {"pipeline_spec": self.pipeline.spec, "platform_spec": self.pipeline.platform}
         return {
             "display_name": self.name,
-            "description": f"jukebox submit, attempt {self.attempt}",
+            "description": f"jukebox submit, attempt {self.attempt}"
+            + (f": {self.cause}" if self.cause else ""),
             "experiment_id": experiment_id,
             "pipeline_spec": nested if self.pipeline.platform else self.pipeline.spec,
             "runtime_config": {"parameters": self.parameters},

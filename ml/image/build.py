@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.errors import PlatformError, UsageError
 from ml.image.engine import Engine, Image, is_absent
-from ml.image.key import BY_DIGEST, Dependencies, dependencies, native_architecture
+from ml.image.key import BY_DIGEST, TARGETS, Dependencies, dependencies, native_architecture
 from ml.image.pip_settings import pip_secrets
 from ml.image.source import Source, export
 
@@ -79,6 +79,8 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
             *(["--no-cache"] if wish.fresh else []),
         ]
         # All of them first: a wrong second target is refused before minutes are spent on the first.
+        for target in set(wish.targets) - set(TARGETS):
+            raise UsageError(f"--target {target}: the images are {' and '.join(TARGETS)}")
         wanted = [dependencies(context, target, wish.python, base) for target in wish.targets]
         return [_build(wish, engine, source, known, context, options, show) for known in wanted]
 
@@ -93,19 +95,19 @@ def _build(
     show: Show,
 ) -> Built:
     target = known.target
-    below = f"{wish.repository}/{target}-dependencies:{known.key}"
+    below = f"{wish.repository}/{known.stage}:{known.key}"
     reused = _reuse(wish, engine, below, show)
     if not reused:
-        with _shown(show, f"{target}-dependencies") as say:
+        with _shown(show, known.stage) as say:
             # Their date is no commit's: they are the same in each that has their key.
-            engine.build(context, f"{target}-dependencies", [*options, "--timestamp=0", f"--tag={below}"])
+            engine.build(context, known.stage, [*options, "--timestamp=0", f"--tag={below}"])
             if wish.push:
                 engine.push(below)
             say(f"{_inspect(engine, below).size} with the base, key {known.key[:12]}")
     on_top = [
         *options,
         f"--timestamp={source.seconds}",
-        f"--build-context={target}-dependencies=container-image://{below}",
+        f"--build-context={known.stage}=container-image://{below}",
     ]
     reference = f"{wish.repository}/{target}:{source.commit[:12]}"
     with _shown(show, target) as say:

@@ -17,15 +17,21 @@ from ml.gate.canonical import canonical_bytes, digest
 from ml.image.containerfile import read_containerfile
 
 TARGETS = ("component", "tools")
+"""The images that are built of a commit."""
+
+KEYED = ("build", *TARGETS, "test")
+"""What has a key: what builds, what the two images lie on, and what the tests run in."""
+
 BY_DIGEST = re.compile(r"^[\w.\-:/]+@(sha256:[0-9a-f]{64})$")
 
 
 class Dependencies(BaseModel):
-    """What the dependency layer of one image follows from."""
+    """What one stage of the Containerfile, the dependencies of an image, follows from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str
+    stage: str
     architecture: str
     python: str
     base: str
@@ -77,16 +83,17 @@ def dependencies(context: Path, target: str, python: str, base: str) -> Dependen
 
     Args:
         context: the checkout.
-        target: ``component`` or ``tools``.
+        target: one of `KEYED`.
         python: the base's Python, as 3.12.
         base: the digest of the base image.
 
     Raises:
         UsageError: the target is unknown, or a file that it is built from is not there.
     """
-    if target not in TARGETS:
-        raise UsageError(f"--target {target}: there are {' and '.join(TARGETS)}")
-    instructions, files = read_containerfile(context / "Containerfile").part(f"{target}-dependencies")
+    if target not in KEYED:
+        raise UsageError(f"--target {target}: there are {', '.join(KEYED)}")
+    stage = target if target == "build" else f"{target}-dependencies"
+    instructions, files = read_containerfile(context / "Containerfile").part(stage)
     try:
         digests = {name: file_digest(context / name) for name in files}
     except OSError as error:
@@ -94,6 +101,7 @@ def dependencies(context: Path, target: str, python: str, base: str) -> Dependen
     part = digest("\n".join(instructions).encode())
     return Dependencies(
         target=target,
+        stage=stage,
         architecture=native_architecture(),
         python=python,
         base=base,

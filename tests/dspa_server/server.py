@@ -18,8 +18,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, dspa: Dspa, context: ssl.SSLContext | None, port: int):
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(self, dspa: Dspa, context: ssl.SSLContext | None, port: int, address: str = "127.0.0.1"):
+        super().__init__((address, port), Handler)
         self.dspa, self.context = dspa, context
         self.open: set[socket.socket] = set()
 

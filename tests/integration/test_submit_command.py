@@ -27,7 +27,10 @@ from ml.release.store import ModelStore
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
 TASKS = ("fetch", "validate", "preprocess", "train", "evaluate", "convert", "parity", "gate", "save")
-RESULTS = {"RUN_ID", "VERDICT", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
+RESULTS = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
+ARTIFACT = "model-ARTIFACT_OUTPUTS"
+COMMIT = "1a2b3c4d5e" * 4
+CAUSE = "push of 1a2b3c4d5e1a to main by alice"
 HEAVY = {"kfp", "kfp_server_api", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "duckdb", "sklearn"}
 SECRET = "music-connection"
 
@@ -89,26 +92,29 @@ class Way:
     followed: Ended
     after: Ended
     report: dict
+    outcome: dict
 
 
 @pytest.fixture(scope="module")
 def way(cluster) -> Way:
     """Submit, submit again twice, promote, follow, submit once more: one attempt."""
-    attempt = ("--attempt", "pipelinerun-uid-1")
-    submitted = cluster.submit(*attempt)
+    attempt = ("--attempt", "pipelinerun-uid-1", "--commit", COMMIT)
+    outcome = cluster.home / "outcome" / "submit.json"
+    submitted = cluster.submit(*attempt, "--cause", CAUSE, "--outcome", outcome)
     (run,) = cluster.dspa.runs.values()
     assert submitted.code == 0, submitted.stdout + submitted.stderr + cluster.log(run)
     report = cluster.home / "report.json"
     adopted = cluster.submit(*attempt, report=report)
     as_json = cluster.submit(*attempt, "--json")
-    candidate = submitted.results["MODEL_URI"].split("/")[-2]
+    told = {"JUKEBOX_STORE": "s3://bucket/store", "JUKEBOX_RESULTS_DIR": str(cluster.home / "promotion")}
     promoted = jukebox(
-        "promote", candidate[:12], "--store", "s3://bucket/store", cwd=cluster.home, env=cluster.s3
+        "promote", submitted.results["CANDIDATE"], cwd=cluster.home, env={**cluster.s3, **told}
     )
     followed = cluster.follow(run.run_id)
     after = cluster.submit(*attempt)
     assert list(cluster.dspa.runs.values()) == [run]
-    return Way(run, submitted, adopted, as_json, promoted, followed, after, json.loads(report.read_text()))
+    reports = (json.loads(path.read_text()) for path in (report, outcome))
+    return Way(run, submitted, adopted, as_json, promoted, followed, after, *reports)
 
 
 @dataclass
@@ -119,6 +125,7 @@ class Blocked:
     done: Ended
     report: dict
     as_json: Ended
+    outcome: dict
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +136,13 @@ def blocked(cluster) -> Blocked:
     (cluster.home / "strict.yaml").write_text(json.dumps(policy))
     report = cluster.home / "blocked.json"
     strict = ("--policy", "strict.yaml")
-    done = cluster.submit(*strict, "--param", "epochs=25", "--param", "learning_rate=0.02", report=report)
+    quick = ("--param", "epochs=25", "--param", "learning_rate=0.02", "--outcome", "blocked-outcome.json")
+    done = cluster.submit(*strict, *quick, report=report)
     assert len(cluster.dspa.runs) == len(before) + 1, done.stderr
     (run_id,) = set(cluster.dspa.runs) - before
     as_json = cluster.follow(run_id, *strict, "--json")
-    return Blocked(cluster.dspa.runs[run_id], done, json.loads(report.read_text()), as_json)
+    outcome = json.loads((cluster.home / "blocked-outcome.json").read_text())
+    return Blocked(cluster.dspa.runs[run_id], done, json.loads(report.read_text()), as_json, outcome)
 
 
 # The whole way.
@@ -151,9 +160,11 @@ def test_a_submission_passes_and_says_where_everything_is(cluster, way):
         assert word in out
 
 
-def test_the_six_results_of_a_pass(way):
+def test_the_results_of_a_pass(way):
     found = way.submitted.results
-    assert set(found) == RESULTS
+    assert set(found) == RESULTS | {ARTIFACT}
+    assert json.loads(found[ARTIFACT]) == {"uri": found["MODEL_URI"], "digest": found["MODEL_DIGEST"]}
+    assert found["CANDIDATE"] == found["MODEL_URI"].split("/")[-2]
     assert (found["RUN_ID"], found["VERDICT"]) == (way.run.run_id, "pass")
     assert json.loads(found["TEST_OUTPUT"])["result"] == "SUCCESS"
     assert found["MODEL_URI"].startswith("s3://bucket/store/candidates/")
@@ -161,6 +172,20 @@ def test_the_six_results_of_a_pass(way):
     assert found["MODEL_DIGEST"].startswith("sha256:")
     assert found["EVIDENCE_DIGEST"].startswith("sha256:")
     assert sum(len(value.encode()) for value in found.values()) < 2048
+
+
+def test_the_outcome_of_a_pass_is_what_json_would_say(way):
+    assert way.outcome == {**way.as_json.json, "exit_code": 0}
+
+
+def test_the_commit_that_was_given_is_the_runs(way):
+    assert (way.run.parameters["commit"], way.run.parameters["dirty"]) == (COMMIT, False)
+    assert "note: the code is not just commit" not in way.submitted.stdout
+
+
+def test_the_cause_is_in_the_runs_description_and_in_no_parameter(way):
+    assert way.run.description == f"jukebox submit, attempt pipelinerun-uid-1: {CAUSE}"
+    assert CAUSE not in json.dumps(way.run.parameters)
 
 
 def test_the_same_attempt_adopts_the_run(way):
@@ -179,6 +204,8 @@ def test_json_of_a_pass_is_one_object(way):
 
 def test_promotion_serves_the_very_model_that_passed(cluster, way, monkeypatch):
     assert way.promoted.returncode == 0, way.promoted.stderr
+    results = {path.name: path.read_text() for path in (cluster.home / "promotion").iterdir()}
+    assert results == {"PROMOTION": "1", "SERVED_AT": "s3://bucket/store/serving/jukebox/1/model.onnx"}
     for name, value in cluster.s3.items():
         monkeypatch.setenv(name, value)
     from ml.files import file_digest
@@ -211,12 +238,19 @@ def test_a_blocking_policy_blocks(blocked):
     assert any(line.split() == ["gate", "FAILED"] for line in blocked.done.stdout.splitlines())
 
 
-def test_the_six_results_of_a_block(blocked):
+def test_the_results_of_a_block(blocked):
     found = blocked.done.results
     assert set(found) == RESULTS
     assert (found["RUN_ID"], found["VERDICT"]) == (blocked.run.run_id, "block")
-    assert (found["MODEL_URI"], found["MODEL_DIGEST"]) == ("", "")
+    assert (found["CANDIDATE"], found["MODEL_URI"], found["MODEL_DIGEST"]) == ("", "", "")
     assert json.loads(found["TEST_OUTPUT"])["failures"] == 1
+
+
+def test_the_outcome_of_a_block_says_which_checks(blocked):
+    assert (blocked.outcome["exit_code"], blocked.outcome["passed"]) == (10, False)
+    assert blocked.outcome["error"] == blocked.done.line.removeprefix("jukebox: ").strip()
+    assert blocked.outcome["checks"] == blocked.as_json.json["checks"]
+    assert blocked.outcome["link"].startswith("http")
 
 
 def test_json_of_a_block_is_one_object(blocked):
@@ -323,6 +357,14 @@ WRONG = {
     "a policy that is none": (["fit.yaml", *PLACES, "--policy", "list.yaml"], "policy"),
     "data that are not there": (["fit.yaml", *PLACES, "--songs", "none.csv"], "none.csv"),
     "an empty attempt": (["fit.yaml", *PLACES, "--attempt", " "], "--attempt"),
+    "half a commit": (["fit.yaml", *PLACES, "--commit", COMMIT[:12]], "give all 40 or 64"),
+    "no commit": (["fit.yaml", *PLACES, "--commit", ""], "--commit"),
+    "a branch for a commit": (["fit.yaml", *PLACES, "--commit", "main"], "--commit main"),
+    "a commit and a line": (["fit.yaml", *PLACES, "--commit", f"{COMMIT}\n"], "--commit"),
+    "a cause of two lines": (["fit.yaml", *PLACES, "--cause", "a\nb"], "--cause"),
+    "a cause without end": (["fit.yaml", *PLACES, "--cause", "a" * 501], "--cause"),
+    "an outcome in a folder": (["fit.yaml", *PLACES, "--outcome", "."], "'.' is a directory"),
+    "an outcome below a file": (["fit.yaml", *PLACES, "--outcome", "file/x"], "--outcome file"),
     "no time": (["fit.yaml", *PLACES, "--timeout", "0"], "--timeout"),
     "a time that is no number": (["fit.yaml", *PLACES, "--timeout", "nan"], "--timeout"),
 }
@@ -360,6 +402,12 @@ def test_wrong_use_as_json_is_one_object(local, untouched):
 
 def test_a_missing_option_as_json_is_one_object(local, untouched):
     assert wrong(local, untouched, "fit.yaml", "--json").json["exit_code"] == 2
+
+
+def test_wrong_use_is_an_outcome_too(local, untouched, tmp_path):
+    outcome = tmp_path / "submit.json"
+    done = wrong(local, untouched, "fit.yaml", *PLACES, "--param", "color=red", JUKEBOX_OUTCOME=str(outcome))
+    assert json.loads(outcome.read_text()) == {"error": done.line[9:].strip(), "exit_code": 2}
 
 
 def test_no_token_is_wrong_use(local):
@@ -402,6 +450,22 @@ def test_what_a_server_says_is_printed_as_one_tame_line(tmp_path, fault):
         done = ended(tmp_path, "follow", "r1", "--host", dspa.url)
     assert "\x1b" not in done.line
     assert fault == "name" or "field:id: is wrong" in done.line
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "\ud800"], ids=["escapes", "surrogate"])
+def test_what_a_server_says_is_an_outcome_that_can_be_read(local, tmp_path, text):
+    def hostile(run: RunRecord) -> None:
+        run.display_name = text
+
+    with (
+        s3_server() as s3,
+        serving(Dspa(tokens={TOKEN}, script=Script(running=1), on_finish=hostile)) as dspa,
+    ):
+        arguments = ("fit.yaml", *PLACES, *DATA, "--host", dspa.url, "--outcome", tmp_path / "submit.json")
+        done = ended(local, "submit", *arguments, env=s3)
+    outcome = json.loads((tmp_path / "submit.json").read_text())
+    assert (outcome["exit_code"], outcome["error"].isprintable()) == (done.code, True)
+    assert done.code != 0
 
 
 def test_nothing_answers(local):

@@ -15,7 +15,7 @@ from servers import s3_server
 from ml.pipeline.compiler import compile_pipeline
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
-RESULTS = {"RUN_ID", "VERDICT", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
+RESULTS = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def under_way(dspa) -> RunRecord:
 
 
 def stopped(ended: Ended, run_id: str, code: int = 20) -> Ended:
-    """Check how an interrupted command ends: with the code, one line, all six results."""
+    """Check how an interrupted command ends: with the code, one line, all seven results."""
     assert ended.code == code, ended.stderr
     assert ended.line
     assert set(ended.results) == RESULTS
@@ -78,12 +78,14 @@ def kinds(dspa) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_run_is_terminated(dspa, start, number):
-    submission = start()
+def test_the_run_is_terminated(dspa, start, tmp_path, number):
+    submission = start("--outcome", tmp_path / "outcome" / "submit.json")
     run = under_way(dspa)
     submission.process.send_signal(number)
     done = stopped(submission.finish(30), run.run_id)
     assert f"interrupted; run {run.run_id} was terminated" in done.line
+    outcome = json.loads((tmp_path / "outcome" / "submit.json").read_text())
+    assert outcome == {"run_id": run.run_id, "error": done.line[9:].strip(), "exit_code": 20}
     assert run.terminated
     assert kinds(dspa).count("terminate") == 1
 
@@ -141,14 +143,15 @@ def test_a_run_that_was_found_only_then_is_in_the_results(dspa, start):
     assert submission.finish(30).results["RUN_ID"] == run.run_id
 
 
-def test_before_any_run_there_is_nothing_to_terminate(dspa, start):
+def test_before_any_run_there_is_nothing_to_terminate(dspa, start, tmp_path):
     dspa.fault = lambda request: Fault.busy() if request.kind == "healthz" else None
-    submission = start()
+    submission = start("--outcome", "submit.json")
     wait_for(lambda: dspa.requests)
     submission.process.terminate()
     done = stopped(submission.finish(30), "")
     assert "interrupted" in done.line
     assert dspa.runs == {}
+    assert json.loads((tmp_path / "submit.json").read_text())["exit_code"] == 20
 
 
 def test_before_any_run_json_is_one_object(dspa, start):

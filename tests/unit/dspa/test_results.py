@@ -1,4 +1,4 @@
-"""Tekton results: all six whatever happened, small together, and TEST_OUTPUT as Conforma reads it."""
+"""Tekton results: all seven whatever happened, small together, and what Chains and Conforma read."""
 
 import json
 import re
@@ -7,12 +7,13 @@ import pytest
 from dspa_server import Dspa, serving
 from processes import assert_one_line, run_at
 
-from ml.dspa.results import MOST, require_folder, write_results
+from ml.dspa.results import ARTIFACT, MOST, require_folder, write_results
 from ml.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, UsageError
 
-NAMES = {"RUN_ID", "VERDICT", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
+NAMES = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 PASSED = {
     "run_id": "5ca5967e-091b-49bb-8186-524639fff7fc",
+    "candidate": "c" * 64,
     "model_uri": "s3://bucket/store/candidates/abc/model.onnx",
     "model_digest": f"sha256:{'a' * 64}",
     "evidence_digest": f"sha256:{'b' * 64}",
@@ -25,7 +26,7 @@ def written(folder, found, error) -> dict[str, str]:
     """Write results and read them; TEST_OUTPUT is checked for its shape."""
     write_results(folder, found, error)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert set(files) == NAMES
+    assert set(files) == (NAMES if error else NAMES | {ARTIFACT})
     assert sum(map(len, files.values())) < MOST
     values = {name: data.decode() for name, data in files.items()}
     output = json.loads(values["TEST_OUTPUT"])
@@ -39,12 +40,15 @@ def written(folder, found, error) -> dict[str, str]:
 def test_a_pass(tmp_path):
     found = written(tmp_path, PASSED, None)
     assert found["VERDICT"] == "pass"
-    assert {name: found[name] for name in ("RUN_ID", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST")} == {
+    plain = ("RUN_ID", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST")
+    assert {name: found[name] for name in plain} == {
         "RUN_ID": PASSED["run_id"],
+        "CANDIDATE": PASSED["candidate"],
         "MODEL_URI": PASSED["model_uri"],
         "MODEL_DIGEST": PASSED["model_digest"],
         "EVIDENCE_DIGEST": PASSED["evidence_digest"],
     }
+    assert json.loads(found[ARTIFACT]) == {"uri": PASSED["model_uri"], "digest": PASSED["model_digest"]}
     output = json.loads(found["TEST_OUTPUT"])
     assert (output["result"], output["successes"], output["failures"]) == ("SUCCESS", 80, 0)
 
@@ -56,7 +60,8 @@ def test_a_pass(tmp_path):
 def test_a_block(tmp_path, checks, successes, failures):
     details = {**PASSED, "checks": [{"passed": passed} for passed in checks]}
     found = written(tmp_path, details, GateBlocked("the gate blocked the model (merit)", details))
-    assert (found["VERDICT"], found["MODEL_URI"], found["MODEL_DIGEST"]) == ("block", "", "")
+    assert (found["VERDICT"], found["CANDIDATE"]) == ("block", "")
+    assert (found["MODEL_URI"], found["MODEL_DIGEST"]) == ("", "")
     assert (found["RUN_ID"], found["EVIDENCE_DIGEST"]) == (PASSED["run_id"], PASSED["evidence_digest"])
     output = json.loads(found["TEST_OUTPUT"])
     assert output["result"] == "FAILURE"
@@ -76,7 +81,8 @@ def test_a_block(tmp_path, checks, successes, failures):
 @pytest.mark.parametrize("known", [{}, {"run_id": "r1"}, PASSED])
 def test_an_error(tmp_path, error, note, known):
     found = written(tmp_path, known, error)
-    assert (found["VERDICT"], found["MODEL_URI"], found["MODEL_DIGEST"]) == ("error", "", "")
+    assert (found["VERDICT"], found["CANDIDATE"]) == ("error", "")
+    assert (found["MODEL_URI"], found["MODEL_DIGEST"]) == ("", "")
     assert found["RUN_ID"] == known.get("run_id", "")
     output = json.loads(found["TEST_OUTPUT"])
     assert (output["result"], output["note"]) == ("ERROR", note)
@@ -100,6 +106,7 @@ def test_the_longest_key_of_s3_fits(tmp_path, letter):
 def test_results_of_an_earlier_try_are_replaced(tmp_path):
     written(tmp_path, PASSED, None)
     assert written(tmp_path, {}, PlatformError("later"))["MODEL_URI"] == ""
+    assert written(tmp_path, PASSED, None)["CANDIDATE"] == PASSED["candidate"]
 
 
 def test_a_folder_is_made(tmp_path):

@@ -89,6 +89,7 @@ def tree(tmp_path) -> Path:
         "Containerfile",
         "README.md",
         "pyproject.toml",
+        "ml/image/install.sh",
         "ml/image/slim.py",
         "ml/version.py",
     )

@@ -104,7 +104,7 @@ def test_what_is_no_name_for_images_is_refused(fake, checkout, name):
         (["--engine", "docker"], "--engine docker: there are podman and buildah"),
         (["--engine", "buildah"], "buildah is not installed; install it: apt-get install buildah"),
         (["--python", "3.13"], "--python 3.13: there are locks for 3.11 and 3.12"),
-        (["--target", "database"], "--target database: there are component and tools"),
+        (["--target", "database"], "--target database: the images are component and tools"),
         (["--checkout", "ml"], "run this in a checkout"),
         (["--bills", "README.md"], "cannot write to README.md"),
     ],

@@ -8,7 +8,7 @@ from command import jukebox
 
 import ml.image.key
 from ml.errors import UsageError
-from ml.image.key import BY_DIGEST, base_digest, default_base, dependencies
+from ml.image.key import BY_DIGEST, KEYED, base_digest, default_base, dependencies
 
 BASE = f"sha256:{'1' * 64}"
 
@@ -29,17 +29,31 @@ def append(path, text="\n# changed\n") -> None:
         file.write(text)
 
 
-@pytest.mark.parametrize("target", ["component", "tools"])
-@pytest.mark.parametrize("name", ["{}-py311.txt", "{}-py312.txt", "build.txt", "../ml/image/slim.py"])
-def test_each_file_that_is_installed_from_changes_it(tree, target, name):
+@pytest.mark.parametrize(
+    ("target", "prefix"), [("component", "component-"), ("tools", "tools-"), ("test", "")]
+)
+@pytest.mark.parametrize(
+    "name", ["{}py311.txt", "{}py312.txt", "build.txt", "../ml/image/slim.py", "../ml/image/install.sh"]
+)
+def test_each_file_that_is_installed_from_changes_it(tree, target, prefix, name):
     before = key(tree, target)
-    append(tree / "requirements" / name.format(target))
+    append(tree / "requirements" / name.format(prefix))
     assert key(tree, target) != before
 
 
 def test_target_python_and_base_change_it(tree):
-    keys = {key(tree), key(tree, "tools"), key(tree, python="3.11"), key(tree, base=f"sha256:{'2' * 64}")}
-    assert len(keys) == 4
+    keys = {key(tree, target) for target in KEYED}
+    keys |= {key(tree, python="3.11"), key(tree, base=f"sha256:{'2' * 64}")}
+    assert len(keys) == 6
+
+
+def test_what_builds_follows_from_no_lock_of_an_image(tree):
+    before = key(tree, "build")
+    append(tree / "requirements" / "component-py312.txt")
+    append(tree / "ml" / "image" / "install.sh")
+    assert key(tree, "build") == before
+    append(tree / "requirements" / "build.txt")
+    assert key(tree, "build") != before
 
 
 @pytest.mark.parametrize(
@@ -117,7 +131,7 @@ def test_the_command_prints_the_key_and_what_it_follows_from(tree):
     assert found == dependencies(tree, "component", "3.12", base).to_json()
     assert (found["python"], found["target"], found["base"]) == ("3.12", "component", base)
     assert BY_DIGEST.match(default_base(tree))[1] == base
-    assert len(found["files"]) == 4
+    assert len(found["files"]) == 5
     assert jukebox("image-key", cwd=tree).stdout == f"{found['key']}\n"
 
 
@@ -141,7 +155,7 @@ def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_pat
     [
         (["--base", "registry.example/base:9.8"], "by digest"),
         (["--base", "registry.example/base@sha256:12"], "by digest"),
-        (["--target", "database"], "--target database: there are component and tools"),
+        (["--target", "database"], "--target database: there are build, component, tools, test"),
         (["--python", "3.13"], "--python 3.13: there are locks for 3.11 and 3.12"),
         (["--checkout", "."], "run this in a checkout"),
     ],

@@ -1,0 +1,101 @@
+"""Tell how a pipeline run ended: in the log for people, and as one status of the commit."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from ml.commands.options import AsJson, print_json
+from ml.console import out, tame
+from ml.errors import UsageError
+
+if TYPE_CHECKING:
+    from ml.status.summary import Outcome
+
+TOKEN = "JUKEBOX_REPORT_TOKEN"  # noqa: S105 - the variable's name
+
+
+def report(
+    tasks: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_TASKS",
+            help="How each task ended, as Tekton says it: 'lint=Succeeded promote=None'.",
+        ),
+    ],
+    commit: Annotated[
+        str, typer.Option(envvar="JUKEBOX_COMMIT", help="The commit, in full; '' where none was fetched.")
+    ] = "",
+    repository: Annotated[
+        str, typer.Option(envvar="JUKEBOX_REPOSITORY_URL", help="The address it is cloned from.")
+    ] = "",
+    provider: Annotated[
+        str, typer.Option(envvar="JUKEBOX_PROVIDER", help="github, gitlab or gitea.")
+    ] = "github",
+    api: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_API", help="The API's address; the usual one of that host by default."),
+    ] = "",
+    context: Annotated[
+        str, typer.Option(envvar="JUKEBOX_CONTEXT", help="The status's name: one commit has one of each.")
+    ] = "jukebox",
+    outcome: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JUKEBOX_OUTCOME",
+            dir_okay=False,
+            help="What `jukebox submit --outcome` wrote, if it came so far.",
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust, for the forge.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sum up a run, and set the status of its commit; without a token the summary is all.
+
+    The token is the variable JUKEBOX_REPORT_TOKEN. The exit code says whether the report was made, not how
+    the run ended.
+    """
+    from ml.commands.dspa import COMMIT
+    from ml.image.registry import require_certificates
+    from ml.status.forge import Forge, Provider, require_token
+    from ml.status.summary import read_tasks, summarise
+
+    if provider not in get_args(Provider):
+        raise UsageError(f"--provider {provider}: there are {', '.join(get_args(Provider))}")
+    if ca:
+        require_certificates(ca)
+    summary = summarise(read_tasks(tasks), _read(outcome))
+    token = os.environ.get(TOKEN, "").strip()
+    require_token(TOKEN, token)
+    told = "" if token else f"no status was set: {TOKEN} is empty"
+    if token and not COMMIT.fullmatch(commit):
+        told = "no status was set: the run never came to a commit"
+    if not as_json:
+        for line in summary.lines():
+            out.print(tame(line) if not line.startswith("  ") else f"  {tame(line)}", markup=False)
+    if not told:
+        forge = Forge(provider, api, repository, token, str(ca or ""))
+        forge.set_status(commit, context, summary.state, tame(summary.sentence), summary.link)
+        told = f"{provider}: {context} of {commit[:12]} is set to {summary.state}"
+    if as_json:
+        print_json({**summary.model_dump(), "told": told})
+    else:
+        out.print(tame(told), markup=False)
+
+
+def _read(path: Path | None) -> "Outcome | None":
+    """Read the outcome of a submission, if there is one."""
+    from ml.gate.canonical import parse
+    from ml.status.summary import Outcome
+
+    try:
+        return Outcome.load(parse(path.read_bytes())) if path else None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"--outcome {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--outcome {path}: not what `jukebox submit --outcome` writes: {error}") from error

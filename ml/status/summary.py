@@ -1,0 +1,138 @@
+"""Sum up a pipeline run: how each task ended, what the gate said, and in one sentence why it ended so."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml.errors import GateBlocked, UsageError
+from ml.gate.reports import first_problem
+
+State = Literal["success", "failure", "error"]
+ENDS = ("Succeeded", "Failed", "None")
+"""What Tekton says of a task: ``None`` was skipped, cancelled, or never reached."""
+
+SUBMISSION = "submit-run"
+DECISIVE = "promote"
+
+
+class Checked(BaseModel):
+    """A check of the gate, as far as a summary tells it."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    name: str
+    passed: bool
+    reason: str
+
+
+class Outcome(BaseModel):
+    """What a summary takes of what `jukebox submit --outcome` wrote."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    exit_code: int
+    error: str = ""
+    link: str = ""
+    checks: list[Checked] = []
+
+    @classmethod
+    def load(cls, found: Any) -> "Outcome":
+        """Read what was parsed.
+
+        Raises:
+            ValueError: it is something else; the message is one line.
+        """
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from error
+
+    @property
+    def passed(self) -> str:
+        """How many checks pass."""
+        count, passing = len(self.checks), sum(check.passed for check in self.checks)
+        return f"{passing} of {count} checks pass" if count else "the gate passed"
+
+
+class Summary(BaseModel):
+    """A run in brief. ``failure`` is the commit's fault, ``error`` somebody else's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: State
+    sentence: str
+    tasks: dict[str, str]
+    checks: list[Checked]
+    link: str
+
+    def lines(self) -> list[str]:
+        """Return the summary for people."""
+        failing = [check for check in self.checks if not check.passed]
+        told = [f"{name}: {end}" for name, end in self.tasks.items()]
+        if self.checks:
+            told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
+        told += [f"  {check.name}: {check.reason}" for check in failing]
+        if self.link:
+            told.append(f"run: {self.link}")
+        return [*told, f"{self.state}: {self.sentence}"]
+
+
+def read_tasks(text: str) -> dict[str, str]:
+    """Read how tasks ended, as ``lint=Succeeded unit-test=Failed``.
+
+    Raises:
+        UsageError: a word is not of that form, or `promote` is not among them.
+    """
+    tasks = {}
+    for word in text.split():
+        name, _, end = word.partition("=")
+        if not name or end not in ENDS or name in tasks:
+            raise UsageError(f"--tasks {word!r}: write name=Succeeded, name=Failed or name=None, each once")
+        tasks[name] = end
+    if DECISIVE not in tasks:
+        raise UsageError(f"--tasks: {DECISIVE} is not among them, and it decides")
+    return tasks
+
+
+def summarise(tasks: dict[str, str], outcome: Outcome | None) -> Summary:
+    """Sum up a run.
+
+    Args:
+        tasks: how each task ended, in their order; `promote` is one of them.
+        outcome: what is known of the submission; None where it was not reached.
+    """
+    state, sentence = _judge(tasks, outcome)
+    return Summary(
+        state=state,
+        sentence=sentence,
+        tasks=tasks,
+        checks=outcome.checks if outcome else [],
+        link=outcome.link if outcome else "",
+    )
+
+
+def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
+    passed = outcome.passed if outcome else "the gate passed"
+    failed = [name for name, end in tasks.items() if end == "Failed"]
+    early = [name for name in failed if name not in (SUBMISSION, DECISIVE)]
+    if tasks[DECISIVE] == "Succeeded":
+        others = [name for name, end in tasks.items() if end != "Succeeded"]
+        if others:
+            return "error", f"promoted, but {_listed(others)} did not succeed"
+        return "success", f"promoted: {passed}"
+    if early:
+        # A repository that cannot be fetched says nothing about the commit.
+        whose: State = "error" if early == ["fetch-source"] else "failure"
+        return whose, f"{_listed(early)} failed; nothing was promoted"
+    if DECISIVE in failed:
+        return "error", f"{passed}, but promote refused or failed; see its log"
+    if outcome and outcome.error:
+        # The gate's answer is about the commit; everything else that ends a submission is not.
+        return "failure" if outcome.exit_code == GateBlocked.exit_code else "error", outcome.error
+    silent = f"{SUBMISSION} failed before it could say why; see its log"
+    stopped = "cancelled, timed out, or stopped before promote; nothing was promoted"
+    return "error", silent if SUBMISSION in failed else stopped
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(names)

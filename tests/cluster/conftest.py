@@ -1,0 +1,31 @@
+"""A real cluster with Tekton: that of the current kubeconfig, with images from JUKEBOX_TEST_REGISTRY."""
+
+import os
+import shutil
+import subprocess
+import uuid
+
+import pytest
+from cluster.images import NEEDED, build_all, open_registry
+from cluster.site import open_site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """A namespace with everything applied; JUKEBOX_TEST_KEEP=1 leaves it there."""
+    lacking = [name for name in NEEDED if not shutil.which(name)]
+    if lacking:
+        pytest.fail(f"apt-get install {' '.join(lacking)}")
+    repository = os.environ.get("JUKEBOX_TEST_REGISTRY", "")
+    if not repository:
+        pytest.fail(
+            "JUKEBOX_TEST_REGISTRY=registry.example:5000/jukebox: nodes and this machine must reach it"
+        )
+    for crd in ("pipelines.tekton.dev", "eventlisteners.triggers.tekton.dev"):
+        done = subprocess.run(["kubectl", "get", "crd", crd], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.fail(f"no {crd} in the cluster of this kubeconfig: {done.stderr.strip()}")
+    tls = os.environ.get("JUKEBOX_TEST_REGISTRY_TLS", "true").lower() == "true"
+    registry = open_registry(repository, tls, tmp_path_factory.mktemp("cluster"))
+    with open_site(f"jukebox-test-{uuid.uuid4().hex[:6]}", registry, build_all(registry)) as opened:
+        yield opened

@@ -1,0 +1,126 @@
+"""The Pipeline and its triggers in a real cluster: pass, block, webhook, replay and cancel."""
+
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+import requests
+from cluster.site import HOOK, Site
+
+TASKS = {
+    "fetch-source",
+    "toolchain",
+    "lint",
+    "unit-test",
+    "build-image",
+    "compile-pipeline",
+    "submit-run",
+    "promote",
+    "report",
+}
+
+
+@pytest.fixture(scope="module")
+def passed(site) -> str:
+    commit = site.commit()
+    site.start(commit, "passes")
+    reason, tasks = site.wait("passes")
+    assert (reason, tasks) == ("Succeeded", dict.fromkeys(TASKS, "Succeeded")), site.logs("passes")
+    return commit
+
+
+def test_a_commit_is_promoted(site, passed):
+    run = site.get("pipelinerun", "passes")
+    results = {result["name"]: result["value"] for result in run["status"]["results"]}
+    assert (results["VERDICT"], results["PROMOTION"], results["COMMIT"]) == ("pass", "1", passed)
+    (found,) = [entry for entry in site.known()["runs"] if entry["parameters"]["commit"] == passed]
+    assert found["state"] == "SUCCEEDED"
+    assert found["parameters"]["image"].endswith(results["IMAGE_DIGEST"])
+
+
+def test_each_task_ran_as_its_own_account(site, passed):
+    pods = site.get("pods", selector="tekton.dev/pipelineRun=passes")["items"]
+    accounts = {
+        pod["metadata"]["labels"]["tekton.dev/pipelineTask"]: pod["spec"]["serviceAccountName"]
+        for pod in pods
+    }
+    theirs = {"promote": "jukebox-promote", "submit-run": "jukebox-submit"}
+    theirs |= {"toolchain": "jukebox-build", "build-image": "jukebox-build"}
+    assert accounts == {**dict.fromkeys(TASKS, "jukebox-ci"), **theirs}
+
+
+def test_a_model_that_fails_parity_is_blocked(site, passed):
+    old = "    answers = answer(network, rows)\n"
+    bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
+    site.start(bad, "fails-parity")
+    reason, tasks = site.wait("fails-parity")
+    assert (reason, tasks["submit-run"], tasks["report"]) == ("Failed", "Failed", "Succeeded")
+    assert "promote" not in tasks
+    assert "the gate blocked the model (parity" in site.logs("fails-parity")
+    runs = [run for run in site.known()["runs"] if run["parameters"]["commit"] == bad]
+    assert [run["state"] for run in runs] == ["FAILED"], "a retry adopts the run"
+
+
+def test_a_commit_that_breaks_lint_is_not_built(site, passed):
+    bad = site.commit("ml/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
+    site.start(bad, "breaks-lint")
+    reason, tasks = site.wait("breaks-lint")
+    assert (reason, tasks["lint"], "build-image" in tasks) == ("Failed", "Failed", False)
+
+
+def push(site: Site, commit: str, secret: str = HOOK, ref: str = "refs/heads/main") -> int:
+    """Send what GitHub sends after a push."""
+    url = site.get("pipeline", "jukebox-train")["spec"]["params"]
+    (repository,) = (param["default"] for param in url if param["name"] == "repository-url")
+    body = json.dumps(
+        {
+            "ref": ref,
+            "before": "0" * 40,
+            "after": commit,
+            "created": False,
+            "deleted": False,
+            "repository": {"full_name": "jukebox", "clone_url": repository, "html_url": repository},
+            "pusher": {"name": "alice"},
+            "head_commit": {"id": commit},
+        }
+    ).encode()
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "push",
+        "X-Hub-Signature-256": f"sha256={signature}",
+    }
+    return requests.post(site.listener, data=body, headers=headers, timeout=30).status_code
+
+
+def new_runs(site: Site, before: set[str], seconds: float = 15) -> set[str]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and site.runs() == before:
+        time.sleep(1)
+    return site.runs() - before
+
+
+def cancel(site: Site, name: str) -> None:
+    patch = json.dumps({"spec": {"status": "CancelledRunFinally"}})
+    site.kubectl("patch", "pipelinerun", name, "--type=merge", "--patch", patch)
+
+
+def test_a_push_starts_one_run_however_often_it_is_delivered(site, passed):
+    before = site.runs()
+    for secret, ref in (("wrong", "refs/heads/main"), (HOOK, "refs/heads/other"), (HOOK, "refs/tags/v1")):
+        push(site, passed, secret, ref)
+    assert new_runs(site, before) == set()
+    push(site, passed)
+    (name,) = new_runs(site, before)
+    push(site, passed)
+    push(site, passed)
+    time.sleep(5)
+    assert site.runs() - before == {name}
+    params = {param["name"]: param["value"] for param in site.get("pipelinerun", name)["spec"]["params"]}
+    assert params["revision"] == passed
+    cancel(site, name)
+    reason, tasks = site.wait(name, 300)
+    assert reason.startswith("Cancelled")
+    assert "promote" not in tasks

@@ -1,0 +1,200 @@
+"""Run a Pipeline here: every step's script is really executed, in the order of the graph.
+
+Params, results and contexts are substituted as Tekton substitutes them, workspaces and volumes are folders,
+and a task that fails is tried again as often as the Pipeline says. There are no images: a script finds its
+programs on the path. What a pod would mount (``/tekton/results``, ``/etc/jukebox/ca``) is replaced by
+folders, in the scripts and in their variables.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+REFERENCE = re.compile(r"\$\(([^()\s]+)\)")
+RESULT = re.compile(r"\$\(tasks\.([\w-]+)\.results\.([\w-]+)\)")
+Object = dict[str, Any]
+
+
+@dataclass
+class World:
+    """What surrounds a run: objects of the cluster, secrets, and what the pods of a service account have.
+
+    Args:
+        folder: where the folders of all runs lie.
+        objects: Tasks and Pipelines, as kustomize renders them.
+        secrets: by name, key and value.
+        env: the variables of every step; ``identities`` those of the pods of one service account.
+    """
+
+    folder: Path
+    objects: list[Object]
+    secrets: Mapping[str, Mapping[str, str]]
+    env: Mapping[str, str]
+    identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, kind: str, name: str) -> Object:
+        (found,) = (o for o in self.objects if o["kind"] == kind and o["metadata"]["name"] == name)
+        return found["spec"]
+
+
+@dataclass
+class TaskEnd:
+    """How a task ended: Tekton's word for it, its results, and what its steps printed, try by try."""
+
+    status: str = "None"
+    results: dict[str, str] = field(default_factory=dict)
+    log: str = ""
+    tries: int = 0
+
+
+@dataclass
+class Run:
+    """A PipelineRun under way, and afterwards."""
+
+    world: World
+    spec: Object
+    uid: str
+    tasks: dict[str, TaskEnd]
+    variables: dict[str, str]
+    home: Path
+
+    @property
+    def log(self) -> str:
+        return "\n".join(f"== {name} {end.status}\n{end.log}" for name, end in self.tasks.items())
+
+
+def execute(world: World, spec: Object, uid: str) -> Run:
+    """Execute a PipelineRun to its end.
+
+    Args:
+        world: what surrounds it.
+        spec: the PipelineRun's spec.
+        uid: its uid.
+    """
+    pipeline = world.find("Pipeline", spec["pipelineRef"]["name"])
+    given = {param["name"]: param["value"] for param in spec.get("params", ())}
+    declared = {param["name"]: param.get("default") for param in pipeline["params"]}
+    assert set(given) <= set(declared), f"unknown: {set(given) - set(declared)}"
+    values = {**declared, **given}
+    assert None not in values.values(), values
+    variables = {f"params.{name}": value for name, value in values.items()}
+    variables |= {"context.pipelineRun.uid": uid, "context.taskRun.namespace": "music"}
+    home = world.folder / uid
+    run = Run(world, spec, uid, {task["name"]: TaskEnd() for task in pipeline["tasks"]}, variables, home)
+    by_name = {task["name"]: task for task in pipeline["tasks"]}
+    for name in TopologicalSorter({n: _before(task) for n, task in by_name.items()}).static_order():
+        if all(run.tasks[before].status == "Succeeded" for before in _before(by_name[name])):
+            _try(run, by_name[name])
+    variables |= {f"tasks.{name}.status": end.status for name, end in run.tasks.items()}
+    for task in pipeline["finally"]:
+        run.tasks[task["name"]] = TaskEnd()
+        _try(run, task)
+    return run
+
+
+def _before(task: Object) -> set[str]:
+    return {*task.get("runAfter", ()), *(found[0] for found in RESULT.findall(str(task)))}
+
+
+def _try(run: Run, task: Object) -> None:
+    for condition in task.get("when", ()):
+        value = _filled(condition["input"], run.variables)
+        if (value in condition["values"]) != (condition["operator"] == "in"):
+            return
+    end = run.tasks[task["name"]]
+    for _ in range(1 + task.get("retries", 0)):
+        end.tries += 1
+        results = _task_run(run, task, run.home / f"{task['name']}-{end.tries}")
+        if results is not None:
+            end.status, end.results = "Succeeded", results
+            run.variables |= {
+                f"tasks.{task['name']}.results.{name}": value for name, value in results.items()
+            }
+            return
+    end.status = "Failed"
+
+
+def _task_run(run: Run, task: Object, pod: Path) -> dict[str, str] | None:
+    """Run the steps of a task, one after the other; returns the results, or None where one failed."""
+    spec = run.world.find("Task", task["taskRef"]["name"])
+    values = {param["name"]: param.get("default") for param in spec["params"]}
+    given = {param["name"]: _filled(param["value"], run.variables) for param in task["params"]}
+    assert set(given) <= set(values)
+    values |= given
+    assert None not in values.values(), values
+    variables = {
+        **run.variables,
+        **{f"params.{name}": value for name, value in values.items()},
+        **_workspaces(run, task, spec),
+    }
+    folders = _folders(spec, pod)
+    account = {entry["pipelineTaskName"]: entry["serviceAccountName"] for entry in run.spec["taskRunSpecs"]}
+    identity = run.world.identities.get(account.get(task["name"], ""), {})
+    for step in spec["steps"]:
+        env = {**os.environ, **run.world.env, **identity}
+        for entry in (*spec["stepTemplate"]["env"], *step.get("env", ())):
+            value = _value(run.world, entry, variables)
+            if value is not None:
+                env[entry["name"]] = _moved(value, folders)
+        script = pod / step["name"]
+        script.write_text(_moved(step["script"], folders))
+        script.chmod(0o755)
+        done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
+        run.tasks[task["name"]].log += done.stdout + done.stderr
+        if done.returncode:
+            return None
+    results = folders["/tekton/results"]
+    return {result["name"]: (results / result["name"]).read_text() for result in spec.get("results", ())}
+
+
+def _workspaces(run: Run, task: Object, spec: Object) -> dict[str, str]:
+    bound = {entry["name"]: entry for entry in run.spec["workspaces"]}
+    given = {entry["name"]: entry["workspace"] for entry in task.get("workspaces", ())}
+    paths = {}
+    for workspace in spec.get("workspaces", ()):
+        entry = bound.get(given.get(workspace["name"], ""))
+        assert entry or workspace.get("optional"), f"{task['name']} lacks {workspace['name']}"
+        path = ""
+        if entry and "volumeClaimTemplate" in entry:
+            path = str(run.home / "shared")
+            Path(path).mkdir(parents=True, exist_ok=True)
+        elif entry:
+            path = str(run.world.folder / next(iter(entry["configMap"].values())))
+        paths[f"workspaces.{workspace['name']}.path"] = path
+    return paths
+
+
+def _folders(spec: Object, pod: Path) -> dict[str, Path]:
+    """Make the folders that a pod would mount; the host has a /tmp of its own."""
+    mounts = [mount["mountPath"] for step in spec["steps"] for mount in step.get("volumeMounts", ())]
+    folders = {}
+    for path in ("/tekton/results", "/tekton/home", *mounts):
+        folders[path] = pod / path.strip("/").replace("/", "-")
+        shutil.rmtree(folders[path], ignore_errors=True)
+        folders[path].mkdir(parents=True)
+    return folders
+
+
+def _moved(text: str, folders: Mapping[str, Path]) -> str:
+    for path in sorted(folders, key=len, reverse=True):
+        text = text.replace(path, str(folders[path]))
+    return text
+
+
+def _value(world: World, entry: Object, variables: Mapping[str, str]) -> str | None:
+    if "value" in entry:
+        return _filled(entry["value"], variables)
+    reference = entry["valueFrom"]["secretKeyRef"]
+    value = world.secrets.get(_filled(reference["name"], variables), {}).get(reference["key"])
+    assert value is not None or reference.get("optional"), reference
+    return value
+
+
+def _filled(text: str, variables: Mapping[str, str]) -> str:
+    return REFERENCE.sub(lambda found: variables[found[1]], text)

@@ -1,0 +1,285 @@
+"""A small world for the Pipeline, all of it real servers: git, a registry, an object store, a DSPA, a forge.
+
+The registry has the heavy dependencies already, under their keys, as small images: what is built on them, and
+`build` itself, are really built.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from dspa_command import TOKEN
+from dspa_server import Dspa, kfp_local, serving
+from image.workshop import checkout_of
+from servers import closed_port, only_allowed, s3_server
+from tekton.harness import World
+
+from ml.image.key import dependencies
+from ml.image.pip_settings import pip_secrets
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
+PYTHON = "3.11"
+FORGE_TOKEN = "f0rge-s3cret"
+
+RUN_KEY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": ["arn:aws:s3:::bucket/store/candidates/*", "arn:aws:s3:::bucket/evidence/*"],
+        },
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/store/*"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket"},
+    ],
+}
+"""What the README allows the key of a run; it reads the promotion log, and cannot write it."""
+
+PROMOTION_KEY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]}
+    ],
+}
+
+
+@dataclass
+class Forge:
+    """A forge's API: which statuses were set, and with which token."""
+
+    url: str = ""
+    statuses: list[tuple[str, dict]] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Site:
+    """Everything that a run of the Pipeline meets."""
+
+    world: World
+    dspa: Dspa
+    forge: Forge
+    checkout: Path
+    params: dict[str, str]
+    s3: dict[str, str]
+
+    def commit(self, file: str = "", old: str = "", new: str = "") -> str:
+        """Commit a change on top of main, and return the commit."""
+        git = ["git", "-C", str(self.checkout), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run([*git, "checkout", "-q", "main"], check=True)
+        if file:
+            path = self.checkout / file
+            text = path.read_text()
+            assert text.count(old) == 1, f"{file}: {old}"
+            path.write_text(text.replace(old, new))
+            subprocess.run([*git, "checkout", "-q", "--detach"], check=True)
+            subprocess.run([*git, "commit", "-qam", f"change {file}"], check=True)
+        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def spec(self, revision: str, **params: str) -> dict:
+        """Return the spec of a PipelineRun, as a trigger would make it."""
+        values = {**self.params, "revision": revision, "cause": "a test", **params}
+        return {
+            "pipelineRef": {"name": "jukebox-train"},
+            "params": [{"name": name.replace("_", "-"), "value": value} for name, value in values.items()],
+            "workspaces": [
+                {"name": "shared", "volumeClaimTemplate": {}},
+                {"name": "pip-settings", "configMap": {"name": "pip"}},
+            ],
+            "taskRunSpecs": [
+                {"pipelineTaskName": "submit-run", "serviceAccountName": "jukebox-submit"},
+                {"pipelineTaskName": "promote", "serviceAccountName": "jukebox-promote"},
+            ],
+        }
+
+
+def missing() -> list[str]:
+    """Name the programs that this machine lacks."""
+    return [name for name in NEEDED if not shutil.which(name)]
+
+
+@contextlib.contextmanager
+def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
+    """Start everything, and stop it in the end."""
+    checkout = folder / "served" / "team" / "jukebox.git"
+    checkout.mkdir(parents=True)
+    checkout_of(checkout)
+    subprocess.run(["git", "branch", "-qM", "main"], cwd=checkout, check=True)
+    with contextlib.ExitStack() as stack:
+        registry = stack.enter_context(_registry(folder))
+        env = _engine(folder)
+        base, repository = _base(folder, env, registry), f"{registry}/jukebox"
+        _seed(checkout, env, repository, base)
+        git = stack.enter_context(_git(folder / "served"))
+        s3 = stack.enter_context(s3_server())
+        run_key = stack.enter_context(only_allowed(RUN_KEY))
+        promotion_key = stack.enter_context(only_allowed(PROMOTION_KEY))
+        where = {"AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": "us-east-1"}
+        secrets = {
+            "jukebox-store": {**run_key, **where},
+            "jukebox-promotion": {**promotion_key, **where},
+            "jukebox-report": {"token": FORGE_TOKEN},
+        }
+        # The steps run the code of the commit: it is what would be in the image.
+        code = folder / "code"
+        executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(code)}, secrets)
+        dspa = stack.enter_context(serving(Dspa(tokens={TOKEN}, executor=executor)))
+        forge = stack.enter_context(_forge())
+        (folder / "pip").mkdir()
+        pip_secrets(folder / "pip")
+        identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
+        world = World(folder, objects, secrets, env, identities)
+        params = {
+            "repository-url": f"{git}/team/jukebox.git",
+            "api": forge.url,
+            "base-image": base,
+            "base-python": PYTHON,
+            "image-repository": repository,
+            "registry-tls": "false",
+            "dspa-host": dspa.url,
+            "rankings": "sample:songs=600,days=7,seed=7",
+            "songs": "sample:songs=600,days=7,seed=7",
+            "store": "s3://bucket/store",
+            "evidence": "s3://bucket/evidence",
+            "tests": "tests/unit/gate/test_canonical.py",
+            "timeout": "180",
+        }
+        yield Site(world, dspa, forge, checkout, params, {**s3, **promotion_key})
+
+
+def _engine(folder: Path) -> dict[str, str]:
+    """Give buildah a storage of its own, and the steps the programs of the tests' environment."""
+    storage = folder / "storage.conf"
+    storage.write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/runroot"\n'
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {
+        "CONTAINERS_STORAGE_CONF": str(storage),
+        "STORAGE_DRIVER": "vfs",
+        "BUILDAH_ISOLATION": "chroot",
+        "PATH": path,
+    }
+
+
+def buildah(env: dict[str, str], *arguments: object) -> str:
+    done = subprocess.run(
+        ["buildah", *map(str, arguments)],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def push(env: dict[str, str], image: str, reference: str) -> str:
+    """Push an image, and return its name by digest."""
+    file = Path(env["CONTAINERS_STORAGE_CONF"]).with_name("digest")
+    buildah(
+        env, "push", "--quiet", "--tls-verify=false", "--digestfile", file, image, f"docker://{reference}"
+    )
+    return f"{reference.rpartition(':')[0]}@{file.read_text().strip()}"
+
+
+def _base(folder: Path, env: dict[str, str], registry: str) -> str:
+    rootfs = folder / "rootfs.tar"
+    packages = "--include=python3,python3-venv,ca-certificates"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(rootfs)]
+    subprocess.run(command, check=True, capture_output=True)
+    container = buildah(env, "from", "scratch")
+    buildah(env, "add", container, rootfs, "/")
+    buildah(env, "commit", "--rm", "--quiet", container, "localhost/base:1")
+    rootfs.unlink()
+    return push(env, "localhost/base:1", f"{registry}/base:1")
+
+
+def _seed(checkout: Path, env: dict[str, str], repository: str, base: str) -> None:
+    digest = base.partition("@")[2]
+    for target in ("component", "tools", "test"):
+        known = dependencies(checkout, target, PYTHON, digest)
+        push(env, "localhost/base:1", f"{repository}/{known.stage}:{known.key}")
+
+
+@contextlib.contextmanager
+def _process(log: Path, *command: str) -> Iterator[None]:
+    with open(log, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _registry(folder: Path) -> Iterator[str]:
+    where = f"127.0.0.1:{closed_port()}"
+    config = folder / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{where}'}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
+    )
+    with _process(folder / "registry.log", "docker-registry", "serve", str(config)):
+        _wait(where)
+        yield where
+
+
+@contextlib.contextmanager
+def _git(folder: Path) -> Iterator[str]:
+    port = closed_port()
+    options = ["--export-all", f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
+    with _process(folder / "git.log", "git", "daemon", *options, str(folder)):
+        _wait(f"127.0.0.1:{port}")
+        yield f"git://127.0.0.1:{port}"
+
+
+def _wait(where: str) -> None:
+    import socket
+
+    host, _, port = where.partition(":")
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(where)
+
+
+@contextlib.contextmanager
+def _forge() -> Iterator[Forge]:
+    forge = Forge()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            forge.statuses.append((self.path, body))
+            forge.tokens.add(re.sub(r"^\w+ ", "", self.headers["Authorization"]))
+            self.send_response(201)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    forge.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield forge
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,75 @@
+"""A forge's API on loopback: it remembers what it was asked, and answers as it is told."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "1a2b3c4d" * 5
+TOKEN = "glpat-canary_5e0c1d"
+REPOSITORY = "https://forge.example/team/jukebox.git"
+
+
+@dataclass
+class Post:
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, str]
+
+
+@dataclass
+class Api:
+    """What the forge answers, one after the other and the last again and again, and what it was asked."""
+
+    answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(201, b'{"id": 1}')])
+    headers: dict[str, str] = field(default_factory=dict)
+    posts: list[Post] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def post(self) -> Post:
+        """The only request."""
+        (found,) = self.posts
+        return found
+
+
+@contextlib.contextmanager
+def serving_forge(api: Api, context=None) -> Iterator[Api]:
+    """Serve it, with an SSL context over TLS; ``api.url`` is where."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            api.posts.append(Post(self.path, headers, json.loads(data)))
+            status, body = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
+            self.send_response(status)
+            for name, value in api.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self):
+            api.posts.append(Post(self.path, {}, {}))
+            self.send_error(500)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    api.url = f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,182 @@
+"""The summary of a run: whose fault, why in a sentence, and what is told to people."""
+
+import pytest
+
+from ml.errors import UsageError
+from ml.status.summary import Outcome, read_tasks, summarise
+
+NAMES = (
+    "fetch-source",
+    "toolchain",
+    "lint",
+    "unit-test",
+    "build-image",
+    "compile-pipeline",
+    "submit-run",
+    "promote",
+)
+PASSES = {"name": "data.rows", "passed": True, "reason": ""}
+BLOCKS = {"name": "merit.gain", "passed": False, "reason": "0.01 is not > 0.05"}
+LINK = "https://dspa.example/runs/1"
+
+
+def ends(**other: str) -> dict[str, str]:
+    """How tasks ended: as they do where all is well, but for some."""
+    return dict.fromkeys(NAMES, "Succeeded") | {name.replace("_", "-"): end for name, end in other.items()}
+
+
+def stopped_at(*names: str) -> dict[str, str]:
+    """How tasks ended where some failed, and all that come after were not reached."""
+    first = min(map(NAMES.index, names))
+    after = dict.fromkeys(NAMES[first + 1 :], "None")
+    return ends() | after | dict.fromkeys(names, "Failed")
+
+
+def outcome(code: int = 0, error: str = "", checks=(PASSES, PASSES)) -> Outcome:
+    return Outcome.load({"exit_code": code, "error": error, "link": LINK, "checks": list(checks)})
+
+
+def test_a_promotion():
+    found = summarise(ends(), outcome())
+    assert (found.state, found.sentence) == ("success", "promoted: 2 of 2 checks pass")
+    assert found.lines() == [
+        *(f"{name}: Succeeded" for name in NAMES),
+        "checks: 2 of 2 pass",
+        f"run: {LINK}",
+        "success: promoted: 2 of 2 checks pass",
+    ]
+
+
+def test_a_promotion_of_which_nothing_else_is_known():
+    found = summarise(ends(), None)
+    assert (found.state, found.sentence, found.link) == ("success", "promoted: the gate passed", "")
+
+
+@pytest.mark.parametrize("end", ["Failed", "None"])
+def test_a_promotion_past_a_task_is_told(end):
+    found = summarise(ends(lint=end, unit_test=end), outcome())
+    assert (found.state, found.sentence) == ("error", "promoted, but lint and unit-test did not succeed")
+
+
+@pytest.mark.parametrize("name", NAMES[1:6])
+def test_a_task_before_the_submission_is_the_commits_failure(name):
+    found = summarise(stopped_at(name), None)
+    assert (found.state, found.sentence) == ("failure", f"{name} failed; nothing was promoted")
+
+
+def test_two_that_fail_side_by_side_are_both_named():
+    found = summarise(stopped_at("lint", "unit-test"), None)
+    assert (found.state, found.sentence) == ("failure", "lint and unit-test failed; nothing was promoted")
+
+
+def test_a_repository_that_cannot_be_fetched_is_not_the_commits_failure():
+    found = summarise(stopped_at("fetch-source"), None)
+    assert (found.state, found.sentence) == ("error", "fetch-source failed; nothing was promoted")
+
+
+def test_a_block_is_the_commits_failure_and_tells_which_checks():
+    blocked = outcome(10, "the gate blocked the model (merit.gain)", [PASSES, BLOCKS])
+    found = summarise(stopped_at("submit-run"), blocked)
+    assert (found.state, found.sentence) == ("failure", "the gate blocked the model (merit.gain)")
+    assert found.lines()[len(NAMES) :] == [
+        "checks: 1 of 2 pass",
+        "  merit.gain: 0.01 is not > 0.05",
+        f"run: {LINK}",
+        "failure: the gate blocked the model (merit.gain)",
+    ]
+
+
+@pytest.mark.parametrize("code", [2, 20, 30, 40])
+def test_what_else_ends_a_submission_is_not(code):
+    found = summarise(stopped_at("submit-run"), outcome(code, "no answer for 10 minutes"))
+    assert (found.state, found.sentence) == ("error", "no answer for 10 minutes")
+
+
+@pytest.mark.parametrize("known", [None, outcome()])
+def test_a_submission_that_says_nothing(known):
+    found = summarise(stopped_at("submit-run"), known)
+    assert (found.state, found.sentence) == (
+        "error",
+        "submit-run failed before it could say why; see its log",
+    )
+
+
+def test_a_promotion_that_is_refused():
+    found = summarise(stopped_at("promote"), outcome())
+    assert found.state == "error"
+    assert found.sentence == "2 of 2 checks pass, but promote refused or failed; see its log"
+
+
+@pytest.mark.parametrize("reached", range(len(NAMES)))
+def test_a_run_that_is_stopped(reached):
+    tasks = ends() | dict.fromkeys(NAMES[reached:], "None")
+    found = summarise(tasks, None)
+    assert found.state == "error"
+    assert found.sentence == "cancelled, timed out, or stopped before promote; nothing was promoted"
+
+
+def test_a_run_that_is_stopped_while_it_is_followed_says_what_it_knows():
+    found = summarise(ends(submit_run="None", promote="None"), outcome(20, "interrupted"))
+    assert (found.state, found.sentence) == ("error", "interrupted")
+
+
+@pytest.mark.parametrize("end", ["Failed", "None"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("known", [None, outcome(), outcome(10, "blocked")])
+def test_nothing_but_all_is_a_success(name, end, known):
+    assert summarise(ends() | {name: end}, known).state != "success"
+
+
+def test_tasks_are_read():
+    assert read_tasks(" lint=Succeeded\n unit-test=Failed  promote=None ") == {
+        "lint": "Succeeded",
+        "unit-test": "Failed",
+        "promote": "None",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "promote is not among them"),
+        ("lint=Succeeded", "promote is not among them"),
+        ("promote", "'promote'"),
+        ("promote=", "'promote='"),
+        ("=Succeeded promote=None", "'=Succeeded'"),
+        ("promote=succeeded", "'promote=succeeded'"),
+        ("promote=$(tasks.promote.status)", "write name=Succeeded"),
+        ("promote=Failed promote=Succeeded", "each once"),
+    ],
+)
+def test_what_are_no_tasks(text, said):
+    with pytest.raises(UsageError) as caught:
+        read_tasks(text)
+    assert said in str(caught.value)
+
+
+def test_an_outcome_has_more_than_a_summary_takes():
+    found = Outcome.load({"exit_code": 0, "run_id": "1", "checks": [{**PASSES, "value": 1.5, "bound": 1}]})
+    assert (found.passed, found.error, found.link) == ("1 of 1 checks pass", "", "")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "the document"),
+        ([], "the document"),
+        ("text", "the document"),
+        ({}, "exit_code: missing"),
+        ({"exit_code": "0"}, "exit_code"),
+        ({"exit_code": None}, "exit_code"),
+        ({"exit_code": 0, "checks": {}}, "checks"),
+        ({"exit_code": 0, "checks": ["x"]}, "checks.0"),
+        ({"exit_code": 0, "checks": [{"name": "a", "passed": "yes", "reason": ""}]}, "checks.0.passed"),
+        ({"exit_code": 0, "checks": [{"name": "a", "passed": True}]}, "checks.0.reason: missing"),
+        ({"exit_code": 0, "link": 7}, "link"),
+        ({"exit_code": 0, "error": ["x"]}, "error"),
+    ],
+)
+def test_what_is_no_outcome(found, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        Outcome.load(found)
+    assert "\n" not in str(caught.value)
