@@ -1,4 +1,4 @@
-"""What the cluster lacks, in one pod: a DSPA that executes runs, an object store, a forge for statuses.
+"""What the cluster lacks, in one pod: a DSPA that executes runs, and an object store.
 
 Started in the cluster by `tests/cluster/site.py`, in an image of the tests' dependencies: ``python -m
 cluster.double FOLDER``, where FOLDER holds ``tls.crt``, ``tls.key`` and ``settings.json``. The DSPA takes the
@@ -62,8 +62,7 @@ def serve_dspa(folder: Path, settings: dict[str, Any], port: int) -> Dspa:
 
 
 def serve_records(dspa: Dspa, port: int) -> ThreadingHTTPServer:
-    """Tell the tests of the runs, and take statuses as a forge does."""
-    statuses: list[Any] = []
+    """Tell the tests of the runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -71,15 +70,7 @@ def serve_records(dspa: Dspa, port: int) -> ThreadingHTTPServer:
                 {"id": run.run_id, "state": run.state, "parameters": run.parameters}
                 for run in dspa.runs.values()
             ]
-            self.answer({"runs": runs, "statuses": statuses})
-
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            statuses.append([self.path, body])
-            self.answer({})
-
-        def answer(self, found: Any) -> None:
-            data = json.dumps(found).encode()
+            data = json.dumps({"runs": runs}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

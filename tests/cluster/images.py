@@ -9,6 +9,7 @@ from pathlib import Path
 
 from image.workshop import ROOT, checkout_of
 
+from ml.image import registry
 from ml.image.key import dependencies
 from ml.image.pip_settings import pip_secrets
 
@@ -44,8 +45,15 @@ class Registry:
         self.buildah("push", *options, image, f"docker://{reference}")
         return f"{reference.rpartition(':')[0]}@{file.read_text().strip()}"
 
+    def known(self, reference: str) -> str:
+        """Return an image by digest if the registry has it, or ""."""
+        digest = registry.Registry(insecure=not self.tls).digest(reference)
+        return f"{reference.rpartition(':')[0]}@{digest}" if digest else ""
+
     def debian(self, name: str, packages: tuple[str, ...]) -> str:
-        """Make an image of Debian with some packages, and push it."""
+        """Make an image of Debian with some packages, and push it; once for a registry."""
+        if known := self.known(f"{self.repository}/{name}:1"):
+            return known
         rootfs = self.folder / f"{name}.tar"
         include = f"--include={','.join(packages)}"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", include, "bookworm", str(rootfs)]
@@ -67,48 +75,49 @@ def open_registry(repository: str, tls: bool, folder: Path) -> Registry:
     return Registry(repository, tls, env, folder)
 
 
-def build_all(registry: Registry) -> dict[str, str]:
+def build_all(site: Registry) -> dict[str, str]:
     """Build and push everything but the stage `build`, which the cluster builds itself.
 
     Returns:
         by name, each image by digest: base, builder, tools, double; and the commit's folder, ``checkout``.
     """
-    checkout = registry.folder / "jukebox.git"
+    checkout = site.folder / "jukebox.git"
     checkout.mkdir()
     checkout_of(checkout)
     subprocess.run(["git", "branch", "-qM", "main"], cwd=checkout, check=True)
-    base = registry.debian("base", BASE)
-    images = {"base": base, "builder": registry.debian("builder", BUILDER), "checkout": str(checkout)}
+    base = site.debian("base", BASE)
+    images = {"base": base, "builder": site.debian("builder", BUILDER), "checkout": str(checkout)}
     command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--engine", "buildah", "--push"]
-    options = ["--base", base, "--python", PYTHON, "--repository", registry.repository]
+    options = ["--base", base, "--python", PYTHON, "--repository", site.repository]
     done = subprocess.run(
         [*command, *options],
         cwd=checkout,
-        env={**os.environ, **registry.env, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **site.env, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     built = {image["target"]: image for image in json.loads(done.stdout)["images"]}
-    images["tools"] = f"{registry.repository}/tools@{built['tools']['digest']}"
-    images["double"] = _double(registry, checkout, base)
+    images["tools"] = f"{site.repository}/tools@{built['tools']['digest']}"
+    images["double"] = _double(site, checkout, base)
     return images
 
 
-def _double(registry: Registry, checkout: Path, base: str) -> str:
+def _double(site: Registry, checkout: Path, base: str) -> str:
     """Build what the tests run in, and on top of it the double of the DSPA with the code of its steps."""
     known = dependencies(checkout, "test", PYTHON, base.partition("@")[2])
-    reference = f"{registry.repository}/{known.stage}:{known.key}"
-    secrets = registry.folder / "secrets"
+    reference = f"{site.repository}/{known.stage}:{known.key}"
+    secrets = site.folder / "secrets"
     secrets.mkdir(exist_ok=True)
     arguments = [f"--build-arg=BASE_IMAGE={base}", f"--build-arg=PYTHON={PYTHON}", *pip_secrets(secrets)]
     stage = ["--layers", "--timestamp=0", f"--target={known.stage}", f"--tag={reference}", "--pull=never"]
-    registry.buildah("build", *stage, *arguments, "--file", checkout / "Containerfile", checkout)
-    registry.push(reference, reference)
-    container = registry.buildah("from", reference)
+    if not site.known(reference):
+        site.buildah("build", *stage, *arguments, "--file", checkout / "Containerfile", checkout)
+        site.push(reference, reference)
+    container = site.buildah("from", reference)
     for name in ("ml", "tests"):
-        registry.buildah("copy", container, checkout / name, f"/srv/{name}")
-    registry.buildah("config", "--env", "PYTHONPATH=/srv:/srv/tests", container)
-    registry.buildah("commit", "--rm", "--quiet", container, "localhost/double:1")
-    return registry.push("localhost/double:1", f"{registry.repository}/double:1")
+        site.buildah("copy", container, checkout / name, f"/srv/{name}")
+    site.buildah("config", "--env", "PYTHONPATH=/srv:/srv/tests", container)
+    site.buildah("commit", "--rm", "--quiet", container, "localhost/double:1")
+    return site.push("localhost/double:1", f"{site.repository}/double:1")

@@ -47,15 +47,16 @@ class Site:
         return json.loads(self.kubectl("get", *words, "--output", "json"))
 
     def apply(self, *objects: dict) -> None:
-        self.kubectl("apply", "--filename", "-", stdin="\n---\n".join(map(json.dumps, objects)))
+        listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+        self.kubectl("apply", "--filename", "-", stdin=json.dumps(listed))
 
     def known(self) -> dict:
-        """Return the runs of the DSPA, and the statuses that were set at the forge."""
+        """Return the runs of the DSPA."""
         return requests.get(self.records, timeout=30).json()
 
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
         """Commit a change on top of main to the repository in the cluster, and return the commit."""
-        script = ["cd /srv/git/jukebox.git", "commit=$(git rev-parse main)"]
+        script = ["cd /srv/git/team/jukebox.git", "commit=$(git rev-parse main)"]
         if file:
             change = f"p = pathlib.Path({file!r}); p.write_text(p.read_text().replace({old!r}, {new!r}))"
             script += [
@@ -63,7 +64,7 @@ class Site:
                 f"python3 -c {shlex.quote('import pathlib; ' + change)}",
                 "git -c user.name=t -c user.email=t@example.org commit -qam change",
                 "commit=$(git rev-parse HEAD) && git push -q origin HEAD:refs/heads/change-$commit",
-                "cd /srv/git/jukebox.git",
+                "cd /srv/git/team/jukebox.git",
             ]
         script += [
             "[ -d /srv/git/code/$commit ] || git worktree add -q --detach /srv/git/code/$commit $commit",
@@ -130,7 +131,9 @@ def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Ite
             yield site
     finally:
         if not os.environ.get("JUKEBOX_TEST_KEEP"):
-            subprocess.run(["kubectl", "delete", "namespace", namespace], check=False, capture_output=True)
+            command = ["kubectl", "delete", "--ignore-not-found"]
+            kinds = f"clusterrole/{namespace}-listener clusterrolebinding/{namespace}-listener namespace/{namespace}"
+            subprocess.run([*command, *kinds.split()], check=False, capture_output=True)
 
 
 def _double(site: Site, images: dict[str, str]) -> None:
@@ -154,7 +157,6 @@ def _double(site: Site, images: dict[str, str]) -> None:
         "jukebox-store": store,
         "jukebox-promotion": {**store, "AWS_ACCESS_KEY_ID": "promoter"},
         "jukebox-webhook": TOKENS,
-        "jukebox-report": {"token": "a-forge-token"},
     }
     site.apply(
         *(
@@ -183,7 +185,7 @@ def _double(site: Site, images: dict[str, str]) -> None:
     bundle = site.checkout / "jukebox.bundle"
     subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=site.checkout, check=True)
     site.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
-    clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle jukebox.git"
+    clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle team/jukebox.git"
     site.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
 
 
@@ -194,6 +196,8 @@ def _deployment(images: dict[str, str]) -> dict:
             "name": "double",
             "image": images["double"],
             "command": ["python", "-m", "cluster.double", "/etc/double"],
+            # The first word of the service's name is no bucket.
+            "env": [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}],
             "volumeMounts": [
                 {"name": "files", "mountPath": "/etc/double"},
                 {"name": "git", "mountPath": "/srv/git"},
@@ -240,9 +244,14 @@ def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
     file = overlay / "kustomization.yaml"
     text = file.read_text().replace("namespace: jukebox", f"namespace: {site.namespace}")
     file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
+    # What is the cluster's, not the namespace's: an installation beside this one must not lose its right.
+    rights = copy / "triggers" / "rbac.yaml"
+    head, cluster = rights.read_text().split("---\n# The one right beyond")
+    renamed = cluster.replace("  name: jukebox-listener\n", f"  name: {site.namespace}-listener\n", 3)
+    rights.write_text(f"{head}---\n# The one right beyond{renamed}")
     host = f"double.{site.namespace}.svc"
     ours = {
-        "REPOSITORY_URL": f"git://{host}/jukebox.git",
+        "REPOSITORY_URL": f"git://{host}/team/jukebox.git",
         "API": "",
         "TOOLS_IMAGE": images["tools"],
         "GIT_IMAGE": images["builder"],

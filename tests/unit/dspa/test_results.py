@@ -133,3 +133,17 @@ def test_a_folder_that_cannot_be_written_comes_before_any_request(tmp_path, verb
         assert dspa.requests == []
     assert "--results-dir" in assert_one_line(done, 2)
     assert list(results.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--results-dir", "--outcome"])
+def test_an_option_that_cannot_be_used_is_named(tmp_path, option):
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "x"
+    arguments = ["pipeline.yaml", "--evidence", "s3://b/e", "--store", "s3://b/s", option, place]
+    assert f"{option} {tmp_path}/file" in assert_one_line(run_at(tmp_path, "submit", *arguments), 2)
+
+
+def test_a_promotion_without_room_for_its_results_does_not_begin(tmp_path):
+    (tmp_path / "results").write_text("")
+    done = run_at(tmp_path, "promote", "1a2b", "--store", "none", "--results-dir", tmp_path / "results")
+    assert "--results-dir" in assert_one_line(done, 2)

@@ -1,0 +1,47 @@
+"""The project's own objects: as kustomize renders an overlay, and the files below tekton/ one by one."""
+
+import functools
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TEKTON = ROOT / "tekton"
+OVERLAYS = ("kubernetes", "openshift")
+Object = dict[str, Any]
+
+
+def rendered(overlay: str) -> list[Object]:
+    """Render an overlay; the objects are the caller's own."""
+    return json.loads(json.dumps(_rendered(TEKTON / "overlays" / overlay)))
+
+
+@functools.cache
+def _rendered(folder: Path) -> list[Object]:
+    if not shutil.which("kubectl"):
+        pytest.skip("install kubectl")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def render_copy(folder: Path) -> list[Object]:
+    """Render an overlay of a copy of tekton/."""
+    return _rendered.__wrapped__(folder)
+
+
+def runs() -> list[Object]:
+    """Return the PipelineRuns of tekton/runs/."""
+    found = [yaml.safe_load(file.read_text()) for file in sorted((TEKTON / "runs").glob("*.yaml"))]
+    return [run for run in found if "kind" in run]
+
+
+def find(objects: list[Object], kind: str, name: str) -> Object:
+    """Find one object."""
+    (found,) = (o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name))
+    return found

@@ -1,0 +1,282 @@
+"""The project's own objects hold together, and each known mistake in them is found.
+
+The mistakes are those that admission or linters were seen to let through, and those against the project's
+rules: each is made in a copy of what kustomize renders, and must be told of by a message that names it.
+"""
+
+import copy
+
+import pytest
+from tekton.manifests import OVERLAYS, find, rendered, runs
+
+from tekton import references, schema
+
+
+def problems(objects) -> list[str]:
+    templated = [
+        run
+        for found in objects
+        if found["kind"] == "TriggerTemplate"
+        for run in found["spec"]["resourcetemplates"]
+    ]
+    shapes = [said for found in (*objects, *templated) for said in schema.problems(found)]
+    return shapes + (references.problems(objects) if not shapes else [])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_has_no_problem(overlay):
+    assert problems(rendered(overlay) + runs()) == []
+
+
+def step(objects, task="lint"):
+    return find(objects, "Task", task)["spec"]["steps"][-1]
+
+
+def task(objects, name):
+    (found,) = (t for t in find(objects, "Pipeline", "jukebox-train")["spec"]["tasks"] if t["name"] == name)
+    return found
+
+
+def final(objects):
+    return find(objects, "Pipeline", "jukebox-train")["spec"]["finally"][0]
+
+
+def run(objects):
+    return find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"][0]
+
+
+def param(items, name):
+    (found,) = (item for item in items if item["name"] == name)
+    return found
+
+
+def without(items, name):
+    items.remove(param(items, name))
+
+
+MISTAKES = {
+    # The table of Tekton's notes: what admission rejects, accepts, and linters miss.
+    "unknown param": (
+        lambda o: step(o)["env"].append({"name": "X", "value": "$(params.x)"}),
+        "$(params.x) leads",
+    ),
+    "a workspace that the Pipeline has not": (
+        lambda o: task(o, "lint")["workspaces"][0].update(workspace="other"),
+        "workspace other is not the Pipeline's",
+    ),
+    "a result of a task that there is not": (
+        lambda o: task(o, "lint")["params"][0].update(value="$(tasks.tool.results.TOOLS_DEPENDENCIES)"),
+        "$(tasks.tool.results.TOOLS_DEPENDENCIES) leads nowhere",
+    ),
+    "a cycle": (lambda o: task(o, "fetch-source").update(runAfter=["lint"]), "a cycle"),
+    "an unknown field in a Task": (lambda o: step(o).update(comand=["x"]), "comand"),
+    "a workspace that the Task has not": (
+        lambda o: step(o)["env"].append({"name": "X", "value": "$(workspaces.x.path)"}),
+        "$(workspaces.x.path) leads nowhere",
+    ),
+    "a result that the Task does not declare": (
+        lambda o: task(o, "lint")["params"][0].update(value="$(tasks.toolchain.results.LINTERS)"),
+        "toolchain has no result LINTERS",
+    ),
+    "an extra param": (
+        lambda o: task(o, "lint")["params"].append({"name": "extra", "value": "x"}),
+        "param extra is unknown",
+    ),
+    "a missing workspace": (lambda o: task(o, "lint").pop("workspaces"), "workspace shared is missing"),
+    "an unknown tt.params": (
+        lambda o: run(o)["spec"]["params"][0].update(value="$(tt.params.commit)"),
+        "$(tt.params.commit) leads nowhere",
+    ),
+    "a run that lacks a param": (
+        lambda o: without(run(o)["spec"]["params"], "cause"),
+        "param cause is missing",
+    ),
+    "a run that lacks a workspace": (
+        lambda o: run(o)["spec"]["workspaces"].clear(),
+        "workspace shared is missing",
+    ),
+    "an unknown field in a run": (lambda o: run(o)["spec"].update(timeout="1h"), "timeout"),
+    "a bad $(…) in a binding": (
+        lambda o: find(o, "Trigger", "push")["spec"]["bindings"][0].update(value="$(body.[x)"),
+        "makes no sense",
+    ),
+    "an extension that nobody makes": (
+        lambda o: find(o, "Trigger", "push")["spec"]["bindings"][0].update(value="$(extensions.nam)"),
+        "no interceptor makes $(extensions.nam)",
+    ),
+    "a trigger without a template": (
+        lambda o: find(o, "Trigger", "push")["spec"].pop("template"),
+        "template",
+    ),
+    "an unknown field in an EventListener": (
+        lambda o: find(o, "EventListener", "jukebox")["spec"].update(replicas=2),
+        "replicas",
+    ),
+    # The project's rules.
+    "a script with a param in it": (
+        lambda o: step(o).update(script="#!/bin/sh\necho $(params.tools-dependencies)\n"),
+        "values go through env",
+    ),
+    "a long script": (lambda o: step(o).update(script="#!/bin/sh\n" + "true\n" * 11), "has 11 lines"),
+    "an image that is named": (lambda o: step(o).update(image="alpine"), "is no param"),
+    "an image by tag": (
+        lambda o: param(find(o, "Pipeline", "jukebox-train")["spec"]["params"], "git-image").update(
+            default="git:1"
+        ),
+        "not by digest",
+    ),
+    "no limits": (lambda o: step(o)["computeResources"].pop("limits"), "no limits"),
+    "a step as root": (
+        lambda o: find(o, "Task", "lint")["spec"]["stepTemplate"]["securityContext"].update(
+            runAsNonRoot=False
+        ),
+        "not restricted",
+    ),
+    "a builder with more rights": (
+        lambda o: step(o, "build-image")["securityContext"]["capabilities"]["add"].append("SYS_ADMIN"),
+        "more rights",
+    ),
+    "no description": (
+        lambda o: find(o, "Task", "lint")["spec"]["params"][0].update(description=""),
+        "description",
+    ),
+    "no timeout": (lambda o: task(o, "lint").pop("timeout"), "timeout"),
+    "tests that are tried again": (lambda o: task(o, "unit-test").update(retries=1), "is tried again"),
+    "a result in the end": (
+        lambda o: final(o)["params"][0].update(value="$(tasks.submit-run.results.VERDICT)"),
+        "may never be there",
+    ),
+    "a status too early": (
+        lambda o: task(o, "promote")["params"][0].update(value="$(tasks.lint.status)"),
+        "is known at the end only",
+    ),
+    "a secret where it is not used": (
+        lambda o: step(o)["env"].append(
+            {"name": "X", "valueFrom": {"secretKeyRef": {"name": "jukebox-promotion", "key": "x"}}}
+        ),
+        "not for this Task",
+    ),
+    "the promotion's secret in the run": (
+        lambda o: param(step(o, "submit-run")["env"], "AWS_ACCESS_KEY_ID")["valueFrom"][
+            "secretKeyRef"
+        ].update(name="$(params.promotion-secret)"),
+        "not for this Task",
+    ),
+    "a service account that there is not": (
+        lambda o: run(o)["spec"]["taskRunTemplate"].update(serviceAccountName="pipeline"),
+        "there is no service account pipeline",
+    ),
+    "promotion as another": (
+        lambda o: run(o)["spec"]["taskRunSpecs"][-1].update(serviceAccountName="jukebox-ci"),
+        "do not run as they should",
+    ),
+    "two volumes": (
+        lambda o: run(o)["spec"]["workspaces"].append(
+            {**run(o)["spec"]["workspaces"][0], "name": "git-credentials"}
+        ),
+        "one volume a run",
+    ),
+    "a token for everybody": (
+        lambda o: find(o, "ServiceAccount", "jukebox-ci").update(automountServiceAccountToken=True),
+        "its pods get a token",
+    ),
+    "all secrets": (
+        lambda o: find(o, "Role", "jukebox-listener")["rules"].append(
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+        ),
+        "too wide",
+    ),
+    "a trigger that is not heard": (
+        lambda o: find(o, "EventListener", "jukebox")["spec"]["triggers"].pop(),
+        "does not hear",
+    ),
+    "a config map that nobody makes": (
+        lambda o: param(find(o, "Task", "promote")["spec"]["volumes"], "ca")["configMap"].update(name="ca"),
+        "config map ca",
+    ),
+    "a kind without a schema": (
+        lambda o: o.append({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {}}}),
+        "no schema",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found(mistake):
+    objects = rendered("openshift")
+    make, word = MISTAKES[mistake]
+    make(objects)
+    assert any(word in said for said in problems(objects)), problems(objects)
+
+
+# Nothing reaches `promote` but through `submit-run`'s pass.
+
+
+def outcomes(pipeline):
+    """Yield, for each way in which a run may go, what ended well, the verdict, and whether promote ran.
+
+    Tekton's rules: a task runs when all that it waits for ended well and its `when` holds.
+    """
+    tasks = {found["name"]: found for found in pipeline["spec"]["tasks"]}
+    waits = {
+        name: {ref.split(".")[1] for ref in references.references(found) if ref.startswith("tasks.")}
+        | set(found.get("runAfter", ()))
+        for name, found in tasks.items()
+    }
+    order = list(tasks)
+    for verdict in ("pass", "block", "error"):
+        for failing in (None, *order):
+            good: set[str] = set()
+            ran: set[str] = set()
+            for name in order:
+                values = {"$(tasks.submit-run.results.VERDICT)": verdict}
+                holds = all(values.get(w["input"]) in w["values"] for w in tasks[name].get("when", ()))
+                if waits[name] <= good and holds:
+                    ran.add(name)
+                    good |= {name} - {failing}
+            yield good, verdict, "promote" in ran
+
+
+def unsafe(pipeline) -> bool:
+    """Tell whether promote runs in any case but a pass with everything before it in order."""
+    needed = {found["name"] for found in pipeline["spec"]["tasks"]} - {"promote"}
+    found = list(outcomes(pipeline))
+    assert any(ran for _, _, ran in found)
+    return any(ran and not (verdict == "pass" and needed <= good) for good, verdict, ran in found)
+
+
+def test_promote_runs_only_after_a_pass():
+    pipeline = find(rendered("openshift"), "Pipeline", "jukebox-train")
+    assert not unsafe(pipeline)
+    promote = pipeline["spec"]["tasks"][-1]
+    assert param(promote["params"], "candidate")["value"] == "$(tasks.submit-run.results.CANDIDATE)"
+    assert [found["taskRef"]["name"] for found in pipeline["spec"]["finally"]] == ["report"]
+
+
+@pytest.mark.parametrize(
+    "way", ["no when", "a verdict too many", "no result of submit-run", "tests left out"]
+)
+def test_another_way_to_promote_is_found(way):
+    objects = rendered("openshift")
+    promote = task(objects, "promote")
+    if way == "no when":
+        del promote["when"]
+    elif way == "a verdict too many":
+        promote["when"][0]["values"].append("error")
+    elif way == "no result of submit-run":
+        param(promote["params"], "candidate")["value"] = "abc"
+        promote["when"] = []
+        promote["runAfter"] = ["build-image"]
+    else:
+        task(objects, "build-image")["runAfter"] = ["lint"]
+    assert unsafe(find(objects, "Pipeline", "jukebox-train"))
+
+
+def test_only_the_promotion_is_given_the_promotions_secret():
+    objects = copy.deepcopy(rendered("kubernetes"))
+    given = [
+        found["metadata"]["name"]
+        for found in objects
+        if found["kind"] == "Task" and "promotion-secret" in str(found)
+    ]
+    assert given == ["promote"]
