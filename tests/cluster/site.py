@@ -132,8 +132,8 @@ def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Ite
     finally:
         if not os.environ.get("JUKEBOX_TEST_KEEP"):
             command = ["kubectl", "delete", "--ignore-not-found"]
-            kinds = f"clusterrole/{namespace}-listener clusterrolebinding/{namespace}-listener namespace/{namespace}"
-            subprocess.run([*command, *kinds.split()], check=False, capture_output=True)
+            rights = [f"{kind}/{namespace}-listener" for kind in ("clusterrole", "clusterrolebinding")]
+            subprocess.run([*command, *rights, f"namespace/{namespace}"], check=False, capture_output=True)
 
 
 def _double(site: Site, images: dict[str, str]) -> None:

@@ -1,7 +1,8 @@
 """CEL as Tekton Triggers speaks it: the language from cel-python, and the functions that Triggers adds.
 
 Those functions follow https://tekton.dev/docs/triggers/cel_expressions/. Regular expressions are RE2 here as
-there, so that ``$`` is the end of the text and not also what comes before a last newline.
+there, so that ``$`` is the end of the text and not also what comes before a last newline. One difference is
+known: ``has(a.b.c)`` without ``a.b`` is an error in Triggers, and false here.
 """
 
 import functools
