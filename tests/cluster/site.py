@@ -58,10 +58,11 @@ class Site:
         """Commit a change on top of main to the repository in the cluster, and return the commit."""
         script = ["cd /srv/git/team/jukebox.git", "commit=$(git rev-parse main)"]
         if file:
-            change = f"p = pathlib.Path({file!r}); p.write_text(p.read_text().replace({old!r}, {new!r}))"
+            edit = "s/\\Q$ENV{OLD}\\E/$ENV{NEW}/"
+            words = f"OLD={shlex.quote(old)} NEW={shlex.quote(new)}"
             script += [
                 "rm -rf /tmp/change && git clone -q . /tmp/change && cd /tmp/change",
-                f"python3 -c {shlex.quote('import pathlib; ' + change)}",
+                f"{words} perl -0pi -e {shlex.quote(edit)} {file}",
                 "git -c user.name=t -c user.email=t@example.org commit -qam change",
                 "commit=$(git rev-parse HEAD) && git push -q origin HEAD:refs/heads/change-$commit",
                 "cd /srv/git/team/jukebox.git",

@@ -1,0 +1,92 @@
+"""The overlays: what a site sets arrives where it is used, and what differs between them is what should."""
+
+import re
+import shutil
+
+import pytest
+from tekton.manifests import OVERLAYS, TEKTON, find, render_copy, rendered
+
+
+def settings(overlay: str) -> dict[str, str]:
+    lines = (TEKTON / "overlays" / overlay / "settings.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(TEKTON, tmp_path / "tekton")
+    return tmp_path / "tekton"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_all_objects_are_in_one_namespace_and_labelled(overlay):
+    for found in rendered(overlay):
+        assert found["metadata"]["labels"]["app.kubernetes.io/part-of"] == "jukebox"
+        if not found["kind"].startswith("ClusterRole"):
+            assert found["metadata"]["namespace"] == "jukebox"
+
+
+def test_every_setting_arrives(copy):
+    """Each is changed, one after the other; more than the config map must change with it."""
+    overlay = copy / "overlays" / "openshift"
+    file = overlay / "settings.env"
+    before, text = render_copy(overlay), file.read_text()
+    for name, value in settings("openshift").items():
+        file.write_text(text.replace(f"\n{name}={value}\n", f"\n{name}=changed\n"))
+        changed = [
+            found["kind"] for found, old in zip(render_copy(overlay), before, strict=True) if found != old
+        ]
+        assert set(changed) - {"ConfigMap"}, name
+
+
+def test_the_repository_of_the_triggers_is_that_of_the_pipeline():
+    objects, url = rendered("openshift"), settings("openshift")["REPOSITORY_URL"]
+    for name in ("push", "push-gitlab"):
+        assert f"'{url}'" in str(find(objects, "Trigger", name))
+    assert url in str(find(objects, "Pipeline", "jukebox-train"))
+
+
+def test_openshift_has_a_route_with_tls_for_the_listener():
+    route = find(rendered("openshift"), "Route", "jukebox-listener")
+    assert route["spec"]["tls"] == {"termination": "edge", "insecureEdgeTerminationPolicy": "None"}
+    assert route["spec"]["to"]["name"] == "el-jukebox"
+
+
+def test_the_overlays_differ_where_they_should():
+    names = [{(o["kind"], o["metadata"]["name"]) for o in rendered(overlay)} for overlay in OVERLAYS]
+    assert names[0] - names[1] == set()
+    assert names[1] - names[0] == {
+        ("ConfigMap", "jukebox-registry-ca"),
+        ("RoleBinding", "jukebox-build-images"),
+        ("RoleBinding", "jukebox-build-scc"),
+        ("Route", "jukebox-listener"),
+    }
+    kubernetes, openshift = (
+        {(o["kind"], o["metadata"]["name"]): o for o in rendered(overlay)} for overlay in OVERLAYS
+    )
+    differing = {key for key in names[0] if kubernetes[key] != openshift[key]}
+    assert differing == {
+        ("ConfigMap", "jukebox-settings"),
+        ("Pipeline", "jukebox-train"),
+        ("Task", "build-image"),
+        ("Task", "toolchain"),
+        ("TriggerTemplate", "jukebox"),
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize(
+    "component", ["components/private-repository", "components/pip-settings", "schedule"]
+)
+def test_what_is_marked_out_can_be_taken_in(copy, overlay, component):
+    file = copy / "overlays" / overlay / "kustomization.yaml"
+    text, count = re.subn(rf"  # (- \.\./\.\./{component})\n", r"  \1\n", file.read_text())
+    assert count == 1
+    file.write_text(text)
+    objects = render_copy(file.parent)
+    if component == "schedule":
+        job = find(objects, "CronJob", "jukebox-schedule")
+        assert settings(overlay)["TOOLS_IMAGE"] in str(job)
+    else:
+        (run,) = find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"]
+        assert len(run["spec"]["workspaces"]) == 2

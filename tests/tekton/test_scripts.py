@@ -1,0 +1,42 @@
+"""Every script of a Task through shellcheck, in the shell that its first line names."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tekton.manifests import TEKTON
+
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+SCRIPTS = {
+    f"{file.stem}/{step['name']}": step["script"]
+    for file in sorted((TEKTON / "tasks").glob("*.yaml"))
+    for step in (yaml.safe_load(file.read_text()).get("spec") or {"steps": []})["steps"]
+}
+
+
+def shellcheck(script: str) -> str:
+    done = subprocess.run(
+        [SHELLCHECK, "--enable=all", "--exclude=SC2154,SC2250,SC2292,SC2310,SC2312", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_has_no_finding(name):
+    assert SCRIPTS[name].startswith(("#!/bin/sh\nset -eu", "#!/bin/bash\nset -euo pipefail"))
+    assert shellcheck(SCRIPTS[name]) == ""
+
+
+def test_all_tasks_have_scripts():
+    assert len(SCRIPTS) == 10
+
+
+@pytest.mark.parametrize("broken", ['cd "$SOURCE', "rm -rf $SOURCE/x", 'if [ "$A" == b ]; then :; fi'])
+def test_a_broken_script_is_found(broken):
+    assert shellcheck(f"#!/bin/sh\nset -eu\n{broken}\n") != ""
