@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dspa_server import Dspa, kfp_local
+from dspa_server import Dspa, RunRecord, kfp_local
 from dspa_server.server import Server
 
 EVERYWHERE = "0.0.0.0"
@@ -53,7 +53,11 @@ def serve_dspa(folder: Path, settings: dict[str, Any], port: int) -> Dspa:
     """Serve a DSPA whose runs are executed in this pod."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-    executor = kfp_local(Path("/tmp/runs"), {}, settings["secrets"])
+
+    def executor(run: RunRecord) -> Any:
+        code = {"PYTHONPATH": f"/srv/git/code/{run.parameters['commit']}"}
+        return kfp_local(Path("/tmp/runs"), code, settings["secrets"])(run)
+
     dspa = Dspa(tokens=Accounts(settings["subject"]), executor=executor)
     server = Server(dspa, context, port, EVERYWHERE)
     dspa.url = settings["url"]
