@@ -33,8 +33,6 @@ class Site:
 
     namespace: str
     checkout: Path
-    listener: str = ""
-    records: str = ""
 
     def kubectl(self, *arguments: object, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", "--namespace", self.namespace, *map(str, arguments)]
@@ -52,7 +50,8 @@ class Site:
 
     def known(self) -> dict:
         """Return the runs of the DSPA."""
-        return requests.get(self.records, timeout=30).json()
+        with self.forwarded("service/double", 8080) as url:
+            return requests.get(url, timeout=30).json()
 
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
         """Commit a change on top of main to the repository in the cluster, and return the commit."""
@@ -87,6 +86,24 @@ class Site:
         run["spec"]["taskRunTemplate"]["podTemplate"] = template
         self.apply(run)
 
+    @contextlib.contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[str]:
+        """Reach a service from here; opened anew for each use, since it ends with any broken connection."""
+        local = closed_port()
+        command = ["kubectl", "--namespace", self.namespace, "port-forward", target, f"{local}:{port}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            url = f"http://127.0.0.1:{local}"
+            for _ in range(100):
+                with contextlib.suppress(requests.RequestException):
+                    requests.get(url, timeout=5)
+                    break
+                time.sleep(0.2)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
     def wait(self, name: str, seconds: float = 1800) -> tuple[str, dict[str, str]]:
         """Wait for a run's end; returns its reason, and how each of its tasks ended."""
         end = time.monotonic() + seconds
@@ -100,12 +117,12 @@ class Site:
 
     def tasks(self, run: str) -> dict[str, str]:
         found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
-        return {
-            task["metadata"]["labels"]["tekton.dev/pipelineTask"]: (
-                task.get("status", {}).get("conditions") or [{"reason": "Pending"}]
-            )[0]["reason"]
-            for task in found
-        }
+        words = {"True": "Succeeded", "False": "Failed", "Unknown": "Running"}
+        ends = {}
+        for task in found:
+            (condition, *_) = task.get("status", {}).get("conditions") or [{"status": "Unknown"}]
+            ends[task["metadata"]["labels"]["tekton.dev/pipelineTask"]] = words[condition["status"]]
+        return ends
 
     def logs(self, run: str) -> str:
         selector = f"tekton.dev/pipelineRun={run}"
@@ -125,11 +142,7 @@ def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Ite
     try:
         _double(site, images)
         _overlay(site, registry, images)
-        with (
-            _forwarded(site, "service/el-jukebox", 8080) as site.listener,
-            _forwarded(site, "service/double", 8080) as site.records,
-        ):
-            yield site
+        yield site
     finally:
         if not os.environ.get("JUKEBOX_TEST_KEEP"):
             command = ["kubectl", "delete", "--ignore-not-found"]
@@ -280,21 +293,3 @@ def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
     site.apply(pip)
     site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
     site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
-
-
-@contextlib.contextmanager
-def _forwarded(site: Site, target: str, port: int) -> Iterator[str]:
-    local = closed_port()
-    command = ["kubectl", "--namespace", site.namespace, "port-forward", target, f"{local}:{port}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{local}"
-        for _ in range(100):
-            with contextlib.suppress(requests.RequestException):
-                requests.get(url, timeout=5)
-                break
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()

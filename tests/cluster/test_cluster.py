@@ -92,7 +92,8 @@ def push(site: Site, commit: str, secret: str = HOOK, ref: str = "refs/heads/mai
         "X-GitHub-Event": "push",
         "X-Hub-Signature-256": f"sha256={signature}",
     }
-    return requests.post(site.listener, data=body, headers=headers, timeout=30).status_code
+    with site.forwarded("service/el-jukebox", 8080) as listener:
+        return requests.post(listener, data=body, headers=headers, timeout=30).status_code
 
 
 def new_runs(site: Site, before: set[str], seconds: float = 15) -> set[str]:
