@@ -96,7 +96,9 @@ def tree(tmp_path) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "requirements", folder / "requirements")
+    # Not with its modes: a checkout may be read-only.
+    shutil.copytree(ROOT / "requirements", folder / "requirements", copy_function=shutil.copyfile)
+    (folder / "requirements").chmod(0o755)
     return folder
 
 

@@ -101,19 +101,30 @@ def test_an_unknown_stage_and_a_file_that_is_not_there_are_refused(read, tmp_pat
         assert f"cannot read {path}" in refused(read_containerfile, path)
 
 
+INSTALL = (ROOT / "ml" / "image" / "install.sh").read_text()
+"""What the stages of the dependencies run."""
+
+
 @pytest.fixture(scope="module")
 def ours():
     return read_containerfile(ROOT / "Containerfile")
 
 
-@pytest.mark.parametrize("target", ["component", "tools"])
-def test_our_dependencies_are_made_of_locks_and_not_of_code(ours, target):
+@pytest.mark.parametrize(
+    ("target", "prefix"), [("component", "component-"), ("tools", "tools-"), ("test", "")]
+)
+def test_our_dependencies_are_made_of_locks_and_not_of_code(ours, target, prefix):
     assert ours.part(f"{target}-dependencies")[1] == [
+        "ml/image/install.sh",
         "ml/image/slim.py",
         "requirements/build.txt",
-        f"requirements/{target}-py311.txt",
-        f"requirements/{target}-py312.txt",
+        f"requirements/{prefix}py311.txt",
+        f"requirements/{prefix}py312.txt",
     ]
+
+
+@pytest.mark.parametrize("target", ["component", "tools"])
+def test_our_images_have_the_code(ours, target):
     assert "ml" in ours.part(target)[1]
 
 
@@ -121,8 +132,8 @@ def test_what_we_install_from_an_index_has_a_hash_and_what_has_none_comes_from_n
     commands = [
         command
         for stage in ours.stages.values()
-        for line in stage.instructions
-        for command in line.split("&&")
+        for line in (*stage.instructions, INSTALL.replace("\\\n", ""))
+        for command in re.split(r"&&|\n", line)
         if re.search(r"pip.* (install|wheel|download) ", command)
     ]
     assert len(commands) >= 6
@@ -136,9 +147,10 @@ def test_every_stage_that_reaches_an_index_requires_hashes(ours):
         for name, stage in ours.stages.items()
         if any("id=pip.conf" in line for line in stage.instructions)
     }
-    assert set(reaching) == {"build", "component-build", "tools-build", "bill"}
+    assert set(reaching) == {"build", "component-build", "tools-build", "test-build", "bill"}
     for stage in reaching.values():
-        assert any("--require-hashes" in line for line in stage.instructions)
+        told = " ".join(stage.instructions).replace("sh install.sh", INSTALL)
+        assert "--require-hashes" in told
 
 
 def test_we_start_from_the_base_or_a_stage_or_nothing(ours):

@@ -59,6 +59,7 @@ def test_where_it_came_from_is_an_address_without_a_secret_or_nothing(repository
 
 
 def test_no_checkout_no_commit_and_no_folder_are_refused(tmp_path):
+    git(tmp_path, "--version")
     assert f"{tmp_path} is no checkout to build from: fatal: not a git repository" in refused(
         read_source, tmp_path
     )
