@@ -86,7 +86,7 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
         added = set(given["capabilities"].get("add", ()))
         if (
             given.get("privileged")
-            or given["allowPrivilegeEscalation"]
+            or given.get("allowPrivilegeEscalation", True)
             or not added
             <= {
                 "SETFCAP",

@@ -209,69 +209,6 @@ def test_a_mistake_is_found(mistake):
     assert any(word in said for said in problems(objects)), problems(objects)
 
 
-# Nothing reaches `promote` but through `submit-run`'s pass.
-
-
-def outcomes(pipeline):
-    """Yield, for each way in which a run may go, what ended well, the verdict, and whether promote ran.
-
-    Tekton's rules: a task runs when all that it waits for ended well and its `when` holds.
-    """
-    tasks = {found["name"]: found for found in pipeline["spec"]["tasks"]}
-    waits = {
-        name: {ref.split(".")[1] for ref in references.references(found) if ref.startswith("tasks.")}
-        | set(found.get("runAfter", ()))
-        for name, found in tasks.items()
-    }
-    order = list(tasks)
-    for verdict in ("pass", "block", "error"):
-        for failing in (None, *order):
-            good: set[str] = set()
-            ran: set[str] = set()
-            for name in order:
-                values = {"$(tasks.submit-run.results.VERDICT)": verdict}
-                holds = all(values.get(w["input"]) in w["values"] for w in tasks[name].get("when", ()))
-                if waits[name] <= good and holds:
-                    ran.add(name)
-                    good |= {name} - {failing}
-            yield good, verdict, "promote" in ran
-
-
-def unsafe(pipeline) -> bool:
-    """Tell whether promote runs in any case but a pass with everything before it in order."""
-    needed = {found["name"] for found in pipeline["spec"]["tasks"]} - {"promote"}
-    found = list(outcomes(pipeline))
-    assert any(ran for _, _, ran in found)
-    return any(ran and not (verdict == "pass" and needed <= good) for good, verdict, ran in found)
-
-
-def test_promote_runs_only_after_a_pass():
-    pipeline = find(rendered("openshift"), "Pipeline", "jukebox-train")
-    assert not unsafe(pipeline)
-    promote = pipeline["spec"]["tasks"][-1]
-    assert param(promote["params"], "candidate")["value"] == "$(tasks.submit-run.results.CANDIDATE)"
-    assert [found["taskRef"]["name"] for found in pipeline["spec"]["finally"]] == ["report"]
-
-
-@pytest.mark.parametrize(
-    "way", ["no when", "a verdict too many", "no result of submit-run", "tests left out"]
-)
-def test_another_way_to_promote_is_found(way):
-    objects = rendered("openshift")
-    promote = task(objects, "promote")
-    if way == "no when":
-        del promote["when"]
-    elif way == "a verdict too many":
-        promote["when"][0]["values"].append("error")
-    elif way == "no result of submit-run":
-        param(promote["params"], "candidate")["value"] = "abc"
-        promote["when"] = []
-        promote["runAfter"] = ["build-image"]
-    else:
-        task(objects, "build-image")["runAfter"] = ["lint"]
-    assert unsafe(find(objects, "Pipeline", "jukebox-train"))
-
-
 def test_only_the_promotion_is_given_the_promotions_secret():
     objects = copy.deepcopy(rendered("kubernetes"))
     given = [

@@ -1,0 +1,139 @@
+"""Nothing reaches `promote` but through submit-run's pass, and nobody else has its key or its rights."""
+
+import copy
+
+import pytest
+from tekton.graph import outcomes, problems
+from tekton.manifests import OVERLAYS, find, rendered
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_promotion_is_reached_by_a_pass_alone(overlay):
+    assert problems(rendered(overlay), overlay) == []
+
+
+def test_every_outcome_is_played():
+    found = list(outcomes(spec(rendered("openshift"))))
+    assert len(found) == 3 * 2**8
+    assert {end for state, _ in found for end in state.values()} == {"ok", "failed", "skipped", "blocked"}
+
+
+def spec(objects):
+    return find(objects, "Pipeline", "jukebox-train")["spec"]
+
+
+def task(objects, name):
+    (found,) = (t for t in (*spec(objects)["tasks"], *spec(objects)["finally"]) if t["name"] == name)
+    return found
+
+
+def give(objects, name, param, value):
+    (found,) = (p for p in task(objects, name)["params"] if p["name"] == param)
+    found["value"] = value
+
+
+def another(objects):
+    release = copy.deepcopy(task(objects, "promote"))
+    release.update(name="release", runAfter=["fetch-source"], when=[], retries=0)
+    spec(objects)["tasks"].append(release)
+
+
+def build(objects):
+    return find(objects, "Task", "build-image")["spec"]["steps"][0]
+
+
+def without_submission(objects):
+    spec(objects)["tasks"].remove(task(objects, "submit-run"))
+    give(objects, "promote", "candidate", "abc")
+    task(objects, "promote").update(when=[], runAfter=["compile-pipeline"])
+
+
+def same_secret(objects):
+    for param in spec(objects)["params"]:
+        if param["name"] == "store-secret":
+            param["default"] = "jukebox-promotion"
+
+
+COMMITS = "$(tasks.toolchain.results.TOOLS_DEPENDENCIES)"
+KEY = "$(params.promotion-secret)"
+WAYS = {
+    "without submit-run": (without_submission, "submit-run takes store-secret from None"),
+    "no when": (lambda o: task(o, "promote").pop("when"), "promote runs with the verdict block"),
+    "the opposite": (
+        lambda o: task(o, "promote")["when"][0].update(operator="notin"),
+        "promote does not run",
+    ),
+    "a verdict too many": (
+        lambda o: task(o, "promote")["when"][0]["values"].append("error"),
+        "promote runs with the verdict error",
+    ),
+    "tests left out": (lambda o: task(o, "build-image").update(runAfter=["lint"]), "not ok: ['unit-test']"),
+    "skipped tests": (
+        lambda o: task(o, "unit-test").update(when=[{"input": "a", "operator": "in", "values": ["b"]}]),
+        "not ok: ['unit-test']",
+    ),
+    "another task that promotes": (another, "release promotes as well"),
+    "two of one name": (lambda o: spec(o)["tasks"].append(copy.deepcopy(task(o, "lint"))), "named lint"),
+    "a candidate of one's own": (
+        lambda o: give(o, "promote", "candidate", "abc"),
+        "takes candidate from abc",
+    ),
+    "the key for the run": (lambda o: give(o, "submit-run", "store-secret", KEY), "the promotion's secret"),
+    "the key in the end": (lambda o: give(o, "report", "report-secret", KEY), "the promotion's secret"),
+    "one key for both": (same_secret, "one secret for two purposes"),
+    "promoted by the commit": (
+        lambda o: give(o, "promote", "tools-image", COMMITS),
+        "promote takes tools-image",
+    ),
+    "judged by the commit": (lambda o: give(o, "submit-run", "tools-image", COMMITS), "takes tools-image"),
+    "the DSPA for all": (
+        lambda o: find(o, "RoleBinding", "jukebox-submit")["subjects"].append({"name": "jukebox-ci"}),
+        "RoleBinding jukebox-submit is for",
+    ),
+    "root for all": (
+        lambda o: find(o, "RoleBinding", "jukebox-build-scc")["subjects"].append({"name": "jukebox-ci"}),
+        "RoleBinding jukebox-build-scc is for",
+    ),
+    "pods in the cluster": (
+        lambda o: find(o, "ClusterRole", "jukebox-listener")["rules"].append(
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
+        ),
+        "ClusterRole jukebox-listener allows [('pods', 'create')]",
+    ),
+    "a way into pods": (
+        lambda o: find(o, "Role", "jukebox-listener")["rules"].append(
+            {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}
+        ),
+        "Role jukebox-listener allows",
+    ),
+    "a builder without a seccomp profile": (
+        lambda o: build(o)["securityContext"].pop("seccompProfile"),
+        "the builder's rights",
+    ),
+    "a builder that may escalate": (
+        lambda o: build(o)["securityContext"].pop("allowPrivilegeEscalation"),
+        "the builder's rights",
+    ),
+    "a param in brackets in a script": (
+        lambda o: build(o).update(script='#!/bin/sh\necho $(params["commit"])\n'),
+        "build-image: $(params…) in a script",
+    ),
+    "linters that write": (
+        lambda o: find(o, "Task", "lint")["spec"]["workspaces"][0].pop("readOnly"),
+        "lint can write",
+    ),
+    "code that is let out": (
+        lambda o: find(o, "NetworkPolicy", "jukebox-code")["spec"]["podSelector"]["matchExpressions"][0][
+            "values"
+        ].pop(),
+        "NetworkPolicy jukebox-code",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_way_is_found(way):
+    objects = rendered("openshift")
+    make, word = WAYS[way]
+    make(objects)
+    assert any(word in said for said in problems(objects, "openshift")), problems(objects, "openshift")
