@@ -68,7 +68,7 @@ def promotions(site: Site, monkeypatch) -> int:
 
     for name, value in site.s3.items():
         monkeypatch.setenv(name, value)
-    return len(ModelStore("s3://bucket/store", create=True).log())
+    return len(ModelStore("s3://bucket/tekton/store", create=True).log())
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_commit_becomes_the_model_in_production(site, passed, monkeypatch):
     from ml.gate.canonical import digest
     from ml.objects import get_object
 
-    served = get_object("s3://bucket/store/serving/jukebox/1/model.onnx", 1 << 24)
+    served = get_object("s3://bucket/tekton/store/serving/jukebox/1/model.onnx", 1 << 24)
     assert digest(served) == done.tasks["submit-run"].results["MODEL_DIGEST"]
     assert done.tasks["promote"].results["PROMOTION"] == "1"
     assert done.tasks["fetch-source"].results["COMMIT"] == commit

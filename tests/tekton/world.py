@@ -38,9 +38,12 @@ RUN_KEY = {
         {
             "Effect": "Allow",
             "Action": ["s3:GetObject", "s3:PutObject"],
-            "Resource": ["arn:aws:s3:::bucket/store/candidates/*", "arn:aws:s3:::bucket/evidence/*"],
+            "Resource": [
+                "arn:aws:s3:::bucket/tekton/store/candidates/*",
+                "arn:aws:s3:::bucket/tekton/evidence/*",
+            ],
         },
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/store/*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/tekton/store/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket"},
     ],
 }
@@ -151,8 +154,8 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
             "dspa-host": dspa.url,
             "rankings": "sample:songs=600,days=7,seed=7",
             "songs": "sample:songs=600,days=7,seed=7",
-            "store": "s3://bucket/store",
-            "evidence": "s3://bucket/evidence",
+            "store": "s3://bucket/tekton/store",
+            "evidence": "s3://bucket/tekton/evidence",
             "tests": "tests/unit/gate/test_canonical.py",
             "timeout": "180",
         }
