@@ -125,6 +125,10 @@ MISTAKES = {
         ),
         "not by digest",
     ),
+    "half a quantity": (
+        lambda o: step(o)["computeResources"]["limits"].update(memory="2Gx"),
+        "computeResources.limits.memory",
+    ),
     "no limits": (lambda o: step(o)["computeResources"].pop("limits"), "no limits"),
     "a step as root": (
         lambda o: find(o, "Task", "lint")["spec"]["stepTemplate"]["securityContext"].update(

@@ -1,0 +1,79 @@
+"""What objects of several APIs have in common: metadata, variables, rights, resources."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", min_length=2)]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, strict=True)
+
+
+class Metadata(Strict):
+    name: str = ""
+    generate_name: str = ""
+    namespace: Name = "default"
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+
+
+class Named(Strict):
+    name: Name
+    kind: str = ""
+
+
+class Capabilities(Strict):
+    add: list[str] = []
+    drop: list[str] = []
+
+
+class Seccomp(Strict):
+    type: Literal["RuntimeDefault", "Unconfined"]
+
+
+class SecurityContext(Strict):
+    run_as_non_root: bool | None = None
+    run_as_user: int | None = None
+    read_only_root_filesystem: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    capabilities: Capabilities = Capabilities()
+    seccomp_profile: Seccomp | None = None
+    fs_group: int | None = None
+
+
+class Resources(Strict):
+    requests: dict[Literal["cpu", "memory", "storage", "ephemeral-storage"], Quantity]
+    limits: dict[Literal["cpu", "memory", "ephemeral-storage"], Quantity] = {}
+
+
+class KeyRef(Strict):
+    name: Text
+    key: Text
+    optional: bool = False
+
+
+class ValueFrom(Strict):
+    secret_key_ref: KeyRef
+
+
+class Env(Strict):
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    value: str | None = None
+    value_from: ValueFrom | None = None
+
+
+class Mount(Strict):
+    name: Name
+    mount_path: Annotated[str, StringConstraints(pattern="^/")]
+    read_only: bool = False
+
+
+class ConfigMapVolume(Strict):
+    name: Name
+    optional: bool = False

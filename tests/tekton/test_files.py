@@ -1,0 +1,55 @@
+"""Every YAML below tekton/ has a schema, and none has a field or a kind that its API does not know."""
+
+import copy
+
+import pytest
+import yaml
+from tekton.manifests import TEKTON
+from tekton.schema import problems
+
+ALL = {
+    str(file.relative_to(TEKTON)): [found for found in yaml.safe_load_all(file.read_text()) if found]
+    for file in sorted(TEKTON.rglob("*.y*ml"))
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_file_is_known_to_its_api(name):
+    assert ALL[name]
+    assert [said for found in ALL[name] for said in problems(found, name)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "overlays/openshift/kustomization.yaml",
+        "overlays/kubernetes/pod-template.yaml",
+        "settings/kustomization.yaml",
+        "schedule/cronjob.yaml",
+        "senders/alertmanager-config.yaml",
+        "senders/prometheus-rule.yaml",
+        "tasks/lint.yaml",
+    ],
+)
+def test_an_unknown_field_is_found(name):
+    found = copy.deepcopy(ALL[name][0])
+    found.get("spec", found)["comand"] = "x"
+    (said,) = problems(found, name)
+    assert "comand" in said
+
+
+def test_an_unknown_field_of_the_cronjobs_pod_is_found():
+    (found,) = copy.deepcopy(ALL["schedule/cronjob.yaml"])
+    found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["securityContext"]["x"] = True
+    (said,) = problems(found)
+    assert "containers.0.securityContext.x" in said
+
+
+def test_a_patch_that_is_no_list_of_operations_is_found():
+    (found,) = copy.deepcopy(ALL["components/pip-settings/kustomization.yaml"])
+    found["patches"][0]["patch"] = "- {op: ad, path: /spec}"
+    assert problems(found)
+
+
+def test_a_kind_without_a_schema_is_an_error():
+    assert problems({"kind": "Secret", "apiVersion": "v1"}) == ["Secret : no schema for v1 Secret"]
