@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ml.errors import UsageError
 from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.reports import Record
 
@@ -22,6 +23,24 @@ def file_digest(path: str | Path) -> str:
     """
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_folder(folder: Path, option: str = "--results-dir") -> None:
+    """Make sure that files can be written into a folder, before anything begins.
+
+    Args:
+        folder: it is made if need be.
+        option: how the user named it.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{option} {folder}: cannot be written")
 
 
 @contextlib.contextmanager

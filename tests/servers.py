@@ -70,14 +70,22 @@ def serving(site: Site, certificate=None) -> Iterator[Site]:
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if certificate is not None:
-        server.socket = _tls(certificate).wrap_socket(server.socket, server_side=True)
-    site.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
+    with http_server(Handler, _tls(certificate) if certificate else None) as site.url:
+        yield site
+
+
+@contextlib.contextmanager
+def http_server(
+    handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """Serve with a handler on loopback, over TLS with a context; gives the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield site
+        yield f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

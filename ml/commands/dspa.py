@@ -1,6 +1,5 @@
 """Run the pipeline on OpenShift AI: submit it once, follow it, find out why it does not work."""
 
-import re
 import uuid
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ml.commands.dspa_options import (
+    Ca,
+    Dashboard,
+    Dspa,
+    Evidence,
+    Host,
+    Namespace,
+    OutcomeFile,
+    RemoteStore,
+    ResultsDir,
+    Timeout,
+    TokenFile,
+)
 from ml.commands.options import (
+    COMMIT,
     AsJson,
     ModelName,
     ModelVersion,
@@ -21,56 +34,6 @@ from ml.commands.options import (
 from ml.commands.reporting import reporting
 from ml.console import out, show_table, shown_run
 from ml.errors import PlatformError, UsageError
-
-Host = Annotated[
-    str | None,
-    typer.Option(envvar="JUKEBOX_HOST", help="The DSPA's route; in a pod its service in this namespace."),
-]
-Dspa = Annotated[str, typer.Option(envvar="JUKEBOX_DSPA", help="The DSPA's name.")]
-Namespace = Annotated[
-    str | None, typer.Option(envvar="JUKEBOX_NAMESPACE", help="Its namespace; in a pod the pod's own.")
-]
-Ca = Annotated[
-    Path | None,
-    typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust; in a pod OpenShift's service CA."),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="JUKEBOX_TOKEN_FILE",
-        help="File with the token, read for every request; else the variable JUKEBOX_TOKEN, or the pod's.",
-    ),
-]
-Dashboard = Annotated[
-    str, typer.Option(envvar="JUKEBOX_DASHBOARD", help="The dashboard's address, for links to runs.")
-]
-Timeout = Annotated[float, typer.Option(envvar="JUKEBOX_TIMEOUT", min=1, help="Most seconds for all of it.")]
-ResultsDir = Annotated[
-    Path | None, typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder.")
-]
-OutcomeFile = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="JUKEBOX_OUTCOME",
-        dir_okay=False,
-        help="Write what came of it into this file, for `jukebox report`.",
-    ),
-]
-Evidence = Annotated[
-    str,
-    typer.Option(
-        envvar="JUKEBOX_EVIDENCE", help="Where runs leave evidence: s3://bucket/prefix, or on the claim."
-    ),
-]
-RemoteStore = Annotated[
-    str,
-    typer.Option(
-        "--store", envvar="JUKEBOX_STORE", help="The model store: s3://bucket/prefix, or on the claim."
-    ),
-]
-
-
-COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def submit(

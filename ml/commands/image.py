@@ -83,8 +83,7 @@ def toolchain(
     There are four: `build` (what builds the code), and what the component, the tools and the tests lie on.
     A line of --missing has the result's name, the Containerfile's stage, and the name to push it under.
     """
-    from ml.dspa.results import require_folder
-    from ml.files import write_bytes
+    from ml.files import require_folder, write_bytes
     from ml.image.key import KEYED, base_digest, default_base, dependencies
     from ml.image.registry import Registry, read_logins, require_certificates
 

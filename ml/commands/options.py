@@ -1,6 +1,7 @@
 """What the verbs share: options, and how what a user typed becomes what the package takes."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ml.release.promotion import Outcome
 
 FOLDER = Path(".jukebox")
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit in full."""
 
 Store = Annotated[
     str, typer.Option(envvar="JUKEBOX_STORE", help="The model store: a folder or s3://bucket/prefix.")

@@ -89,8 +89,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Verify a candidate from its evidence, and put it into production."""
-    from ml.dspa.results import require_folder
-    from ml.files import write_bytes
+    from ml.files import require_folder, write_bytes
     from ml.release.promotion import promote as promote_candidate
     from ml.release.store import ModelStore
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml.commands.options import print_json
 from ml.console import out, show_verdict, tame
 from ml.errors import JukeboxError, RunFailed
-from ml.files import write_bytes
+from ml.files import require_folder, write_bytes
 from ml.gate.verdict import Check, Verdict
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def reporting(
         UsageError: the folder cannot be written.
         BaseException: whatever is raised within.
     """
-    from ml.dspa.results import require_folder, write_results
+    from ml.dspa.results import write_results
 
     if folder:
         require_folder(folder)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from ml.commands.options import AsJson, print_json
+from ml.commands.options import COMMIT, AsJson, print_json
 from ml.console import out, tame
 from ml.errors import UsageError
 
@@ -24,9 +24,7 @@ def report(
             help="How each task ended, as Tekton says it: 'lint=Succeeded promote=None'.",
         ),
     ],
-    commit: Annotated[
-        str, typer.Option(envvar="JUKEBOX_COMMIT", help="The commit, in full; '' where none was fetched.")
-    ] = "",
+    commit: Annotated[str, typer.Option(help="The commit, in full; '' where none was fetched.")] = "",
     repository: Annotated[
         str, typer.Option(envvar="JUKEBOX_REPOSITORY_URL", help="The address it is cloned from.")
     ] = "",
@@ -58,7 +56,6 @@ def report(
     The token is the variable JUKEBOX_REPORT_TOKEN. The exit code says whether the report was made, not how
     the run ended.
     """
-    from ml.commands.dspa import COMMIT
     from ml.image.registry import require_certificates
     from ml.status.forge import Forge, Provider, require_token
     from ml.status.summary import read_tasks, summarise

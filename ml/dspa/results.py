@@ -2,11 +2,10 @@
 
 import datetime
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from ml.errors import GateBlocked, JukeboxError, UsageError
+from ml.errors import GateBlocked, JukeboxError
 from ml.files import write_bytes
 
 MOST = 3000
@@ -14,24 +13,6 @@ MOST = 3000
 
 ARTIFACT = "model-ARTIFACT_OUTPUTS"
 """What Tekton Chains takes for the output of a TaskRun, and signs."""
-
-
-def require_folder(folder: Path, option: str = "--results-dir") -> None:
-    """Make sure that files can be written into a folder, before anything begins.
-
-    Args:
-        folder: it is made if need be.
-        option: how the user named it.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{option} {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{option} {folder}: cannot be written")
 
 
 def write_results(folder: Path, found: dict[str, Any], error: BaseException | None) -> None:

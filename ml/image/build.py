@@ -79,8 +79,9 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
             *(["--no-cache"] if wish.fresh else []),
         ]
         # All of them first: a wrong second target is refused before minutes are spent on the first.
-        for target in set(wish.targets) - set(TARGETS):
-            raise UsageError(f"--target {target}: the images are {' and '.join(TARGETS)}")
+        strange = sorted(set(wish.targets) - set(TARGETS))
+        if strange:
+            raise UsageError(f"--target {strange[0]}: the images are {' and '.join(TARGETS)}")
         wanted = [dependencies(context, target, wish.python, base) for target in wish.targets]
         return [_build(wish, engine, source, known, context, options, show) for known in wanted]
 

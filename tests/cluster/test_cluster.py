@@ -8,18 +8,9 @@ import time
 import pytest
 import requests
 from cluster.site import HOOK, Site
+from tekton.manifests import task_names
 
-TASKS = {
-    "fetch-source",
-    "toolchain",
-    "lint",
-    "unit-test",
-    "build-image",
-    "compile-pipeline",
-    "submit-run",
-    "promote",
-    "report",
-}
+TASKS = {*task_names(), "report"}
 
 
 @pytest.fixture(scope="module")

@@ -45,3 +45,9 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
     """Find one object."""
     (found,) = (o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name))
     return found
+
+
+def task_names() -> list[str]:
+    """Name the Pipeline's tasks in their order; what runs in the end is none of them."""
+    pipeline = yaml.safe_load((TEKTON / "pipelines" / "jukebox-train.yaml").read_text())
+    return [task["name"] for task in pipeline["spec"]["tasks"]]

@@ -11,18 +11,10 @@ import yaml
 from dspa_command import TOKEN
 from dspa_server import Fault, Request
 from tekton.harness import Run, execute
+from tekton.manifests import task_names
 from tekton.world import FORGE_TOKEN, ROOT, Site, missing, open_site
 
-TASKS = [
-    "fetch-source",
-    "toolchain",
-    "lint",
-    "unit-test",
-    "build-image",
-    "compile-pipeline",
-    "submit-run",
-    "promote",
-]
+TASKS = task_names()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ SCRIPTS = {
     for file in sorted((TEKTON / "tasks").glob("*.yaml"))
     for step in (yaml.safe_load(file.read_text()).get("spec") or {"steps": []})["steps"]
 }
+EXAMPLE = TEKTON / "senders" / "bucket-notification.sh"
 
 
 def shellcheck(script: str) -> str:
@@ -35,6 +36,10 @@ def test_a_script_has_no_finding(name):
 
 def test_all_tasks_have_scripts():
     assert len(SCRIPTS) == 10
+
+
+def test_the_example_for_buckets_has_no_finding():
+    assert shellcheck(EXAMPLE.read_text()) == ""
 
 
 @pytest.mark.parametrize("broken", ['cd "$SOURCE', "rm -rf $SOURCE/x", 'if [ "$A" == b ]; then :; fi'])

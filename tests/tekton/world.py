@@ -11,17 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
 from image.workshop import checkout_of
-from servers import closed_port, only_allowed, s3_server
+from servers import closed_port, http_server, only_allowed, s3_server
 from tekton.harness import World
 
 from ml.image.key import dependencies
@@ -278,11 +277,5 @@ def _forge() -> Iterator[Forge]:
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    forge.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with http_server(Handler) as forge.url:
         yield forge
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import ROOT, commit_all
+from registries import Shelf, serving_registry
 
 from ml.image.key import default_base, native_architecture
 
@@ -126,3 +127,9 @@ def fake(no_engine, checkout, monkeypatch) -> Fake:
     no_engine.hold(default_base(checkout))
     monkeypatch.setenv("PATH", no_engine.path)
     return no_engine
+
+
+@pytest.fixture
+def shelf():
+    with serving_registry(Shelf()) as found:
+        yield found

@@ -3,15 +3,22 @@
 import base64
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+from servers import http_server
+
+from ml.errors import PlatformError
+from ml.image.registry import Registry
+
 DIGEST = f"sha256:{'d' * 64}"
 LOGIN = "robot:canary-8c1f"
+PASSWORD = LOGIN.partition(":")[2]
+NAME, TAG = "team/jukebox/build", "1a2b"
 TOKEN = "token-canary-77"
 ABSENT = json.dumps({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}).encode()
 
@@ -97,21 +104,32 @@ def serving_registry(shelf: Shelf, context=None) -> Iterator[Shelf]:
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    scheme = "https" if context else "http"
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    shelf.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_server(Handler, context) as url:
+        scheme, _, shelf.host = url.partition("://")
         yield shelf
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def query_of(asked: str) -> dict[str, list[str]]:
     """Return the query of what was asked."""
     return parse_qs(urlsplit(asked.partition(" ")[2]).query)
+
+
+def reference(shelf) -> str:
+    return f"{shelf.host}/{NAME}:{TAG}"
+
+
+def ask(shelf, logins=(), **settings) -> str | None:
+    return Registry(insecure=True, logins=dict(logins), **settings).digest(reference(shelf))
+
+
+def failure(host: str, registry: Registry) -> str:
+    """Check that asking fails in one line that names the image and no password, and return the line."""
+    with pytest.raises(PlatformError) as caught:
+        registry.digest(f"{host}/{NAME}:{TAG}")
+    text = str(caught.value)
+    assert text.startswith(f"cannot ask for {host}/{NAME}:{TAG}: ")
+    assert text.isprintable()
+    for secret in (PASSWORD, TOKEN, encoded()):
+        assert secret not in text
+        assert secret not in repr(registry)
+    return text

@@ -1,54 +1,24 @@
-"""What a registry is asked, what counts as absent, and where logins go and do not go."""
+"""What a registry is asked, what counts as absent, and what is an error."""
 
-import base64
-import contextlib
-import json
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
-import time
 
 import pytest
 import requests
-import trustme
-from registries import DIGEST, LOGIN, TOKEN, Shelf, encoded, query_of, serving_registry
+from registries import (
+    DIGEST,
+    NAME,
+    TAG,
+    TOKEN,
+    ask,
+    encoded,
+    failure,
+    query_of,
+)
 from servers import closed_port, silent_port
 
 import ml.image.registry
-from ml.errors import PlatformError, UsageError
-from ml.image.registry import Registry, read_logins, require_certificates
-
-NAME, TAG = "team/jukebox/build", "1a2b"
-PASSWORD = LOGIN.partition(":")[2]
-
-
-@pytest.fixture
-def shelf():
-    with serving_registry(Shelf()) as found:
-        yield found
-
-
-def reference(shelf) -> str:
-    return f"{shelf.host}/{NAME}:{TAG}"
-
-
-def ask(shelf, logins=(), **settings) -> str | None:
-    return Registry(insecure=True, logins=dict(logins), **settings).digest(reference(shelf))
-
-
-def failure(host: str, registry: Registry) -> str:
-    """Check that asking fails in one line that names the image and no password, and return the line."""
-    with pytest.raises(PlatformError) as caught:
-        registry.digest(f"{host}/{NAME}:{TAG}")
-    text = str(caught.value)
-    assert text.startswith(f"cannot ask for {host}/{NAME}:{TAG}: ")
-    assert text.isprintable()
-    for secret in (PASSWORD, TOKEN, encoded()):
-        assert secret not in text
-        assert secret not in repr(registry)
-    return text
+from ml.image.registry import Registry
 
 
 def test_what_is_there_has_its_digest(shelf):
@@ -224,204 +194,3 @@ def test_no_other_login_than_ours_is_sent(shelf, tmp_path, monkeypatch):
     assert requests.utils.get_netrc_auth(f"http://{shelf.host}/") == ("someone", "else")
     assert ask(shelf) == DIGEST
     assert "authorization" not in shelf.asked[0][1]
-
-
-# TLS.
-
-
-@pytest.fixture(scope="module")
-def ca():
-    return trustme.CA()
-
-
-@pytest.fixture
-def pem(ca, tmp_path):
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return tmp_path / "ca.pem"
-
-
-@pytest.fixture
-def secure(ca):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
-    with serving_registry(Shelf(), context) as found:
-        found.hold(NAME, TAG)
-        yield found
-
-
-def test_a_ca_that_is_named_is_trusted(secure, pem):
-    assert Registry(ca=pem).digest(reference(secure)) == DIGEST
-
-
-def test_tokens_over_tls(secure, pem):
-    secure.auth = "bearer"
-    logins = {secure.host: encoded()}
-    assert Registry(ca=pem, logins=logins).digest(reference(secure)) == DIGEST
-
-
-def test_another_ca_is_not_trusted_and_the_variables_of_requests_change_nothing(secure, pem, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
-    monkeypatch.setenv("CURL_CA_BUNDLE", str(pem))
-    text = failure(secure.host, Registry(logins={secure.host: encoded()}))
-    assert "certificate" in text
-    assert secure.asked == []
-
-
-@pytest.mark.parametrize(
-    "realm", ["http://127.0.0.1:{port}/token", "", "ftp://x", "file:///etc/passwd", "//x"]
-)
-def test_a_login_goes_nowhere_in_the_open(secure, pem, shelf, realm):
-    realm = realm.format(port=shelf.host.rpartition(":")[2])
-    secure.auth, secure.challenge = "bearer", f'Bearer realm="{realm}",service="it"'
-    text = failure(secure.host, Registry(ca=pem, logins={secure.host: encoded()}))
-    assert f"the registry sends us to {realm or 'nowhere'}" in text
-    assert shelf.asked == []
-
-
-@pytest.mark.parametrize("realm", ["https://[x", "https://", "https://-.example/"])
-def test_a_realm_that_cannot_be(secure, pem, realm):
-    secure.auth, secure.challenge = "bearer", f'Bearer realm="{realm}"'
-    failure(secure.host, Registry(ca=pem, logins={secure.host: encoded()}))
-
-
-def test_a_registry_without_tls_is_told_so(shelf):
-    failure(shelf.host, Registry(logins={shelf.host: encoded()}))
-    assert shelf.asked == []
-
-
-def test_a_file_without_certificates_is_refused(tmp_path, pem):
-    require_certificates(pem)
-    (tmp_path / "text").write_text("hello")
-    (tmp_path / "empty").write_text("")
-    for name in ("text", "empty", "none", "."):
-        with pytest.raises(UsageError, match=r"--ca .*: cannot be read; it is a file of PEM certificates"):
-            require_certificates(tmp_path / name)
-
-
-# Logins.
-
-
-def logins(tmp_path, text) -> dict[str, str]:
-    path = tmp_path / "config.json"
-    path.write_text(text if isinstance(text, str) else json.dumps(text))
-    return read_logins(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("registry.example", "registry.example"),
-        ("registry.example:5000", "registry.example:5000"),
-        ("https://registry.example", "registry.example"),
-        ("https://registry.example/v1/", "registry.example"),
-        ("https://registry.example:5000/v2/", "registry.example:5000"),
-        ("http://registry.example/", "registry.example"),
-        ("quay.example/team", "quay.example/team"),
-    ],
-)
-def test_the_names_of_registries(tmp_path, name, place):
-    assert logins(tmp_path, {"auths": {name: {"auth": encoded()}}}) == {place: encoded()}
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"auth": encoded()},
-        {"username": "robot", "password": PASSWORD},
-        {"auth": "", "username": "robot", "password": PASSWORD},
-        {"auth": encoded(), "username": "someone", "password": "else", "email": "a@example.org"},
-    ],
-)
-def test_the_forms_of_a_login(tmp_path, entry):
-    assert logins(tmp_path, {"auths": {"r.example": entry}, "other": 1}) == {"r.example": encoded()}
-
-
-def test_a_password_beyond_ascii_is_fit_for_a_header(tmp_path, shelf):
-    found = logins(tmp_path, {"auths": {shelf.host: {"username": "é", "password": "pass:wörd"}}})
-    assert base64.b64decode(found[shelf.host]).decode() == "é:pass:wörd"
-    shelf.hold(NAME, TAG)
-    assert ask(shelf, found) == DIGEST
-
-
-@pytest.mark.parametrize("text", [{}, {"auths": {}}, {"auths": {"r.example": {}}, "credsStore": "x"}])
-def test_a_file_without_logins_has_none(tmp_path, text):
-    assert logins(tmp_path, text) == {}
-
-
-def test_without_a_file_there_are_none(tmp_path):
-    assert read_logins(None) == {}
-    assert read_logins(tmp_path / "none") == {}
-    assert read_logins(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "canary",
-        "[]",
-        '"canary"',
-        "[" * 100_000,
-        {"auths": []},
-        {"auths": "canary"},
-        {"auths": {"r.example": "canary"}},
-        {"auths": {"r.example": {"auth": "canary!"}}},
-        {"auths": {"r.example": {"auth": encoded("canary")}}},
-        {"auths": {"r.example": {"auth": 7}}},
-        {"auths": {"r.example": {"auth": encoded() + "\n"}}},
-        {"auths": {"r.example": {"username": "canary"}}},
-        {"auths": {"r.example": {"identitytoken": "canary"}}},
-    ],
-)
-def test_what_is_no_configuration_is_refused_and_not_quoted(tmp_path, text):
-    with pytest.raises(UsageError, match=r"config\.json: not a Docker configuration with logins") as caught:
-        logins(tmp_path, text)
-    assert "canary" not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_the_login_for_most_of_the_name_is_taken(shelf):
-    shelf.hold(NAME, TAG)
-    known = {f"{shelf.host}/{place}": encoded(f"of:{place}") for place in ("team", "team/jukebox", "tea")}
-    for without, expected in (("", "team/jukebox"), ("team/jukebox", "team"), ("team", "")):
-        known.pop(f"{shelf.host}/{without}", None)
-        ask(shelf, {**known, shelf.host: encoded("of:")})
-        assert shelf.asked[-1][1]["authorization"] == f"Basic {encoded(f'of:{expected}')}"
-
-
-# The real thing.
-
-
-@pytest.fixture
-def real(tmp_path):
-    if not shutil.which("docker-registry"):
-        pytest.skip("no docker-registry; install it: apt-get install docker-registry")
-    host = f"127.0.0.1:{closed_port()}"
-    (tmp_path / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'images'}}}}}\n"
-    )
-    command = ["docker-registry", "serve", str(tmp_path / "config.yml")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with contextlib.suppress(requests.ConnectionError):
-                requests.get(f"http://{host}/v2/", timeout=5)
-                break
-            time.sleep(0.1)
-        yield host
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def test_a_real_registry(real):
-    registry = Registry(insecure=True)
-    assert registry.digest(f"{real}/{NAME}:{TAG}") is None
-    kind = "application/vnd.oci.image.index.v1+json"
-    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": []})
-    url = f"http://{real}/v2/{NAME}/manifests/{TAG}"
-    put = requests.put(url, data=manifest, headers={"Content-Type": kind}, timeout=5)
-    assert put.status_code == 201, put.text
-    assert registry.digest(f"{real}/{NAME}:{TAG}") == put.headers["Docker-Content-Digest"]
-    assert registry.digest(f"{real}/{NAME}:other") is None

@@ -1,0 +1,53 @@
+"""What `submit`, `follow` and `doctor` have in common: where the DSPA is, who asks, where results go."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Host = Annotated[
+    str | None,
+    typer.Option(envvar="JUKEBOX_HOST", help="The DSPA's route; in a pod its service in this namespace."),
+]
+Dspa = Annotated[str, typer.Option(envvar="JUKEBOX_DSPA", help="The DSPA's name.")]
+Namespace = Annotated[
+    str | None, typer.Option(envvar="JUKEBOX_NAMESPACE", help="Its namespace; in a pod the pod's own.")
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust; in a pod OpenShift's service CA."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="JUKEBOX_TOKEN_FILE",
+        help="File with the token, read for every request; else the variable JUKEBOX_TOKEN, or the pod's.",
+    ),
+]
+Dashboard = Annotated[
+    str, typer.Option(envvar="JUKEBOX_DASHBOARD", help="The dashboard's address, for links to runs.")
+]
+Timeout = Annotated[float, typer.Option(envvar="JUKEBOX_TIMEOUT", min=1, help="Most seconds for all of it.")]
+ResultsDir = Annotated[
+    Path | None, typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder.")
+]
+OutcomeFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="JUKEBOX_OUTCOME",
+        dir_okay=False,
+        help="Write what came of it into this file, for `jukebox report`.",
+    ),
+]
+Evidence = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_EVIDENCE", help="Where runs leave evidence: s3://bucket/prefix, or on the claim."
+    ),
+]
+RemoteStore = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="JUKEBOX_STORE", help="The model store: s3://bucket/prefix, or on the claim."
+    ),
+]
