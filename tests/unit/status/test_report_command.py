@@ -24,15 +24,15 @@ def api():
         yield found
 
 
-def report(home, api, tasks=ALL, *options: object, outcome=None, **env: str):
-    """Report as the Task does: everything by variables."""
+def report(home, api, tasks=ALL, *options: object, outcome=None, commit=COMMIT, **env: str):
+    """Report as the Task does, in an image that is of another commit."""
     path = home / "outcome" / "submit.json"
     if outcome is not None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(outcome if isinstance(outcome, str) else json.dumps(outcome))
     told = {
         "JUKEBOX_TASKS": tasks,
-        "JUKEBOX_COMMIT": COMMIT,
+        "JUKEBOX_COMMIT": "f" * 40,
         "JUKEBOX_REPOSITORY_URL": REPOSITORY,
         "JUKEBOX_PROVIDER": "github",
         "JUKEBOX_API": api.url,
@@ -41,7 +41,7 @@ def report(home, api, tasks=ALL, *options: object, outcome=None, **env: str):
         "JUKEBOX_REPORT_TOKEN": TOKEN,
         **env,
     }
-    done = jukebox("report", *options, cwd=home, env=told)
+    done = jukebox("report", "--commit", commit, *options, cwd=home, env=told)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
@@ -97,7 +97,7 @@ def test_without_a_token_the_summary_is_all(tmp_path, api, token):
     "commit", ["", "main", "ref: refs/heads/main", COMMIT[:12], COMMIT.upper(), f"{COMMIT}\n"]
 )
 def test_without_a_commit_the_summary_is_all(tmp_path, api, commit):
-    done = report(tmp_path, api, "fetch-source=Failed promote=None", JUKEBOX_COMMIT=commit)
+    done = report(tmp_path, api, "fetch-source=Failed promote=None", commit=commit)
     assert (done.returncode, done.stderr, api.posts) == (0, "", [])
     assert done.stdout.splitlines()[-2:] == [
         "error: fetch-source failed; nothing was promoted",
@@ -106,7 +106,7 @@ def test_without_a_commit_the_summary_is_all(tmp_path, api, commit):
 
 
 def test_a_commit_of_sha256_is_one(tmp_path, api):
-    assert report(tmp_path, api, JUKEBOX_COMMIT="a" * 64).returncode == 0
+    assert report(tmp_path, api, commit="a" * 64).returncode == 0
     assert api.post.path.endswith("a" * 64)
 
 
