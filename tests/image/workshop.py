@@ -16,6 +16,7 @@ from pathlib import Path
 
 import docker
 from docker.types import Ulimit
+from docker_registry import registry_server
 from servers import closed_port
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +141,8 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
 
 def _open(shop: Workshop, stack: contextlib.ExitStack) -> None:
     """Start the registry and podman's service, make the base, and see that it runs."""
-    folder, config = shop.folder, shop.folder / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{shop.registry}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
-    )
-    stack.enter_context(_service(shop, "docker-registry", "serve", str(config)))
+    folder = shop.folder
+    stack.enter_context(registry_server(folder, int(shop.registry.partition(":")[2])))
     tar = folder / "base.tar"
     wanted = "--include=python3,python3-venv,ca-certificates"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", wanted, "bookworm", str(tar)]

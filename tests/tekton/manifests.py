@@ -51,3 +51,28 @@ def task_names() -> list[str]:
     """Name the Pipeline's tasks in their order; what runs in the end is none of them."""
     pipeline = yaml.safe_load((TEKTON / "pipelines" / "jukebox-train.yaml").read_text())
     return [task["name"] for task in pipeline["spec"]["tasks"]]
+
+
+# Parts of objects, for tests that change them.
+
+
+def step(objects: list[Object], task: str = "lint") -> Object:
+    """Return the last step of a Task."""
+    return find(objects, "Task", task)["spec"]["steps"][-1]
+
+
+def pipeline_task(objects: list[Object], name: str) -> Object:
+    """Return a task of the Pipeline, one that runs in the end too."""
+    spec = find(objects, "Pipeline", "jukebox-train")["spec"]
+    return named([*spec["tasks"], *spec["finally"]], name)
+
+
+def template_run(objects: list[Object]) -> Object:
+    """Return the PipelineRun that an event makes."""
+    return find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"][0]
+
+
+def named(items: list[Object], name: str) -> Object:
+    """Return the one item of a name."""
+    (found,) = (item for item in items if item["name"] == name)
+    return found

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 from tekton.graph import outcomes, problems
-from tekton.manifests import OVERLAYS, find, rendered
+from tekton.manifests import OVERLAYS, find, named, rendered
+from tekton.manifests import pipeline_task as task
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -22,14 +23,8 @@ def spec(objects):
     return find(objects, "Pipeline", "jukebox-train")["spec"]
 
 
-def task(objects, name):
-    (found,) = (t for t in (*spec(objects)["tasks"], *spec(objects)["finally"]) if t["name"] == name)
-    return found
-
-
 def give(objects, name, param, value):
-    (found,) = (p for p in task(objects, name)["params"] if p["name"] == param)
-    found["value"] = value
+    named(task(objects, name)["params"], param)["value"] = value
 
 
 def another(objects):
@@ -49,9 +44,7 @@ def without_submission(objects):
 
 
 def same_secret(objects):
-    for param in spec(objects)["params"]:
-        if param["name"] == "store-secret":
-            param["default"] = "jukebox-promotion"
+    named(spec(objects)["params"], "store-secret")["default"] = "jukebox-promotion"
 
 
 COMMITS = "$(tasks.toolchain.results.TOOLS_DEPENDENCIES)"

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 from tekton.limits import problems
-from tekton.manifests import OVERLAYS, find, rendered, runs
+from tekton.manifests import OVERLAYS, find, named, rendered, runs, step, template_run
+from tekton.manifests import pipeline_task as task
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -16,26 +17,12 @@ def spec(objects, kind="Pipeline", name="jukebox-train"):
     return find(objects, kind, name)["spec"]
 
 
-def step(objects, task="lint"):
-    return spec(objects, "Task", task)["steps"][-1]
-
-
-def task(objects, name):
-    (found,) = (t for t in spec(objects)["tasks"] if t["name"] == name)
-    return found
-
-
 def run(objects):
-    return spec(objects, "TriggerTemplate", "jukebox")["resourcetemplates"][0]["spec"]
-
-
-def param(items, name):
-    (found,) = (item for item in items if item["name"] == name)
-    return found
+    return template_run(objects)["spec"]
 
 
 def give(objects, name, key, value):
-    param(task(objects, name)["params"], key)["value"] = value
+    named(task(objects, name)["params"], key)["value"] = value
 
 
 def push(objects):
@@ -76,7 +63,7 @@ BEYOND = {
         "X gives all steps a secret",
     ),
     "a config map that must be there": (
-        lambda o: param(spec(o, "Task", "promote")["volumes"], "ca")["configMap"].pop("optional"),
+        lambda o: named(spec(o, "Task", "promote")["volumes"], "ca")["configMap"].pop("optional"),
         "jukebox-ca is not optional",
     ),
     "a variable twice": (
@@ -92,7 +79,7 @@ BEYOND = {
         "is an object",
     ),
     "a secret that README does not name": (
-        lambda o: param(spec(o)["params"], "store-secret").update(default="other"),
+        lambda o: named(spec(o)["params"], "store-secret").update(default="other"),
         "store-secret: other is not among",
     ),
     "a param twice": (

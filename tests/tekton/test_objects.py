@@ -7,7 +7,9 @@ rules: each is made in a copy of what kustomize renders, and must be told of by 
 import copy
 
 import pytest
-from tekton.manifests import OVERLAYS, find, rendered, runs
+from tekton.manifests import OVERLAYS, find, named, rendered, runs, step
+from tekton.manifests import pipeline_task as task
+from tekton.manifests import template_run as run
 
 from tekton import references, schema
 
@@ -28,30 +30,8 @@ def test_an_overlay_has_no_problem(overlay):
     assert problems(rendered(overlay) + runs()) == []
 
 
-def step(objects, task="lint"):
-    return find(objects, "Task", task)["spec"]["steps"][-1]
-
-
-def task(objects, name):
-    (found,) = (t for t in find(objects, "Pipeline", "jukebox-train")["spec"]["tasks"] if t["name"] == name)
-    return found
-
-
-def final(objects):
-    return find(objects, "Pipeline", "jukebox-train")["spec"]["finally"][0]
-
-
-def run(objects):
-    return find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"][0]
-
-
-def param(items, name):
-    (found,) = (item for item in items if item["name"] == name)
-    return found
-
-
 def without(items, name):
-    items.remove(param(items, name))
+    items.remove(named(items, name))
 
 
 MISTAKES = {
@@ -120,7 +100,7 @@ MISTAKES = {
     "a long script": (lambda o: step(o).update(script="#!/bin/sh\n" + "true\n" * 11), "has 11 lines"),
     "an image that is named": (lambda o: step(o).update(image="alpine"), "is no param"),
     "an image by tag": (
-        lambda o: param(find(o, "Pipeline", "jukebox-train")["spec"]["params"], "git-image").update(
+        lambda o: named(find(o, "Pipeline", "jukebox-train")["spec"]["params"], "git-image").update(
             default="git:1"
         ),
         "not by digest",
@@ -147,7 +127,7 @@ MISTAKES = {
     "no timeout": (lambda o: task(o, "lint").pop("timeout"), "timeout"),
     "tests that are tried again": (lambda o: task(o, "unit-test").update(retries=1), "is tried again"),
     "a result in the end": (
-        lambda o: final(o)["params"][0].update(value="$(tasks.submit-run.results.VERDICT)"),
+        lambda o: task(o, "report")["params"][0].update(value="$(tasks.submit-run.results.VERDICT)"),
         "may never be there",
     ),
     "a status too early": (
@@ -161,7 +141,7 @@ MISTAKES = {
         "not for this Task",
     ),
     "the promotion's secret in the run": (
-        lambda o: param(step(o, "submit-run")["env"], "AWS_ACCESS_KEY_ID")["valueFrom"][
+        lambda o: named(step(o, "submit-run")["env"], "AWS_ACCESS_KEY_ID")["valueFrom"][
             "secretKeyRef"
         ].update(name="$(params.promotion-secret)"),
         "not for this Task",
@@ -195,7 +175,7 @@ MISTAKES = {
         "does not hear",
     ),
     "a config map that nobody makes": (
-        lambda o: param(find(o, "Task", "promote")["spec"]["volumes"], "ca")["configMap"].update(name="ca"),
+        lambda o: named(find(o, "Task", "promote")["spec"]["volumes"], "ca")["configMap"].update(name="ca"),
         "config map ca",
     ),
     "a kind without a schema": (

@@ -11,12 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from docker_registry import process, registry_server, wait_for
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
 from image.workshop import checkout_of
@@ -120,7 +120,7 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
     checkout_of(checkout)
     subprocess.run(["git", "branch", "-qM", "main"], cwd=checkout, check=True)
     with contextlib.ExitStack() as stack:
-        registry = stack.enter_context(_registry(folder))
+        registry = stack.enter_context(registry_server(folder))
         env = _engine(folder)
         base, repository = _base(folder, env, registry), f"{registry}/jukebox"
         _seed(checkout, env, repository, base)
@@ -217,47 +217,12 @@ def _seed(checkout: Path, env: dict[str, str], repository: str, base: str) -> No
 
 
 @contextlib.contextmanager
-def _process(log: Path, *command: str) -> Iterator[None]:
-    with open(log, "wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _registry(folder: Path) -> Iterator[str]:
-    where = f"127.0.0.1:{closed_port()}"
-    config = folder / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{where}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
-    )
-    with _process(folder / "registry.log", "docker-registry", "serve", str(config)):
-        _wait(where)
-        yield where
-
-
-@contextlib.contextmanager
 def _git(folder: Path) -> Iterator[str]:
     port = closed_port()
     options = ["--export-all", f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
-    with _process(folder / "git.log", "git", "daemon", *options, str(folder)):
-        _wait(f"127.0.0.1:{port}")
+    with process(folder / "git.log", "git", "daemon", *options, str(folder)):
+        wait_for(f"127.0.0.1:{port}")
         yield f"git://127.0.0.1:{port}"
-
-
-def _wait(where: str) -> None:
-    import socket
-
-    host, _, port = where.partition(":")
-    for _ in range(100):
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(where)
 
 
 @contextlib.contextmanager

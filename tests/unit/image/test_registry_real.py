@@ -1,18 +1,15 @@
 """The look-up against a real registry."""
 
-import contextlib
 import json
 import shutil
-import subprocess
-import time
 
 import pytest
 import requests
+from docker_registry import registry_server
 from registries import (
     NAME,
     TAG,
 )
-from servers import closed_port
 
 from ml.image.registry import Registry
 
@@ -21,23 +18,8 @@ from ml.image.registry import Registry
 def real(tmp_path):
     if not shutil.which("docker-registry"):
         pytest.skip("no docker-registry; install it: apt-get install docker-registry")
-    host = f"127.0.0.1:{closed_port()}"
-    (tmp_path / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'images'}}}}}\n"
-    )
-    command = ["docker-registry", "serve", str(tmp_path / "config.yml")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with contextlib.suppress(requests.ConnectionError):
-                requests.get(f"http://{host}/v2/", timeout=5)
-                break
-            time.sleep(0.1)
+    with registry_server(tmp_path) as host:
         yield host
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_real_registry(real):
