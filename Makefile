@@ -56,7 +56,7 @@ test-image: $(READY) ## Build the images on a base made here, and run every step
 	@$(BIN)/python -m pytest tests/image --numprocesses=0 -rPs $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: $(READY) ## Run the Pipeline in the cluster of this kubeconfig (JUKEBOX_TEST_REGISTRY=…; half an hour)
+test-cluster: $(READY) ## Run the Pipeline in the cluster of this kubeconfig (JUKEBOX_TEST_REGISTRY=…; ten minutes)
 	@$(BIN)/python -m pytest tests/cluster --numprocesses=0 -rP $(ARGS)
 
 .PHONY: lint

@@ -1,6 +1,7 @@
 """A namespace of a real cluster with the overlay applied, and beside it what the cluster lacks."""
 
 import contextlib
+import datetime
 import json
 import os
 import shlex
@@ -124,6 +125,16 @@ class Site:
             ends[task["metadata"]["labels"]["tekton.dev/pipelineTask"]] = words[condition["status"]]
         return ends
 
+    def seconds(self, run: str) -> dict[str, float]:
+        """Return how long each task of a run took, and ``all`` of it."""
+        found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
+        named = {task["metadata"]["labels"]["tekton.dev/pipelineTask"]: task["status"] for task in found}
+        named["all"] = self.get("pipelinerun", run)["status"]
+        return {
+            name: (_time(status["completionTime"]) - _time(status["startTime"])).total_seconds()
+            for name, status in named.items()
+        }
+
     def logs(self, run: str) -> str:
         selector = f"tekton.dev/pipelineRun={run}"
         return self.kubectl(
@@ -132,6 +143,10 @@ class Site:
 
     def runs(self) -> set[str]:
         return {run["metadata"]["name"] for run in self.get("pipelineruns")["items"]}
+
+
+def _time(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ def passed(site) -> str:
     site.start(commit, "passes")
     reason, tasks = site.wait("passes")
     assert (reason, tasks) == ("Succeeded", dict.fromkeys(TASKS, "Succeeded")), site.logs("passes")
+    for name, seconds in site.seconds("passes").items():
+        print(f"{name}: {seconds:.0f} s")
     return commit
 
 
