@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ml.errors import Interrupted
+from ml.gate.checks.check import Check
 from ml.gate.verdict import Verdict
 
 # A log has no width: rich would take 80 columns and fold every table.
@@ -133,17 +134,33 @@ def show_verdict(verdict: Verdict) -> None:
             check.name,
             _shown(check.value),
             f"{check.relation} {_shown(check.bound)}",
-            "[green]pass[/]" if check.passed else "[red]BLOCK[/]",
-            escape(check.reason),
+            _word(check),
+            escape("; ".join(filter(None, (check.reason, check.waiver)))),
         )
         for check in verdict.checks
     ]
     show_table(("check", "value", "bound", "verdict", "reason"), rows)
+    aside = "".join(
+        f", {len(checks)} {word}"
+        for checks, word in ((verdict.warnings, "warn"), (verdict.waived, "waived"))
+        if checks
+    )
     total = len(verdict.checks)
     if verdict.passed:
-        out.print(f"[bold green]PASS[/]: all {total} checks passed")
+        passed = sum(check.passed for check in verdict.checks)
+        count = f"all {total}" if passed == total else f"{passed} of {total}"
+        out.print(f"[bold green]PASS[/]: {count} checks passed{aside}")
     else:
-        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed")
+        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed{aside}")
+
+
+def _word(check: Check) -> str:
+    """Say what became of a check, in its colour."""
+    if check.passed:
+        return "[green]pass[/]"
+    if check.blocks:
+        return "[red]BLOCK[/]"
+    return "[yellow]waived[/]" if check.waiver else "[yellow]warn[/]"
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from ml.errors import UsageError
 from ml.gate.canonical import canonical_bytes, parse
-from ml.gate.reports import Record
+from ml.gate.records import Record
 
 CHUNK = 1 << 20
 

@@ -6,7 +6,7 @@ from typing import Any
 import obstore
 import pytest
 from mutations import MUTATIONS
-from reports import DIGESTS, POLICY, edited, passing_reports, subject
+from reports import DAY, DIGESTS, POLICY, edited, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
@@ -35,7 +35,7 @@ def candidate_files(
     if broken:
         reports = edited(reports, MUTATIONS[broken].edits)
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
-    evidence = make_evidence(about, digests, reports, policy)
+    evidence = make_evidence(about, digests, reports, policy, DAY)
     return {
         **models,
         "labels.json": b'["BR","SE"]\n',

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ml.clock import today
 from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
 from ml.console import out, show_table, show_verdict
 from ml.errors import EvidenceError, GateBlocked, UsageError
@@ -28,14 +29,14 @@ def gate(
         text = policy.read_text(encoding="utf-8") if policy else default_policy().text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the policy {policy}: {error}") from error
-    verdict = decide_again(found, text)
+    verdict = decide_again(found, text, today())
     same_policy = found.policy_digest == policy_digest(text)
     result = {**verdict.to_json(), "same_policy": same_policy}
     if not as_json:
         show_verdict(verdict)
         if not same_policy:
             out.print("note: the run was judged under another policy than this one")
-    if same_policy and verdict != found.verdict:
+    if same_policy and decide_again(found, text, found.decided_on) != found.verdict:
         raise EvidenceError(f"{evidence}: the stated verdict is not what its own numbers give", result)
     if not verdict.passed:
         raise GateBlocked(f"blocked: {', '.join(check.name for check in verdict.failures)}", result)

@@ -10,7 +10,8 @@ from ml.commands.options import print_json
 from ml.console import out, show_verdict, tame
 from ml.errors import JukeboxError, RunFailed
 from ml.files import require_folder, write_bytes
-from ml.gate.verdict import Check, Verdict
+from ml.gate.checks.check import Check
+from ml.gate.verdict import sum_up
 
 if TYPE_CHECKING:
     from ml.dspa.findings import Findings
@@ -70,8 +71,7 @@ def _show(known: dict[str, Any]) -> None:
     """Print the checks, and where everything is, as far as it is known."""
     if checks := known.get("checks"):
         out.print()
-        read = tuple(Check.load(check) for check in checks)
-        show_verdict(Verdict(passed=all(check.passed for check in read), checks=read))
+        show_verdict(sum_up(Check.load(check) for check in checks))
     places = {"run": "link", "evidence": "evidence", "candidate": "candidate", "model": "model_uri"}
     for name, key in places.items():
         if value := known.get(key):

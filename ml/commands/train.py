@@ -22,7 +22,7 @@ from ml.commands.options import (
 )
 from ml.console import out, show_verdict, shown_steps
 from ml.errors import GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
-from ml.gate.reports import first_problem
+from ml.gate.records import first_problem
 from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
 
 DEFAULTS = Hyperparameters()

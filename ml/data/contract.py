@@ -18,7 +18,7 @@ from ml.data.columns import FEATURES, RANGES, RANKING_COLUMNS, SONG_COLUMNS, Kin
 from ml.data.tables import read_columns, structure_problems
 from ml.errors import DataError
 from ml.files import read_json, write_json
-from ml.gate.reports import DataCheck, DataReport
+from ml.gate.reports.data import DataCheck, DataReport
 
 
 class Bounds(BaseModel):

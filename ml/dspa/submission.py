@@ -17,7 +17,7 @@ from ml.dspa.compiled import Pipeline
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject
-from ml.gate.reports import first_problem
+from ml.gate.records import first_problem
 from ml.settings import STORE_MOUNT, Hyperparameters
 
 DERIVED = ("nonce", "evidence_uri")

@@ -4,6 +4,7 @@ It binds a verdict to a run, a commit, an image, data, models and a policy, and 
 every raw number, so that anyone can decide again without trusting the run that wrote it.
 """
 
+import datetime
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.policy import parse_policy
-from ml.gate.reports import Digest, Record, Text
+from ml.gate.records import Digest, Record, Text
 from ml.gate.verdict import REPORTS, Verdict, decide
 
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
@@ -40,10 +41,11 @@ class Subject(Record):
 class Evidence(Record):
     """The document that the gate writes and that promotion verifies."""
 
-    schema_: Literal["jukebox.evidence/v1"] = Field("jukebox.evidence/v1", alias="schema")
+    schema_: Literal["jukebox.evidence/v2"] = Field("jukebox.evidence/v2", alias="schema")
     subject: Subject
     digests: dict[str, Digest]
     policy_digest: str
+    decided_on: datetime.date
     reports: dict[str, Any]
     verdict: Verdict
 
@@ -58,7 +60,11 @@ class Evidence(Record):
 
 
 def make_evidence(
-    subject: Subject, digests: Mapping[str, str], reports: Mapping[str, Any], policy_text: str
+    subject: Subject,
+    digests: Mapping[str, str],
+    reports: Mapping[str, Any],
+    policy_text: str,
+    day: datetime.date,
 ) -> Evidence:
     """Decide, and bind the verdict to its subject.
 
@@ -67,14 +73,16 @@ def make_evidence(
         digests: of ``model.keras``, ``model.onnx`` and ``test.parquet``, as `digest` writes them.
         reports: as for `decide`.
         policy_text: the policy as YAML; one that cannot be read blocks.
+        day: the day (UTC) of the decision.
     """
     kept = {name: _storable(reports.get(name)) for name in REPORTS}
     return Evidence(
         subject=subject,
         digests=dict(digests),
         policy_digest=policy_digest(policy_text),
+        decided_on=day,
         reports=kept,
-        verdict=decide(kept, policy_text, {"data_version": subject.data_version, **digests}),
+        verdict=decide(kept, policy_text, {"data_version": subject.data_version, **digests}, day),
     )
 
 
@@ -110,9 +118,9 @@ def read_evidence(data: bytes) -> Evidence:
     return evidence
 
 
-def decide_again(evidence: Evidence, policy_text: str) -> Verdict:
-    """Recompute the verdict from the raw numbers in the evidence, under the given policy."""
-    return decide(evidence.reports, policy_text, evidence.identity)
+def decide_again(evidence: Evidence, policy_text: str, day: datetime.date) -> Verdict:
+    """Recompute the verdict from the raw numbers in the evidence, under a policy, as of a day."""
+    return decide(evidence.reports, policy_text, evidence.identity, day)
 
 
 def mismatches(evidence: Evidence, policy_text: str, expected: Mapping[str, Any]) -> list[str]:
@@ -133,6 +141,6 @@ def mismatches(evidence: Evidence, policy_text: str, expected: Mapping[str, Any]
     found += [f"the digest of {name} is about nothing" for name in sorted(set(evidence.digests) - set(FILES))]
     if evidence.policy_digest != policy_digest(policy_text):
         found.append("the run was judged under another policy")
-    elif decide_again(evidence, policy_text) != evidence.verdict:
+    elif decide_again(evidence, policy_text, evidence.decided_on) != evidence.verdict:
         found.append("the stated verdict is not what its own numbers give")
     return found

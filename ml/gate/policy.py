@@ -4,63 +4,36 @@ The file is YAML (`policy.yaml` beside this module is the default, with the reas
 must name every threshold: a missing one is an error, never a silent default.
 """
 
+import functools
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.gate.canonical import canonical_bytes, digest, parse
-from ml.gate.reports import Count, NonNegative, Number, Record, Share
-
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class DataPolicy(Record):
-    """Which checks of the data contract must be in the report, and pass."""
-
-    required_checks: Names
-
-
-class EvaluationPolicy(Record):
-    """What the model must be worth on songs that it has never seen."""
-
-    min_songs: Annotated[int, Field(ge=1)]
-    min_resamples: Annotated[int, Field(ge=1)]
-    min_confidence: Share
-    min_gain_over_prior_nats: NonNegative
-    min_top5_mass_over_prior: Annotated[float, Field(ge=1, le=1000)]
-    min_gain_over_logistic_nats: Number
-
-
-class ParityPolicy(Record):
-    """How closely the ONNX model must follow the Keras model."""
-
-    max_atol: NonNegative
-    max_rtol: NonNegative
-    required_families: Names
-    required_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    max_row_sum_error: NonNegative
-    max_top1_tie_share: Share
-    max_metric_difference: NonNegative
-
-
-class BudgetPolicy(Record):
-    """What serving the model may cost."""
-
-    max_model_bytes: Count
-    max_p99_latency_ms: NonNegative
-    min_latency_calls: Annotated[int, Field(ge=1)]
+from ml.gate.records import Record
+from ml.gate.thresholds import BudgetPolicy, DataPolicy, EvaluationPolicy, ParityPolicy
+from ml.gate.waivers import Waiver
 
 
 class Policy(Record):
-    """All thresholds of the gate."""
+    """All thresholds of the gate, and who lets which of them be missed."""
 
-    schema_: Literal["jukebox.policy/v1"] = Field(alias="schema")
+    schema_: Literal["jukebox.policy/v2"] = Field(alias="schema")
     data: DataPolicy
     evaluation: EvaluationPolicy
     parity: ParityPolicy
     budget: BudgetPolicy
+    waivers: tuple[Waiver, ...]
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        checks = [waiver.check for waiver in self.waivers]
+        twice = sorted({check for check in checks if checks.count(check) > 1})
+        if twice:
+            raise ValueError(f"waivers: {twice[0]} is waived twice")
+        return self
 
     @property
     def text(self) -> str:
@@ -85,9 +58,15 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[object, obje
     return loader.construct_mapping(node, deep=True)
 
 
+# A date stays text until the field that wants one reads it; JSON has no other way to write it.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+@functools.lru_cache(maxsize=64)
 def parse_policy(text: str) -> Policy:
     """Read a policy from YAML, or from JSON where the text begins with a brace.
 
@@ -114,6 +93,12 @@ def parse_policy(text: str) -> Policy:
         raise ValueError(f"policy: {error}") from error
 
 
+@functools.cache
+def default_text() -> str:
+    """Return the text of the policy that comes with the package, with the reasons in its comments."""
+    return resources.files("ml.gate").joinpath("policy.yaml").read_text(encoding="utf-8")
+
+
 def default_policy() -> Policy:
     """Return the policy that comes with the package."""
-    return parse_policy(resources.files("ml.gate").joinpath("policy.yaml").read_text(encoding="utf-8"))
+    return parse_policy(default_text())

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import file_digest, write_json
-from ml.gate.reports import CountryScore, Evaluation, Metrics
+from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
 from ml.model.training import predict

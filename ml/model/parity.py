@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
 from ml.files import file_digest, write_json
-from ml.gate.reports import Family, Latency, OnnxMetrics, Parity
+from ml.gate.reports.parity import Family, Latency, OnnxMetrics, Parity
 from ml.model.conversion import input_families
 from ml.model.metrics import score_songs
 from ml.model.network import INPUT, OUTPUT

@@ -226,6 +226,7 @@ def gate(
     evidence: Artifact,
 ) -> str:
     """Decide, write the evidence where the submitter reads it, and only then fail if it blocks."""
+    from ml.clock import today
     from ml.gate.evidence import Subject, make_evidence
     from ml.objects import put_object
 
@@ -234,6 +235,7 @@ def gate(
         {name: file_digest(artifact.path) for name, artifact in files.items()},
         {name: _report(artifact.path) for name, artifact in reports.items()},
         policy,
+        today(),
     )
     data = found.to_bytes()
     write_bytes(_file(evidence, ".json"), data)

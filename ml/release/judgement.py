@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ml.clock import today
 from ml.errors import EvidenceError
 from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
@@ -54,7 +55,7 @@ def judge(data: bytes, where: str, expected: Mapping[str, Any], policy_text: str
     found = mismatches(evidence, policy_text, expected)
     if found:
         raise EvidenceError(f"{where}: {'; '.join(found)}")
-    return Judgement(evidence, decide_again(evidence, policy_text), digest(data))
+    return Judgement(evidence, decide_again(evidence, policy_text, today()), digest(data))
 
 
 def prove(store: ModelStore, data: bytes, policy_text: str) -> Proven:

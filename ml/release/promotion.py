@@ -7,6 +7,7 @@ again under our policy, and the champion must still be the one that the run bega
 import datetime
 from dataclasses import dataclass
 
+from ml.clock import today
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest, parse
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
@@ -135,7 +136,9 @@ def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
     found = mismatches(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
     if found:
         raise EvidenceError(f"{what}: {'; '.join(found)}")
-    failures = [f"{check.name}: {check.reason}" for check in decide_again(evidence, policy_text).failures]
+    failures = [
+        f"{check.name}: {check.reason}" for check in decide_again(evidence, policy_text, today()).failures
+    ]
     if failures:
         raise GateBlocked(f"{what} does not pass: {'; '.join(failures)}")
     return evidence

@@ -21,7 +21,7 @@ from pydantic import Field
 from ml.errors import EvidenceError, PlatformError
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.evidence import ModelName
-from ml.gate.reports import Count, Digest, Record
+from ml.gate.records import Count, Digest, Record
 from ml.objects import ObjectError, open_folder
 from ml.s3 import explain
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml.errors import GateBlocked, UsageError
-from ml.gate.reports import first_problem
+from ml.gate.records import first_problem
 
 State = Literal["success", "failure", "error"]
 ENDS = ("Succeeded", "Failed", "None")
@@ -23,6 +23,14 @@ class Checked(BaseModel):
     name: str
     passed: bool
     reason: str
+    level: str = "block"
+    waiver: str = ""
+
+    @property
+    def line(self) -> str:
+        """What is said of it, where it did not pass."""
+        aside = self.waiver or ("only a warning" if self.level == "warn" else "")
+        return f"  {self.name}: {'; '.join(filter(None, (self.reason, aside)))}"
 
 
 class Outcome(BaseModel):
@@ -71,7 +79,7 @@ class Summary(BaseModel):
         told = [f"{name}: {end}" for name, end in self.tasks.items()]
         if self.checks:
             told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
-        told += [f"  {check.name}: {check.reason}" for check in failing]
+        told += [check.line for check in failing]
         if self.link:
             told.append(f"run: {self.link}")
         return [*told, f"{self.state}: {self.sentence}"]

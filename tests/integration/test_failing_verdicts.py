@@ -6,7 +6,7 @@ import pytest
 from candidates import candidate_files
 from mutations import MUTATIONS
 from processes import assert_one_line, fill, run_at, small_disk
-from reports import POLICY, edited, passing_evidence, passing_reports, subject
+from reports import DAY, POLICY, edited, passing_evidence, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes
 from ml.gate.evidence import make_evidence
@@ -60,7 +60,7 @@ def test_evidence_that_proves_nothing(tmp_path, data, message):
 def test_a_model_that_is_not_good_enough(tmp_path, check):
     reports = edited(passing_reports(), MUTATIONS[check].edits)
     digests = passing_evidence().digests
-    found = make_evidence(subject(), digests, reports, POLICY)
+    found = make_evidence(subject(), digests, reports, POLICY, DAY)
     line = assert_one_line(_gate(tmp_path, found.to_bytes()), 10)
     assert check in line
 

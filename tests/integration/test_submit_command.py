@@ -14,7 +14,7 @@ import pytest
 from command import SAMPLE, jukebox
 from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
 from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
-from reports import DIGESTS, KERAS, ONNX, POLICY, edited, passing_reports
+from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, edited, passing_reports
 from servers import Site, s3_server
 from servers import serving as serving_site
 
@@ -271,7 +271,7 @@ def leave(run: RunRecord) -> None:
     fields = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
     about = Subject(**fields, run_id=run.run_id)
     reports = edited(passing_reports(DIGESTS), {"data_report.data_version": about.data_version})
-    evidence = make_evidence(about, DIGESTS, reports, POLICY).to_bytes()
+    evidence = make_evidence(about, DIGESTS, reports, POLICY, DAY).to_bytes()
     put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), evidence)
     files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}
     files |= {"model.keras": KERAS, "model.onnx": ONNX, "labels.json": b"[]\n", "evidence.json": evidence}

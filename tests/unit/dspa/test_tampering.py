@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from candidates import delete, forge, overwrite, paths, read
-from reports import OTHER_DIGEST, POLICY, Path, another, at, dotted, leaves, replaced, subject
+from reports import DAY, OTHER_DIGEST, POLICY, Path, another, at, dotted, leaves, replaced, subject
 from submissions import files_of, world
 
 from ml.errors import EvidenceError, GateBlocked
@@ -207,7 +207,7 @@ def test_only_numbers_and_words_of_reports_can_be_forged_and_these_are_all(tmp_p
     for how, path, evidence in variants():
         if path.startswith("reports."):
             identity = {"data_version": SUBJECT.data_version, **EVIDENCE["digests"]}
-            verdict = decide(evidence["reports"], POLICY, identity)
+            verdict = decide(evidence["reports"], POLICY, identity, DAY)
             data = canonical_bytes({**evidence, "verdict": verdict.to_json()})
             if verdict.passed and passes(stored(tmp_path / "store", forgery(json.loads(data))), data):
                 forged.add((how, path))
@@ -331,7 +331,7 @@ def edits() -> dict[str, Any]:
     """Make some changes of evidence, one of each kind of place."""
     numbers = {"data_version": SUBJECT.data_version, **EVIDENCE["digests"]}
     better = replaced(EVIDENCE, (("reports", "evaluation", "model", "log_loss", "value"), 3.999))
-    remade = {**better, "verdict": decide(better["reports"], POLICY, numbers).to_json()}
+    remade = {**better, "verdict": decide(better["reports"], POLICY, numbers, DAY).to_json()}
     return {
         "nonce": lambda found: put(found, ("subject", "nonce"), "0" * 32),
         "champion": lambda found: put(found, ("subject", "champion"), "c" * 64),

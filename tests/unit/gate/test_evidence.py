@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from mutations import MUTATIONS
+from mutations import BLOCKING
 from reports import (
+    DAY,
     DIGESTS,
     OTHER_DIGEST,
     POLICY,
@@ -53,7 +54,7 @@ def refuses(value):
         evidence = read_evidence(canonical_bytes(value))
     except ValueError:
         return True
-    return bool(mismatches(evidence, POLICY, EXPECTED)) or not decide_again(evidence, POLICY).passed
+    return bool(mismatches(evidence, POLICY, EXPECTED)) or not decide_again(evidence, POLICY, DAY).passed
 
 
 def test_good_evidence_proves_a_pass():
@@ -70,7 +71,7 @@ def test_evidence_holds_what_it_was_made_from():
     assert GOOD["reports"] == passing_reports()
     assert GOOD["policy_digest"] == default_policy().digest
     assert GOOD["digests"] == DIGESTS
-    assert decide_again(passing_evidence(), POLICY) == passing_evidence().verdict
+    assert decide_again(passing_evidence(), POLICY, DAY) == passing_evidence().verdict
 
 
 def test_a_changed_value_is_refused_unless_no_check_looks_at_it():
@@ -111,17 +112,17 @@ def test_other_bytes_are_not_evidence(data):
         read_evidence(data)
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_evidence_of_a_blocked_model_says_so_and_cannot_be_talked_round(name):
-    reports = edited(passing_reports(), MUTATIONS[name].edits)
-    blocked = make_evidence(subject(), DIGESTS, reports, POLICY)
+    reports = edited(passing_reports(), BLOCKING[name].edits)
+    blocked = make_evidence(subject(), DIGESTS, reports, POLICY, DAY)
     assert name in failing(blocked.verdict)
     assert mismatches(blocked, POLICY, EXPECTED) == []
-    assert name in failing(decide_again(blocked, POLICY))
+    assert name in failing(decide_again(blocked, POLICY, DAY))
     talked = read_evidence(canonical_bytes({**blocked.to_json(), "verdict": GOOD["verdict"]}))
     found = mismatches(talked, POLICY, EXPECTED)
     assert found == ["the stated verdict is not what its own numbers give"]
-    assert name in failing(decide_again(talked, POLICY))
+    assert name in failing(decide_again(talked, POLICY, DAY))
 
 
 def test_a_blocked_verdict_over_passing_numbers_is_no_proof_either():
@@ -142,27 +143,27 @@ def test_a_file_that_the_evidence_does_not_know_is_not_proven():
 
 def test_evidence_under_another_policy_is_refused_even_if_its_numbers_pass_ours():
     assert LOOSE != POLICY
-    loose = make_evidence(subject(), DIGESTS, passing_reports(), LOOSE)
+    loose = make_evidence(subject(), DIGESTS, passing_reports(), LOOSE, DAY)
     assert loose.verdict.passed
     assert mismatches(loose, LOOSE, EXPECTED) == []
     assert mismatches(loose, POLICY, EXPECTED) == ["the run was judged under another policy"]
 
 
 def test_a_policy_that_cannot_be_read_still_has_a_digest_and_blocks():
-    evidence = make_evidence(subject(), DIGESTS, passing_reports(), "")
+    evidence = make_evidence(subject(), DIGESTS, passing_reports(), "", DAY)
     assert evidence.policy_digest == policy_digest("") == digest(b"")
     assert failing(read_evidence(evidence.to_bytes()).verdict) == {"policy"}
-    assert not decide_again(evidence, "").passed
+    assert not decide_again(evidence, "", DAY).passed
 
 
 @pytest.mark.parametrize("found", [None, {"unreadable": "OSError: gone"}, {"schema": 1}, "x", [1]], ids=repr)
 def test_evidence_is_written_for_any_report_and_blocks(found):
-    evidence = make_evidence(subject(), DIGESTS, {"evaluation": found}, POLICY)
+    evidence = make_evidence(subject(), DIGESTS, {"evaluation": found}, POLICY, DAY)
     assert failing(read_evidence(evidence.to_bytes()).verdict) == {"data_report", "evaluation", "parity"}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_evidence_of_a_number_that_is_none_gives_the_verdict_that_it_states(number):
     reports = edited(passing_reports(), {"evaluation.model.macro_f1": number})
-    evidence = read_evidence(make_evidence(subject(), DIGESTS, reports, POLICY).to_bytes())
-    assert decide_again(evidence, POLICY) == evidence.verdict
+    evidence = read_evidence(make_evidence(subject(), DIGESTS, reports, POLICY, DAY).to_bytes())
+    assert decide_again(evidence, POLICY, DAY) == evidence.verdict

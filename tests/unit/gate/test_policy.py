@@ -12,8 +12,11 @@ from ml.gate.policy import default_policy, parse_policy
 
 TEXT = importlib.resources.files("ml.gate").joinpath("policy.yaml").read_text()
 POLICY = yaml.safe_load(TEXT)
-FIELDS = [("schema",), *((group, name) for group in POLICY if group != "schema" for name in POLICY[group])]
-LEAVES = list(leaves(POLICY))
+FIELDS = [
+    ("schema",),
+    *((group, name) for group in POLICY if group not in ("schema", "waivers") for name in POLICY[group]),
+]
+LEAVES = [path for path in leaves(POLICY) if path != ("waivers",)]
 NUMBERS = [path for path in LEAVES[1:] if isinstance(path[-1], str)]
 MAY_BE_NEGATIVE = [("evaluation", "min_gain_over_logistic_nats")]
 
@@ -111,10 +114,10 @@ def test_a_typo_is_named_as_such_and_not_as_the_key_that_it_hides():
         ("{}", "missing"),
         ("{" * 3000, "policy"),
         ('{"a":' * 3000, "nested too deeply"),
-        (TEXT.replace("policy/v1", "policy/v2"), "schema"),
-        (TEXT.replace("policy/v1", "evaluation/v1"), "schema"),
-        (TEXT + "schema: jukebox.policy/v1\n", "'schema' stands twice"),
-        (TEXT + "  min_latency_calls: 1\n", "'min_latency_calls' stands twice"),
+        (TEXT.replace("policy/v2", "policy/v1"), "schema"),
+        (TEXT.replace("policy/v2", "evaluation/v1"), "schema"),
+        (TEXT + "schema: jukebox.policy/v2\n", "'schema' stands twice"),
+        (TEXT.replace("\nwaivers", "\n  min_latency_calls: 1\nwaivers"), "'min_latency_calls' stands twice"),
         (TEXT + "budget: {}\n", "'budget' stands twice"),
         ('{"schema": "a", "schema": "b"}', "'schema' stands twice"),
         (TEXT.replace("min_songs: 100", "min_songs: 100.5"), "evaluation.min_songs"),

@@ -5,7 +5,7 @@ import pytest
 
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import read_json
-from ml.gate.reports import Evaluation
+from ml.gate.reports.evaluation import Evaluation
 from ml.model.evaluation import confusion_matrix, country_prior, logistic
 from ml.model.metrics import score_songs
 

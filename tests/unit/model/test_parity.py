@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from ml.data.splits import Examples, read_examples, write_examples
 from ml.files import read_json
-from ml.gate.reports import Parity
+from ml.gate.reports.parity import Parity
 from ml.model.conversion import OPSET, input_families
 from ml.model.parity import check_parity
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from candidates import candidate_files, delete, forge, overwrite
 from mutations import MUTATIONS
-from reports import DIGESTS, POLICY, another, edited, passing_reports, subject
+from reports import DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import canonical_bytes, digest
@@ -62,7 +62,7 @@ def test_what_the_evidence_does_not_say_is_not_taken_for_said():
 def test_a_digest_cannot_stand_in_for_a_field_of_the_subject():
     """Names of files and of fields are looked up together: a file of a field's name must not count for it."""
     wanted = digest(b"what is expected")
-    evidence = make_evidence(subject(), {**DIGESTS, "commit": wanted}, passing_reports(), POLICY)
+    evidence = make_evidence(subject(), {**DIGESTS, "commit": wanted}, passing_reports(), POLICY, DAY)
     expected = {**subject().to_json(), "commit": wanted}
     refused("commit is", evidence.to_bytes(), expected)
 

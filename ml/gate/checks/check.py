@@ -1,0 +1,70 @@
+"""A check: one line of the verdict, ``value relation bound``, and how checks are made."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from ml.gate.records import Record
+
+Relation = Literal["<=", ">=", ">", "=="]
+Level = Literal["block", "warn"]
+
+
+class Check(Record):
+    """One line of the verdict: ``value relation bound``, whether it passed, and why not.
+
+    A check that failed blocks, unless its level is "warn", or ``waiver`` says who let it through.
+    """
+
+    name: str
+    value: float | str
+    relation: Relation
+    bound: float | str
+    passed: bool
+    reason: str
+    level: Level = "block"
+    waiver: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this check by itself blocks the model."""
+        return not self.passed and self.level == "block" and not self.waiver
+
+
+def compare(
+    name: str, value: float, relation: Relation, bound: float, reason: str = "", level: Level = "block"
+) -> Check:
+    """Make the check ``value relation bound``; the reason is kept only when it fails."""
+    passed = {
+        "<=": value <= bound,
+        ">=": value >= bound,
+        ">": value > bound,
+        "==": value == bound,
+    }[relation]
+    failed = reason or f"{value:.6g} is not {relation} {bound:.6g}"
+    return Check(
+        name=name,
+        value=float(value),
+        relation=relation,
+        bound=float(bound),
+        passed=passed,
+        reason="" if passed else failed,
+        level=level,
+    )
+
+
+def readable(name: str, found: str, reason: str) -> Check:
+    """Make the check that something can be read at all; it fails when there is a reason."""
+    return Check(name=name, value=found, relation="==", bound="readable", passed=not reason, reason=reason)
+
+
+def about(name: str, found: str, expected: str | None) -> Iterator[Check]:
+    """Make the check that a report is about what this run is about."""
+    passed = expected is not None and found == expected
+    yield Check(
+        name=name,
+        value=found,
+        relation="==",
+        bound=expected or "unknown",
+        passed=passed,
+        reason="" if passed else "the report is about something else than this run's",
+    )

@@ -1,0 +1,31 @@
+"""The data report: what `validate` found in the two tables."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ml.gate.records import Count, Number, Record, Text
+
+
+class DataCheck(Record):
+    """One check of the data contract: ``value relation bound``."""
+
+    name: str
+    value: Number
+    relation: Literal["<=", ">="]
+    bound: Number
+    passed: bool
+    detail: str
+
+
+class DataReport(Record):
+    """What `validate` found; counts are rows."""
+
+    schema_: Literal["jukebox.data-report/v1"] = Field("jukebox.data-report/v1", alias="schema")
+    data_version: Text
+    synthetic: bool
+    rankings_rows: Count
+    global_rows: Count
+    songs_rows: Count
+    broken_songs: Count
+    checks: tuple[DataCheck, ...]

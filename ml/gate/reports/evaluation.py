@@ -1,0 +1,87 @@
+"""The evaluation: what the Keras model and its baselines are worth on the test songs."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ml.gate.records import ROUNDING, Count, Digest, NonNegative, Number, Record, Share
+
+
+class Interval(Record):
+    """A measured value and its percentile bootstrap interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        # The ends are sums in another order than the value: they may differ in the last digits.
+        if not self.low - ROUNDING <= self.value <= self.high + ROUNDING:
+            raise ValueError("the value lies outside of its interval")
+        return self
+
+
+class Loss(Interval):
+    """The interval of a log loss."""
+
+    value: NonNegative
+    low: NonNegative
+    high: NonNegative
+
+
+class Part(Interval):
+    """The interval of a share."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Metrics(Record):
+    """How well probabilities fit the charts of the test songs.
+
+    Log loss is in nats per chart row. The masses are shares of chart rows that fall on the most
+    probable one or five countries. hit@5 is the share of songs that chart in one of their five.
+    """
+
+    log_loss: Loss
+    top1_mass: Part
+    top5_mass: Part
+    hit_at_5: Part
+    macro_f1: Share
+    calibration_error: Share
+
+
+class CountryScore(Record):
+    """The log loss of one country's chart rows (nats), and how many rows there are."""
+
+    log_loss: NonNegative
+    prior_log_loss: NonNegative
+    rows: Count
+
+
+class Bootstrap(Record):
+    """How the intervals were made: songs are resampled, not chart rows."""
+
+    resamples: Count
+    confidence: Share
+    seed: int
+
+
+class Evaluation(Record):
+    """What `evaluate` measured on the test split; gains are baseline minus model, in nats."""
+
+    schema_: Literal["jukebox.evaluation/v1"] = Field("jukebox.evaluation/v1", alias="schema")
+    keras_digest: Digest
+    test_digest: Digest
+    songs: Count
+    rows: Count
+    model: Metrics
+    uniform: Metrics
+    prior: Metrics
+    logistic: Metrics
+    gain_over_prior: Interval
+    gain_over_logistic: Interval
+    countries: dict[str, CountryScore]
+    bootstrap: Bootstrap

@@ -1,0 +1,49 @@
+"""The thresholds of the gate, typed, a record for each section of the policy.
+
+`policy.yaml` holds each threshold's unit, default, and the reason for it.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ml.gate.records import Count, NonNegative, Number, Record, Share
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class DataPolicy(Record):
+    """Which checks of the data contract must be in the report, and pass."""
+
+    required_checks: Names
+
+
+class EvaluationPolicy(Record):
+    """What the model must be worth on songs that it has never seen."""
+
+    min_songs: Annotated[int, Field(ge=1)]
+    min_resamples: Annotated[int, Field(ge=1)]
+    min_confidence: Share
+    min_gain_over_prior_nats: NonNegative
+    min_top5_mass_over_prior: Annotated[float, Field(ge=1, le=1000)]
+    min_gain_over_logistic_nats: Number
+
+
+class ParityPolicy(Record):
+    """How closely the ONNX model must follow the Keras model."""
+
+    max_atol: NonNegative
+    max_rtol: NonNegative
+    required_families: Names
+    required_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    max_row_sum_error: NonNegative
+    max_top1_tie_share: Share
+    max_metric_difference: NonNegative
+
+
+class BudgetPolicy(Record):
+    """What serving the model may cost."""
+
+    max_model_bytes: Count
+    max_p99_latency_ms: NonNegative
+    min_latency_calls: Annotated[int, Field(ge=1)]

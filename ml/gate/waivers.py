@@ -1,0 +1,65 @@
+"""Waivers: a measured number that is beyond its bound, let through by somebody, for a reason, until a day.
+
+A waiver stands in the policy, so it is part of the policy's digest and of every verdict under it. Only what
+was measured and found wanting can be waived: never a number that is missing or malformed, never what a report
+is about, never the shape of a model's answers or their parity with Keras.
+"""
+
+import datetime
+import fnmatch
+from collections.abc import Iterable, Iterator
+
+from pydantic import field_validator
+
+from ml.gate.checks.check import Check
+from ml.gate.records import Record, Text
+
+WAIVABLE = (
+    "evaluation.songs",
+    "evaluation.gain_over_prior",
+    "evaluation.gain_over_prior.low",
+    "evaluation.gain_over_logistic.high",
+    "evaluation.top5_mass",
+    "budget.model_bytes",
+    "budget.p99_latency_ms",
+)
+"""The checks that may be waived, with ``*`` for any part of a name."""
+
+
+class Waiver(Record):
+    """Who lets which check fail, why, and until when (the last day, UTC)."""
+
+    check: Text
+    who: Text
+    why: Text
+    until: datetime.date
+
+    @field_validator("check")
+    @classmethod
+    def _is_waivable(cls, check: str) -> str:
+        if not is_waivable(check):
+            raise ValueError(f"{check!r} is no check that may be waived; these are: {', '.join(WAIVABLE)}")
+        return check
+
+    @property
+    def text(self) -> str:
+        """What the verdict says of it."""
+        return f"waived by {self.who} until {self.until}: {self.why}"
+
+
+def is_waivable(check: str) -> bool:
+    """Tell whether a check of this name may be waived."""
+    return any(fnmatch.fnmatchcase(check, pattern) for pattern in WAIVABLE)
+
+
+def apply_waivers(checks: Iterable[Check], waivers: Iterable[Waiver], day: datetime.date) -> Iterator[Check]:
+    """Mark the checks that would block and are waived on that day."""
+    in_force = {waiver.check: waiver for waiver in waivers if day <= waiver.until}
+    for check in checks:
+        waiver = in_force.get(check.name)
+        measured = isinstance(check.value, float)
+        yield (
+            check.model_copy(update={"waiver": waiver.text})
+            if waiver and check.blocks and measured
+            else check
+        )

@@ -1,0 +1,14 @@
+"""For every check of the gate: the smallest change of passing reports that fails it."""
+
+from mutations.data import data_mutations
+from mutations.evaluation import evaluation_mutations
+from mutations.mutation import Mutation
+from mutations.parity import parity_mutations
+
+__all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
+
+MUTATIONS = {**data_mutations(), **evaluation_mutations(), **parity_mutations()}
+"""By the name of the check."""
+
+BLOCKING = {name: mutation for name, mutation in MUTATIONS.items() if not mutation.warns}
+"""Those of checks that block."""

@@ -1,0 +1,37 @@
+"""Mutations of the evaluation."""
+
+from reports import OTHER_DIGEST, interval
+
+from mutations.mutation import Mutation
+
+
+def evaluation_mutations() -> dict[str, Mutation]:
+    """Make the mutations."""
+    return {
+        "evaluation": Mutation({"evaluation.model.macro_f1": 1.5}),
+        "evaluation.model": Mutation({"evaluation.keras_digest": OTHER_DIGEST}),
+        "evaluation.test_data": Mutation({"evaluation.test_digest": OTHER_DIGEST}),
+        "evaluation.songs": Mutation(
+            {
+                "evaluation.songs": 99,
+                "parity.families.0.rows": 99,
+                "parity.families.0.batch_sizes": [1, 7, 64, 99],
+                "parity.families.0.top1_ties": 0,
+            }
+        ),
+        "evaluation.gain_over_prior.low": Mutation({"evaluation.gain_over_prior.low": 0.05}),
+        # The lower end of an interval lies below its value.
+        "evaluation.gain_over_prior": Mutation(
+            {"evaluation.gain_over_prior": interval(0.05), "evaluation.prior.log_loss": interval(4.05)},
+            frozenset({"evaluation.gain_over_prior.low"}),
+        ),
+        "evaluation.gain_over_prior.adds_up": Mutation({"evaluation.prior.log_loss": interval(4.4)}),
+        "evaluation.gain_over_logistic.adds_up": Mutation({"evaluation.logistic.log_loss": interval(4.4)}),
+        "evaluation.rows": Mutation({"evaluation.rows": 127}),
+        "evaluation.resamples": Mutation({"evaluation.bootstrap.resamples": 999}),
+        "evaluation.confidence": Mutation({"evaluation.bootstrap.confidence": 0.94}),
+        "evaluation.top5_mass": Mutation({"evaluation.prior.top5_mass": interval(0.1)}),
+        "evaluation.gain_over_logistic.high": Mutation(
+            {"evaluation.gain_over_logistic": interval(-0.01), "evaluation.logistic.log_loss": interval(3.99)}
+        ),
+    }

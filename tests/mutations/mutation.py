@@ -1,0 +1,11 @@
+"""A mutation: edits of passing reports, and what cannot but fail with the check that they are for."""
+
+from typing import Any, NamedTuple
+
+
+class Mutation(NamedTuple):
+    """Edits of passing reports by dotted path, and checks that cannot but fail together with this one."""
+
+    edits: dict[str, Any]
+    others: frozenset[str] = frozenset()
+    warns: bool = False

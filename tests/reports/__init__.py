@@ -1,0 +1,111 @@
+"""Reports that pass the default policy, and how to walk and change JSON: shared by gate and release tests.
+
+The numbers are those of a small real run, rounded. They hang together: an interval holds its value, a gain
+is the difference of its log losses, ONNX scores what Keras scores. Each report has a module here.
+"""
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from ml.gate.canonical import digest
+from ml.gate.evidence import Evidence, Subject, make_evidence
+from ml.gate.policy import default_policy
+from ml.gate.verdict import Verdict, decide
+from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
+from reports.evaluation import SONGS, evaluation
+from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, OTHER_DIGEST
+from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
+from reports.measures import interval, metrics
+from reports.parity import FAMILIES, family, parity
+
+__all__ = [
+    "DATA_CHECKS",
+    "DATA_VERSION",
+    "DAY",
+    "DIGESTS",
+    "FAMILIES",
+    "IDENTITY",
+    "KERAS",
+    "ONNX",
+    "OPTIONAL_CHECK",
+    "OTHER_DIGEST",
+    "POLICY",
+    "SONGS",
+    "Path",
+    "another",
+    "at",
+    "data_report",
+    "dotted",
+    "edited",
+    "evaluation",
+    "failing",
+    "family",
+    "interval",
+    "judge",
+    "leaves",
+    "metrics",
+    "parity",
+    "passing_evidence",
+    "passing_reports",
+    "removed",
+    "replaced",
+    "subject",
+    "unmet",
+]
+
+POLICY = default_policy().text
+_RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}
+
+
+def passing_reports(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
+    """Make the three reports of a model that passes."""
+    return {
+        "data_report": data_report(),
+        "evaluation": evaluation(digests),
+        "parity": parity(digests),
+    }
+
+
+def subject(**changes: Any) -> Subject:
+    """Make what the evidence is about."""
+    values = {
+        "run_id": "40564379",
+        "nonce": "1473488091b832078092e2636c865f50",
+        "model_name": "jukebox",
+        "model_version": "1",
+        "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac",
+        "dirty": False,
+        "image": "localhost/jukebox@" + digest(b"image"),
+        "data_version": DATA_VERSION,
+        "champion": "",
+    }
+    return Subject(**{**values, **changes})
+
+
+def passing_evidence() -> Evidence:
+    """Make the evidence of a model that passes."""
+    return make_evidence(subject(), DIGESTS, passing_reports(), POLICY, DAY)
+
+
+def judge(reports: Any, policy: str = POLICY, identity: Mapping[str, str] = IDENTITY) -> Verdict:
+    """Decide on reports about the model above."""
+    return decide(reports, policy, identity, DAY)
+
+
+def failing(verdict: Verdict) -> set[str]:
+    """Return the names of the checks that block, after a look at the verdict's own consistency."""
+    assert verdict.passed == (not verdict.failures)
+    assert all(check.reason for check in verdict.checks if not check.passed)
+    for check in verdict.checks:
+        if check.passed:
+            assert not check.reason
+            assert _RELATIONS[check.relation](check.value, check.bound), check
+            assert isinstance(check.value, float) or check.relation == "=="
+    return {check.name for check in verdict.failures}
+
+
+def unmet(verdict: Verdict) -> set[str]:
+    """Return the names of the checks that did not pass, whether they block, warn or are waived."""
+    failing(verdict)
+    return {check.name for check in verdict.checks if not check.passed}

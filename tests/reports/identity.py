@@ -1,0 +1,14 @@
+"""What the reports are about: the digests and versions that must agree everywhere."""
+
+import datetime
+
+from ml.gate.canonical import digest
+
+DAY = datetime.date(2026, 11, 25)
+"""The day of all decisions."""
+
+KERAS, ONNX = b"the weights", b"the graph"
+DATA_VERSION = "59ddef4777eb0125"
+DIGESTS = {"model.keras": digest(KERAS), "model.onnx": digest(ONNX), "test.parquet": digest(b"test songs")}
+IDENTITY = {"data_version": DATA_VERSION, **DIGESTS}
+OTHER_DIGEST = digest(b"something else")
