@@ -32,12 +32,12 @@ def test_good_evidence_passes(tmp_path):
         pytest.param(None, "No such file or directory", id="missing"),
         pytest.param(b"", "not evidence", id="empty"),
         pytest.param(b"\x89PNG\r\n\x1a\n\xff", "not evidence", id="garbage"),
-        pytest.param(b'{"schema": "jukebox.evidence/v1"}', "missing", id="not-all-of-it"),
+        pytest.param(b'{"schema": "jukebox.evidence/v2"}', "missing", id="not-all-of-it"),
         pytest.param(canonical_bytes(PASSING)[:-100], "not evidence", id="cut-off"),
         pytest.param(json.dumps(PASSING, indent=2).encode(), "canonical", id="laid-out"),
         pytest.param(canonical_bytes({**PASSING, "note": "hello"}), "note: unknown key", id="unknown-key"),
         pytest.param(
-            canonical_bytes({**PASSING, "schema": "jukebox.evidence/v2"}), "schema", id="unknown-schema"
+            canonical_bytes({**PASSING, "schema": "jukebox.evidence/v1"}), "schema", id="unknown-schema"
         ),
         pytest.param(
             canonical_bytes(PASSING).replace(b'"songs":128', b'"songs":NaN'), "not evidence", id="NaN"

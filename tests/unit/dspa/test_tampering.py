@@ -340,7 +340,7 @@ def edits() -> dict[str, Any]:
         "verdict": lambda found: put(found, ("verdict", "checks"), found["verdict"]["checks"][:-1]),
         "report gone": lambda found: put(found, ("reports", "parity"), KeyError),
         "number": lambda found: put(found, ("reports", "parity", "model_bytes"), 1),
-        "schema": lambda found: put(found, ("schema",), "jukebox.evidence/v2"),
+        "schema": lambda found: put(found, ("schema",), "jukebox.evidence/v1"),
         "extra": lambda found: {**found, "extra": 1},
         "gain": lambda found: {**found, "reports": remade["reports"], "verdict": remade["verdict"]},
     }
