@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from ml.commands import dspa, image, release, status, train
+from ml.commands import dspa, image, policy, release, status, train
 from ml.commands.options import print_json
 from ml.console import err, tame
 from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
@@ -45,6 +45,7 @@ for verb in (
     image.image_build,
 ):
     app.command()(verb)
+app.add_typer(policy.app)
 
 
 def main() -> NoReturn:

@@ -70,4 +70,6 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     else:
         made = " (trained on synthetic data)" if entry.synthetic else ""
         out.print(f"promoted:  number {entry.number}, champion before: {entry.champion[:12] or 'none'}{made}")
+    waived = f", although it fails {', '.join(entry.waived)} (waived)" if entry.waived else ""
+    out.print(f"policy:    {entry.policy_digest[7:19]}{waived}")
     out.print(f"model:     {outcome.served_at}")

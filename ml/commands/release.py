@@ -63,12 +63,14 @@ def models(store: Store = str(FOLDER / "store"), as_json: AsJson = False) -> Non
             entry.at,
             entry.model_name,
             entry.candidate[:12],
+            entry.policy_digest[7:19],
+            ", ".join(entry.waived),
             "synthetic data" if entry.synthetic else "",
             "in production" if entry is log[-1] else "",
         )
         for entry in reversed(log)
     ]
-    show_table(("number", "action", "at", "model", "candidate", "data", ""), rows)
+    show_table(("number", "action", "at", "model", "candidate", "policy", "waived", "data", ""), rows)
     used = {entry.candidate: entry.number for entry in log}
     out.print()
     show_table(

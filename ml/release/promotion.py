@@ -67,6 +67,7 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         replaces=_in_force(log).number if log else 0,
         restores=0,
         at=_now(),
+        waived=tuple(check.name for check in decide_again(evidence, policy_text, today()).waived),
     )
     return _append(store, promotion, model)
 
@@ -89,6 +90,7 @@ def rollback(store: ModelStore) -> Outcome:
     model = _model_of(store, earlier)
     promotion = earlier.model_copy(
         update={
+            "schema_": Promotion.model_fields["schema_"].default,
             "number": len(log) + 1,
             "action": "rollback",
             "champion": champion_of(log),

@@ -56,10 +56,13 @@ class Promotion(Record):
 
     ``replaces`` is the number of the promotion that was in force before (0: none). A rollback also
     ``restores`` the number of an earlier promotion. ``champion`` is the candidate in
-    production when this one's run began ("": none).
+    production when this one's run began ("": none). ``waived`` are the checks that it failed and that the
+    policy waives; entries of the first version say nothing of them.
     """
 
-    schema_: Literal["jukebox.promotion/v1"] = Field("jukebox.promotion/v1", alias="schema")
+    schema_: Literal["jukebox.promotion/v1", "jukebox.promotion/v2"] = Field(
+        "jukebox.promotion/v2", alias="schema"
+    )
     number: Count
     action: Literal["promote", "rollback"]
     candidate: str
@@ -72,6 +75,7 @@ class Promotion(Record):
     replaces: Count
     restores: Count
     at: str
+    waived: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:

@@ -1,12 +1,16 @@
 """Promotion: one good candidate after the other, each judged against the champion of its day."""
 
+import datetime
+import json
+
 import pytest
 from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
 from reports import POLICY
 
-from ml.errors import EvidenceError
+from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest
 from ml.gate.policy import parse_policy
+from ml.release import promotion as promotion_module
 from ml.release.promotion import promote
 
 FILES = candidate_files()
@@ -22,7 +26,7 @@ def test_a_good_candidate_is_promoted_logged_and_served(store):
     found = entry(store.uri, 1)
     assert found.pop("at").endswith("Z")
     assert found == {
-        "schema": "jukebox.promotion/v1",
+        "schema": "jukebox.promotion/v2",
         "number": 1,
         "action": "promote",
         "candidate": candidate,
@@ -34,6 +38,7 @@ def test_a_good_candidate_is_promoted_logged_and_served(store):
         "champion": "",
         "replaces": 0,
         "restores": 0,
+        "waived": [],
     }
 
 
@@ -108,3 +113,27 @@ def test_what_is_served_is_what_was_promoted(store):
 def test_a_model_name_that_cannot_be_served_never_gets_into_evidence(folder, name):
     with pytest.raises(ValueError, match="model_name"):
         put(folder, model_name=name)
+
+
+WAIVING = json.dumps(
+    {
+        **json.loads(POLICY),
+        "waivers": [
+            {"check": "evaluation.songs", "who": "Ada", "why": "a new market", "until": "2999-12-31"}
+        ],
+    }
+)
+
+
+def test_what_was_waived_is_written_into_the_log(store):
+    policy = parse_policy(WAIVING).text
+    outcome = promote(store, put(store, broken="evaluation.songs", policy=policy), policy)
+    assert outcome.promotion.waived == ("evaluation.songs",)
+    assert outcome.promotion.policy_digest == parse_policy(WAIVING).digest
+
+
+def test_a_waiver_that_has_ended_since_the_run_lets_nothing_in(folder, monkeypatch):
+    policy = parse_policy(WAIVING).text
+    candidate = put(folder, broken="evaluation.songs", policy=policy)
+    monkeypatch.setattr(promotion_module, "today", lambda: datetime.date(3000, 1, 1))
+    promotion_refused(folder, candidate, GateBlocked, "evaluation.songs", policy=policy)

@@ -2,6 +2,7 @@
 
 import pytest
 from candidates import overwrite, read
+from reports import removed
 
 from ml.errors import EvidenceError
 from ml.gate.canonical import canonical_bytes, digest
@@ -45,7 +46,7 @@ def test_an_empty_store_has_no_log(store):
         b"not json",
         canonical_bytes(promotion(2).to_json())[:-9],
         canonical_bytes({**promotion(2).to_json(), "colour": "red"}),
-        canonical_bytes({**promotion(2).to_json(), "schema": "jukebox.promotion/v2"}),
+        canonical_bytes({**promotion(2).to_json(), "schema": "jukebox.promotion/v3"}),
         canonical_bytes({**promotion(2).to_json(), "number": -2}),
         canonical_bytes({**promotion(2).to_json(), "model_digest": "sha256:none"}),
     ],
@@ -78,3 +79,11 @@ def test_a_stray_file_in_the_log_is_refused(store):
     overwrite(store.uri, "promotions/notes.json", b"{}")
     with pytest.raises(EvidenceError):
         store.log()
+
+
+def test_entries_of_the_first_version_are_read_as_they_are(store):
+    first = removed({**promotion(1).to_json(), "schema": "jukebox.promotion/v1"}, ("waived",))
+    overwrite(store.uri, "promotions/00000001.json", canonical_bytes(first))
+    store.append(promotion(2, waived=("evaluation.songs",)))
+    assert [entry.waived for entry in store.log()] == [(), ("evaluation.songs",)]
+    assert read(store.uri, "promotions/00000001.json") == canonical_bytes(first)

@@ -180,3 +180,15 @@ def test_what_is_no_outcome(found, said):
     with pytest.raises(ValueError, match=said) as caught:
         Outcome.load(found)
     assert "\n" not in str(caught.value)
+
+
+def test_a_warning_and_a_waived_check_are_told_although_the_model_passed():
+    warns = {**BLOCKS, "name": "drift.psi", "level": "warn"}
+    waived = {**BLOCKS, "waiver": "waived by Ada until 2026-12-31: a new market"}
+    found = summarise(ends(), outcome(checks=[PASSES, warns, waived]))
+    assert found.state == "success"
+    assert found.lines()[len(NAMES) :][:3] == [
+        "checks: 1 of 3 pass",
+        "  drift.psi: 0.01 is not > 0.05; only a warning",
+        "  merit.gain: 0.01 is not > 0.05; waived by Ada until 2026-12-31: a new market",
+    ]

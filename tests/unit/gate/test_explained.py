@@ -1,0 +1,57 @@
+"""A policy explained: every threshold has its value, unit and a reason of its own."""
+
+import json
+
+import pytest
+from reports import POLICY, edited
+
+from ml.gate import explained
+from ml.gate.explained import explain
+from ml.gate.policy import default_policy, default_text, parse_policy
+
+
+def test_every_threshold_of_the_policy_is_explained():
+    policy = default_policy().to_json()
+    names = [
+        f"{section}.{key}"
+        for section in policy
+        if isinstance(policy[section], dict)
+        for key in policy[section]
+    ]
+    assert sorted(threshold.name for threshold in explain(default_policy())) == sorted(names)
+
+
+def test_each_reason_is_its_own_and_says_something():
+    thresholds = explain(default_policy())
+    assert len({threshold.reason for threshold in thresholds}) == len(thresholds)
+    assert all(len(threshold.reason) > 25 and threshold.reason.endswith(".") for threshold in thresholds)
+    assert all(len(threshold.unit) < 30 for threshold in thresholds)
+
+
+def test_a_changed_threshold_is_told_beside_the_default():
+    policy = parse_policy(json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 250})))
+    changed = [threshold for threshold in explain(policy) if threshold.value != threshold.default]
+    assert [(found.name, found.value, found.default, found.shown) for found in changed] == [
+        ("evaluation.min_songs", 250, 100, "250")
+    ]
+
+
+def test_a_list_is_shown_as_words():
+    found = {threshold.name: threshold.shown for threshold in explain(default_policy())}
+    assert found["parity.max_atol"] == "1e-05"
+    assert found["parity.required_families"].startswith("test, extremes, zeros")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  # (songs) Below so many", "  # Below so many"),
+        ("  # (songs) Below so many test songs the intervals are too wide to say anything.\n", ""),
+        ("  # (songs) Below so many test songs the intervals are too wide to say anything.", "  # (songs)"),
+    ],
+)
+def test_a_threshold_without_unit_or_reason_is_an_error(monkeypatch, old, new):
+    assert old in default_text()
+    monkeypatch.setattr(explained, "default_text", lambda: default_text().replace(old, new))
+    with pytest.raises(ValueError, match=r"evaluation\.min_songs has no comment"):
+        explain(default_policy())

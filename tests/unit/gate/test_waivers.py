@@ -1,0 +1,200 @@
+"""Waivers: an explicit, recorded exception for a measured number, until a day, and for nothing else."""
+
+import datetime
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutations import BLOCKING, MUTATIONS
+from reports import (
+    DAY,
+    DIGESTS,
+    IDENTITY,
+    OTHER_DIGEST,
+    POLICY,
+    dotted,
+    edited,
+    failing,
+    judge,
+    leaves,
+    passing_reports,
+    removed,
+    replaced,
+    subject,
+)
+
+from ml.gate.evidence import decide_again, make_evidence, read_evidence
+from ml.gate.policy import default_text, parse_policy
+from ml.gate.verdict import decide
+from ml.gate.waivers import WAIVABLE, is_waivable
+
+CHECK = "evaluation.songs"
+WAIVED = sorted(name for name in BLOCKING if is_waivable(name))
+BAD = (None, float("nan"), float("inf"), float("-inf"), "0.5", "", -1, -1e9, True, [], {}, OTHER_DIGEST)
+"""What may stand where a good number stood."""
+
+
+def waiver(check=CHECK, until="2026-12-31", **changes):
+    return {"check": check, "who": "Ada", "why": "the new market has few songs", "until": until, **changes}
+
+
+def waiving(*waivers):
+    return json.dumps({**json.loads(POLICY), "waivers": list(waivers)})
+
+
+def broken(name):
+    return edited(passing_reports(), MUTATIONS[name].edits)
+
+
+@pytest.mark.parametrize("name", WAIVED)
+def test_a_waived_check_lets_the_model_pass_and_says_who_why_and_until_when(name):
+    policy = waiving(*(waiver(check) for check in {name, *MUTATIONS[name].others} if is_waivable(check)))
+    verdict = judge(broken(name), policy)
+    assert verdict.passed
+    assert {check.name for check in verdict.waived} == {name, *MUTATIONS[name].others}
+    for check in verdict.waived:
+        assert not check.passed
+        assert check.reason
+        assert check.waiver == "waived by Ada until 2026-12-31: the new market has few songs"
+
+
+@pytest.mark.parametrize("name", sorted(set(BLOCKING) - set(WAIVED)))
+def test_a_check_that_may_not_be_waived_cannot_even_be_named(name):
+    with pytest.raises(ValueError, match="no check that may be waived"):
+        parse_policy(waiving(waiver(name)))
+    assert failing(judge(broken(name), waiving(waiver(name)))) == {"policy"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "policy",
+        "data_report",
+        "evaluation",
+        "parity",
+        "data.songs.columns",
+        "evaluation.model",
+        "evaluation.resamples",
+        "parity.interface",
+        "parity.test.violations",
+        "parity.test.top1_flips",
+        "parity.test.nonfinite",
+        "*",
+        "evaluation.*",
+        "",
+    ],
+)
+def test_shape_parity_identity_and_what_is_missing_are_never_waivable(name):
+    with pytest.raises(ValueError, match=r"waive|at least 1 character"):
+        parse_policy(waiving(waiver(name)))
+
+
+def test_every_waivable_pattern_is_about_a_check_that_there_is():
+    assert all(any(is_waivable(name) for name in BLOCKING) for _ in WAIVABLE)
+    assert WAIVED
+
+
+@pytest.mark.parametrize(
+    ("until", "passes"),
+    {"2026-11-24": False, "2026-11-25": True, "2026-11-26": True, "2025-12-31": False}.items(),
+)
+def test_a_waiver_holds_to_the_end_of_its_last_day(until, passes):
+    assert datetime.date(2026, 11, 25) == DAY
+    assert judge(broken(CHECK), waiving(waiver(until=until))).passed is passes
+
+
+def test_a_waiver_of_a_check_that_passes_changes_nothing():
+    verdict = judge(passing_reports(), waiving(waiver()))
+    assert verdict == judge(passing_reports())
+    assert not verdict.waived
+
+
+def test_a_waiver_covers_its_own_check_only():
+    both = edited(broken(CHECK), MUTATIONS["budget.model_bytes"].edits)
+    assert failing(judge(both, waiving(waiver()))) == {"budget.model_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"who": ""}, "waivers.0.who"),
+        ({"why": ""}, "waivers.0.why"),
+        ({"until": "soon"}, "waivers.0.until"),
+        ({"until": "2026-12-32"}, "waivers.0.until"),
+        ({"until": 20261231}, "waivers.0.until"),
+        ({"until": None}, "waivers.0.until"),
+        ({"colour": "red"}, "waivers.0.colour: unknown key"),
+    ],
+    ids=repr,
+)
+def test_a_waiver_names_who_why_and_a_day_or_the_policy_is_none(change, message):
+    with pytest.raises(ValueError, match=message):
+        parse_policy(waiving({**waiver(), **change}))
+    for field in waiver():
+        with pytest.raises(ValueError, match=f"waivers.0.{field}: missing"):
+            parse_policy(waiving(removed(waiver(), (field,))))
+
+
+def test_a_check_that_is_waived_twice_is_refused():
+    with pytest.raises(ValueError, match=r"evaluation\.songs is waived twice"):
+        parse_policy(waiving(waiver(), waiver(until="2027-01-01")))
+
+
+def test_a_waiver_may_be_written_in_yaml_without_quotes():
+    written = "waivers: [{check: evaluation.songs, who: Ada, why: few songs, until: 2026-12-31}]"
+    policy = parse_policy(default_text().replace("waivers: []", written))
+    assert policy.waivers[0].until == datetime.date(2026, 12, 31)
+
+
+def test_a_waiver_changes_the_policys_digest():
+    assert parse_policy(waiving(waiver())).digest != parse_policy(POLICY).digest
+    assert parse_policy(waiving(waiver())).digest != parse_policy(waiving(waiver(until="2027-01-01"))).digest
+
+
+def test_a_waiver_is_in_the_evidence_and_its_end_ends_the_pass():
+    policy = waiving(waiver())
+    evidence = read_evidence(make_evidence(subject(), DIGESTS, broken(CHECK), policy, DAY).to_bytes())
+    assert evidence.verdict.passed
+    assert [check.waiver[:13] for check in evidence.verdict.waived] == ["waived by Ada"]
+    assert decide_again(evidence, policy, datetime.date(2026, 12, 31)).passed
+    assert failing(decide_again(evidence, policy, datetime.date(2027, 1, 1))) == {CHECK}
+
+
+@pytest.mark.parametrize("number", [None, float("nan"), float("inf"), "128", True, -1, 1.5, []], ids=repr)
+def test_a_number_that_is_missing_or_malformed_is_never_waived(number):
+    reports = edited(passing_reports(), {"evaluation.songs": number})
+    assert "evaluation" in failing(judge(reports, waiving(waiver())))
+    assert not judge(removed(passing_reports(), ("evaluation", "songs")), waiving(waiver())).passed
+
+
+LEAVES = list(leaves(passing_reports()))
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(LEAVES), st.sampled_from(BAD))
+def test_no_single_damaged_field_turns_a_block_into_a_pass(name, path, damage):
+    reports = broken(name)
+    mended = any(dotted(path).startswith(edit) for edit in MUTATIONS[name].edits)
+    if path in set(leaves(reports)) and not mended:
+        assert not judge(replaced(reports, (path, damage))).passed
+        assert not judge(removed(reports, path)).passed
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.sampled_from(WAIVED), st.sampled_from(LEAVES), st.sampled_from(BAD))
+def test_what_is_damaged_blocks_whatever_is_waived(name, path, damage):
+    """Even under a policy that waives all that may be waived."""
+    everything = waiving(*(waiver(check) for check in WAIVED))
+    assert judge(broken(name), everything).passed
+    damaged = replaced(passing_reports(), (path, damage))
+    if judge(damaged, everything).passed:
+        # Then it reads as a value of that field, and what it fails, if anything, is what was waived.
+        assert failing(judge(damaged)) <= set(WAIVED)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(sorted(IDENTITY)))
+def test_a_report_of_another_run_never_turns_a_block_into_a_pass(name, stale):
+    assert not decide(broken(name), POLICY, {**IDENTITY, stale: OTHER_DIGEST}, DAY).passed
+    assert not decide(broken(name), POLICY, removed(IDENTITY, (stale,)), DAY).passed
