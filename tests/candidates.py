@@ -6,7 +6,7 @@ from typing import Any
 import obstore
 import pytest
 from mutations import MUTATIONS
-from reports import DAY, DIGESTS, POLICY, edited, passing_reports, subject
+from reports import CHAMPION_ONNX, DAY, DIGESTS, POLICY, comparison, edited, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
@@ -18,7 +18,12 @@ REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json")
 
 
 def candidate_files(
-    name: str = "A", champion: str = "", broken: str = "", policy: str = POLICY, **changes: Any
+    name: str = "A",
+    champion: str = "",
+    broken: str = "",
+    policy: str = POLICY,
+    champion_model: bytes = CHAMPION_ONNX,
+    **changes: Any,
 ) -> dict[str, bytes]:
     """Make the files of a candidate.
 
@@ -27,11 +32,14 @@ def candidate_files(
         champion: the candidate that it was judged against.
         broken: the check of the gate that it fails.
         policy: the policy that it was judged under.
+        champion_model: the model that it was compared with, where there is a champion.
         changes: other fields of the evidence's subject.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
-    reports = passing_reports(digests)
+    reports = passing_reports(digests, champion)
+    if champion:
+        reports["evaluation"]["champion"] = comparison(champion, champion_model)
     if broken:
         reports = edited(reports, MUTATIONS[broken].edits)
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
@@ -44,9 +52,11 @@ def candidate_files(
     }
 
 
-def put(store: ModelStore, *args: Any, **kwargs: Any) -> str:
-    """Store a candidate as `candidate_files` makes it."""
-    return store.put_candidate(candidate_files(*args, **kwargs))
+def put(store: ModelStore, name: str = "A", champion: str = "", **kwargs: Any) -> str:
+    """Store a candidate as `candidate_files` makes it, compared with the model of a champion in the store."""
+    if champion in store.candidates():
+        kwargs = {"champion_model": store.read_candidate(champion)["model.onnx"], **kwargs}
+    return store.put_candidate(candidate_files(name, champion, **kwargs))
 
 
 def paths(uri: str) -> list[str]:

@@ -86,7 +86,9 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
-    reports = edited(passing_reports(digests), {"data_report.data_version": about.data_version})
+    reports = edited(
+        passing_reports(digests, about.champion), {"data_report.data_version": about.data_version}
+    )
     if broken:
         reports = edited(reports, MUTATIONS[broken].edits)
     return {

@@ -52,7 +52,7 @@ class Evidence(Record):
     @property
     def identity(self) -> dict[str, str]:
         """What the reports must be about, for `decide`."""
-        return {"data_version": self.subject.data_version, **self.digests}
+        return _identity(self.subject, self.digests)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -82,8 +82,12 @@ def make_evidence(
         policy_digest=policy_digest(policy_text),
         decided_on=day,
         reports=kept,
-        verdict=decide(kept, policy_text, {"data_version": subject.data_version, **digests}, day),
+        verdict=decide(kept, policy_text, _identity(subject, digests), day),
     )
+
+
+def _identity(subject: Subject, digests: Mapping[str, str]) -> dict[str, str]:
+    return {**digests, "data_version": subject.data_version, "champion": subject.champion}
 
 
 def _storable(report: Any) -> Any:

@@ -29,6 +29,18 @@ class EvaluationPolicy(Record):
     min_gain_over_logistic_nats: Number
 
 
+class ChampionPolicy(Record):
+    """How much worse than the production model a model may be, and how sure the gate must be."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    min_resamples: Annotated[int, Field(ge=1)]
+    min_shared_row_share: Share
+    margin_log_loss_nats: NonNegative
+    margin_top5_mass: Share
+    margin_hit_at_5: Share
+    min_power: Annotated[float, Field(gt=0, lt=1)]
+
+
 class ParityPolicy(Record):
     """How closely the ONNX model must follow the Keras model."""
 

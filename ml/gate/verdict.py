@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from ml.gate.checks.champion import champion_checks
 from ml.gate.checks.check import Check, about, readable
 from ml.gate.checks.data import data_checks
 from ml.gate.checks.evaluation import evaluation_checks
@@ -53,8 +54,8 @@ def decide(
     Args:
         reports: the parsed JSON of each of `REPORTS`; ``{"unreadable": reason}`` where it could not be read.
         policy_text: the policy as YAML.
-        identity: what the reports must be about: ``data_version``, and the digests of ``model.keras``,
-            ``model.onnx`` and ``test.parquet``.
+        identity: what the reports must be about: ``data_version``, ``champion`` ("": none), and the digests
+            of ``model.keras``, ``model.onnx`` and ``test.parquet``.
         day: the day (UTC) of the decision: waivers end.
     """
     try:
@@ -76,6 +77,7 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
         yield from about("evaluation.model", evaluation.keras_digest, identity.get("model.keras"))
         yield from about("evaluation.test_data", evaluation.test_digest, identity.get("test.parquet"))
         yield from evaluation_checks(evaluation, policy.evaluation)
+        yield from champion_checks(evaluation, policy.champion, identity.get("champion"))
     if parity:
         yield from about("parity.keras_model", parity.keras_digest, identity.get("model.keras"))
         yield from about("parity.onnx_model", parity.onnx_digest, identity.get("model.onnx"))

@@ -20,6 +20,7 @@ WAIVABLE = (
     "evaluation.gain_over_prior.low",
     "evaluation.gain_over_logistic.high",
     "evaluation.top5_mass",
+    "champion.*.not_worse",
     "budget.model_bytes",
     "budget.p99_latency_ms",
 )

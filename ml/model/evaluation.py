@@ -1,4 +1,4 @@
-"""Evaluate the Keras model on songs that it has never seen, beside three baselines on the same songs.
+"""Evaluate the Keras model on songs that it has never seen, beside three baselines and the champion.
 
 The baselines are: every country equally likely; the countries' shares of the training charts; and
 scikit-learn's logistic regression on the same features, so that the network has to earn its place.
@@ -12,6 +12,7 @@ from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import file_digest, write_json
 from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
+from ml.model.champion import compare_with_champion, headline
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
 from ml.model.training import predict
 
@@ -24,6 +25,8 @@ def evaluate(
     train_split: str | Path,
     test_split: str | Path,
     labels: str | Path,
+    champion_model: str | Path,
+    champion: str,
     report: str | Path,
     confusion: str | Path,
 ) -> str:
@@ -34,12 +37,15 @@ def evaluate(
         train_split: parquet file of `ml.data.splits`, for the baselines.
         test_split: parquet file of `ml.data.splits`.
         labels: ``labels.json``.
+        champion_model: the champion's ONNX file, empty without a champion.
+        champion: the candidate in production, or "".
         report: the JSON file to write.
         confusion: the JSON file to write: chart rows by true country (rows) and by the most probable
             country of their song (columns).
 
     Raises:
-        ValueError: the model gives something else than probabilities for the labels.
+        ValueError: the model gives something else than probabilities for the labels, or there is a
+            champion's model without a champion.
     """
     training, test = read_examples(train_split), read_examples(test_split)
     countries = read_labels(labels)
@@ -81,6 +87,7 @@ def evaluate(
         gain_over_logistic=intervals["gain_over_logistic"],
         countries=_by_country(probabilities["model"], prior, test.counts, countries),
         bootstrap=BOOTSTRAP,
+        champion=compare_with_champion(champion, champion_model, test, countries, probabilities["model"]),
     )
     write_json(report, found)
     write_json(
@@ -94,7 +101,7 @@ def evaluate(
     return (
         f"log loss {found.model.log_loss.value:.3f} (prior {found.prior.log_loss.value:.3f}, logistic "
         f"{found.logistic.log_loss.value:.3f}), top-5 mass {found.model.top5_mass.value:.3f}, "
-        f"{found.songs:,} songs"
+        f"{found.songs:,} songs; {headline(found.champion)}"
     )
 
 

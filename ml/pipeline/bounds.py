@@ -14,6 +14,7 @@ class Bound(NamedTuple):
 
 
 BOUNDS = {
+    "champion": Bound("200m", "512Mi", 10),
     "fetch": Bound("500m", "2Gi", 30),
     "validate": Bound("500m", "2Gi", 15),
     "preprocess": Bound("1", "2Gi", 15),
@@ -25,8 +26,8 @@ BOUNDS = {
     "save": Bound("200m", "512Mi", 10),
 }
 
-RETRIED = ("fetch", "save")
-"""Both talk to the world outside the cluster, and both may be done twice."""
+RETRIED = ("champion", "fetch", "save")
+"""They talk to the world outside the cluster, and may be done twice."""
 
 NEVER_CACHED = ("gate", "save")
 """A verdict is about this run, and a candidate has to be in the store now: neither is ever old."""

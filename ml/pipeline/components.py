@@ -95,19 +95,36 @@ def train(
 
 
 @component
+def champion(
+    champion: str,
+    store_uri: str,
+    champion_model: Output[Model],
+    champion_profile: Output[Artifact],
+):
+    """Fetch the model that is in production, and the profile of its training data."""
+    from ml.pipeline import steps
+
+    steps.champion(champion, store_uri, champion_model, champion_profile)
+
+
+@component
 def evaluate(
     model: Input[Model],
     train_split: Input[Dataset],
     test_split: Input[Dataset],
     labels: Input[Artifact],
+    champion_model: Input[Model],
+    champion: str,
     evaluation: Output[Artifact],
     metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
 ):
-    """Measure the Keras model and three baselines on the test songs."""
+    """Measure the Keras model, three baselines and the champion on the test songs."""
     from ml.pipeline import steps
 
-    steps.evaluate(model, train_split, test_split, labels, evaluation, metrics, confusion)
+    steps.evaluate(
+        model, train_split, test_split, labels, champion_model, champion, evaluation, metrics, confusion
+    )
 
 
 @component

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
-from ml.errors import GateBlocked, JukeboxError, PlatformError
+from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError
 from ml.files import file_digest, read_json, write_bytes
 from ml.settings import Hyperparameters
 
@@ -156,25 +156,47 @@ def train(
 
 
 @step
+def champion(champion: str, store_uri: str, champion_model: Artifact, champion_profile: Artifact) -> str:
+    """Fetch the model that is in production, and the profile of its training data, if it has one."""
+    from ml.release.store import ModelStore
+
+    files = ModelStore(store_uri).read_candidate(champion) if champion else {}
+    if champion and "model.onnx" not in files:
+        raise EvidenceError(f"candidate {champion} has no model.onnx")
+    write_bytes(_file(champion_model, ".onnx"), files.get("model.onnx", b""))
+    write_bytes(_file(champion_profile, ".json"), files.get("profile.json", b""))
+    if not champion:
+        return "no champion: absolute checks only"
+    return f"champion {champion[:12]}" + ("" if "profile.json" in files else ", which has no profile")
+
+
+@step
 def evaluate(
     model: Artifact,
     train_split: Artifact,
     test_split: Artifact,
     labels: Artifact,
+    champion_model: Artifact,
+    champion: str,
     evaluation: Artifact,
     metrics: Metrics,
     confusion: ClassificationMetrics,
 ) -> str:
-    """Evaluate the Keras model beside the baselines."""
+    """Evaluate the Keras model beside the baselines and the champion."""
     from ml.model.evaluation import evaluate
 
     report, matrix = _file(evaluation, ".json"), _file(confusion, ".json")
-    headline = evaluate(model.path, train_split.path, test_split.path, labels.path, report, matrix)
+    sources = model.path, train_split.path, test_split.path, labels.path
+    headline = evaluate(*sources, champion_model.path, champion, report, matrix)
     found, table = read_json(report), read_json(matrix)
     for name in ("log_loss", "top1_mass", "top5_mass", "hit_at_5"):
         metrics.log_metric(name, found["model"][name]["value"])
     for name in ("gain_over_prior", "gain_over_logistic"):
         metrics.log_metric(name, found[name]["value"])
+    if found["champion"] and found["champion"]["shared"]:
+        metrics.log_metric(
+            "gain_over_champion", found["champion"]["shared"]["log_loss"]["difference"]["value"]
+        )
     confusion.log_confusion_matrix(table["countries"], table["matrix"])
     return headline
 

@@ -1,18 +1,20 @@
 """The training pipeline, from two tables to a candidate that has earned its place in the store.
 
-1. fetch       reads rankings and songs, and names the version of what it read
-2. validate    holds the tables against the data contract; a failure stops everything behind it
-3. preprocess  (beside validate) reduces chart rows to one example a song, split by song
-4. train       fits the Keras network, with early stopping
-5. evaluate    measures it beside three baselines, on songs that it has never seen
-6. convert     (beside evaluate) writes the ONNX model
-7. parity      checks that the ONNX model answers as Keras does
-8. gate        decides, writes the evidence, and fails the run if the verdict blocks
-9. save        stores the candidate; only promotion, outside the run, makes it the production model
+1. champion    fetches the model that is in production, if there is one
+2. fetch       (beside it) reads rankings and songs, and names the version of what it read
+3. validate    holds the tables against the data contract; a failure stops everything behind it
+4. preprocess  (beside validate) reduces chart rows to one example a song, split by song
+5. train       fits the Keras network, with early stopping
+6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
+7. convert     (beside evaluate) writes the ONNX model
+8. parity      checks that the ONNX model answers as Keras does
+9. gate        decides, writes the evidence, and fails the run if the verdict blocks
+10. save       stores the candidate; only promotion, outside the run, makes it the production model
 
-    fetch ─┬─ validate ──┐
-           └─ preprocess ┴─ train ─┬─ evaluate ───────────┐
-                                   └─ convert ─ parity ───┴─ gate ─ save
+    champion ─────────────────────┐
+    fetch ─┬─ validate ──┐        │
+           └─ preprocess ┴─ train ┼─ evaluate ───────────┐
+                                  └─ convert ─ parity ───┴─ gate ─ save
 """
 
 from kfp import dsl
@@ -76,6 +78,7 @@ def training_pipeline(
         dropout: share of hidden units dropped while training.
         seed: seed of weights, order and dropout.
     """
+    production = steps.champion(champion=champion, store_uri=store_uri)
     fetch = steps.fetch(rankings_uri=rankings_uri, songs_uri=songs_uri, data_version=data_version)
     tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}
     validate = steps.validate(**tables, source=fetch.outputs["source"])
@@ -96,7 +99,12 @@ def training_pipeline(
     )
     model = train.outputs["model"]
     evaluate = steps.evaluate(
-        model=model, train_split=preprocess.outputs["train_split"], test_split=test_split, labels=labels
+        model=model,
+        train_split=preprocess.outputs["train_split"],
+        test_split=test_split,
+        labels=labels,
+        champion_model=production.outputs["champion_model"],
+        champion=champion,
     )
     convert = steps.convert(
         model=model,
@@ -147,5 +155,5 @@ def training_pipeline(
         policy=policy,
         store_uri=store_uri,
     )
-    mount(fetch, gate, save)
-    bound(fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)
+    mount(production, fetch, gate, save)
+    bound(production, fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)

@@ -54,6 +54,11 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
             f"candidate {candidate[:12]} was made when {evidence.subject.champion[:12] or 'nothing'} was in "
             f"production; now it is {champion[:12] or 'nothing'}: run the pipeline again"
         )
+    compared = evidence.reports["evaluation"]["champion"]
+    if log and compared["onnx_digest"] != log[-1].model_digest:
+        raise EvidenceError(
+            f"candidate {candidate[:12]} was not compared with the model of champion {champion[:12]}"
+        )
     promotion = Promotion(
         number=len(log) + 1,
         action="promote",

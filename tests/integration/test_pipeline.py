@@ -30,9 +30,11 @@ def test_the_run_passes_on_merit(finished_run):
 
 def test_every_step_reports_its_time_memory_and_number(finished_run):
     steps = {step["step"]: step for step in finished_run.result["steps"]}
-    assert next(iter(steps)) == "fetch"
+    assert list(steps)[:2] == ["champion", "fetch"]
     assert list(steps)[-2:] == ["gate", "save"]
-    assert len(steps) == 9
+    assert len(steps) == 10
+    assert steps["champion"]["headline"] == "no champion: absolute checks only"
+    assert "no champion: absolute checks only" in steps["evaluate"]["headline"]
     assert all(step["headline"] and step["peak_mb"] > 1 for step in steps.values())
 
 
@@ -42,6 +44,7 @@ def test_the_evidence_is_bound_to_what_the_run_made(finished_run):
     assert evidence.digests["model.keras"] == file_digest(finished_run.artifact("train", "model.keras"))
     assert evidence.reports["data_report"]["synthetic"] is True
     assert evidence.subject.champion == ""
+    assert evidence.reports["evaluation"]["champion"] is None
     assert len(evidence.subject.nonce) == 32
 
 

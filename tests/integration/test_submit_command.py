@@ -25,7 +25,18 @@ from ml.objects import put_object
 from ml.release.store import ModelStore
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
-TASKS = ("fetch", "validate", "preprocess", "train", "evaluate", "convert", "parity", "gate", "save")
+TASKS = (
+    "champion",
+    "fetch",
+    "validate",
+    "preprocess",
+    "train",
+    "evaluate",
+    "convert",
+    "parity",
+    "gate",
+    "save",
+)
 RESULTS = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 ARTIFACT = "model-ARTIFACT_OUTPUTS"
 COMMIT = "1a2b3c4d5e" * 4
@@ -270,7 +281,8 @@ def leave(run: RunRecord) -> None:
     """Do what the steps gate and save do."""
     fields = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
     about = Subject(**fields, run_id=run.run_id)
-    reports = edited(passing_reports(DIGESTS), {"data_report.data_version": about.data_version})
+    reports = passing_reports(DIGESTS, about.champion)
+    reports = edited(reports, {"data_report.data_version": about.data_version})
     evidence = make_evidence(about, DIGESTS, reports, POLICY, DAY).to_bytes()
     put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), evidence)
     files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}

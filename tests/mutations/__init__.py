@@ -1,5 +1,6 @@
 """For every check of the gate: the smallest change of passing reports that fails it."""
 
+from mutations.champion import champion_mutations
 from mutations.data import data_mutations
 from mutations.evaluation import evaluation_mutations
 from mutations.mutation import Mutation
@@ -7,7 +8,12 @@ from mutations.parity import parity_mutations
 
 __all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
 
-MUTATIONS = {**data_mutations(), **evaluation_mutations(), **parity_mutations()}
+MUTATIONS = {
+    **data_mutations(),
+    **evaluation_mutations(),
+    **champion_mutations(),
+    **parity_mutations(),
+}
 """By the name of the check."""
 
 BLOCKING = {name: mutation for name, mutation in MUTATIONS.items() if not mutation.warns}

@@ -14,6 +14,7 @@ def evaluation_mutations() -> dict[str, Mutation]:
         "evaluation.songs": Mutation(
             {
                 "evaluation.songs": 99,
+                "evaluation.champion.shared.songs": 96,
                 "parity.families.0.rows": 99,
                 "parity.families.0.batch_sizes": [1, 7, 64, 99],
                 "parity.families.0.top1_ties": 0,
@@ -27,7 +28,7 @@ def evaluation_mutations() -> dict[str, Mutation]:
         ),
         "evaluation.gain_over_prior.adds_up": Mutation({"evaluation.prior.log_loss": interval(4.4)}),
         "evaluation.gain_over_logistic.adds_up": Mutation({"evaluation.logistic.log_loss": interval(4.4)}),
-        "evaluation.rows": Mutation({"evaluation.rows": 127}),
+        "evaluation.rows": Mutation({"evaluation.rows": 127}, frozenset({"champion.rows.adds_up"})),
         "evaluation.resamples": Mutation({"evaluation.bootstrap.resamples": 999}),
         "evaluation.confidence": Mutation({"evaluation.bootstrap.confidence": 0.94}),
         "evaluation.top5_mass": Mutation({"evaluation.prior.top5_mass": interval(0.1)}),

@@ -12,14 +12,27 @@ from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, Subject, make_evidence
 from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide
+from reports.champion import MARGINS, POINTS, comparison, standing
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
 from reports.evaluation import SONGS, evaluation
-from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, OTHER_DIGEST
+from reports.identity import (
+    CHAMPION,
+    CHAMPION_ONNX,
+    DATA_VERSION,
+    DAY,
+    DIGESTS,
+    IDENTITY,
+    KERAS,
+    ONNX,
+    OTHER_DIGEST,
+)
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
 from reports.parity import FAMILIES, family, parity
 
 __all__ = [
+    "CHAMPION",
+    "CHAMPION_ONNX",
     "DATA_CHECKS",
     "DATA_VERSION",
     "DAY",
@@ -27,14 +40,17 @@ __all__ = [
     "FAMILIES",
     "IDENTITY",
     "KERAS",
+    "MARGINS",
     "ONNX",
     "OPTIONAL_CHECK",
     "OTHER_DIGEST",
+    "POINTS",
     "POLICY",
     "SONGS",
     "Path",
     "another",
     "at",
+    "comparison",
     "data_report",
     "dotted",
     "edited",
@@ -50,6 +66,7 @@ __all__ = [
     "passing_reports",
     "removed",
     "replaced",
+    "standing",
     "subject",
     "unmet",
 ]
@@ -58,11 +75,11 @@ POLICY = default_policy().text
 _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}
 
 
-def passing_reports(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
-    """Make the three reports of a model that passes."""
+def passing_reports(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
+    """Make the three reports of a model that passes, beside a champion or "" for none."""
     return {
         "data_report": data_report(),
-        "evaluation": evaluation(digests),
+        "evaluation": evaluation(digests, champion),
         "parity": parity(digests),
     }
 
@@ -78,7 +95,7 @@ def subject(**changes: Any) -> Subject:
         "dirty": False,
         "image": "localhost/jukebox@" + digest(b"image"),
         "data_version": DATA_VERSION,
-        "champion": "",
+        "champion": CHAMPION,
     }
     return Subject(**{**values, **changes})
 

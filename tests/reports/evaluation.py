@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reports.identity import DIGESTS
+from reports.champion import comparison
+from reports.identity import CHAMPION, DIGESTS
 from reports.measures import interval, metrics
 
 SONGS = 128
 """Test songs."""
 
 
-def evaluation(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
+def evaluation(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
     return {
-        "schema": "jukebox.evaluation/v1",
+        "schema": "jukebox.evaluation/v2",
         "keras_digest": digests["model.keras"],
         "test_digest": digests["test.parquet"],
         "songs": SONGS,
@@ -28,4 +29,5 @@ def evaluation(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
             "SE": {"log_loss": 4.1, "prior_log_loss": 4.35, "rows": 2617},
         },
         "bootstrap": {"resamples": 2000, "confidence": 0.95, "seed": 7},
+        "champion": comparison(champion),
     }

@@ -10,5 +10,6 @@ DAY = datetime.date(2026, 11, 25)
 KERAS, ONNX = b"the weights", b"the graph"
 DATA_VERSION = "59ddef4777eb0125"
 DIGESTS = {"model.keras": digest(KERAS), "model.onnx": digest(ONNX), "test.parquet": digest(b"test songs")}
-IDENTITY = {"data_version": DATA_VERSION, **DIGESTS}
+CHAMPION, CHAMPION_ONNX = "c0ffee" + 58 * "1", b"the graph in production"
+IDENTITY = {"data_version": DATA_VERSION, "champion": CHAMPION, **DIGESTS}
 OTHER_DIGEST = digest(b"something else")

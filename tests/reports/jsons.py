@@ -52,7 +52,9 @@ def edited(value: Any, edits: Mapping[str, Any]) -> Any:
 
 
 def another(value: Any) -> Any:
-    """Return a value of the same kind that is not the same."""
+    """Return a value of the same kind that is not the same; for null, an object."""
+    if value is None:
+        return {}
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ml.gate.records import ROUNDING, Count, Digest, NonNegative, Number, Record, Share
+from ml.gate.reports.champion import Comparison
 
 
 class Interval(Record):
@@ -70,9 +71,12 @@ class Bootstrap(Record):
 
 
 class Evaluation(Record):
-    """What `evaluate` measured on the test split; gains are baseline minus model, in nats."""
+    """What `evaluate` measured on the test split; gains are baseline minus model, in nats.
 
-    schema_: Literal["jukebox.evaluation/v1"] = Field("jukebox.evaluation/v1", alias="schema")
+    ``champion`` is None when no model was in production.
+    """
+
+    schema_: Literal["jukebox.evaluation/v2"] = Field("jukebox.evaluation/v2", alias="schema")
     keras_digest: Digest
     test_digest: Digest
     songs: Count
@@ -85,3 +89,4 @@ class Evaluation(Record):
     gain_over_logistic: Interval
     countries: dict[str, CountryScore]
     bootstrap: Bootstrap
+    champion: Comparison | None

@@ -84,7 +84,9 @@ def test_a_threshold_that_is_no_number_is_refused(path, constant):
     refuse(yaml.safe_dump(replaced(POLICY, (path, float(constant.replace(".", ""))))), "not JSON compliant")
 
 
-@pytest.mark.parametrize("path", [(), ("data",), ("evaluation",), ("parity",), ("budget",)], ids=ids)
+@pytest.mark.parametrize(
+    "path", [(), ("data",), ("evaluation",), ("champion",), ("parity",), ("budget",)], ids=ids
+)
 def test_an_unknown_key_is_refused_by_name(path):
     refuse(replaced(POLICY, ((*path, "colour"), 1)), f"{dotted((*path, 'colour'))}: unknown key")
 

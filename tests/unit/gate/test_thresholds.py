@@ -3,7 +3,18 @@
 import json
 
 import pytest
-from reports import DATA_CHECKS, FAMILIES, POLICY, dotted, edited, failing, judge, passing_reports, removed
+from reports import (
+    DATA_CHECKS,
+    FAMILIES,
+    POLICY,
+    dotted,
+    edited,
+    failing,
+    judge,
+    passing_reports,
+    removed,
+    unmet,
+)
 
 THRESHOLDS = {
     "data.required_checks": ([*DATA_CHECKS], [*DATA_CHECKS, "songs.loud"], {"data.songs.loud"}),
@@ -18,6 +29,14 @@ THRESHOLDS = {
     ),
     "evaluation.min_top5_mass_over_prior": (4.0, 4.001, {"evaluation.top5_mass"}),
     "evaluation.min_gain_over_logistic_nats": (0.0703125, 0.0703126, {"evaluation.gain_over_logistic.high"}),
+    "champion.alpha": (0.05, 0.0499, {"champion.alpha"}),
+    "champion.min_resamples": (10_000, 10_001, {"champion.resamples"}),
+    "champion.min_shared_row_share": (5000 / 5234, 5001 / 5234, {"champion.shared_rows"}),
+    "champion.margin_log_loss_nats": (5 * 2**-8, 4.99 * 2**-8, {"champion.log_loss.not_worse"}),
+    "champion.margin_top5_mass": (5 * 2**-8, 4.99 * 2**-8, {"champion.top5_mass.not_worse"}),
+    # The model is better here, by more than the test songs could tell at a smaller margin.
+    "champion.margin_hit_at_5": (0.0195, 0.0194, {"champion.hit_at_5.power"}),
+    "champion.min_power": (0.98, 0.99, {"champion.top5_mass.power"}),
     "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol"}),
     "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol"}),
     "parity.required_families": ([*FAMILIES], [*FAMILIES, "silence"], {"parity.silence"}),
@@ -42,12 +61,12 @@ def test_every_threshold_is_tried():
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_a_threshold_beyond_the_measured_number_blocks(threshold):
+def test_a_threshold_beyond_the_measured_number_is_not_met(threshold):
     passes, blocks, checks = THRESHOLDS[threshold]
     tight = json.dumps(edited(json.loads(POLICY), {threshold: passes}))
-    assert failing(judge(passing_reports(), tight)) == set()
+    assert unmet(judge(passing_reports(), tight)) == set()
     tighter = json.dumps(edited(json.loads(POLICY), {threshold: blocks}))
-    assert failing(judge(passing_reports(), tighter)) == checks
+    assert unmet(judge(passing_reports(), tighter)) == checks
 
 
 @pytest.mark.parametrize("policy", ["", "{}", "# nothing", "[]", "schema: jukebox.policy/v2", POLICY[:-1]])

@@ -16,11 +16,12 @@ from ml.pipeline.compiler import compile_pipeline, require_pipeline
 
 IMAGE = "registry.example/team/jukebox@sha256:" + "a" * 64
 GRAPH = {
+    "champion": set(),
     "fetch": set(),
     "validate": {"fetch"},
     "preprocess": {"fetch"},
     "train": {"validate", "preprocess"},
-    "evaluate": {"train", "preprocess"},
+    "evaluate": {"champion", "train", "preprocess"},
     "convert": {"train", "preprocess"},
     "parity": {"convert", "preprocess"},
     "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity"},
@@ -93,9 +94,15 @@ def test_the_data_version_is_an_input_of_fetch(tasks):
     assert "data_version" in tasks["fetch"]["inputs"]["parameters"]
 
 
-def test_fetch_and_save_are_tried_again_and_nothing_else(tasks):
+def test_the_champion_is_an_input_of_its_step_and_of_evaluate(tasks):
+    """The same model and data beside another champion are another evaluation."""
+    for name in ("champion", "evaluate"):
+        assert "champion" in tasks[name]["inputs"]["parameters"]
+
+
+def test_what_reaches_tables_and_store_is_tried_again_and_nothing_else(tasks):
     retried = {name for name, task in tasks.items() if task.get("retryPolicy", {}).get("maxRetryCount")}
-    assert retried == {"fetch", "save"}
+    assert retried == {"champion", "fetch", "save"}
 
 
 def test_every_step_has_resources_and_a_timeout(documents, containers):

@@ -7,7 +7,7 @@ from command import jukebox
 from ml.pipeline.compiler import compile_pipeline
 from ml.settings import STORE_MOUNT, Mounts
 
-OUTSIDE = {"fetch", "gate", "save"}
+OUTSIDE = {"champion", "fetch", "gate", "save"}
 """The steps that touch tables, evidence or store."""
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION")

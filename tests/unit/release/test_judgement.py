@@ -4,15 +4,15 @@ import json
 
 import pytest
 from candidates import candidate_files, delete, forge, overwrite
-from mutations import MUTATIONS
-from reports import DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
+from mutations import BLOCKING
+from reports import CHAMPION, DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence, read_evidence
 from ml.release.judgement import judge, prove
 
-FILES = candidate_files()
+FILES = candidate_files(champion=CHAMPION)
 DATA = FILES["evidence.json"]
 EXPECTED = read_evidence(DATA).subject.to_json()
 LOOSE = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 1}))
@@ -37,11 +37,11 @@ def test_nothing_expected_is_nothing_missed():
     assert judge(DATA, "", {}, POLICY).verdict.passed
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_evidence_that_blocks_is_believed_and_its_verdict_blocks(name):
-    data = candidate_files(broken=name)["evidence.json"]
+    data = candidate_files(broken=name, champion=CHAMPION)["evidence.json"]
     found = judge(data, "", EXPECTED, POLICY)
-    assert {check.name for check in found.verdict.failures} == {name, *MUTATIONS[name].others}
+    assert {check.name for check in found.verdict.failures} == {name, *BLOCKING[name].others}
 
 
 @pytest.mark.parametrize("name", Subject.model_fields)

@@ -93,6 +93,13 @@ def test_a_candidate_judged_against_another_champion_is_refused(store):
     promotion_refused(store, first, EvidenceError, f"nothing was in production; now it is {early[:12]}")
 
 
+def test_a_candidate_compared_with_another_model_than_its_champions_is_refused(store):
+    first = put(store, "A")
+    promote(store, first, POLICY)
+    other = put(store, "B", champion=first, champion_model=b"a weaker model")
+    promotion_refused(store, other, EvidenceError, f"not compared with the model of champion {first[:12]}")
+
+
 def test_an_unknown_candidate_is_refused(store):
     promotion_refused(store, "f" * 64, EvidenceError, "there is no candidate")
 

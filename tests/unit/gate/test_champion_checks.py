@@ -1,0 +1,192 @@
+"""Beside the champion: the right one, compared in full, and not worse by the margin."""
+
+import json
+
+import pytest
+from reports import (
+    CHAMPION,
+    DAY,
+    DIGESTS,
+    IDENTITY,
+    MARGINS,
+    OTHER_DIGEST,
+    POINTS,
+    POLICY,
+    edited,
+    failing,
+    judge,
+    passing_evidence,
+    passing_reports,
+    removed,
+    standing,
+    subject,
+    unmet,
+)
+
+from ml.gate.evidence import decide_again, make_evidence
+from ml.gate.reports.champion import Comparison
+from ml.gate.waivers import is_waivable
+
+SHARED = "evaluation.champion.shared"
+ALONE = passing_reports(champion="")
+NOBODY = {**IDENTITY, "champion": ""}
+
+
+def check(verdict, name):
+    (found,) = [check for check in verdict.checks if check.name == name]
+    return found
+
+
+def test_without_a_champion_the_gate_judges_the_model_alone_and_says_so():
+    verdict = judge(ALONE, identity=NOBODY)
+    assert verdict.passed
+    champion = [check for check in verdict.checks if check.name.startswith("champion.")]
+    assert [(check.name, check.value, check.bound) for check in champion] == [
+        ("champion.subject", "none", "none")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reports", "champion", "reason"),
+    [
+        (ALONE, CHAMPION, f"compared with no champion, and {CHAMPION[:12]} was in production"),
+        (passing_reports(), "", f"compared with {CHAMPION[:12]}, and nothing was in production"),
+        (passing_reports(), "f" * 64, f"compared with {CHAMPION[:12]}, and ffffffffffff was in production"),
+        (
+            passing_reports(),
+            None,
+            f"compared with {CHAMPION[:12]}, and an unknown champion was in production",
+        ),
+        (ALONE, None, "compared with no champion, and an unknown champion was in production"),
+        (ALONE, "none", "compared with no champion, and none was in production"),
+    ],
+)
+def test_a_comparison_with_another_champion_than_the_runs_blocks(reports, champion, reason):
+    identity = removed(IDENTITY, ("champion",)) if champion is None else {**IDENTITY, "champion": champion}
+    (failure,) = judge(reports, identity=identity).failures
+    assert (failure.name, failure.reason) == ("champion.subject", reason)
+
+
+def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
+    edits = {"evaluation.champion.incomparable": "its model does not load: no graph", SHARED: None}
+    (failure,) = judge(edited(passing_reports(), edits)).failures
+    assert (failure.name, failure.reason) == ("champion.comparable", "its model does not load: no graph")
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"evaluation.champion.incomparable": "and yet it was compared"},
+        {SHARED: None},
+        {f"{SHARED}.shared_labels": 73},
+        {f"{SHARED}.champion_labels": 70},
+        {f"{SHARED}.shared_labels": 5},
+        {f"{SHARED}.features": 0},
+        {f"{SHARED}.log_loss.superior": True},
+        {f"{SHARED}.hit_at_5.superior": False},
+        {f"{SHARED}.log_loss.difference.low": 1.0},
+        # One and the same model in two runtimes is not better than itself.
+        {f"{SHARED}.log_loss": {**standing(4.0, 4.0 - 1e-7, -1, 1e-8), "superior": True}},
+        {f"{SHARED}.alpha": 0.5},
+        {f"{SHARED}.alpha": 0.0},
+        {"evaluation.champion.champion": ""},
+        {"evaluation.champion.champion": "the production model"},
+    ],
+    ids=str,
+)
+def test_a_comparison_that_contradicts_itself_is_malformed(edits):
+    assert failing(judge(edited(passing_reports(), edits))) == {"evaluation"}
+
+
+@pytest.mark.parametrize("name", MARGINS)
+def test_a_model_may_be_worse_by_less_than_the_margin_if_that_is_shown(name):
+    champion = POINTS[name][0]
+    sign = -1 if name == "log_loss" else 1
+    bound = MARGINS[name] - 2 * 2**-7
+    for loss, failures in ((bound - 2**-12, set()), (bound + 2**-12, {f"champion.{name}.not_worse"})):
+        worse = standing(champion, champion - sign * loss, sign)
+        verdict = judge(edited(passing_reports(), {f"{SHARED}.{name}": worse}))
+        assert failing(verdict) == failures
+
+
+@pytest.mark.parametrize("name", MARGINS)
+def test_the_orientation_of_a_difference_is_checked(name):
+    champion, challenger = POINTS[name]
+    wrong = standing(champion, challenger, 1 if name == "log_loss" else -1)
+    assert f"champion.{name}.adds_up" in failing(
+        judge(edited(passing_reports(), {f"{SHARED}.{name}": wrong}))
+    )
+
+
+def test_being_better_in_two_metrics_does_not_make_up_for_the_third():
+    edits = {f"{SHARED}.log_loss": standing(4.5, 4.0, -1), f"{SHARED}.top5_mass": standing(0.1, 0.3)}
+    reports = edited(passing_reports(), edits)
+    assert judge(reports).passed
+    worse = edited(reports, {f"{SHARED}.hit_at_5": standing(0.9375, 0.8)})
+    assert failing(judge(worse)) == {"champion.hit_at_5.not_worse"}
+
+
+def test_a_test_set_too_small_for_the_margin_is_warned_of_with_the_size_that_it_takes():
+    # 0.05 nats are (1.645 + 0.842) standard errors of 0.02011; at twice that, four times the songs.
+    edits = {f"{SHARED}.log_loss": standing(4.5, 4.0, -1, 2 * 0.02011)}
+    verdict = judge(edited(passing_reports(), edits))
+    assert verdict.passed
+    assert unmet(verdict) == {"champion.log_loss.power"}
+    (warning,) = verdict.warnings
+    assert warning.value == pytest.approx(2.4865 * 2 * 0.02011, rel=1e-4)
+    assert warning.bound == 0.05
+    assert "takes 500 or so" in warning.reason
+
+
+def test_a_margin_of_nothing_and_enormous_errors_are_decided_without_raising():
+    strict = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 0.0}))
+    assert "champion.log_loss.power" in unmet(judge(passing_reports(), strict))
+    tiny = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 1e-300}))
+    huge = edited(passing_reports(), {f"{SHARED}.log_loss.difference.standard_error": 1e12})
+    assert "champion.log_loss.power" in unmet(judge(huge, tiny))
+
+
+def test_bounds_made_more_strictly_than_the_policy_asks_are_good_enough():
+    assert judge(edited(passing_reports(), {f"{SHARED}.alpha": 0.025})).passed
+
+
+def test_scores_beside_the_champion_are_only_held_against_those_alone_where_nothing_was_left_out():
+    assert check(judge(passing_reports()), "champion.log_loss.challenger").value == 0
+
+
+def test_only_what_was_measured_and_found_worse_can_be_waived():
+    checks = [check.name for check in judge(passing_reports()).checks if check.name.startswith("champion.")]
+    assert {name for name in checks if is_waivable(name)} == {
+        f"champion.{name}.not_worse" for name in MARGINS
+    }
+
+
+def test_a_waived_non_inferiority_passes_until_its_last_day():
+    edits = {f"{SHARED}.log_loss": standing(4.0, 4.1, -1)}
+    waiver = {
+        "check": "champion.log_loss.not_worse",
+        "who": "the owner",
+        "why": "new labels matter more",
+        "until": "2026-11-25",
+    }
+    policy = json.dumps({**json.loads(POLICY), "waivers": [waiver]})
+    verdict = judge(edited(passing_reports(), edits), policy)
+    assert verdict.passed
+    assert [found.name for found in verdict.waived] == ["champion.log_loss.not_worse"]
+
+
+def test_the_evidence_binds_the_comparison_to_the_subjects_champion():
+    evidence = passing_evidence()
+    assert evidence.identity["champion"] == evidence.subject.champion == CHAMPION
+    other = evidence.model_copy(update={"subject": evidence.subject.model_copy(update={"champion": ""})})
+    assert failing(decide_again(other, POLICY, DAY)) == {"champion.subject"}
+
+
+def test_a_file_named_like_the_champion_cannot_stand_in_for_it():
+    evidence = make_evidence(subject(), {**DIGESTS, "champion": OTHER_DIGEST}, passing_reports(), POLICY, DAY)
+    assert evidence.identity["champion"] == CHAMPION
+
+
+def test_the_comparison_reads_back_as_it_was_written():
+    raw = passing_reports()["evaluation"]["champion"]
+    assert Comparison.load(raw).to_json() == raw
