@@ -19,7 +19,7 @@ TOP = 5
 
 
 class Standing(Record):
-    """One metric of both models, and their difference; ``superior`` says that its lower bound is above `NOISE`."""
+    """One metric of both models, and their difference; ``superior``: its lower bound is above `NOISE`."""
 
     champion: NonNegative
     challenger: NonNegative

@@ -1,12 +1,15 @@
 """A step says when it starts, how it ended and why it failed; a report it cannot read blocks."""
 
 import json
+from pathlib import Path
 
 import pytest
+from candidates import candidate_files
 
 from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.policy import default_policy
 from ml.pipeline import steps
+from ml.release.store import ModelStore
 
 SUBJECT = {
     "run_id": "run",
@@ -79,6 +82,55 @@ def test_a_service_that_does_not_answer_may_answer_next_time(events):
     with pytest.raises(SystemExit):
         fetch()
     assert events()[-1]["permanent"] is False
+
+
+@pytest.mark.parametrize("profile", [b'{"schema":"a profile"}', None])
+def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, profile):
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    files = candidate_files() | ({"profile.json": profile} if profile else {})
+    candidate = store.put_candidate(files)
+    model, found = File(tmp_path / "model"), File(tmp_path / "profile")
+    steps.champion(candidate, store.uri, model, found)
+    assert Path(model.path).read_bytes() == files["model.onnx"]
+    assert Path(found.path).read_bytes() == (profile or b"")
+    assert (Path(model.path).suffix, Path(found.path).suffix) == (".onnx", ".json")
+    said = f"champion {candidate[:12]}" + ("" if profile else ", which has no profile")
+    assert events()[-1]["headline"] == said
+
+
+def test_without_a_champion_both_are_empty_and_no_store_is_needed(tmp_path, events):
+    model, profile = File(tmp_path / "model"), File(tmp_path / "profile")
+    steps.champion("", str(tmp_path / "nowhere"), model, profile)
+    assert [Path(file.path).read_bytes() for file in (model, profile)] == [b"", b""]
+    assert events()[-1]["headline"] == "no champion: absolute checks only"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda folder: (folder / "model.onnx").write_bytes(b"another"),
+            "model.onnx is missing or was changed",
+        ),
+        (lambda folder: (folder / "labels.json").unlink(), "labels.json is missing or was changed"),
+        (lambda folder: (folder / "manifest.json").unlink(), "there is no candidate"),
+    ],
+)
+def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage, message):
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    candidate = store.put_candidate(candidate_files())
+    damage(tmp_path / "store" / "candidates" / candidate)
+    with pytest.raises(SystemExit, match=f"champion: .*{message}"):
+        steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_champion_without_a_model_ends_the_run(tmp_path):
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    candidate = store.put_candidate({"labels.json": b"[]"})
+    with pytest.raises(SystemExit, match=r"champion: .* has no model\.onnx"):
+        steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
 
 
 def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
