@@ -30,7 +30,7 @@ def test_the_run_passes_on_merit(finished_run):
 
 def test_every_step_reports_its_time_memory_and_number(finished_run):
     steps = {step["step"]: step for step in finished_run.result["steps"]}
-    assert list(steps)[:2] == ["champion", "fetch"]
+    assert next(iter(steps)) in ("champion", "fetch")
     assert list(steps)[-2:] == ["gate", "save"]
     assert len(steps) == 10
     assert steps["champion"]["headline"] == "no champion: absolute checks only"

@@ -182,8 +182,8 @@ def test_the_states_of_the_tasks_are_shown_whatever_the_server(here, profile):
     shown = [tasks for _, tasks in here.shown if tasks]
     assert {name for tasks in shown for name in tasks} == TASKS
     assert {state for tasks in shown for state in tasks.values()} <= {"PENDING", "RUNNING", "SUCCEEDED"}
-    assert list(shown[0]) == ["fetch"]
-    assert next(iter(shown[-1])) == "fetch"
+    assert list(shown[0]) == ["champion"]
+    assert next(iter(shown[-1])) == "champion"
     # Each is shown at work before it is shown done.
     for name in TASKS:
         seen = list(dict.fromkeys(tasks[name] for tasks in shown if name in tasks))

@@ -19,6 +19,7 @@ from submissions import files_of, world
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import canonical_bytes
+from ml.gate.evidence import read_evidence
 from ml.gate.verdict import decide
 from ml.release.judgement import Judgement, Proven, judge, prove
 from ml.release.store import ModelStore
@@ -37,9 +38,13 @@ FORGED = {
     "another": """
         reports.data_report.synthetic reports.data_report.*_rows reports.data_report.broken_songs
         reports.data_report.checks.*.bound reports.data_report.checks.*.detail
-        reports.evaluation.rows reports.evaluation.bootstrap.* reports.evaluation.countries.*
+        reports.evaluation.champion.onnx_digest reports.evaluation.champion.shared.features
+        reports.evaluation.champion.shared.*_labels reports.evaluation.champion.shared.resamples
+        reports.evaluation.champion.shared.log_loss.difference.value
+        reports.evaluation.champion.shared.seed reports.evaluation.champion.shared.*.difference.standard_error
+        reports.evaluation.bootstrap.* reports.evaluation.countries.*
         reports.evaluation.*.macro_f1 reports.evaluation.*.calibration_error reports.evaluation.gain_over_*
-        reports.evaluation.*_mass.* reports.evaluation.*.hit_at_5.* reports.evaluation.*.low
+        reports.evaluation.*_mass.[!s]* reports.evaluation.*.hit_at_5.[!s]* reports.evaluation.*.low
         reports.evaluation.*.high reports.evaluation.uniform.log_loss.value
         reports.parity.runtime reports.parity.opset reports.parity.model_bytes reports.parity.latency.*
         reports.parity.onnx.* reports.parity.families.*.*_difference reports.parity.families.*.worst_*
@@ -206,8 +211,7 @@ def test_only_numbers_and_words_of_reports_can_be_forged_and_these_are_all(tmp_p
     forged = set()
     for how, path, evidence in variants():
         if path.startswith("reports."):
-            identity = {"data_version": SUBJECT.data_version, **EVIDENCE["digests"]}
-            verdict = decide(evidence["reports"], POLICY, identity, DAY)
+            verdict = decide(evidence["reports"], POLICY, read_evidence(DATA).identity, DAY)
             data = canonical_bytes({**evidence, "verdict": verdict.to_json()})
             if verdict.passed and passes(stored(tmp_path / "store", forgery(json.loads(data))), data):
                 forged.add((how, path))
