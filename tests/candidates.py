@@ -41,7 +41,7 @@ def candidate_files(
     if champion:
         reports["evaluation"]["champion"] = comparison(champion, champion_model)
     if broken:
-        reports = edited(reports, MUTATIONS[broken].edits)
+        reports = edited(reports, MUTATIONS[broken].edits_beside(champion))
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {

@@ -90,7 +90,7 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
         passing_reports(digests, about.champion), {"data_report.data_version": about.data_version}
     )
     if broken:
-        reports = edited(reports, MUTATIONS[broken].edits)
+        reports = edited(reports, MUTATIONS[broken].edits_beside(about.champion))
     return {
         **models,
         "labels.json": b'["BR","SE"]\n',

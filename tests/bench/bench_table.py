@@ -7,6 +7,7 @@ from typing import Any
 from measure import Measured
 
 PAIRS = (
+    ("champion", (), ("champion",)),
     ("fetch", ("fetch",), ("fetch",)),
     ("preprocess", ("preprocess",), ("validate", "preprocess")),
     ("  · validate", (), ("validate",)),

@@ -9,3 +9,11 @@ class Mutation(NamedTuple):
     edits: dict[str, Any]
     others: frozenset[str] = frozenset()
     warns: bool = False
+
+    def edits_beside(self, champion: str) -> dict[str, Any]:
+        """Give the edits of reports that were made beside a champion, or "" for none."""
+        return {
+            path: new
+            for path, new in self.edits.items()
+            if champion or not path.startswith("evaluation.champion.")
+        }
