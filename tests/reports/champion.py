@@ -17,9 +17,9 @@ POINTS = {
 
 
 def standing(champion: float, challenger: float, sign: int = 1, error: float = 2**-7) -> dict[str, Any]:
-    """Make a standing with a standard error; the bounds are two of these away."""
+    """Make a standing with a standard error; the bounds are three of these away."""
     value = sign * (challenger - champion)
-    low, high = value - 2 * error, value + 2 * error
+    low, high = value - 3 * error, value + 3 * error
     difference = {"value": value, "standard_error": error, "low": low, "high": high}
     return {
         "champion": champion,

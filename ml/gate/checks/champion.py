@@ -12,6 +12,7 @@ from ml.gate.checks.check import Check, compare, readable
 from ml.gate.records import ROUNDING
 from ml.gate.reports.champion import NOISE, Comparison, Shared, Standing
 from ml.gate.reports.evaluation import Evaluation
+from ml.gate.reports.resampling import JUDGED_AT
 from ml.gate.thresholds import ChampionPolicy
 
 LOWER_IS_BETTER = ("log_loss",)
@@ -108,7 +109,7 @@ def _standing(
         f"its lower bound {difference.low:.4g}",
     )
     # An equal model passes with this power if the margin is so many standard errors wide (normal theory).
-    widths = -NormalDist().inv_cdf(shared.alpha) + NormalDist().inv_cdf(bounds.min_power)
+    widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(bounds.min_power)
     needed = widths * difference.standard_error
     times = needed / margin if margin else 0.0
     yield compare(
