@@ -1,0 +1,33 @@
+"""How two models were compared on resampled songs, and the bounds that came out."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from ml.gate.records import ROUNDING, Count, NonNegative, Number, Record
+
+
+class Resampling(Record):
+    """How the bounds are made: songs are resampled, not chart rows; ``alpha`` is the error of one bound."""
+
+    resamples: Count = 10_000
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    seed: Annotated[int, Field(ge=0)] = 7
+
+
+class Bounds(Record):
+    """A measured value, its standard error, and one lower and one upper bound of the true value.
+
+    Each bound alone is wrong with a probability of at most the alpha of its `Resampling`.
+    """
+
+    value: Number
+    standard_error: NonNegative
+    low: Number
+    high: Number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low - ROUNDING <= self.value <= self.high + ROUNDING:
+            raise ValueError("the value lies outside of its bounds")
+        return self

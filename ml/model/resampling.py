@@ -1,0 +1,156 @@
+"""Bounds of a ratio of sums over songs, by the studentised bootstrap: what the gate's error rates rest on.
+
+Songs are the sampling unit, because all chart rows of a song share its one prediction. A metric is a ratio of
+two sums over songs, a difference of two models has the difference of their terms on top. Rows by song are
+heavy-tailed, so a bound from the normal distribution is wrong more often than it says, on one side; the
+bootstrap-t (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5) learns the skew from
+the resamples. It still errs a little too often where few songs carry most of the rows, so two things
+make it stricter, and `tests/bench/bench_gate.py` shows that they suffice:
+
+- a bound is never closer to the value than Student's t with N - 1 degrees of freedom has it;
+- both are taken at `JUDGED_AT` times alpha.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from ml.gate.records import LARGEST
+from ml.gate.reports.resampling import Bounds, Resampling
+from ml.model.draws import Columns, draw
+
+JUDGED_AT = 0.8
+"""The share of alpha at which bounds are taken; the rest pays for what the bootstrap does not see."""
+
+Ratio = tuple[np.ndarray, np.ndarray]
+
+
+def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, Bounds]:
+    """Bound the true value of each ratio of sums, all on the same resamples of songs.
+
+    The standard error is that of the linearised ratio (Cochran, Sampling Techniques, 1977, section 2.11). The
+    same seed gives the same bounds on any number of threads. Without any variation (all terms of the
+    numerator are zero, say) the bounds are the value, and the standard error is 0. One song says
+    nothing: its bounds are the largest numbers that a report holds.
+
+    Args:
+        ratios: numerator and denominator by song, float64 [N] each; N is the same for all.
+        settings: resamples, alpha and seed.
+
+    Raises:
+        ValueError: there is no song, lengths differ, a denominator does not sum to more than 0, or the
+            resamples are too few for alpha.
+    """
+    rank = _rank(settings)
+    found = {}
+    for name, sample in _resampled(ratios, settings).items():
+        if sample.songs == 1:
+            found[name] = Bounds(value=sample.value, standard_error=LARGEST, low=-LARGEST, high=LARGEST)
+            continue
+        ordered = np.partition(sample.t, (rank - 1, settings.resamples - rank))
+        student = float(stdtrit(sample.songs - 1, 1 - JUDGED_AT * settings.alpha))
+        above = max(student, float(ordered[settings.resamples - rank]))
+        below = max(student, -float(ordered[rank - 1]))
+        found[name] = Bounds(
+            value=sample.value,
+            standard_error=sample.error,
+            low=max(sample.value - above * sample.error, -LARGEST),
+            high=min(sample.value + below * sample.error, LARGEST),
+        )
+    return found
+
+
+def p_below(ratio: Ratio, bound: float, settings: Resampling) -> float:
+    """Return the one-sided p-value of "the true ratio is at least ``bound``".
+
+    It is at most alpha exactly where ``compare_ratios({"x": ratio}, settings)["x"].high`` is below the bound.
+    It is at least ``1 / (JUDGED_AT * (resamples + 1))``. One song gives 1; no variation gives 1, or, with
+    the value below the bound, that smallest one.
+
+    Raises:
+        ValueError: as `compare_ratios`.
+    """
+    sample = _resampled({"ratio": ratio}, settings)["ratio"]
+    return _p_below(sample, bound, settings)
+
+
+def measure(ratio: Ratio, bound: float, settings: Resampling) -> tuple[float, float, float]:
+    """Return value, standard error and `p_below` of one ratio from one set of resamples.
+
+    Raises:
+        ValueError: as `compare_ratios`.
+    """
+    sample = _resampled({"ratio": ratio}, settings)["ratio"]
+    return sample.value, sample.error, _p_below(sample, bound, settings)
+
+
+def _p_below(sample: "_Sample", bound: float, settings: Resampling) -> float:
+    if sample.songs == 1 or sample.value >= bound:
+        return 1.0
+    smallest = 1 / (settings.resamples + 1)
+    if sample.error == 0:
+        return min(1.0, smallest / JUDGED_AT)
+    t = (sample.value - bound) / sample.error
+    resampled = (1 + np.count_nonzero(sample.t <= t)) * smallest
+    return float(min(1.0, max(resampled, stdtr(sample.songs - 1, t)) / JUDGED_AT))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A ratio's value, linearised standard error, and Student's t of each resample, float64 [resamples]."""
+
+    songs: int
+    value: float
+    error: float
+    t: np.ndarray
+
+
+def _rank(settings: Resampling) -> int:
+    """Return which of the ordered resamples is the bound: (1 + #{as extreme}) / (B + 1), inverted."""
+    rank = int(JUDGED_AT * settings.alpha * (settings.resamples + 1) * (1 + 1e-12))
+    if rank < 1:
+        raise ValueError(f"{settings.resamples} resamples are too few for an alpha of {settings.alpha}")
+    return rank
+
+
+def _resampled(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, _Sample]:
+    """Compute each ratio on the songs, and on songs drawn with replacement."""
+    columns = Columns()
+    plans = {}
+    for name, (top, bottom) in ratios.items():
+        if top.shape != bottom.shape or top.ndim != 1 or not len(top) or bottom.sum() <= 0:
+            raise ValueError(f"{name}: no ratio of sums over songs: {top.shape} over {bottom.shape}")
+        value = float(top.sum() / bottom.sum())
+        # Around the value, so that no difference of large sums is taken below.
+        rest = top - value * bottom
+        rest[np.abs(rest) <= 1e-14 * np.abs(top)] = 0.0
+        plans[name] = (
+            value,
+            rest,
+            [columns.add(part) for part in (rest, bottom, rest * rest, rest * bottom, bottom * bottom)],
+        )
+    sums = draw(columns.matrix, settings.resamples, settings.seed)
+    return {
+        name: _studentised(value, rest, ratios[name][1], [columns.sums(sums, index) for index in where])
+        for name, (value, rest, where) in plans.items()
+    }
+
+
+def _studentised(value: float, rest: np.ndarray, bottom: np.ndarray, sums: list[np.ndarray]) -> _Sample:
+    songs = len(rest)
+    if songs == 1:
+        return _Sample(1, value, 0.0, np.zeros(0))
+    spread = songs / (songs - 1)
+    error = float(np.sqrt(spread * (rest @ rest)) / bottom.sum())
+    if error == 0:
+        return _Sample(songs, value, 0.0, np.zeros_like(sums[0]))
+    top, weight, squares, products, weights = sums
+    # Songs without the denominator may be all that a resample drew: it then says nothing.
+    weight = np.where(weight > 0, weight, np.inf)
+    off = top / weight
+    variance = spread * (squares - 2 * off * products + off * off * weights) / (weight * weight)
+    # A resample without variation has no error of its own: it gets the sample's.
+    own = np.sqrt(np.maximum(variance, 0))
+    return _Sample(songs, value, error, off / np.where(own > 1e-6 * error, own, error))
