@@ -21,8 +21,8 @@ from ml.gate.records import LARGEST
 from ml.gate.reports.resampling import Bounds, Resampling
 from ml.model.draws import Columns, draw
 
-JUDGED_AT = 0.8
-"""The share of alpha at which bounds are taken; the rest pays for what the bootstrap does not see."""
+JUDGED_AT = 0.5
+"""The share of alpha at which bounds are taken; the rest pays for tails that a small sample lacks."""
 
 Ratio = tuple[np.ndarray, np.ndarray]
 
