@@ -8,7 +8,7 @@ the resamples. It still errs a little too often where few songs carry most of th
 make it stricter, and `tests/bench/bench_gate.py` shows that they suffice:
 
 - a bound is never closer to the value than Student's t with N - 1 degrees of freedom has it;
-- both are taken at `JUDGED_AT` times alpha.
+- both are taken at ``JUDGED_AT`` times alpha.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from ml.gate.records import LARGEST
-from ml.gate.reports.resampling import Bounds, Resampling
+from ml.gate.reports.resampling import JUDGED_AT, Bounds, Resampling
 from ml.model.draws import Columns, draw
-
-JUDGED_AT = 0.5
-"""The share of alpha at which bounds are taken; the rest pays for tails that a small sample lacks."""
 
 Ratio = tuple[np.ndarray, np.ndarray]
 
@@ -62,39 +59,36 @@ def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[st
     return found
 
 
-def p_below(ratio: Ratio, bound: float, settings: Resampling) -> float:
-    """Return the one-sided p-value of "the true ratio is at least ``bound``".
+@dataclass(frozen=True)
+class Measured:
+    """A ratio's value, its standard error, and the p-value of "the true ratio is at least a bound"."""
 
-    It is at most alpha exactly where ``compare_ratios({"x": ratio}, settings)["x"].high`` is below the bound.
-    It is at least ``1 / (JUDGED_AT * (resamples + 1))``. One song gives 1; no variation gives 1, or, with
-    the value below the bound, that smallest one.
+    value: float
+    standard_error: float
+    p_value: float
+
+
+def p_below(ratio: Ratio, bound: float, settings: Resampling) -> Measured:
+    """Test "the true ratio is at least ``bound``" against "it is below", one-sided.
+
+    The p-value is at most alpha exactly where ``compare_ratios({"x": ratio}, settings)["x"].high`` is below
+    the bound. It is `Resampling.smallest_p` at least, and 1 where the value is not below the bound; nothing
+    is drawn then. One song gives 1 and a standard error of 0.
 
     Raises:
-        ValueError: as `compare_ratios`.
+        ValueError: as `compare_ratios`, but for the resamples.
     """
+    value, rest = _centred("ratio", *ratio)
+    error = _standard_error(rest, ratio[1])
+    songs = len(rest)
+    if songs == 1 or value >= bound:
+        return Measured(value, error, 1.0)
+    if error == 0:
+        return Measured(value, error, settings.smallest_p)
+    t = (value - bound) / error
     sample = _resampled({"ratio": ratio}, settings)["ratio"]
-    return _p_below(sample, bound, settings)
-
-
-def measure(ratio: Ratio, bound: float, settings: Resampling) -> tuple[float, float, float]:
-    """Return value, standard error and `p_below` of one ratio from one set of resamples.
-
-    Raises:
-        ValueError: as `compare_ratios`.
-    """
-    sample = _resampled({"ratio": ratio}, settings)["ratio"]
-    return sample.value, sample.error, _p_below(sample, bound, settings)
-
-
-def _p_below(sample: "_Sample", bound: float, settings: Resampling) -> float:
-    if sample.songs == 1 or sample.value >= bound:
-        return 1.0
-    smallest = 1 / (settings.resamples + 1)
-    if sample.error == 0:
-        return min(1.0, smallest / JUDGED_AT)
-    t = (sample.value - bound) / sample.error
-    resampled = (1 + np.count_nonzero(sample.t <= t)) * smallest
-    return float(min(1.0, max(resampled, stdtr(sample.songs - 1, t)) / JUDGED_AT))
+    resampled = (1 + np.count_nonzero(sample.t <= t)) / (settings.resamples + 1)
+    return Measured(value, error, float(min(1.0, max(resampled, stdtr(songs - 1, t)) / JUDGED_AT)))
 
 
 @dataclass(frozen=True)
@@ -115,22 +109,30 @@ def _rank(settings: Resampling) -> int:
     return rank
 
 
+def _centred(name: str, top: np.ndarray, bottom: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return a ratio's value, and its terms around it, which sum to 0."""
+    if top.shape != bottom.shape or top.ndim != 1 or not len(top) or bottom.sum() <= 0:
+        raise ValueError(f"{name}: no ratio of sums over songs: {top.shape} over {bottom.shape}")
+    value = float(top.sum() / bottom.sum())
+    rest = top - value * bottom
+    rest[np.abs(rest) <= 1e-14 * np.abs(top)] = 0.0
+    return value, rest
+
+
+def _standard_error(rest: np.ndarray, bottom: np.ndarray) -> float:
+    spread = len(rest) / max(1, len(rest) - 1)
+    return float(np.sqrt(spread * (rest @ rest)) / bottom.sum())
+
+
 def _resampled(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, _Sample]:
     """Compute each ratio on the songs, and on songs drawn with replacement."""
     columns = Columns()
     plans = {}
     for name, (top, bottom) in ratios.items():
-        if top.shape != bottom.shape or top.ndim != 1 or not len(top) or bottom.sum() <= 0:
-            raise ValueError(f"{name}: no ratio of sums over songs: {top.shape} over {bottom.shape}")
-        value = float(top.sum() / bottom.sum())
         # Around the value, so that no difference of large sums is taken below.
-        rest = top - value * bottom
-        rest[np.abs(rest) <= 1e-14 * np.abs(top)] = 0.0
-        plans[name] = (
-            value,
-            rest,
-            [columns.add(part) for part in (rest, bottom, rest * rest, rest * bottom, bottom * bottom)],
-        )
+        value, rest = _centred(name, top, bottom)
+        parts = (rest, bottom, rest * rest, rest * bottom, bottom * bottom)
+        plans[name] = value, rest, [columns.add(part) for part in parts]
     sums = draw(columns.matrix, settings.resamples, settings.seed)
     return {
         name: _studentised(value, rest, ratios[name][1], [columns.sums(sums, index) for index in where])
@@ -139,18 +141,14 @@ def _resampled(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, _
 
 
 def _studentised(value: float, rest: np.ndarray, bottom: np.ndarray, sums: list[np.ndarray]) -> _Sample:
-    songs = len(rest)
-    if songs == 1:
-        return _Sample(1, value, 0.0, np.zeros(0))
-    spread = songs / (songs - 1)
-    error = float(np.sqrt(spread * (rest @ rest)) / bottom.sum())
+    songs, error = len(rest), _standard_error(rest, bottom)
     if error == 0:
         return _Sample(songs, value, 0.0, np.zeros_like(sums[0]))
     top, weight, squares, products, weights = sums
     # Songs without the denominator may be all that a resample drew: it then says nothing.
     weight = np.where(weight > 0, weight, np.inf)
     off = top / weight
-    variance = spread * (squares - 2 * off * products + off * off * weights) / (weight * weight)
+    variance = songs / (songs - 1) * (squares - 2 * off * products + off * off * weights) / (weight * weight)
     # A resample without variation has no error of its own: it gets the sample's.
     own = np.sqrt(np.maximum(variance, 0))
     return _Sample(songs, value, error, off / np.where(own > 1e-6 * error, own, error))

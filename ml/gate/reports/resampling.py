@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from ml.gate.records import ROUNDING, Count, NonNegative, Number, Record
 
+JUDGED_AT = 0.5
+"""The share of alpha at which bounds are taken; the rest pays for tails that a small sample lacks."""
+
 
 class Resampling(Record):
     """How the bounds are made: songs are resampled, not chart rows; ``alpha`` is the error of one bound."""
@@ -13,6 +16,11 @@ class Resampling(Record):
     resamples: Count = 10_000
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     seed: Annotated[int, Field(ge=0)] = 7
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that so many resamples can give."""
+        return min(1.0, 1 / (JUDGED_AT * (self.resamples + 1)))
 
 
 class Bounds(Record):

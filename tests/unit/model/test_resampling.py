@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import t as student
 
 from ml.gate.records import LARGEST
-from ml.gate.reports.resampling import Resampling
+from ml.gate.reports.resampling import JUDGED_AT, Resampling
 from ml.model import draws
-from ml.model.resampling import JUDGED_AT, compare_ratios, measure, p_below
+from ml.model.resampling import Measured, compare_ratios, p_below
 
 SETTINGS = Resampling(resamples=2000)
 
@@ -98,7 +98,7 @@ def test_one_song_says_nothing():
     one = (np.array([-3.0]), np.array([2.0]))
     bounds = compare_ratios({"x": one}, SETTINGS)["x"]
     assert (bounds.value, bounds.low, bounds.high) == (-1.5, -LARGEST, LARGEST)
-    assert p_below(one, 5.0, SETTINGS) == 1.0
+    assert p_below(one, 5.0, SETTINGS) == Measured(-1.5, 0.0, 1.0)
 
 
 def test_songs_that_lose_all_at_once_do_not_break_the_bounds():
@@ -114,22 +114,20 @@ def test_the_p_value_is_at_most_alpha_just_where_the_upper_bound_is_below():
         ratio = skewed(40, seed)
         bounds = compare_ratios({"x": ratio}, SETTINGS)["x"]
         step = 1e-6 * bounds.standard_error
-        assert p_below(ratio, bounds.high + step, SETTINGS) <= 0.05
-        assert p_below(ratio, bounds.high - step, SETTINGS) > 0.05
-        assert p_below(ratio, bounds.value, SETTINGS) == 1.0
-        assert measure(ratio, 0.0, SETTINGS) == (
-            bounds.value,
-            bounds.standard_error,
-            p_below(ratio, 0.0, SETTINGS),
-        )
+        assert p_below(ratio, bounds.high + step, SETTINGS).p_value <= 0.05
+        assert p_below(ratio, bounds.high - step, SETTINGS).p_value > 0.05
+        at_it = p_below(ratio, bounds.value, SETTINGS)
+        assert at_it == Measured(bounds.value, bounds.standard_error, 1.0)
 
 
 def test_the_p_value_has_a_floor_and_needs_variation():
     _, rows = skewed()
-    smallest = 1 / (JUDGED_AT * 2001)
-    assert p_below((-rows, rows), 0.0, SETTINGS) == pytest.approx(smallest)
-    assert p_below((0 * rows, rows), 0.0, SETTINGS) == 1.0
-    assert smallest <= p_below(skewed(), 100.0, SETTINGS) <= 2 * smallest
+    smallest = SETTINGS.smallest_p
+    assert smallest == pytest.approx(1 / (JUDGED_AT * 2001))
+    assert p_below((-rows, rows), 0.0, SETTINGS).p_value == smallest
+    assert p_below((0 * rows, rows), 0.0, SETTINGS).p_value == 1.0
+    assert smallest <= p_below(skewed(), 100.0, SETTINGS).p_value <= 2 * smallest
+    assert Resampling(resamples=0).smallest_p == 1.0
 
 
 @pytest.mark.parametrize(
