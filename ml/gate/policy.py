@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.records import Record
-from ml.gate.thresholds import BudgetPolicy, DataPolicy, EvaluationPolicy, ParityPolicy
+from ml.gate.thresholds import BudgetPolicy, DataPolicy, EvaluationPolicy, ParityPolicy, SlicesPolicy
 from ml.gate.waivers import Waiver
 
 
@@ -23,6 +23,7 @@ class Policy(Record):
     schema_: Literal["jukebox.policy/v2"] = Field(alias="schema")
     data: DataPolicy
     evaluation: EvaluationPolicy
+    slices: SlicesPolicy
     parity: ParityPolicy
     budget: BudgetPolicy
     waivers: tuple[Waiver, ...]

@@ -13,6 +13,7 @@ from ml.files import file_digest, write_json
 from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
+from ml.model.slices import measure_slices, worst_slices
 from ml.model.training import predict
 
 LOGISTIC_SONGS = 5000
@@ -80,6 +81,7 @@ def evaluate(
         gain_over_prior=intervals["gain_over_prior"],
         gain_over_logistic=intervals["gain_over_logistic"],
         countries=_by_country(probabilities["model"], prior, test.counts, countries),
+        slices=measure_slices(probabilities["model"], prior, test, countries),
         bootstrap=BOOTSTRAP,
     )
     write_json(report, found)
@@ -94,7 +96,8 @@ def evaluate(
     return (
         f"log loss {found.model.log_loss.value:.3f} (prior {found.prior.log_loss.value:.3f}, logistic "
         f"{found.logistic.log_loss.value:.3f}), top-5 mass {found.model.top5_mass.value:.3f}, "
-        f"{found.songs:,} songs"
+        f"{found.songs:,} songs; least gain over the prior: "
+        f"{', '.join(part.text for part in worst_slices(found.slices))}"
     )
 
 

@@ -21,6 +21,9 @@ from ml.gate.records import LARGEST
 from ml.gate.reports.resampling import JUDGED_AT, Bounds, Resampling
 from ml.model.draws import Columns, draw
 
+RESAMPLING = Resampling(resamples=10_000, alpha=0.05, seed=7)
+"""How models are compared."""
+
 Ratio = tuple[np.ndarray, np.ndarray]
 
 

@@ -3,6 +3,7 @@
 from reports import FAMILIES, OTHER_DIGEST
 
 from mutations.mutation import Mutation
+from mutations.slices import AT
 
 
 def parity_mutations() -> dict[str, Mutation]:
@@ -15,7 +16,9 @@ def parity_mutations() -> dict[str, Mutation]:
         "parity.atol": Mutation({"parity.atol": 1.1e-5}),
         "parity.rtol": Mutation({"parity.rtol": 1.1e-3}),
         "parity.interface": Mutation({"parity.interface_problems": ["inputs: x instead of features"]}),
-        "parity.test.all_songs": Mutation({"evaluation.songs": FAMILIES["test"] + 1}),
+        "parity.test.all_songs": Mutation(
+            {"evaluation.songs": FAMILIES["test"] + 1, f"{AT['explicit=no']}.songs": 101}
+        ),
         "onnx.log_loss.difference": Mutation({"parity.onnx.log_loss": 4.0002}),
         "onnx.top1_mass.difference": Mutation({"parity.onnx.top1_mass": 0.0623}),
         "onnx.top5_mass.difference": Mutation({"parity.onnx.top5_mass": 0.1877}),

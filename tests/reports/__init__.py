@@ -13,7 +13,7 @@ from ml.gate.evidence import Evidence, Subject, make_evidence
 from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
-from reports.evaluation import SONGS, evaluation
+from reports.evaluation import SLICES, SONGS, evaluation, slice_of
 from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, OTHER_DIGEST
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
@@ -31,6 +31,7 @@ __all__ = [
     "OPTIONAL_CHECK",
     "OTHER_DIGEST",
     "POLICY",
+    "SLICES",
     "SONGS",
     "Path",
     "another",
@@ -50,6 +51,7 @@ __all__ = [
     "passing_reports",
     "removed",
     "replaced",
+    "slice_of",
     "subject",
     "unmet",
 ]

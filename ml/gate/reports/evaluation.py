@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ml.gate.records import ROUNDING, Count, Digest, NonNegative, Number, Record, Share
+from ml.gate.reports.slices import Slices
 
 
 class Interval(Record):
@@ -72,7 +73,7 @@ class Bootstrap(Record):
 class Evaluation(Record):
     """What `evaluate` measured on the test split; gains are baseline minus model, in nats."""
 
-    schema_: Literal["jukebox.evaluation/v1"] = Field("jukebox.evaluation/v1", alias="schema")
+    schema_: Literal["jukebox.evaluation/v2"] = Field("jukebox.evaluation/v2", alias="schema")
     keras_digest: Digest
     test_digest: Digest
     songs: Count
@@ -84,4 +85,5 @@ class Evaluation(Record):
     gain_over_prior: Interval
     gain_over_logistic: Interval
     countries: dict[str, CountryScore]
+    slices: Slices
     bootstrap: Bootstrap

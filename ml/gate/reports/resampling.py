@@ -13,9 +13,9 @@ JUDGED_AT = 0.5
 class Resampling(Record):
     """How the bounds are made: songs are resampled, not chart rows; ``alpha`` is the error of one bound."""
 
-    resamples: Count = 10_000
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    seed: Annotated[int, Field(ge=0)] = 7
+    resamples: Count
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    seed: Annotated[int, Field(ge=0)]
 
     @property
     def smallest_p(self) -> float:

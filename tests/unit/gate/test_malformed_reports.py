@@ -31,6 +31,7 @@ FREE_TEXT = re.compile(
 FIELDS = [path for path in LEAVES if isinstance(path[-1], str) and path[-1] != "schema"]
 SIGNED = re.compile(
     r"data_report\.checks\.\d+\.(value|bound)|evaluation\.bootstrap\.seed|parity\.onnx\.log_loss"
+    r"|evaluation\.slices\.(floor|slices\.\d+\.gain)"
     r"|evaluation\.(gain_over_\w+|\w+\.(log_loss|top1_mass|top5_mass|hit_at_5))\.(value|low|high)"
 )
 """Numbers whose type lets them be negative; the last line's masses and shares should not be."""
@@ -68,10 +69,10 @@ def test_the_reason_why_a_report_could_not_be_read_is_kept():
 
 
 @pytest.mark.parametrize("report", REPORTS)
-@pytest.mark.parametrize("schema", ["jukebox.{}/v0", "jukebox.{}/v2", "{}", "", None, 1])
+@pytest.mark.parametrize("schema", ["jukebox.{}/v0", "jukebox.{}/v9", "{}", "", None, 1])
 def test_another_version_of_a_report_blocks(report, schema):
     name = report.replace("_", "-")
-    assert judge(edited(passing_reports(), {f"{report}.schema": f"jukebox.{name}/v1"})).passed
+    assert passing_reports()[report]["schema"].startswith(f"jukebox.{name}/v")
     wrong = schema.format(name) if isinstance(schema, str) else schema
     assert failing(judge(edited(passing_reports(), {f"{report}.schema": wrong}))) == {report}
 

@@ -68,3 +68,8 @@ def test_report_of_a_run_recomputes(finished_run):
     assert report.gain_over_prior.value == pytest.approx(gain)
     by_country = sum(score.log_loss * score.rows for score in report.countries.values()) / report.rows
     assert by_country == pytest.approx(report.model.log_loss.value)
+    slices = {part.name: part for part in report.slices.slices}
+    assert slices["explicit=yes"].songs + slices["explicit=no"].songs == report.songs
+    assert {name for name in slices if name.startswith("country=")} == {
+        f"country={name}" for name in report.countries
+    }

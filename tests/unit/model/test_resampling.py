@@ -5,11 +5,16 @@ import pytest
 from scipy.stats import t as student
 
 from ml.gate.records import LARGEST
-from ml.gate.reports.resampling import JUDGED_AT, Resampling
+from ml.gate.reports.resampling import JUDGED_AT
 from ml.model import draws
-from ml.model.resampling import Measured, compare_ratios, p_below
+from ml.model.resampling import RESAMPLING, Measured, compare_ratios, p_below
 
-SETTINGS = Resampling(resamples=2000)
+
+def settings(**changes):
+    return RESAMPLING.model_copy(update=changes)
+
+
+SETTINGS = settings(resamples=2000)
 
 
 def skewed(songs=60, seed=3):
@@ -40,7 +45,7 @@ def loop(top, bottom, resamples=4000):
 def test_the_bounds_are_those_of_a_plain_loop_over_resamples():
     top, bottom = skewed()
     value, error, t = loop(top, bottom)
-    bounds = compare_ratios({"x": (top, bottom)}, Resampling(resamples=4000))["x"]
+    bounds = compare_ratios({"x": (top, bottom)}, settings(resamples=4000))["x"]
     assert bounds.value == pytest.approx(value)
     assert bounds.standard_error == pytest.approx(error)
     tail = JUDGED_AT * 0.05
@@ -59,7 +64,7 @@ def test_a_bound_is_never_closer_than_students():
 
 def test_a_smaller_alpha_gives_wider_bounds():
     wide, narrow = (
-        compare_ratios({"x": skewed()}, Resampling(resamples=2000, alpha=alpha))["x"] for alpha in (0.01, 0.1)
+        compare_ratios({"x": skewed()}, settings(resamples=2000, alpha=alpha))["x"] for alpha in (0.01, 0.1)
     )
     assert wide.low < narrow.low < narrow.high < wide.high
 
@@ -71,7 +76,7 @@ def test_the_same_seed_gives_the_same_bounds_on_any_number_of_threads(monkeypatc
     for threads in (1, 2, 7):
         monkeypatch.setattr(draws.os, "cpu_count", lambda threads=threads: threads)
         assert compare_ratios(ratios, SETTINGS) == first
-    assert compare_ratios(ratios, Resampling(resamples=2000, seed=8)) != first
+    assert compare_ratios(ratios, settings(resamples=2000, seed=8)) != first
 
 
 def test_a_ratio_has_the_same_bounds_in_any_company():
@@ -127,7 +132,7 @@ def test_the_p_value_has_a_floor_and_needs_variation():
     assert p_below((-rows, rows), 0.0, SETTINGS).p_value == smallest
     assert p_below((0 * rows, rows), 0.0, SETTINGS).p_value == 1.0
     assert smallest <= p_below(skewed(), 100.0, SETTINGS).p_value <= 2 * smallest
-    assert Resampling(resamples=0).smallest_p == 1.0
+    assert settings(resamples=0).smallest_p == 1.0
 
 
 @pytest.mark.parametrize(
@@ -142,4 +147,4 @@ def test_what_is_no_ratio_is_refused_by_name(top, bottom):
 
 def test_too_few_resamples_for_the_alpha_are_refused():
     with pytest.raises(ValueError, match="100 resamples are too few"):
-        compare_ratios({"x": skewed()}, Resampling(resamples=100, alpha=0.01))
+        compare_ratios({"x": skewed()}, settings(resamples=100, alpha=0.01))
