@@ -90,8 +90,11 @@ times the songs.
 
 The populations are models of the real charts. Where one song in some thousands could lose a hundred times
 what others do, no test set of a thousand songs shows it, and no bound that is computed from one knows it.
-Retrained models that differ less from each other than assumed here (0.2 nats from song to song, three songs
-in ten with other countries on top) need fewer songs than this says.
+
+How far two models differ from song to song decides how many songs are needed. For 474 songs the standard
+error of the difference is 0.019 nats, 0.012 and 0.017 here. Two networks that were each trained on nine
+tenths of the real training songs gave 0.024, 0.011 and 0.016 on the 474 real test songs. On the 370 of the
+embedded sample it was 0.005, 0.004 and 0.009: it needs a third of the songs, or fewer.
 """
 
 
