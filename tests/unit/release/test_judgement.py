@@ -4,7 +4,7 @@ import json
 
 import pytest
 from candidates import candidate_files, delete, forge, overwrite
-from mutations import MUTATIONS
+from mutations import BLOCKING
 from reports import DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
 
 from ml.errors import EvidenceError, GateBlocked
@@ -37,11 +37,11 @@ def test_nothing_expected_is_nothing_missed():
     assert judge(DATA, "", {}, POLICY).verdict.passed
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_evidence_that_blocks_is_believed_and_its_verdict_blocks(name):
     data = candidate_files(broken=name)["evidence.json"]
     found = judge(data, "", EXPECTED, POLICY)
-    assert {check.name for check in found.verdict.failures} == {name, *MUTATIONS[name].others}
+    assert {check.name for check in found.verdict.failures} == {name, *BLOCKING[name].others}
 
 
 @pytest.mark.parametrize("name", Subject.model_fields)
