@@ -76,6 +76,10 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 	@$(BIN)/python tests/bench/bench_pipeline.py $(ARGS)
 
+.PHONY: bench-gate
+bench-gate: $(READY) ## Simulate how often the comparison with the production model is wrong (ten minutes)
+	@$(BIN)/python tests/bench/bench_gate.py --docs docs $(ARGS)
+
 .PHONY: lock
 lock: ## Resolve the requirements again, for both Pythons and both images (needs uv)
 	@$(LOCK) --group build --python-version 3.11 --output-file requirements/build.txt

@@ -29,6 +29,10 @@ RANKING_COLUMNS: dict[str, Kind] = {
 }
 """What a rankings table must hold; other columns may be there and are not read."""
 
+RELEASE_DATE = "album_release_date"
+"""A column of the rankings that may be there: text that begins with a year, a date, or all null as in the
+real table of December 2023. Nothing but the slices of the evaluation reads it."""
+
 SONG_COLUMNS: dict[str, Kind] = {"spotify_id": "text", **dict.fromkeys(FEATURES, "a number")}
 """What a songs table must hold. A truth value counts as a number."""
 

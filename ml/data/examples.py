@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.data.columns import FEATURES, RANKING_COLUMNS, RELEASE_DATE, SONG_COLUMNS, is_broken
 from ml.data.splits import SPLITS, Examples, split_of, write_examples
 from ml.data.tables import connect, require_structure
 from ml.errors import DataError
 from ml.files import write_json
+
+FIRST_YEAR, LAST_YEAR = 1860, 2199
+"""What may be the year of a recording; anything else is a year that is not known."""
 
 
 def make_examples(
@@ -31,7 +34,7 @@ def make_examples(
         rankings: parquet file.
         songs: parquet file.
         targets: the parquet file to write for each of `SPLITS`: spotify_id, the features as float32,
-            and ``counts``, a list of chart rows for each label.
+            ``counts``, a list of chart rows for each label, and ``released``, the year.
         labels: the JSON file to write: countries in the order of ``counts``, features in theirs.
 
     Raises:
@@ -49,8 +52,9 @@ def make_examples(
     usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (
-        national.group_by(["spotify_id", "country"])
-        .agg(rows=ibis._.count())
+        national.mutate(released=_year(national))
+        .group_by(["spotify_id", "country"])
+        .agg(rows=ibis._.count(), released=ibis._.released.min())
         .semi_join(usable, "spotify_id")
         .to_pandas()
     )
@@ -68,6 +72,9 @@ def make_examples(
     column = pd.Index(countries).get_indexer(counted["country"])
     np.add.at(counts, (row, column), counted["rows"].to_numpy())
 
+    years = counted.groupby("spotify_id")["released"].min().reindex(features["spotify_id"])
+    released = years.fillna(0).to_numpy("int16")
+
     split = np.array([split_of(spotify_id) for spotify_id in features["spotify_id"]])
     for name in SPLITS:
         chosen = split == name
@@ -75,7 +82,15 @@ def make_examples(
             raise DataError(f"rankings: only {len(features)} songs, so the {name} split is empty")
         inputs = features.loc[chosen, list(FEATURES)].to_numpy("float32")
         ids = features.loc[chosen, "spotify_id"].to_list()
-        write_examples(targets[name], Examples(ids, inputs, counts[chosen]))
+        write_examples(targets[name], Examples(ids, inputs, counts[chosen], released[chosen]))
     write_json(labels, {"schema": "jukebox.labels/v1", "countries": countries, "features": list(FEATURES)})
     sizes = ", ".join(f"{(split == name).sum():,} {name}" for name in SPLITS)
     return f"{len(features):,} songs in {len(countries)} countries: {sizes}"
+
+
+def _year(chart: ibis.Table) -> ibis.Value:
+    """Return the year in which a chart row's song was released: null where the table does not say it."""
+    if RELEASE_DATE not in chart.columns:
+        return ibis.null("int16")
+    year = chart[RELEASE_DATE].cast("string").substr(0, 4).try_cast("int16")
+    return year.between(FIRST_YEAR, LAST_YEAR).ifelse(year, ibis.null("int16"))

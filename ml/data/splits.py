@@ -26,11 +26,13 @@ class Examples:
         ids: spotify ids, [N].
         features: raw audio features in the order of `FEATURES`, float32 [N, 13].
         counts: chart rows by country, int32 [N, K].
+        released: the year of release, int16 [N], 0 where it is not known. No model sees it.
     """
 
     ids: list[str]
     features: np.ndarray
     counts: np.ndarray
+    released: np.ndarray
 
     @property
     def weights(self) -> np.ndarray:
@@ -46,7 +48,7 @@ def split_of(spotify_id: str) -> str:
 
 
 def write_examples(path: str | Path, examples: Examples) -> None:
-    """Write one split to a parquet file: spotify_id, the features, and ``counts``, a list for each row.
+    """Write one split to a parquet file: spotify_id, the features, ``counts`` (a list), and ``released``.
 
     Raises:
         OSError: the file cannot be written.
@@ -54,7 +56,8 @@ def write_examples(path: str | Path, examples: Examples) -> None:
     columns = {name: pa.array(examples.features[:, index]) for index, name in enumerate(FEATURES)}
     counts = pa.FixedSizeListArray.from_arrays(pa.array(examples.counts.ravel()), examples.counts.shape[1])
     with whole_file(path) as file:
-        pq.write_table(pa.table({"spotify_id": examples.ids, **columns, "counts": counts}), file)
+        table = {"spotify_id": examples.ids, **columns, "counts": counts, "released": examples.released}
+        pq.write_table(pa.table(table), file)
 
 
 def read_examples(path: str | Path) -> Examples:
@@ -64,7 +67,8 @@ def read_examples(path: str | Path) -> Examples:
         table = file.read(use_threads=False)
     features = np.column_stack([np.from_dlpack(table[name].combine_chunks()) for name in FEATURES])
     counts = np.from_dlpack(table["counts"].combine_chunks().flatten())
-    return Examples(table["spotify_id"].to_pylist(), features, counts.reshape(len(table), -1))
+    released = np.from_dlpack(table["released"].combine_chunks())
+    return Examples(table["spotify_id"].to_pylist(), features, counts.reshape(len(table), -1), released)
 
 
 def read_labels(path: str | Path) -> list[str]:

@@ -13,7 +13,14 @@ from pydantic import Field, model_validator
 
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.records import Record
-from ml.gate.thresholds import BudgetPolicy, ChampionPolicy, DataPolicy, EvaluationPolicy, ParityPolicy
+from ml.gate.thresholds import (
+    BudgetPolicy,
+    ChampionPolicy,
+    DataPolicy,
+    EvaluationPolicy,
+    ParityPolicy,
+    SlicesPolicy,
+)
 from ml.gate.waivers import Waiver
 
 
@@ -24,6 +31,7 @@ class Policy(Record):
     data: DataPolicy
     evaluation: EvaluationPolicy
     champion: ChampionPolicy
+    slices: SlicesPolicy
     parity: ParityPolicy
     budget: BudgetPolicy
     waivers: tuple[Waiver, ...]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ml.gate.multiple import Method
 from ml.gate.records import Count, NonNegative, Number, Record, Share
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -39,6 +40,16 @@ class ChampionPolicy(Record):
     margin_top5_mass: Share
     margin_hit_at_5: Share
     min_power: Annotated[float, Field(gt=0, lt=1)]
+
+
+class SlicesPolicy(Record):
+    """What the model must be worth on each part of the test songs."""
+
+    required: Names
+    min_songs: Annotated[int, Field(ge=2)]
+    floor_gain_over_prior_nats: Number
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    method: Method
 
 
 class ParityPolicy(Record):

@@ -13,6 +13,7 @@ from ml.gate.checks.check import Check, about, readable
 from ml.gate.checks.data import data_checks
 from ml.gate.checks.evaluation import evaluation_checks
 from ml.gate.checks.parity import agreement_checks, budget_checks, parity_checks
+from ml.gate.checks.slices import slice_checks
 from ml.gate.policy import Policy, parse_policy
 from ml.gate.records import Record
 from ml.gate.reports.data import DataReport
@@ -78,6 +79,7 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
         yield from about("evaluation.test_data", evaluation.test_digest, identity.get("test.parquet"))
         yield from evaluation_checks(evaluation, policy.evaluation)
         yield from champion_checks(evaluation, policy.champion, identity.get("champion"))
+        yield from slice_checks(evaluation, policy.slices)
     if parity:
         yield from about("parity.keras_model", parity.keras_digest, identity.get("model.keras"))
         yield from about("parity.onnx_model", parity.onnx_digest, identity.get("model.onnx"))

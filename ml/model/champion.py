@@ -21,10 +21,7 @@ from ml.gate.reports.champion import NOISE, TOP, Comparison, Shared, ShareStandi
 from ml.gate.reports.resampling import Resampling
 from ml.model.metrics import score_songs
 from ml.model.production import Champion, Incomparable, ask_champion
-from ml.model.resampling import compare_ratios
-
-COMPARED = Resampling(resamples=10_000, alpha=0.05, seed=7)
-"""How the bounds are made; the gate takes them if they are as strict as its policy."""
+from ml.model.resampling import RESAMPLING, compare_ratios
 
 S = TypeVar("S", bound=Standing)
 
@@ -35,7 +32,7 @@ def compare_with_champion(
     test: Examples,
     countries: list[str],
     probabilities: np.ndarray,
-    settings: Resampling = COMPARED,
+    settings: Resampling = RESAMPLING,
 ) -> Comparison | None:
     """Compare the challenger's probabilities with the champion's on the test songs.
 

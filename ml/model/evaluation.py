@@ -14,6 +14,7 @@ from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.champion import compare_with_champion, headline
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
+from ml.model.slices import measure_slices, worst_slices
 from ml.model.training import predict
 
 LOGISTIC_SONGS = 5000
@@ -86,6 +87,7 @@ def evaluate(
         gain_over_prior=intervals["gain_over_prior"],
         gain_over_logistic=intervals["gain_over_logistic"],
         countries=_by_country(probabilities["model"], prior, test.counts, countries),
+        slices=measure_slices(probabilities["model"], prior, test, countries),
         bootstrap=BOOTSTRAP,
         champion=compare_with_champion(champion, champion_model, test, countries, probabilities["model"]),
     )
@@ -101,7 +103,8 @@ def evaluate(
     return (
         f"log loss {found.model.log_loss.value:.3f} (prior {found.prior.log_loss.value:.3f}, logistic "
         f"{found.logistic.log_loss.value:.3f}), top-5 mass {found.model.top5_mass.value:.3f}, "
-        f"{found.songs:,} songs; {headline(found.champion)}"
+        f"{found.songs:,} songs; least gain over the prior: "
+        f"{', '.join(part.text for part in worst_slices(found.slices))}; {headline(found.champion)}"
     )
 
 

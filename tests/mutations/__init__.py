@@ -5,6 +5,7 @@ from mutations.data import data_mutations
 from mutations.evaluation import evaluation_mutations
 from mutations.mutation import Mutation
 from mutations.parity import parity_mutations
+from mutations.slices import slice_mutations
 
 __all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
 
@@ -12,6 +13,7 @@ MUTATIONS = {
     **data_mutations(),
     **evaluation_mutations(),
     **champion_mutations(),
+    **slice_mutations(),
     **parity_mutations(),
 }
 """By the name of the check."""

@@ -3,6 +3,7 @@
 from reports import OTHER_DIGEST, interval
 
 from mutations.mutation import Mutation
+from mutations.slices import AT
 
 
 def evaluation_mutations() -> dict[str, Mutation]:
@@ -15,6 +16,8 @@ def evaluation_mutations() -> dict[str, Mutation]:
             {
                 "evaluation.songs": 99,
                 "evaluation.champion.shared.songs": 96,
+                f"{AT['explicit=no']}.songs": 71,
+                f"{AT['decade=2020s']}.songs": 90,
                 "parity.families.0.rows": 99,
                 "parity.families.0.batch_sizes": [1, 7, 64, 99],
                 "parity.families.0.top1_ties": 0,
@@ -23,12 +26,22 @@ def evaluation_mutations() -> dict[str, Mutation]:
         "evaluation.gain_over_prior.low": Mutation({"evaluation.gain_over_prior.low": 0.05}),
         # The lower end of an interval lies below its value.
         "evaluation.gain_over_prior": Mutation(
-            {"evaluation.gain_over_prior": interval(0.05), "evaluation.prior.log_loss": interval(4.05)},
+            {
+                "evaluation.gain_over_prior": interval(0.05),
+                "evaluation.prior.log_loss": interval(4.05),
+                f"{AT['explicit=yes']}.gain": 0.05,
+                f"{AT['explicit=no']}.gain": 0.05,
+            },
             frozenset({"evaluation.gain_over_prior.low"}),
         ),
         "evaluation.gain_over_prior.adds_up": Mutation({"evaluation.prior.log_loss": interval(4.4)}),
         "evaluation.gain_over_logistic.adds_up": Mutation({"evaluation.logistic.log_loss": interval(4.4)}),
-        "evaluation.rows": Mutation({"evaluation.rows": 127}, frozenset({"champion.rows.adds_up"})),
+        "evaluation.rows": Mutation(
+            {"evaluation.rows": 127},
+            frozenset(
+                {"champion.rows.adds_up", "slices.sizes", "slices.explicit.rows", "slices.explicit.gain"}
+            ),
+        ),
         "evaluation.resamples": Mutation({"evaluation.bootstrap.resamples": 999}),
         "evaluation.confidence": Mutation({"evaluation.bootstrap.confidence": 0.94}),
         "evaluation.top5_mass": Mutation({"evaluation.prior.top5_mass": interval(0.1)}),

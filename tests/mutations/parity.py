@@ -3,6 +3,7 @@
 from reports import FAMILIES, OTHER_DIGEST
 
 from mutations.mutation import Mutation
+from mutations.slices import AT
 
 
 def parity_mutations() -> dict[str, Mutation]:
@@ -16,7 +17,11 @@ def parity_mutations() -> dict[str, Mutation]:
         "parity.rtol": Mutation({"parity.rtol": 1.1e-3}),
         "parity.interface": Mutation({"parity.interface_problems": ["inputs: x instead of features"]}),
         "parity.test.all_songs": Mutation(
-            {"evaluation.songs": FAMILIES["test"] + 1, "evaluation.champion.shared.songs_left_out": 4}
+            {
+                "evaluation.songs": FAMILIES["test"] + 1,
+                "evaluation.champion.shared.songs_left_out": 4,
+                f"{AT['explicit=no']}.songs": 101,
+            }
         ),
         "onnx.log_loss.difference": Mutation({"parity.onnx.log_loss": 4.0002}),
         "onnx.top1_mass.difference": Mutation({"parity.onnx.top1_mass": 0.0623}),

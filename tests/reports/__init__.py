@@ -14,7 +14,7 @@ from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide
 from reports.champion import MARGINS, POINTS, comparison, standing
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
-from reports.evaluation import SONGS, evaluation
+from reports.evaluation import SLICES, SONGS, evaluation, slice_of
 from reports.identity import (
     CHAMPION,
     CHAMPION_ONNX,
@@ -46,6 +46,7 @@ __all__ = [
     "OTHER_DIGEST",
     "POINTS",
     "POLICY",
+    "SLICES",
     "SONGS",
     "Path",
     "another",
@@ -66,6 +67,7 @@ __all__ = [
     "passing_reports",
     "removed",
     "replaced",
+    "slice_of",
     "standing",
     "subject",
     "unmet",

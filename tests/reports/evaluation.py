@@ -10,6 +10,27 @@ from reports.measures import interval, metrics
 SONGS = 128
 """Test songs."""
 
+SLICES = {
+    "country=BR": (90, 2617, 0.35),
+    "country=SE": (80, 2617, 0.25),
+    "explicit=yes": (28, 1234, 0.3),
+    "explicit=no": (100, 4000, 0.3),
+    "decade=1990s": (8, 300, -0.125),
+    "decade=2020s": (110, 4700, 0.375),
+}
+"""Test songs, chart rows and gain of each slice; the 1990s have too few songs to be judged."""
+
+
+def slice_of(name: str, songs: int, rows: int, gain: float, p_value: float = 1.0) -> dict[str, Any]:
+    return {
+        "name": name,
+        "songs": songs,
+        "rows": rows,
+        "gain": gain,
+        "standard_error": 0.0625,
+        "p_value": p_value,
+    }
+
 
 def evaluation(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
     return {
@@ -27,6 +48,11 @@ def evaluation(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -
         "countries": {
             "BR": {"log_loss": 3.9, "prior_log_loss": 4.25, "rows": 2617},
             "SE": {"log_loss": 4.1, "prior_log_loss": 4.35, "rows": 2617},
+        },
+        "slices": {
+            "floor": -0.25,
+            "resampling": {"resamples": 10_000, "alpha": 0.05, "seed": 7},
+            "slices": [slice_of(name, songs, rows, gain) for name, (songs, rows, gain) in SLICES.items()],
         },
         "bootstrap": {"resamples": 2000, "confidence": 0.95, "seed": 7},
         "champion": comparison(champion),

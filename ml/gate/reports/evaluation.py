@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ml.gate.records import ROUNDING, Count, Digest, NonNegative, Number, Record, Share
 from ml.gate.reports.champion import Comparison
+from ml.gate.reports.slices import Slices
 
 
 class Interval(Record):
@@ -88,5 +89,6 @@ class Evaluation(Record):
     gain_over_prior: Interval
     gain_over_logistic: Interval
     countries: dict[str, CountryScore]
+    slices: Slices
     bootstrap: Bootstrap
     champion: Comparison | None

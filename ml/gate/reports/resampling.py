@@ -1,4 +1,4 @@
-"""How a bootstrap was made, and the one-sided bounds that it gave."""
+"""How two models were compared on resampled songs, and the bounds that came out."""
 
 from typing import Annotated, Self
 
@@ -11,15 +11,23 @@ JUDGED_AT = 0.5
 
 
 class Resampling(Record):
-    """How the bounds were made: songs are resampled; each bound is wrong with probability ``alpha``."""
+    """How the bounds are made: songs are resampled, not chart rows; ``alpha`` is the error of one bound."""
 
     resamples: Count
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
     seed: Annotated[int, Field(ge=0)]
 
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that so many resamples can give."""
+        return min(1.0, 1 / (JUDGED_AT * (self.resamples + 1)))
+
 
 class Bounds(Record):
-    """A measured value, its standard error, and its one-sided lower and upper bounds."""
+    """A measured value, its standard error, and one lower and one upper bound of the true value.
+
+    Each bound alone is wrong with a probability of at most the alpha of its `Resampling`.
+    """
 
     value: Number
     standard_error: NonNegative

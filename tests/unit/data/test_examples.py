@@ -155,6 +155,38 @@ def test_no_song_in_common_is_an_error(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"rankings.parquet", "songs.parquet"}
 
 
+@pytest.mark.parametrize(
+    ("dates", "years"),
+    [
+        (["2023-12-15", "1975", None], (2023, 1975, 0)),
+        (["0000", "soon", ""], (0, 0, 0)),
+        ([None, None, None], (0, 0, 0)),
+        (pd.to_datetime(["1999-12-31", "2024-01-01", None]), (1999, 2024, 0)),
+        (None, (0, 0, 0)),
+    ],
+    ids=["text", "no-years", "null", "dates", "no-column"],
+)
+def test_the_year_of_release_is_kept_where_the_table_says_it(tmp_path, dates, years):
+    rankings = charts(ENOUGH)
+    if dates is not None:
+        rankings["album_release_date"] = dates
+    rankings, songs = write_tables(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
+    make_examples(rankings, songs, targets, tmp_path / "labels.json")
+    found = [read_examples(path).released for path in targets.values()]
+    assert tuple(np.concatenate(found)) == years
+    assert {part.dtype for part in found} == {np.dtype("int16")}
+
+
+def test_a_song_of_several_albums_was_released_with_the_first(tmp_path):
+    rankings = charts([*ENOUGH, (TEST, "FR", 1), (TEST, "DE", 1)])
+    rankings["album_release_date"] = ["2020-01-01", "2020-01-01", "2023-01-01", "2011-05-01", "2024-01-01"]
+    rankings, songs = write_tables(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
+    make_examples(rankings, songs, targets, tmp_path / "labels.json")
+    assert read_examples(targets["test"]).released.tolist() == [2011]
+
+
 def test_an_empty_split_is_an_error(tmp_path):
     with pytest.raises(DataError, match="only 2 songs, so the test split is empty"):
         _make(tmp_path, charts(ENOUGH), songs_of([TRAIN, VAL]))

@@ -44,7 +44,8 @@ def examples() -> Examples:
     rng = np.random.default_rng(1)
     features = rng.normal(size=(4, len(FEATURES))).astype("float32")
     counts = np.array([[0, 1, 2], [3, 0, 0], [0, 0, 4], [1, 1, 1]], dtype="int32")
-    return Examples(["a", "b", "ç", "d"], features, counts)
+    released = np.array([2023, 0, 1999, 2024], dtype="int16")
+    return Examples(["a", "b", "ç", "d"], features, counts, released)
 
 
 def test_what_is_written_is_read_again(tmp_path, examples):
@@ -53,7 +54,8 @@ def test_what_is_written_is_read_again(tmp_path, examples):
     assert read.ids == examples.ids
     np.testing.assert_array_equal(read.features, examples.features)
     np.testing.assert_array_equal(read.counts, examples.counts)
-    assert (read.features.dtype, read.counts.dtype) == (np.float32, np.int32)
+    np.testing.assert_array_equal(read.released, examples.released)
+    assert (read.features.dtype, read.counts.dtype, read.released.dtype) == (np.float32, np.int32, np.int16)
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
 
 

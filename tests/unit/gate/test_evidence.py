@@ -34,7 +34,9 @@ LOOSE = POLICY.replace('"min_songs":100', '"min_songs":1')
 UNDECIDED = re.compile(
     r"reports\.("
     r"data_report\.(synthetic|\w+_rows|broken_songs|checks\.\d+\.detail)"
-    r"|evaluation\.(uniform\..*|countries\..*|bootstrap\.seed)"
+    r"|evaluation\.(uniform\..*|bootstrap\.seed)"
+    r"|evaluation\.slices\.(resampling\.(alpha|seed)|slices\.\d+\.standard_error|slices\.[01]\.songs)"
+    r"|evaluation\.slices\.slices\.[45]\.(name|songs|rows|gain)"
     r"|evaluation\.logistic\.((log_loss\.(low|high))|(top1_mass|top5_mass|hit_at_5)\.\w+|macro_f1|calibration_error)"
     r"|evaluation\.(model|prior)\.(\w+\.(low|high)|macro_f1|calibration_error)"
     r"|evaluation\.prior\.(top1_mass|hit_at_5)\.value"

@@ -32,6 +32,7 @@ FIELDS = [path for path in LEAVES if isinstance(path[-1], str) and path[-1] != "
 SIGNED = re.compile(
     r"evaluation\.champion\.shared\.(seed|(log_loss|top5_mass|hit_at_5)\.difference\.(value|low|high))|"
     r"data_report\.checks\.\d+\.(value|bound)|evaluation\.bootstrap\.seed|parity\.onnx\.log_loss"
+    r"|evaluation\.slices\.(floor|slices\.\d+\.gain)"
     r"|evaluation\.(gain_over_\w+|\w+\.(log_loss|top1_mass|top5_mass|hit_at_5))\.(value|low|high)"
 )
 """Numbers whose type lets them be negative; the last line's masses and shares should not be."""

@@ -37,6 +37,15 @@ THRESHOLDS = {
     # The model is better here, by more than the test songs could tell at a smaller margin.
     "champion.margin_hit_at_5": (0.0219, 0.0218, {"champion.hit_at_5.power"}),
     "champion.min_power": (0.96, 0.98, {"champion.top5_mass.power"}),
+    "slices.required": (
+        ["explicit=yes", "country=*"],
+        ["explicit=yes", "country=DK"],
+        {"slices.required.country=DK"},
+    ),
+    "slices.min_songs": (28, 29, {"slices.required.explicit=yes"}),
+    "slices.floor_gain_over_prior_nats": (-0.25, -0.2499, {"slices.measured_floor"}),
+    # Five slices are judged, and the smallest p-value of 10,000 resamples is 2 / 10,001.
+    "slices.alpha": (10.001 / 10_001, 9.999 / 10_001, {"slices.smallest_p"}),
     "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol"}),
     "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol"}),
     "parity.required_families": ([*FAMILIES], [*FAMILIES, "silence"], {"parity.silence"}),
@@ -54,10 +63,13 @@ THRESHOLDS = {
 }
 """For each threshold: the tightest that the reports pass, one that they do not, and what then fails."""
 
+NO_NUMBER = {"slices.method"}
+"""Tried in test_slice_checks: what it does shows on several p-values."""
+
 
 def test_every_threshold_is_tried():
     policy = removed(json.loads(POLICY), ("schema",), ("waivers",))
-    assert {dotted((group, name)) for group in policy for name in policy[group]} == set(THRESHOLDS)
+    assert {dotted((group, name)) for group in policy for name in policy[group]} == {*THRESHOLDS, *NO_NUMBER}
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)

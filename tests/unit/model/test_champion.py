@@ -13,7 +13,8 @@ from ml.data.splits import Examples
 from ml.files import file_digest
 from ml.gate.reports.champion import Comparison
 from ml.gate.reports.resampling import Resampling
-from ml.model.champion import COMPARED, compare_with_champion, headline
+from ml.model.champion import compare_with_champion, headline
+from ml.model.resampling import RESAMPLING
 
 ID = "c0ffee" + 58 * "1"
 COUNTRIES = ["AR", "BR", "DE", "FR", "IN", "JP", "SE", "US"]
@@ -123,7 +124,7 @@ def test_bounds_are_made_as_asked_and_the_same_each_time(model):
     first, second = model(FLAT), model(FLAT)
     assert first == second
     assert (first.shared.resamples, first.shared.alpha, first.shared.seed) == (200, 0.05, 7)
-    assert (COMPARED.resamples, COMPARED.alpha) == (10_000, 0.05)
+    assert (RESAMPLING.resamples, RESAMPLING.alpha) == (10_000, 0.05)
 
 
 def test_features_are_taken_by_name_in_the_champions_order(model):

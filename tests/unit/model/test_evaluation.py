@@ -1,5 +1,7 @@
 """The baselines are what they claim to be, and the report holds them beside the model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,13 @@ def examples(songs: int, seed: int) -> Examples:
     features = rng.normal(size=(songs, 13)).astype("float32")
     counts = np.ones((songs, 3), dtype="int32")
     counts[np.arange(songs), (features[:, 0] > 0).astype(int)] += 20
-    return Examples([str(index) for index in range(songs)], features, counts)
+    return Examples([str(index) for index in range(songs)], features, counts, np.zeros(songs, "int16"))
 
 
 def test_prior_is_the_smoothed_share_of_training_rows():
-    training = Examples(["a"], np.zeros((1, 13), dtype="float32"), np.array([[7, 0, 0]]))
+    training = Examples(
+        ["a"], np.zeros((1, 13), dtype="float32"), np.array([[7, 0, 0]]), np.zeros(1, "int16")
+    )
     assert country_prior(training) == pytest.approx([0.8, 0.1, 0.1])
 
 
@@ -35,7 +39,7 @@ def test_logistic_learns_what_is_linear():
 def test_logistic_gives_a_country_without_songs_the_priors_share():
     training, test = examples(100, 1), examples(10, 2)
     counts = np.column_stack([training.counts, np.zeros(100, dtype="int32")])
-    training = Examples(training.ids, training.features, counts)
+    training = replace(training, counts=counts)
     prior = country_prior(training)
     answers = logistic(training, test.features, prior)
     assert answers[:, 3] == pytest.approx(prior[3])
@@ -64,3 +68,8 @@ def test_report_of_a_run_recomputes(finished_run):
     assert report.gain_over_prior.value == pytest.approx(gain)
     by_country = sum(score.log_loss * score.rows for score in report.countries.values()) / report.rows
     assert by_country == pytest.approx(report.model.log_loss.value)
+    slices = {part.name: part for part in report.slices.slices}
+    assert slices["explicit=yes"].songs + slices["explicit=no"].songs == report.songs
+    assert {name for name in slices if name.startswith("country=")} == {
+        f"country={name}" for name in report.countries
+    }

@@ -146,7 +146,9 @@ def test_another_input_name_is_seen(files):
 
 def test_reference_of_other_rows_is_refused(files):
     test = read_examples(files / "test.parquet")
-    write_examples(files / "test.parquet", Examples(test.ids[1:], test.features[1:], test.counts[1:]))
+    write_examples(
+        files / "test.parquet", Examples(test.ids[1:], test.features[1:], test.counts[1:], test.released[1:])
+    )
     with pytest.raises(ValueError, match="other rows"):
         run_parity(files)
 

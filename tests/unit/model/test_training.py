@@ -24,7 +24,9 @@ def splits(tmp_path):
         counts = np.zeros((songs, 6), dtype="int32")
         counts[np.arange(songs), (features[:, 0] > 0).astype(int)] = rng.integers(1, 50, songs)
         ids = [f"{name}{index}" for index in range(songs)]
-        write_examples(tmp_path / f"{name}.parquet", Examples(ids, features, counts))
+        write_examples(
+            tmp_path / f"{name}.parquet", Examples(ids, features, counts, np.zeros(len(ids), dtype="int16"))
+        )
     return tmp_path
 
 
