@@ -6,7 +6,7 @@ from typing import Any
 import obstore
 import pytest
 from mutations import MUTATIONS
-from reports import CHAMPION_ONNX, DAY, DIGESTS, POLICY, comparison, edited, passing_reports, subject
+from reports import CHAMPION_ONNX, DAY, DIGESTS, POLICY, PROFILE, comparison, edited, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
@@ -47,6 +47,7 @@ def candidate_files(
     return {
         **models,
         "labels.json": b'["BR","SE"]\n',
+        "profile.json": PROFILE,
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
         "evidence.json": evidence.to_bytes(),
     }

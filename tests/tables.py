@@ -1,6 +1,7 @@
 """Small real tables for tests: the sample in memory, as files, and charts counted by hand."""
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -76,6 +77,11 @@ def write_source(folder: Path) -> Path:
     path = folder / "source.json"
     path.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": True}))
     return path
+
+
+def unopposed(folder: Path) -> tuple[str, str, Path, Path]:
+    """Give what `validate` takes besides the tables where there is no champion: nothing, and its targets."""
+    return os.devnull, "", folder / "data_report.json", folder / "profile.json"
 
 
 def charts(rows: Sequence[tuple[str, str | None, int]]) -> pd.DataFrame:

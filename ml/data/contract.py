@@ -15,10 +15,14 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from ml.data.columns import FEATURES, RANGES, RANKING_COLUMNS, SONG_COLUMNS, Kind, is_broken
+from ml.data.drift import measure_drift
+from ml.data.profile import Profile, make_profile
 from ml.data.tables import read_columns, structure_problems
 from ml.errors import DataError
-from ml.files import read_json, write_json
+from ml.files import read_json, write_bytes, write_json
+from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.reports.data import DataCheck, DataReport
+from ml.gate.reports.drift import Drift
 
 
 class Bounds(BaseModel):
@@ -44,16 +48,24 @@ def validate(
     rankings: str | Path,
     songs: str | Path,
     source: str | Path,
+    champion_profile: str | Path,
+    champion: str,
     report: str | Path,
+    profile: str | Path,
     bounds: Bounds = DEFAULT_BOUNDS,
 ) -> str:
-    """Check both tables against the contract, write the data report, and say how many checks passed.
+    """Check both tables against the contract, write report and profile, and say how many checks passed.
+
+    Drift from the champion's training data is measured; whether it is too much, the gate decides.
 
     Args:
         rankings: parquet file.
         songs: parquet file.
         source: ``source.json`` of `ml.data.sources.fetch`.
+        champion_profile: ``profile.json`` of the champion; empty where there is no champion, or it has none.
+        champion: the candidate in production, "" for none.
         report: the `DataReport` to write, also when the contract is broken.
+        profile: the `Profile` of these tables to write; empty where the contract is broken.
         bounds: the numbers of the contract.
 
     Raises:
@@ -64,6 +76,8 @@ def validate(
         *_structure("songs", songs, SONG_COLUMNS),
     ]
     broken = without_country = 0
+    origin = read_json(source)
+    ours = None
     if all(check.passed for check in checks):
         chart = read_columns("rankings", rankings, RANKING_COLUMNS, encoded=("spotify_id", "country"))
         song = read_columns("songs", songs, SONG_COLUMNS)
@@ -71,7 +85,8 @@ def validate(
         checks += _sizes(chart, song, bounds)
         checks += _values(chart, _ranking_schema(bounds), _RANKING_CHECKS)
         checks += _values(song, _song_schema(), _SONG_CHECKS)
-    origin = read_json(source)
+        if all(check.passed for check in checks):
+            ours = make_profile(chart, song, origin["data_version"], synthetic=origin["synthetic"])
     found = DataReport(
         data_version=origin["data_version"],
         synthetic=origin["synthetic"],
@@ -80,13 +95,43 @@ def validate(
         songs_rows=pq.read_metadata(songs).num_rows,
         broken_songs=broken,
         checks=tuple(checks),
+        drift=_drift(champion_profile, champion, ours),
     )
     write_json(report, found)
+    write_bytes(profile, canonical_bytes(ours.to_json()) if ours else b"")
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         raise DataError("the data contract is broken: " + "; ".join(failed))
     aside = f"{without_country:,} Global rows set aside, {broken} broken songs dropped"
-    return f"{len(checks)} checks passed, {aside}"
+    return f"{len(checks)} checks passed, {aside}{_drift_in_brief(found.drift)}"
+
+
+def _drift(champion_profile: str | Path, champion: str, ours: Profile | None) -> Drift | None:
+    """Compare with the champion's profile; None without a champion."""
+    if not champion:
+        return None
+    reason, measured = "", None
+    data = Path(champion_profile).read_bytes()
+    if not data:
+        reason = "the champion has no profile of its training data"
+    elif ours is None:
+        reason = "this run's tables have no profile: they break the contract, or nothing in them charts"
+    else:
+        try:
+            measured = measure_drift(Profile.load(parse(data)), ours)
+        except ValueError as error:
+            reason = f"the champion's profile cannot be read: {error}"
+    return Drift(champion=champion, profile_digest=digest(data), not_compared=reason, measured=measured)
+
+
+def _drift_in_brief(drift: Drift | None) -> str:
+    """Say the worst of the drift in a few words."""
+    if drift is None:
+        return ""
+    if drift.measured is None:
+        return f"; {drift.not_compared}"
+    name, worst = max(drift.measured.features.items(), key=lambda item: item[1].psi)
+    return f"; drift at most {worst.psi:.3f} (PSI of {name})"
 
 
 def _check(name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str) -> DataCheck:

@@ -18,7 +18,7 @@ from ml.gate.verdict import REPORTS, Verdict, decide
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A model's name is a folder of the model server, and a name in Kubernetes."""
 
-FILES = ("model.keras", "model.onnx", "test.parquet")
+FILES = ("model.keras", "model.onnx", "test.parquet", "profile.json")
 """The files whose digests the evidence states."""
 
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]

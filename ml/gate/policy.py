@@ -17,6 +17,7 @@ from ml.gate.thresholds import (
     BudgetPolicy,
     ChampionPolicy,
     DataPolicy,
+    DriftPolicy,
     EvaluationPolicy,
     ParityPolicy,
     SlicesPolicy,
@@ -29,6 +30,7 @@ class Policy(Record):
 
     schema_: Literal["jukebox.policy/v2"] = Field(alias="schema")
     data: DataPolicy
+    drift: DriftPolicy
     evaluation: EvaluationPolicy
     champion: ChampionPolicy
     slices: SlicesPolicy

@@ -19,6 +19,33 @@ class DataPolicy(Record):
     required_checks: Names
 
 
+class DriftPolicy(Record):
+    """How far the tables may be from those that the champion was trained on."""
+
+    required_features: Names
+    psi_warn: NonNegative
+    psi_block: NonNegative
+    ks_warn: Share
+    ks_block: Share
+    country_shift_warn: Share
+    country_shift_block: Share
+    lost_share_warn: Share
+    lost_share_block: Share
+    correlation_warn: NonNegative
+    correlation_block: NonNegative
+    changed_songs_warn: Share
+    changed_songs_block: Share
+    moved_songs_warn: Share
+    moved_songs_block: Share
+    twins_warn: Share
+    twins_block: Share
+    volume_warn: NonNegative
+    volume_block: NonNegative
+    growth_warn: NonNegative
+    growth_block: NonNegative
+    known_songs_warn: Share
+
+
 class EvaluationPolicy(Record):
     """What the model must be worth on songs that it has never seen."""
 

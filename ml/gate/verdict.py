@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ml.gate.checks.champion import champion_checks
 from ml.gate.checks.check import Check, about, readable
 from ml.gate.checks.data import data_checks
+from ml.gate.checks.drift import drift_checks
 from ml.gate.checks.evaluation import evaluation_checks
 from ml.gate.checks.parity import agreement_checks, budget_checks, parity_checks
 from ml.gate.checks.slices import slice_checks
@@ -74,6 +75,7 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
     if data:
         yield from about("data_report.data_version", data.data_version, identity.get("data_version"))
         yield from data_checks(data, policy.data)
+        yield from drift_checks(data, policy.drift, identity.get("champion"))
     if evaluation:
         yield from about("evaluation.model", evaluation.keras_digest, identity.get("model.keras"))
         yield from about("evaluation.test_data", evaluation.test_digest, identity.get("test.parquet"))

@@ -15,6 +15,16 @@ from ml.gate.checks.check import Check
 from ml.gate.records import Record, Text
 
 WAIVABLE = (
+    "drift.psi",
+    "drift.ks",
+    "drift.country_shift",
+    "drift.lost_countries",
+    "drift.correlation",
+    "drift.changed_songs",
+    "drift.moved_songs",
+    "drift.twins",
+    "drift.volume",
+    "drift.growth",
     "evaluation.songs",
     "evaluation.gain_over_prior",
     "evaluation.gain_over_prior.low",

@@ -34,12 +34,15 @@ def validate(
     rankings: Input[Dataset],
     songs: Input[Dataset],
     source: Input[Artifact],
+    champion_profile: Input[Artifact],
+    champion: str,
     data_report: Output[Artifact],
+    profile: Output[Artifact],
 ):
     """Check the tables against the data contract; a failure stops everything behind it."""
     from ml.pipeline import steps
 
-    steps.validate(rankings, songs, source, data_report)
+    steps.validate(rankings, songs, source, champion_profile, champion, data_report, profile)
 
 
 @component
@@ -178,6 +181,7 @@ def gate(
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
     test_split: Input[Dataset],
+    profile: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
     run_id: str,
@@ -211,7 +215,12 @@ def gate(
         policy,
         evidence_uri,
         {"data_report": data_report, "evaluation": evaluation, "parity": parity_report},
-        {"test.parquet": test_split, "model.keras": model, "model.onnx": onnx_model},
+        {
+            "test.parquet": test_split,
+            "profile.json": profile,
+            "model.keras": model,
+            "model.onnx": onnx_model,
+        },
         evidence,
     )
 
@@ -225,6 +234,7 @@ def save(
     parity_report: Input[Artifact],
     history: Input[Artifact],
     labels: Input[Artifact],
+    profile: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
     policy: str,
@@ -244,6 +254,7 @@ def save(
             "parity.json": parity_report,
             "history.json": history,
             "labels.json": labels,
+            "profile.json": profile,
             "model.keras": model,
             "model.onnx": onnx_model,
         },

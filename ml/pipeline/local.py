@@ -230,7 +230,8 @@ def _judge_tables(run: LocalRun) -> None:
 
     tables = {path.stem: path for path in run.artifacts.glob("*/fetch/*")}
     try:
-        validate(tables["rankings"], tables["songs"], tables["source"], run.folder / "data_report.json")
+        targets = run.folder / "data_report.json", run.folder / "profile.json"
+        validate(tables["rankings"], tables["songs"], tables["source"], os.devnull, "", *targets)
     except DataError as error:
         raise RunFailed(f"validate failed: {error}") from error
 

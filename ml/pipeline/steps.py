@@ -118,11 +118,20 @@ def fetch(
 
 
 @step
-def validate(rankings: Artifact, songs: Artifact, source: Artifact, data_report: Artifact) -> str:
-    """Check both tables against the data contract."""
+def validate(
+    rankings: Artifact,
+    songs: Artifact,
+    source: Artifact,
+    champion_profile: Artifact,
+    champion: str,
+    data_report: Artifact,
+    profile: Artifact,
+) -> str:
+    """Check both tables against the data contract, and measure their drift from the champion's."""
     from ml.data.contract import validate
 
-    return validate(rankings.path, songs.path, source.path, _file(data_report, ".json"))
+    targets = _file(data_report, ".json"), _file(profile, ".json")
+    return validate(rankings.path, songs.path, source.path, champion_profile.path, champion, *targets)
 
 
 @step

@@ -2,7 +2,8 @@
 
 1. champion    fetches the model that is in production, if there is one
 2. fetch       (beside it) reads rankings and songs, and names the version of what it read
-3. validate    holds the tables against the data contract; a failure stops everything behind it
+3. validate    holds the tables against the data contract, and measures their drift from the champion's;
+               a broken contract stops everything behind it
 4. preprocess  (beside validate) reduces chart rows to one example a song, split by song
 5. train       fits the Keras network, with early stopping
 6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
@@ -11,10 +12,10 @@
 9. gate        decides, writes the evidence, and fails the run if the verdict blocks
 10. save       stores the candidate; only promotion, outside the run, makes it the production model
 
-    champion ─────────────────────┐
-    fetch ─┬─ validate ──┐        │
-           └─ preprocess ┴─ train ┼─ evaluate ───────────┐
-                                  └─ convert ─ parity ───┴─ gate ─ save
+    champion ─┐
+    fetch ────┴┬─ validate ──┐
+               └─ preprocess ┴─ train ─┬─ evaluate ───────────┐
+                                       └─ convert ─ parity ───┴─ gate ─ save
 """
 
 from kfp import dsl
@@ -81,7 +82,12 @@ def training_pipeline(
     production = steps.champion(champion=champion, store_uri=store_uri)
     fetch = steps.fetch(rankings_uri=rankings_uri, songs_uri=songs_uri, data_version=data_version)
     tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}
-    validate = steps.validate(**tables, source=fetch.outputs["source"])
+    validate = steps.validate(
+        **tables,
+        source=fetch.outputs["source"],
+        champion_profile=production.outputs["champion_profile"],
+        champion=champion,
+    )
     preprocess = steps.preprocess(**tables)
     labels, test_split = preprocess.outputs["labels"], preprocess.outputs["test_split"]
     train = steps.train(
@@ -130,6 +136,7 @@ def training_pipeline(
     gate = steps.gate(
         **reports,
         test_split=test_split,
+        profile=validate.outputs["profile"],
         model=model,
         onnx_model=onnx_model,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
@@ -150,6 +157,7 @@ def training_pipeline(
         **reports,
         history=train.outputs["history"],
         labels=labels,
+        profile=validate.outputs["profile"],
         model=model,
         onnx_model=onnx_model,
         policy=policy,

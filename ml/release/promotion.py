@@ -14,7 +14,7 @@ from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import REPORTS
 from ml.release.store import ModelStore, Promotion
 
-BOUND = ("model.keras", "model.onnx")
+BOUND = ("model.keras", "model.onnx", "profile.json")
 """The files of a candidate whose digests the evidence states."""
 
 
@@ -58,6 +58,11 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
     if log and compared["onnx_digest"] != log[-1].model_digest:
         raise EvidenceError(
             f"candidate {candidate[:12]} was not compared with the model of champion {champion[:12]}"
+        )
+    drift = evidence.reports["data_report"]["drift"]
+    if log and drift["profile_digest"] != store.file_digest(champion, "profile.json"):
+        raise EvidenceError(
+            f"candidate {candidate[:12]}: its data was not compared with champion {champion[:12]}'s"
         )
     promotion = Promotion(
         number=len(log) + 1,

@@ -134,6 +134,17 @@ class ModelStore:
             EvidenceError: there is no such candidate, or a byte of it has changed.
             PlatformError: the store cannot be read.
         """
+        manifest = self._manifest(candidate)
+        files = {}
+        for name, entry in manifest.files.items():
+            content = self._get(f"candidates/{candidate}/{name}")
+            if content is None or digest(content) != entry.digest:
+                raise EvidenceError(f"candidate {candidate}: {name} is missing or was changed after the gate")
+            files[name] = content
+        return files
+
+    def _manifest(self, candidate: str) -> Manifest:
+        """Return the manifest of a candidate, checked against its id."""
         known = CANDIDATE.fullmatch(candidate)
         data = self._get(f"candidates/{candidate}/manifest.json") if known else None
         if data is None:
@@ -144,13 +155,17 @@ class ModelStore:
             raise EvidenceError(f"candidate {candidate}: its manifest is damaged: {error}") from error
         if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
             raise EvidenceError(f"candidate {candidate}: its manifest was changed")
-        files = {}
-        for name, entry in manifest.files.items():
-            content = self._get(f"candidates/{candidate}/{name}")
-            if content is None or digest(content) != entry.digest:
-                raise EvidenceError(f"candidate {candidate}: {name} is missing or was changed after the gate")
-            files[name] = content
-        return files
+        return manifest
+
+    def file_digest(self, candidate: str, name: str) -> str:
+        """Return the digest that a candidate's manifest states of a file, or that of nothing.
+
+        Raises:
+            EvidenceError: there is no such candidate, or its manifest was changed.
+            PlatformError: the store cannot be read.
+        """
+        entry = self._manifest(candidate).files.get(name)
+        return entry.digest if entry else digest(b"")
 
     def find_candidate(self, prefix: str) -> str:
         """Return the one candidate whose id starts with a prefix.

@@ -12,7 +12,7 @@ from ml.release.promotion import promote
 from ml.release.store import ModelStore
 
 WAIVER = {
-    "check": "evaluation.songs",
+    "check": "budget.model_bytes",
     "who": "Ada",
     "why": "few songs in a new market",
     "until": "2999-12-31",
@@ -26,7 +26,7 @@ def home(tmp_path):
     promote(store, put(store), POLICY)
     blocked = tmp_path / ".jukebox/runs/run-2/evidence.json"
     blocked.parent.mkdir(parents=True)
-    blocked.write_bytes(candidate_files("B", broken="evaluation.songs")["evidence.json"])
+    blocked.write_bytes(candidate_files("B", broken="budget.model_bytes")["evidence.json"])
     return tmp_path
 
 
@@ -57,7 +57,7 @@ def test_the_explanation_as_json(tmp_path):
 
 def test_waivers_and_changed_values_are_told(tmp_path):
     changes = edited(json.loads(POLICY), {"evaluation.min_songs": 250})["evaluation"]
-    old = {**WAIVER, "check": "budget.model_bytes", "until": "2020-01-01"}
+    old = {**WAIVER, "check": "evaluation.top5_mass", "until": "2020-01-01"}
     done = run_at(
         tmp_path,
         "policy",
@@ -65,8 +65,8 @@ def test_waivers_and_changed_values_are_told(tmp_path):
         "--policy",
         policy_file(tmp_path, evaluation=changes, waivers=[WAIVER, old]),
     )
-    assert "waived: evaluation.songs, by Ada until 2999-12-31: few songs in a new market" in done.stdout
-    assert "no longer waived: budget.model_bytes" in done.stdout
+    assert "waived: budget.model_bytes, by Ada until 2999-12-31: few songs in a new market" in done.stdout
+    assert "no longer waived: evaluation.top5_mass" in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("evaluation.min_songs")]
     assert "250" in line
     assert "changed" in line
@@ -88,13 +88,16 @@ def test_the_same_policy_would_have_decided_the_same(home):
 
 @pytest.mark.parametrize(
     ("bound", "line"),
-    [(129, "1 same, 1 newly blocked, 0 newly passing"), (50, "1 same, 0 newly blocked, 1 newly passing")],
+    [
+        (46_765, "1 same, 1 newly blocked, 0 newly passing"),
+        (6_000_000, "1 same, 0 newly blocked, 1 newly passing"),
+    ],
 )
 def test_another_policy_would_have_decided_otherwise(home, bound, line):
-    done = run_at(home, "policy", "test", "--policy", changed(home, {"evaluation.min_songs": bound}))
+    done = run_at(home, "policy", "test", "--policy", changed(home, {"budget.max_model_bytes": bound}))
     assert done.returncode == 0
     assert line in done.stdout
-    assert "locks: evaluation.songs" in done.stdout
+    assert "locks: budget.model_bytes" in done.stdout
 
 
 def test_a_replay_as_json_and_the_newest_only(home):
@@ -129,17 +132,17 @@ def test_a_waived_model_is_promoted_and_the_log_says_so(tmp_path):
     store = ModelStore(str(tmp_path / ".jukebox/store"), create=True)
     policy = policy_file(tmp_path, waivers=[WAIVER])
     text = parse_policy((tmp_path / policy).read_text()).text
-    candidate = put(store, "C", broken="evaluation.songs", policy=text)
+    candidate = put(store, "C", broken="budget.model_bytes", policy=text)
     refused = run_at(tmp_path, "promote", candidate)
     assert "another policy" in assert_one_line(refused, 40)
     done = run_at(tmp_path, "promote", candidate, "--policy", policy)
     assert done.returncode == 0, done.stderr
     assert (
-        f"policy:    {parse_policy(text).digest[7:19]}, although it fails evaluation.songs (waived)"
+        f"policy:    {parse_policy(text).digest[7:19]}, although it fails budget.model_bytes (waived)"
         in done.stdout
     )
     shown = run_at(tmp_path, "models").stdout
-    assert "evaluation.songs" in shown
+    assert "budget.model_bytes" in shown
     assert parse_policy(text).digest[7:19] in shown
     gate = run_at(
         tmp_path, "gate", f".jukebox/store/candidates/{candidate}/evidence.json", "--policy", policy

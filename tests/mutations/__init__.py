@@ -2,6 +2,7 @@
 
 from mutations.champion import champion_mutations
 from mutations.data import data_mutations
+from mutations.drift import drift_mutations
 from mutations.evaluation import evaluation_mutations
 from mutations.mutation import Mutation
 from mutations.parity import parity_mutations
@@ -11,6 +12,7 @@ __all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
 
 MUTATIONS = {
     **data_mutations(),
+    **drift_mutations(),
     **evaluation_mutations(),
     **champion_mutations(),
     **slice_mutations(),

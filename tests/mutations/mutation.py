@@ -15,5 +15,10 @@ class Mutation(NamedTuple):
         return {
             path: new
             for path, new in self.edits.items()
-            if champion or not path.startswith("evaluation.champion.")
+            if champion or not path.startswith(("evaluation.champion.", "data_report.drift."))
         }
+
+    @property
+    def blocking(self) -> frozenset[str]:
+        """Those of the others that block, too: an early warning does not."""
+        return frozenset(name for name in self.others if not name.endswith(".early"))

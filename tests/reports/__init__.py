@@ -14,6 +14,7 @@ from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide
 from reports.champion import MARGINS, POINTS, comparison, standing
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
+from reports.drift import FEATURES, drift
 from reports.evaluation import SLICES, SONGS, evaluation, slice_of
 from reports.identity import (
     CHAMPION,
@@ -25,6 +26,7 @@ from reports.identity import (
     KERAS,
     ONNX,
     OTHER_DIGEST,
+    PROFILE,
 )
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
@@ -38,6 +40,7 @@ __all__ = [
     "DAY",
     "DIGESTS",
     "FAMILIES",
+    "FEATURES",
     "IDENTITY",
     "KERAS",
     "MARGINS",
@@ -46,6 +49,7 @@ __all__ = [
     "OTHER_DIGEST",
     "POINTS",
     "POLICY",
+    "PROFILE",
     "SLICES",
     "SONGS",
     "Path",
@@ -54,6 +58,7 @@ __all__ = [
     "comparison",
     "data_report",
     "dotted",
+    "drift",
     "edited",
     "evaluation",
     "failing",
@@ -80,7 +85,7 @@ _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": oper
 def passing_reports(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
     """Make the three reports of a model that passes, beside a champion or "" for none."""
     return {
-        "data_report": data_report(),
+        "data_report": data_report(champion),
         "evaluation": evaluation(digests, champion),
         "parity": parity(digests),
     }

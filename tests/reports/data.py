@@ -3,7 +3,8 @@
 from typing import Any
 
 from ml.gate.policy import default_policy
-from reports.identity import DATA_VERSION
+from reports.drift import drift
+from reports.identity import CHAMPION, DATA_VERSION
 
 OPTIONAL_CHECK = "rankings.colour"
 """A check of the data report that the policy does not ask for."""
@@ -19,9 +20,9 @@ DATA_CHECKS = {
 """The checks of the data report: value, relation, bound."""
 
 
-def data_report() -> dict[str, Any]:
+def data_report(champion: str = CHAMPION) -> dict[str, Any]:
     return {
-        "schema": "jukebox.data-report/v1",
+        "schema": "jukebox.data-report/v2",
         "data_version": DATA_VERSION,
         "synthetic": True,
         "rankings_rows": 25550,
@@ -32,4 +33,5 @@ def data_report() -> dict[str, Any]:
             {"name": name, "value": value, "relation": how, "bound": bound, "passed": True, "detail": ""}
             for name, (value, how, bound) in DATA_CHECKS.items()
         ],
+        "drift": drift(champion),
     }

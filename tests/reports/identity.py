@@ -8,8 +8,14 @@ DAY = datetime.date(2026, 11, 25)
 """The day of all decisions."""
 
 KERAS, ONNX = b"the weights", b"the graph"
+PROFILE = b"{}\n"
 DATA_VERSION = "59ddef4777eb0125"
-DIGESTS = {"model.keras": digest(KERAS), "model.onnx": digest(ONNX), "test.parquet": digest(b"test songs")}
+DIGESTS = {
+    "model.keras": digest(KERAS),
+    "model.onnx": digest(ONNX),
+    "test.parquet": digest(b"test songs"),
+    "profile.json": digest(PROFILE),
+}
 CHAMPION, CHAMPION_ONNX = "c0ffee" + 58 * "1", b"the graph in production"
 IDENTITY = {"data_version": DATA_VERSION, "champion": CHAMPION, **DIGESTS}
 OTHER_DIGEST = digest(b"something else")

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from ml.gate.records import Count, Number, Record, Text
+from ml.gate.reports.drift import Drift
 
 
 class DataCheck(Record):
@@ -19,9 +20,9 @@ class DataCheck(Record):
 
 
 class DataReport(Record):
-    """What `validate` found; counts are rows."""
+    """What `validate` found; counts are rows. ``drift`` is None without a champion."""
 
-    schema_: Literal["jukebox.data-report/v1"] = Field("jukebox.data-report/v1", alias="schema")
+    schema_: Literal["jukebox.data-report/v2"] = Field("jukebox.data-report/v2", alias="schema")
     data_version: Text
     synthetic: bool
     rankings_rows: Count
@@ -29,3 +30,4 @@ class DataReport(Record):
     songs_rows: Count
     broken_songs: Count
     checks: tuple[DataCheck, ...]
+    drift: Drift | None

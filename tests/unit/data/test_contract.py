@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from tables import charts, real_tables, sample_tables, songs_of, write_csv, write_source, write_tables
+from tables import (
+    charts,
+    real_tables,
+    sample_tables,
+    songs_of,
+    unopposed,
+    write_csv,
+    write_source,
+    write_tables,
+)
 
 from ml.data.columns import FEATURES, RANGES
 from ml.data.contract import Bounds, validate
@@ -19,7 +28,7 @@ Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 def _validate(folder, rankings, songs, **bounds):
     files = write_tables(folder, rankings, songs)
-    return validate(*files, write_source(folder), folder / "data_report.json", Bounds(**bounds))
+    return validate(*files, write_source(folder), *unopposed(folder), Bounds(**bounds))
 
 
 def _report(folder) -> dict:
@@ -264,7 +273,7 @@ def test_the_sample_as_csv_passes(tmp_path):
     rankings, songs = map(str, write_csv(tmp_path, *sample_tables()))
     read = [tmp_path / "read" / name for name in ("rankings.parquet", "songs.parquet", "source.json")]
     fetch(rankings, songs, data_version(rankings, songs), *read)
-    validate(*read, tmp_path / "data_report.json")
+    validate(*read, *unopposed(tmp_path))
     assert _failed(tmp_path) == {}
 
 
@@ -344,7 +353,7 @@ def test_a_table_just_beyond_a_bound_is_refused(tmp_path, name, beyond, check):
 
 
 def test_the_real_charts_pass_with_their_oddities_counted(tmp_path):
-    validate(*real_tables(), write_source(tmp_path), tmp_path / "data_report.json")
+    validate(*real_tables(), write_source(tmp_path), *unopposed(tmp_path))
     report = _report(tmp_path)
     assert (report["rankings_rows"], report["songs_rows"]) == (19_999, 14_245)
     assert (report["global_rows"], report["broken_songs"]) == (300, 7)

@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tables import unopposed
 
 from ml.data.tables import as_parquet, connect, require_structure
 from ml.errors import DataError
@@ -66,7 +67,7 @@ def test_a_parquet_file_damaged_in_the_middle_is_refused_where_it_is_read(raw, t
     data[4:2000] = bytes(1996)
     files.rankings.write_bytes(data)
     with pytest.raises(DataError, match=r"^rankings: .*damaged"):
-        validate(*files, write_source(tmp_path), tmp_path / "data_report.json")
+        validate(*files, write_source(tmp_path), *unopposed(tmp_path))
 
 
 @pytest.mark.parametrize(

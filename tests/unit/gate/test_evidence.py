@@ -33,7 +33,9 @@ LOOSE = POLICY.replace('"min_songs":100', '"min_songs":1')
 
 UNDECIDED = re.compile(
     r"reports\.("
-    r"data_report\.(synthetic|\w+_rows|broken_songs|checks\.\d+\.detail)"
+    r"data_report\.(\w+_rows|broken_songs|checks\.\d+\.detail)"
+    r"|data_report\.drift\.profile_digest"
+    r"|data_report\.drift\.measured\.((before|after)\.days|correlated|(lost|new)_countries(\.\d+)?)"
     r"|evaluation\.(uniform\..*|bootstrap\.seed)"
     r"|evaluation\.slices\.(resampling\.(alpha|seed)|slices\.\d+\.standard_error|slices\.[01]\.songs)"
     r"|evaluation\.slices\.slices\.[45]\.(name|songs|rows|gain)"

@@ -24,6 +24,7 @@ from ml.gate.verdict import REPORTS
 LEAVES = [path for path in leaves(passing_reports()) if path]
 NUMBERS = [path for path in LEAVES if type(at(passing_reports(), path)) in (int, float)]
 FREE_TEXT = re.compile(
+    r"data_report\.drift\.measured\.(correlated|(lost|new)_countries\.\d+)|"
     rf"data_report\.checks\.(\d+\.detail|{list(DATA_CHECKS).index(OPTIONAL_CHECK)}\.name)|parity\.families\.\d+\.worst_row|parity\.runtime"
 )
 """Words for people, and the name of a check that the policy does not ask for: another word is as good."""
@@ -101,7 +102,7 @@ def test_an_unknown_key_at_any_depth_blocks_and_is_named():
     reports = passing_reports()
     objects = {path[:-1] for path in LEAVES if isinstance(path[-1], str)} | {(name,) for name in REPORTS}
     for path in objects:
-        if path == ("evaluation", "countries"):
+        if path in (("evaluation", "countries"), ("data_report", "drift", "measured", "features")):
             continue
         verdict = judge(replaced(reports, ((*path, "colour"), 1)))
         assert failing(verdict) == {path[0]}
@@ -111,6 +112,7 @@ def test_an_unknown_key_at_any_depth_blocks_and_is_named():
 def test_a_missing_field_blocks_wherever_it_is_missing():
     groups = {path[:cut] for path in FIELDS for cut in range(2, len(path))}
     groups = {path for path in groups if isinstance(path[-1], str) and "countries" not in path[:-1]}
+    groups = {path for path in groups if "features" not in path[:-1]}
     for path in (*FIELDS, *groups):
         verdict = judge(removed(passing_reports(), path))
         assert failing(verdict) == {path[0]}, dotted(path)

@@ -112,7 +112,7 @@ def test_a_family_that_the_policy_does_not_ask_for_counts_too():
     ("key", "checks"),
     {
         "data_version": {"data_report.data_version"},
-        "champion": {"champion.subject"},
+        "champion": {"champion.subject", "drift.subject"},
         "model.keras": {"evaluation.model", "parity.keras_model"},
         "model.onnx": {"parity.onnx_model"},
         "test.parquet": {"evaluation.test_data", "parity.test_data"},

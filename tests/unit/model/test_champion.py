@@ -31,7 +31,7 @@ CHARTS = np.stack([RNG.multinomial(30, row / row.sum()) for row in GOOD.astype("
 """Charts that follow what that model answers."""
 
 FLAT = np.full_like(GOOD, 1 / len(COUNTRIES))
-TEST = Examples([f"song{index}" for index in range(SONGS)], INPUTS, CHARTS)
+TEST = Examples([f"song{index}" for index in range(SONGS)], INPUTS, CHARTS, np.zeros(SONGS, "int16"))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_only_shared_countries_count_and_what_is_left_out_is_counted(model):
     """The champion knows no US and no SE, but CL; one song charts in the US only."""
     charts = CHARTS + 1
     charts[0] = [0, 0, 0, 0, 0, 0, 0, 9]
-    test = Examples(TEST.ids, INPUTS, charts)
+    test = Examples(TEST.ids, INPUTS, charts, TEST.released)
     labels = ["CL", "JP", "IN", "FR", "DE", "BR", "AR"]
     weights = np.random.default_rng(3).normal(size=(13, 7)).astype("float32")
     found = model(test=test, weights=weights, metadata={**BOTH, "labels": labels})
@@ -257,7 +257,7 @@ def test_test_songs_that_chart_in_no_shared_country_are_incomparable(model):
     charts = np.zeros_like(CHARTS)
     charts[:, 7] = 1
     found = model(
-        test=Examples(TEST.ids, INPUTS, charts),
+        test=Examples(TEST.ids, INPUTS, charts, TEST.released),
         weights=WEIGHTS[:, :7],
         metadata={**BOTH, "labels": COUNTRIES[:7]},
     )
@@ -269,7 +269,7 @@ def test_a_champion_that_gives_shared_countries_no_probability_is_incomparable(m
     weights[0, 8] = 1000
     inputs = np.abs(INPUTS) + 1
     found = model(
-        test=Examples(TEST.ids, inputs, CHARTS),
+        test=Examples(TEST.ids, inputs, CHARTS, TEST.released),
         weights=weights,
         metadata={**BOTH, "labels": [*COUNTRIES, "CL"]},
     )

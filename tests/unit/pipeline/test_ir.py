@@ -18,7 +18,7 @@ IMAGE = "registry.example/team/jukebox@sha256:" + "a" * 64
 GRAPH = {
     "champion": set(),
     "fetch": set(),
-    "validate": {"fetch"},
+    "validate": {"champion", "fetch"},
     "preprocess": {"fetch"},
     "train": {"validate", "preprocess"},
     "evaluate": {"champion", "train", "preprocess"},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from candidates import candidate_files
+from reports import removed
 
 from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.policy import default_policy
@@ -87,7 +88,7 @@ def test_a_service_that_does_not_answer_may_answer_next_time(events):
 @pytest.mark.parametrize("profile", [b'{"schema":"a profile"}', None])
 def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, profile):
     store = ModelStore(str(tmp_path / "store"), create=True)
-    files = candidate_files() | ({"profile.json": profile} if profile else {})
+    files = removed(candidate_files(), ("profile.json",)) | ({"profile.json": profile} if profile else {})
     candidate = store.put_candidate(files)
     model, found = File(tmp_path / "model"), File(tmp_path / "profile")
     steps.champion(candidate, store.uri, model, found)

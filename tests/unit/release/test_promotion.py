@@ -126,7 +126,7 @@ WAIVING = json.dumps(
     {
         **json.loads(POLICY),
         "waivers": [
-            {"check": "evaluation.songs", "who": "Ada", "why": "a new market", "until": "2999-12-31"}
+            {"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}
         ],
     }
 )
@@ -134,13 +134,13 @@ WAIVING = json.dumps(
 
 def test_what_was_waived_is_written_into_the_log(store):
     policy = parse_policy(WAIVING).text
-    outcome = promote(store, put(store, broken="evaluation.songs", policy=policy), policy)
-    assert outcome.promotion.waived == ("evaluation.songs",)
+    outcome = promote(store, put(store, broken="budget.model_bytes", policy=policy), policy)
+    assert outcome.promotion.waived == ("budget.model_bytes",)
     assert outcome.promotion.policy_digest == parse_policy(WAIVING).digest
 
 
 def test_a_waiver_that_has_ended_since_the_run_lets_nothing_in(folder, monkeypatch):
     policy = parse_policy(WAIVING).text
-    candidate = put(folder, broken="evaluation.songs", policy=policy)
+    candidate = put(folder, broken="budget.model_bytes", policy=policy)
     monkeypatch.setattr(promotion_module, "today", lambda: datetime.date(3000, 1, 1))
-    promotion_refused(folder, candidate, GateBlocked, "evaluation.songs", policy=policy)
+    promotion_refused(folder, candidate, GateBlocked, "budget.model_bytes", policy=policy)

@@ -84,6 +84,6 @@ def test_a_stray_file_in_the_log_is_refused(store):
 def test_entries_of_the_first_version_are_read_as_they_are(store):
     first = removed({**promotion(1).to_json(), "schema": "jukebox.promotion/v1"}, ("waived",))
     overwrite(store.uri, "promotions/00000001.json", canonical_bytes(first))
-    store.append(promotion(2, waived=("evaluation.songs",)))
-    assert [entry.waived for entry in store.log()] == [(), ("evaluation.songs",)]
+    store.append(promotion(2, waived=("budget.model_bytes",)))
+    assert [entry.waived for entry in store.log()] == [(), ("budget.model_bytes",)]
     assert read(store.uri, "promotions/00000001.json") == canonical_bytes(first)

@@ -11,10 +11,10 @@ from ml.gate.policy import parse_policy
 from ml.objects import put_object
 from ml.release.replay import find_evidence, replay
 
-STRICT = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 129}))
-LOOSE = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 50}))
+STRICT = json.dumps(edited(json.loads(POLICY), {"budget.max_model_bytes": 46_765}))
+LOOSE = json.dumps(edited(json.loads(POLICY), {"budget.max_model_bytes": 6_000_000}))
 PASSING = candidate_files()["evidence.json"]
-BLOCKED = candidate_files(broken="evaluation.songs")["evidence.json"]
+BLOCKED = candidate_files(broken="budget.model_bytes")["evidence.json"]
 
 
 def test_the_same_policy_decides_the_same():
@@ -27,13 +27,17 @@ def test_the_same_policy_decides_the_same():
 
 def test_a_stricter_policy_would_have_blocked_and_says_by_which_check():
     (found,) = replay([("a", PASSING)], STRICT)
-    assert (found.passed_then, found.passes_now, found.newly_blocking) == (True, False, ("evaluation.songs",))
+    assert (found.passed_then, found.passes_now, found.newly_blocking) == (
+        True,
+        False,
+        ("budget.model_bytes",),
+    )
 
 
 def test_a_looser_policy_would_have_let_pass_and_says_which_check():
     (found,) = replay([("b", BLOCKED)], LOOSE)
     assert (found.passed_then, found.passes_now) == (False, True)
-    assert found.no_longer_blocking == ("evaluation.songs",)
+    assert found.no_longer_blocking == ("budget.model_bytes",)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", PASSING[:-9], PASSING.replace(b"evidence/v2", b"evidence/v1")])
