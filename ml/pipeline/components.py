@@ -121,8 +121,9 @@ def convert(
     commit: str,
     onnx_model: Output[Model],
     reference: Output[Artifact],
+    served: Output[Artifact],
 ):
-    """Convert the Keras model to ONNX."""
+    """Convert the Keras model to ONNX, and say how it is to be served."""
     from ml.pipeline import steps
 
     steps.convert(
@@ -131,6 +132,7 @@ def convert(
         labels,
         onnx_model,
         reference,
+        served,
         {
             "model_name": model_name,
             "model_version": model_version,
@@ -146,13 +148,14 @@ def parity(
     reference: Input[Artifact],
     test_split: Input[Dataset],
     labels: Input[Artifact],
+    served: Input[Artifact],
     parity_report: Output[Artifact],
     metrics: Output[Metrics],
 ):
-    """Check that the ONNX model and the Keras model agree on the test songs and at the edges."""
+    """Check that the ONNX model answers as the Keras model does, in each runtime that may serve it."""
     from ml.pipeline import steps
 
-    steps.parity(onnx_model, reference, test_split, labels, parity_report, metrics)
+    steps.parity(onnx_model, reference, test_split, labels, served, parity_report, metrics)
 
 
 @component
@@ -163,6 +166,7 @@ def gate(
     test_split: Input[Dataset],
     model: Input[Model],
     onnx_model: Input[Model],
+    served: Input[Artifact],
     run_id: str,
     nonce: str,
     model_name: str,
@@ -194,7 +198,7 @@ def gate(
         policy,
         evidence_uri,
         {"data_report": data_report, "evaluation": evaluation, "parity": parity_report},
-        {"test.parquet": test_split, "model.keras": model, "model.onnx": onnx_model},
+        {"test.parquet": test_split, "model.keras": model, "model.onnx": onnx_model, "served.json": served},
         evidence,
     )
 
@@ -210,6 +214,7 @@ def save(
     labels: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
+    served: Input[Artifact],
     policy: str,
     store_uri: str,
 ):
@@ -229,5 +234,6 @@ def save(
             "labels.json": labels,
             "model.keras": model,
             "model.onnx": onnx_model,
+            "served.json": served,
         },
     )

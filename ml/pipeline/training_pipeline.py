@@ -5,8 +5,8 @@
 3. preprocess  (beside validate) reduces chart rows to one example a song, split by song
 4. train       fits the Keras network, with early stopping
 5. evaluate    measures it beside three baselines, on songs that it has never seen
-6. convert     (beside evaluate) writes the ONNX model
-7. parity      checks that the ONNX model answers as Keras does
+6. convert     (beside evaluate) writes the ONNX model, and how it is to be served
+7. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
 8. gate        decides, writes the evidence, and fails the run if the verdict blocks
 9. save        stores the candidate; only promotion, outside the run, makes it the production model
 
@@ -107,12 +107,13 @@ def training_pipeline(
         data_version=data_version,
         commit=commit,
     )
-    onnx_model = convert.outputs["onnx_model"]
+    onnx_model, served = convert.outputs["onnx_model"], convert.outputs["served"]
     parity = steps.parity(
         onnx_model=onnx_model,
         reference=convert.outputs["reference"],
         test_split=test_split,
         labels=labels,
+        served=served,
     )
     reports = {
         "data_report": validate.outputs["data_report"],
@@ -124,6 +125,7 @@ def training_pipeline(
         test_split=test_split,
         model=model,
         onnx_model=onnx_model,
+        served=served,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         nonce=nonce,
         model_name=model_name,
@@ -144,6 +146,7 @@ def training_pipeline(
         labels=labels,
         model=model,
         onnx_model=onnx_model,
+        served=served,
         policy=policy,
         store_uri=store_uri,
     )
