@@ -6,7 +6,7 @@ from typing import Any
 import obstore
 import pytest
 from mutations import MUTATIONS
-from reports import DAY, DIGESTS, POLICY, edited, passing_reports, subject
+from reports import DAY, DIGESTS, POLICY, SERVED, edited, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
@@ -38,6 +38,7 @@ def candidate_files(
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {
         **models,
+        "served.json": canonical_bytes(SERVED),
         "labels.json": b'["BR","SE"]\n',
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
         "evidence.json": evidence.to_bytes(),

@@ -14,12 +14,13 @@ from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report
 from reports.evaluation import SONGS, evaluation
-from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, OTHER_DIGEST
+from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, OTHER_DIGEST, SERVED
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
-from reports.parity import FAMILIES, family, parity
+from reports.parity import BINDING, FAMILIES, RUNTIMES, family, parity, runtime
 
 __all__ = [
+    "BINDING",
     "DATA_CHECKS",
     "DATA_VERSION",
     "DAY",
@@ -31,6 +32,8 @@ __all__ = [
     "OPTIONAL_CHECK",
     "OTHER_DIGEST",
     "POLICY",
+    "RUNTIMES",
+    "SERVED",
     "SONGS",
     "Path",
     "another",
@@ -50,6 +53,7 @@ __all__ = [
     "passing_reports",
     "removed",
     "replaced",
+    "runtime",
     "subject",
     "unmet",
 ]

@@ -2,13 +2,25 @@
 
 import datetime
 
-from ml.gate.canonical import digest
+from ml.gate.canonical import canonical_bytes, digest
 
 DAY = datetime.date(2026, 11, 25)
 """The day of all decisions."""
 
 KERAS, ONNX = b"the weights", b"the graph"
 DATA_VERSION = "59ddef4777eb0125"
-DIGESTS = {"model.keras": digest(KERAS), "model.onnx": digest(ONNX), "test.parquet": digest(b"test songs")}
+SERVED = {
+    "schema": "jukebox.served/v1",
+    "runtime": "openvino",
+    "settings": {"INFERENCE_PRECISION_HINT": "f32"},
+}
+"""``served.json``."""
+
+DIGESTS = {
+    "model.keras": digest(KERAS),
+    "model.onnx": digest(ONNX),
+    "test.parquet": digest(b"test songs"),
+    "served.json": digest(canonical_bytes(SERVED)),
+}
 IDENTITY = {"data_version": DATA_VERSION, **DIGESTS}
 OTHER_DIGEST = digest(b"something else")

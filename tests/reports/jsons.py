@@ -59,6 +59,8 @@ def another(value: Any) -> Any:
         return OTHER_DIGEST if value.startswith("sha256:") else value + "x"
     if isinstance(value, list):
         return [*value, "x"]
+    if isinstance(value, dict):
+        return {**value, "x": "x"}
     return value + 1 if isinstance(value, int) else value * (1 + 1e-9) + 1e-12
 
 

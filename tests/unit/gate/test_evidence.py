@@ -39,8 +39,12 @@ UNDECIDED = re.compile(
     r"|evaluation\.(model|prior)\.(\w+\.(low|high)|macro_f1|calibration_error)"
     r"|evaluation\.prior\.(top1_mass|hit_at_5)\.value"
     r"|evaluation\.(gain_over_prior\.high|gain_over_logistic\.low)"
-    r"|parity\.(runtime|opset|latency\.p50_ms)"
-    r"|parity\.families\.\d+\.(max_difference|p99_difference|worst_row)"
+    r"|parity\.(opset|latency\.p50_ms)"
+    r"|parity\.runtimes\.\d+\.(version|families\.\d+\.(max_difference|p99_difference|worst_row))"
+    r"|parity\.runtimes\.[12]\.precision"
+    # Of the runtime that is reported only, but for its differences and flips, which warn.
+    r"|parity\.runtimes\.2\.((metrics|threads)\.\w+|families\.\d+\.batch_sizes\.\d+)"
+    r"|parity\.runtimes\.2\.families\.\d+\.(rows|violations|top1_ties|unanswered|nonfinite|row_sum_error)"
     r")"
 )
 """Numbers that no check looks at: the verdict is the same without them. Nothing in the evidence gives them

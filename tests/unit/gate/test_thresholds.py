@@ -3,7 +3,18 @@
 import json
 
 import pytest
-from reports import DATA_CHECKS, FAMILIES, POLICY, dotted, edited, failing, judge, passing_reports, removed
+from reports import (
+    BINDING,
+    DATA_CHECKS,
+    FAMILIES,
+    POLICY,
+    dotted,
+    edited,
+    failing,
+    judge,
+    passing_reports,
+    removed,
+)
 
 THRESHOLDS = {
     "data.required_checks": ([*DATA_CHECKS], [*DATA_CHECKS, "songs.loud"], {"data.songs.loud"}),
@@ -18,17 +29,43 @@ THRESHOLDS = {
     ),
     "evaluation.min_top5_mass_over_prior": (4.0, 4.001, {"evaluation.top5_mass"}),
     "evaluation.min_gain_over_logistic_nats": (0.0703125, 0.0703126, {"evaluation.gain_over_logistic.high"}),
+    "parity.binding_runtimes": ([*BINDING], [*BINDING, "triton"], {"parity.triton"}),
+    "parity.reported_runtimes": (["openvino"], ["openvino", "triton"], {"parity.triton"}),
+    "parity.served_precisions": (
+        ["float32"],
+        ["float64"],
+        {"parity.served.unpinned", "parity.served.other_precision"},
+    ),
     "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol"}),
     "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol"}),
-    "parity.required_families": ([*FAMILIES], [*FAMILIES, "silence"], {"parity.silence"}),
-    "parity.required_batch_sizes": (
-        [1, 7, 64],
-        [1, 7, 64, 256],
-        {f"parity.{name}.batch_sizes_missing" for name in FAMILIES},
+    "parity.required_families": (
+        [*FAMILIES],
+        [*FAMILIES, "silence"],
+        {"parity.openvino", *(f"parity.{runtime}.silence" for runtime in BINDING)},
     ),
-    "parity.max_row_sum_error": (2e-7, 1.9e-7, {"parity.test.row_sum"}),
-    "parity.max_top1_tie_share": (1 / 128, 1 / 129, {"parity.test.top1_ties"}),
-    "parity.max_metric_difference": (2**-20, 2**-20.1, {"onnx.log_loss.difference"}),
+    "parity.unanswered_families": (
+        ["nonfinite"],
+        ["nonfinite", "zeros"],
+        {f"parity.{runtime}.zeros.unanswered" for runtime in BINDING},
+    ),
+    "parity.required_batch_sizes": (
+        [1, 7, 64, 10000],
+        [1, 7, 64, 256, 10000],
+        {f"parity.{runtime}.{name}.batch_sizes_missing" for runtime in BINDING for name in FAMILIES},
+    ),
+    "parity.max_row_sum_error": (2e-7, 1.9e-7, {f"parity.{runtime}.test.row_sum" for runtime in BINDING}),
+    "parity.max_top1_tie_share": (
+        1 / 128,
+        1 / 129,
+        {f"parity.{runtime}.test.top1_ties" for runtime in BINDING},
+    ),
+    "parity.min_threads": (4, 5, {f"parity.{runtime}.threads" for runtime in BINDING}),
+    "parity.min_thread_calls": (100, 101, {f"parity.{runtime}.threads.calls" for runtime in BINDING}),
+    "parity.max_metric_difference": (
+        2**-20,
+        2**-20.1,
+        {f"parity.{runtime}.log_loss.difference" for runtime in BINDING},
+    ),
     "budget.max_model_bytes": (46767, 46766, {"budget.model_bytes"}),
     "budget.max_p99_latency_ms": (0.0625, 0.0624, {"budget.p99_latency_ms"}),
     "budget.min_latency_calls": (1000, 1001, {"budget.latency_calls"}),
