@@ -1,6 +1,7 @@
 """Candidates as a run leaves them, and a store's objects as an intruder finds them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import obstore
@@ -18,7 +19,12 @@ REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json")
 
 
 def candidate_files(
-    name: str = "A", champion: str = "", broken: str = "", policy: str = POLICY, **changes: Any
+    name: str = "A",
+    champion: str = "",
+    broken: str = "",
+    policy: str = POLICY,
+    served: Mapping[str, Any] = SERVED,
+    **changes: Any,
 ) -> dict[str, bytes]:
     """Make the files of a candidate.
 
@@ -27,18 +33,20 @@ def candidate_files(
         champion: the candidate that it was judged against.
         broken: the check of the gate that it fails.
         policy: the policy that it was judged under.
+        served: how it is served.
         changes: other fields of the evidence's subject.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
+    models["served.json"] = canonical_bytes(served)
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
-    reports = passing_reports(digests)
+    told = {"parity.served": served, "parity.runtimes.0.settings": dict(served["settings"])}
+    reports = edited(passing_reports(digests), told)
     if broken:
         reports = edited(reports, MUTATIONS[broken].edits)
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {
         **models,
-        "served.json": canonical_bytes(SERVED),
         "labels.json": b'["BR","SE"]\n',
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
         "evidence.json": evidence.to_bytes(),

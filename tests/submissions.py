@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dspa_server import Dspa, Request, RunRecord, serving
 from mutations import MUTATIONS
-from reports import DAY, DIGESTS, POLICY, edited, passing_reports, subject
+from reports import DAY, DIGESTS, POLICY, SERVED, edited, passing_reports, subject
 
 from ml.dspa import run as dspa_run
 from ml.dspa import session
@@ -91,6 +91,7 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
         reports = edited(reports, MUTATIONS[broken].edits)
     return {
         **models,
+        "served.json": canonical_bytes(SERVED),
         "labels.json": b'["BR","SE"]\n',
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
         "evidence.json": make_evidence(about, digests, reports, policy, DAY).to_bytes(),

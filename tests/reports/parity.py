@@ -1,5 +1,6 @@
 """A parity report that passes."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def runtime(name: str) -> dict[str, Any]:
         "engine": engine,
         "version": version,
         "precision": "float32",
-        "settings": settings,
+        "settings": dict(settings),
         "families": [family(name) for name in FAMILIES],
         "layouts": {"fortran": "same", "strided": "refused", "reversed": "same"},
         "threads": {"threads": 4, "calls": 100, "different": 0},
@@ -68,7 +69,7 @@ def parity(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
         "keras_digest": digests["model.keras"],
         "onnx_digest": digests["model.onnx"],
         "test_digest": digests["test.parquet"],
-        "served": SERVED,
+        "served": copy.deepcopy(SERVED),
         "opset": 18,
         "atol": 1e-5,
         "rtol": 1e-3,

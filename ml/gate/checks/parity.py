@@ -56,9 +56,11 @@ def _precision(runtime: RuntimeParity, bounds: ParityPolicy) -> Check:
 
 
 def _reported(runtime: RuntimeParity, bounds: ParityPolicy) -> Iterator[Check]:
-    missing = sorted(set(bounds.required_families) - {family.name for family in runtime.families})
-    if missing:
-        yield readable(f"parity.{runtime.name}", "unclear", f"not compared in it: {', '.join(missing)}")
+    names = [family.name for family in runtime.families]
+    unclear = [name for name in dict.fromkeys((*bounds.required_families, *names)) if names.count(name) != 1]
+    if unclear:
+        reason = f"not compared in it exactly once: {', '.join(unclear)}"
+        yield readable(f"parity.{runtime.name}", "unclear", reason)
         return
     worst = max(runtime.families, key=lambda family: family.worst_ratio)
     flips = sum(family.top1_disagreements for family in runtime.families)

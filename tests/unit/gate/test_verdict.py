@@ -95,6 +95,7 @@ def test_more_rows_compared_than_there_are_test_songs_block_too():
         "parity.runtimes": "parity.{name}",
         "parity.runtimes.0.families": "parity.served.{name}",
         "parity.runtimes.1.families": "parity.onnxruntime.{name}",
+        "parity.runtimes.2.families": "parity.openvino",
     }.items(),
 )
 def test_what_is_reported_twice_is_unclear(part, check):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from candidates import candidate_files, delete, forge, overwrite
-from mutations import MUTATIONS
+from mutations import BLOCKING
 from reports import DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
 
 from ml.errors import EvidenceError, GateBlocked
@@ -37,11 +37,11 @@ def test_nothing_expected_is_nothing_missed():
     assert judge(DATA, "", {}, POLICY).verdict.passed
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_evidence_that_blocks_is_believed_and_its_verdict_blocks(name):
     data = candidate_files(broken=name)["evidence.json"]
     found = judge(data, "", EXPECTED, POLICY)
-    assert {check.name for check in found.verdict.failures} == {name, *MUTATIONS[name].others}
+    assert {check.name for check in found.verdict.failures} == {name, *BLOCKING[name].others}
 
 
 @pytest.mark.parametrize("name", Subject.model_fields)
@@ -82,7 +82,7 @@ def test_what_is_no_evidence_is_refused(data):
     refused("not evidence", data)
 
 
-@pytest.mark.parametrize("broken", ["", "parity.test.violations"])
+@pytest.mark.parametrize("broken", ["", "parity.served.test.violations"])
 def test_a_stated_verdict_that_its_numbers_do_not_give_is_refused(broken):
     evidence = json.loads(candidate_files(broken=broken)["evidence.json"])
     for edit in ("passed", "checks.0.passed", "checks.0.reason", "checks.3.value"):

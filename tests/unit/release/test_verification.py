@@ -4,7 +4,7 @@ import json
 
 import pytest
 from candidates import REPORT_FILES, candidate_files, forge, overwrite, promotion_refused, put
-from mutations import MUTATIONS
+from mutations import BLOCKING
 from reports import POLICY, another, at, dotted, edited, leaves, replaced
 
 from ml.errors import EvidenceError, GateBlocked
@@ -29,13 +29,13 @@ ONLY_WORDS = {
 """What promotion cannot know: in a forged candidate, whose id is another, these may say anything."""
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
     promotion_refused(folder, put(folder, broken=name), GateBlocked, f"{name}: ")
 
 
 def test_a_verdict_that_its_numbers_do_not_give_is_refused(folder):
-    blocked = candidate_files(broken="parity.test.violations")
+    blocked = candidate_files(broken="parity.served.test.violations")
     evidence = {**json.loads(blocked["evidence.json"]), "verdict": EVIDENCE["verdict"]}
     candidate = folder.put_candidate(forge(blocked, evidence))
     promotion_refused(folder, candidate, EvidenceError, "not what its own numbers give")
