@@ -58,8 +58,9 @@ def _precision(runtime: RuntimeParity, bounds: ParityPolicy) -> Check:
 def _reported(runtime: RuntimeParity, bounds: ParityPolicy) -> Iterator[Check]:
     names = [family.name for family in runtime.families]
     unclear = [name for name in dict.fromkeys((*bounds.required_families, *names)) if names.count(name) != 1]
+    unclear += [family.name for family in runtime.families if _missing(family, bounds)]
     if unclear:
-        reason = f"not compared in it exactly once: {', '.join(unclear)}"
+        reason = f"not compared in it exactly once, in each size of batch: {', '.join(unclear)}"
         yield readable(f"parity.{runtime.name}", "unclear", reason)
         return
     worst = max(runtime.families, key=lambda family: family.worst_ratio)
@@ -102,9 +103,13 @@ def _binding(runtime: RuntimeParity, bounds: ParityPolicy) -> Iterator[Check]:
     yield compare(f"{prefix}.threads.different", threads.different, "==", 0)
 
 
+def _missing(family: Family, bounds: ParityPolicy) -> list[int]:
+    return sorted({*bounds.required_batch_sizes, family.rows} - set(family.batch_sizes))
+
+
 def _family(name: str, family: Family, bounds: ParityPolicy) -> Iterator[Check]:
     worst = f"worst at {family.worst_row}, differs by {family.max_difference:.3g}"
-    missing = sorted({*bounds.required_batch_sizes, family.rows} - set(family.batch_sizes))
+    missing = _missing(family, bounds)
     unanswered = family.rows if family.name in bounds.unanswered_families else 0
     yield compare(f"{name}.rows", family.rows, ">=", 1)
     yield compare(f"{name}.batch_sizes_missing", len(missing), "==", 0, f"not compared: {missing}")

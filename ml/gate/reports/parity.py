@@ -1,8 +1,8 @@
 """The parity report: whether the ONNX model, in each runtime, computes what Keras computed."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ml.gate.records import Count, Digest, NonNegative, Record, Share, Text
 from ml.gate.reports.served import Served
@@ -103,3 +103,10 @@ class Parity(Record):
     runtimes: tuple[RuntimeParity, ...]
     model_bytes: Count
     latency: Latency
+
+    @field_validator("served", mode="before")
+    @classmethod
+    def _states_its_version(cls, served: Any) -> Any:
+        if isinstance(served, dict) and "schema" not in served:
+            raise ValueError("schema: missing")
+        return served
