@@ -46,7 +46,7 @@ def removed(value: Any, *paths: Path) -> Any:
 
 
 def edited(value: Any, edits: Mapping[str, Any]) -> Any:
-    """Copy JSON with other values at dotted paths, as ``{"parity.families.0.rows": 0}``."""
+    """Copy JSON with other values at dotted paths, as ``{"evaluation.songs": 0}``."""
     parts = {text: [int(key) if key.isdigit() else key for key in text.split(".")] for text in edits}
     return replaced(value, *((tuple(parts[text]), new) for text, new in edits.items()))
 
