@@ -1,12 +1,24 @@
 """Candidates as a run leaves them, and a store's objects as an intruder finds them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import obstore
 import pytest
 from mutations import MUTATIONS
-from reports import CHAMPION_ONNX, DAY, DIGESTS, POLICY, PROFILE, comparison, edited, passing_reports, subject
+from reports import (
+    CHAMPION_ONNX,
+    DAY,
+    DIGESTS,
+    POLICY,
+    PROFILE,
+    SERVED,
+    comparison,
+    edited,
+    passing_reports,
+    subject,
+)
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
@@ -23,6 +35,7 @@ def candidate_files(
     broken: str = "",
     policy: str = POLICY,
     champion_model: bytes = CHAMPION_ONNX,
+    served: Mapping[str, Any] = SERVED,
     **changes: Any,
 ) -> dict[str, bytes]:
     """Make the files of a candidate.
@@ -33,11 +46,14 @@ def candidate_files(
         broken: the check of the gate that it fails.
         policy: the policy that it was judged under.
         champion_model: the model that it was compared with, where there is a champion.
+        served: how it is served.
         changes: other fields of the evidence's subject.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
+    models["served.json"] = canonical_bytes(served)
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
-    reports = passing_reports(digests, champion)
+    told = {"parity.served": served, "parity.runtimes.0.settings": dict(served["settings"])}
+    reports = edited(passing_reports(digests, champion), told)
     if champion:
         reports["evaluation"]["champion"] = comparison(champion, champion_model)
     if broken:

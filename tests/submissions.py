@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dspa_server import Dspa, Request, RunRecord, serving
 from mutations import MUTATIONS
-from reports import DAY, DIGESTS, POLICY, PROFILE, edited, passing_reports, subject
+from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
 
 from ml.dspa import run as dspa_run
 from ml.dspa import session
@@ -93,6 +93,7 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
         reports = edited(reports, MUTATIONS[broken].edits_beside(about.champion))
     return {
         **models,
+        "served.json": canonical_bytes(SERVED),
         "labels.json": b'["BR","SE"]\n',
         "profile.json": PROFILE,
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},

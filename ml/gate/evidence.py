@@ -18,7 +18,7 @@ from ml.gate.verdict import REPORTS, Verdict, decide
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A model's name is a folder of the model server, and a name in Kubernetes."""
 
-FILES = ("model.keras", "model.onnx", "test.parquet", "profile.json")
+FILES = ("model.keras", "model.onnx", "test.parquet", "profile.json", "served.json")
 """The files whose digests the evidence states."""
 
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
@@ -70,7 +70,7 @@ def make_evidence(
 
     Args:
         subject: the run, code, data and champion.
-        digests: of ``model.keras``, ``model.onnx`` and ``test.parquet``, as `digest` writes them.
+        digests: of each of `FILES`, as `digest` writes them.
         reports: as for `decide`.
         policy_text: the policy as YAML; one that cannot be read blocks.
         day: the day (UTC) of the decision.

@@ -80,14 +80,20 @@ class SlicesPolicy(Record):
 
 
 class ParityPolicy(Record):
-    """How closely the ONNX model must follow the Keras model."""
+    """How closely the ONNX model must follow the Keras model, and in which runtimes."""
 
+    binding_runtimes: Names
+    reported_runtimes: Names
+    served_precisions: Names
     max_atol: NonNegative
     max_rtol: NonNegative
     required_families: Names
+    unanswered_families: Names
     required_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     max_row_sum_error: NonNegative
     max_top1_tie_share: Share
+    min_threads: Annotated[int, Field(ge=2)]
+    min_thread_calls: Annotated[int, Field(ge=1)]
     max_metric_difference: NonNegative
 
 

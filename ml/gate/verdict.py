@@ -57,7 +57,7 @@ def decide(
         reports: the parsed JSON of each of `REPORTS`; ``{"unreadable": reason}`` where it could not be read.
         policy_text: the policy as YAML.
         identity: what the reports must be about: ``data_version``, ``champion`` ("": none), and the digests
-            of ``model.keras``, ``model.onnx`` and ``test.parquet``.
+            of ``model.keras``, ``model.onnx``, ``test.parquet`` and ``served.json``.
         day: the day (UTC) of the decision: waivers end.
     """
     try:
@@ -86,6 +86,7 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
         yield from about("parity.keras_model", parity.keras_digest, identity.get("model.keras"))
         yield from about("parity.onnx_model", parity.onnx_digest, identity.get("model.onnx"))
         yield from about("parity.test_data", parity.test_digest, identity.get("test.parquet"))
+        yield from about("parity.served_as", parity.served.digest, identity.get("served.json"))
         yield from parity_checks(parity, policy.parity)
         yield from budget_checks(parity, policy.budget)
     if evaluation and parity:

@@ -7,6 +7,7 @@ runs on the same packages leave the same bytes.
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import struct
 import sys
@@ -20,6 +21,13 @@ KEPT = ("tensorflow/_api/",)
 
 SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".pxd", ".pxi", ".pyx"}
 """Static libraries, and the sources of extensions."""
+
+DEVICES = re.compile(
+    r"openvino/libs/(libopenvino_intel_[gn]pu_plugin\.so|cache\.json"
+    r"|libopenvino_(gguf|jax|paddle|pytorch|tensorflow|tensorflow_lite)_frontend\.so\.\d+)"
+)
+"""OpenVINO's plugins for devices that the steps have none of, the kernels of one, and its readers of other
+formats than ONNX and its own: it loads each when it is asked for."""
 
 SHELL = ("Activate.ps1", "activate", "activate.csh", "activate.fish")
 """What a virtual environment offers to a person's shell."""
@@ -47,7 +55,7 @@ def slim(environment: Path) -> None:
                 folders.remove(name)
         for name in files:
             path = place / name
-            if path.suffix in SOURCES:
+            if path.suffix in SOURCES or DEVICES.fullmatch(inside + name):
                 path.unlink()
             elif ".so" in path.suffixes and not path.is_symlink():
                 path.write_bytes(loaded(path.read_bytes()))

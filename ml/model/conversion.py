@@ -1,6 +1,6 @@
 """Convert the Keras model to ONNX, and write down what Keras answers for others to compare with.
 
-The reference (the inputs of every family of `input_families` with Keras's own probabilities) is made
+The reference (the inputs of every family of `ml.model.inputs` with Keras's own probabilities) is made
 where TensorFlow is loaded anyway: whoever checks a runtime against it later needs no TensorFlow.
 """
 
@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 
 from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
-from ml.files import file_digest, whole_file, write_bytes
+from ml.files import file_digest, whole_file, write_bytes, write_json
 from ml.model.backend import load_keras
+from ml.model.inputs import input_families
 from ml.model.network import INPUT, OUTPUT
+from ml.model.runtimes import AS_SERVED
 from ml.model.training import answer
 
 OPSET = 18
@@ -27,9 +29,10 @@ def convert(
     labels: str | Path,
     onnx_model: str | Path,
     reference: str | Path,
+    served: str | Path,
     lineage: dict[str, str],
 ) -> str:
-    """Write the ONNX model and Keras's reference answers, and say how large the model is.
+    """Write the ONNX model, Keras's reference answers and how to serve it, and say how large it is.
 
     The ONNX model takes ``features`` float32 [N, 13], raw values, and gives ``probabilities`` float32
     [N, K]. Its ``metadata_props`` hold ``features``, ``labels`` (JSON lists, in order) and the lineage.
@@ -40,6 +43,7 @@ def convert(
         labels: ``labels.json``.
         onnx_model: the file to write.
         reference: the parquet file to write: family, features [13], probabilities [K].
+        served: the JSON file to write: how the model is to be served.
         lineage: what else goes into the metadata, as name and text.
 
     Raises:
@@ -72,6 +76,7 @@ def convert(
     source = {"keras_digest": file_digest(model), "test_digest": file_digest(test_split)}
     with whole_file(reference) as file:
         pq.write_table(table.replace_schema_metadata(source), file)
+    write_json(served, AS_SERVED)
     return f"opset {OPSET}, {len(data):,} bytes, {len(rows):,} reference answers"
 
 
@@ -80,29 +85,3 @@ def _lists(rows: np.ndarray) -> pa.FixedSizeListArray:
     buffer = pa.py_buffer(np.ascontiguousarray(rows))
     flat = pa.Array.from_buffers(pa.float32(), rows.size, [None, buffer])
     return pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
-
-
-def input_families(features: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the inputs on which runtimes are compared, by family, each float32 [N, 13].
-
-    ``test`` is the whole test split; ``extremes`` puts each feature at its smallest and largest value,
-    the others at their median; ``out_of_range`` goes a tenth of the range beyond; ``zeros`` is one row.
-
-    Args:
-        features: raw features of the test split, float32 [N, 13].
-    """
-    low, high = features.min(axis=0), features.max(axis=0)
-    beyond = 0.1 * (high - low)
-    middle = np.median(features, axis=0).astype("float32")
-
-    def one_at_a_time(values: np.ndarray) -> np.ndarray:
-        rows = np.tile(middle, (len(middle), 1))
-        np.fill_diagonal(rows, values)
-        return rows
-
-    return {
-        "test": features,
-        "extremes": np.concatenate([one_at_a_time(low), one_at_a_time(high)]),
-        "zeros": np.zeros((1, features.shape[1]), dtype="float32"),
-        "out_of_range": np.concatenate([one_at_a_time(low - beyond), one_at_a_time(high + beyond)]),
-    }

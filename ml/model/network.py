@@ -1,6 +1,8 @@
 """The Keras network: raw audio features in, a probability for each country's chart out.
 
-Normalisation is a layer, so a server feeds what it has: no scaler file to lose, nothing to get wrong.
+Normalisation is a layer, so a server feeds what it has: no scaler file to lose, nothing to get wrong. So is
+what happens to nonsense, since every runtime has its own idea of NaN: a feature far beyond what songs have
+counts as its bound, and a row with something that no feature can be gets NaN for an answer.
 """
 
 from typing import TYPE_CHECKING
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
 
 INPUT = "features"
 OUTPUT = "probabilities"
+
+FARTHEST = 20.0
+"""Standard deviations from the mean beyond which a feature counts as just so far. Beyond, float32 would lose
+the digits that the answers are compared in, and no song was there to learn from."""
+
+LARGEST = 1e15
+"""A row with a feature beyond this, with NaN or an infinity gets NaN for each probability. It is far below
+what float32 and bfloat16 can hold: neither takes it for infinity."""
 
 
 def build_network(features: np.ndarray, countries: int, hyper: Hyperparameters) -> "keras.Model":
@@ -35,8 +45,24 @@ def build_network(features: np.ndarray, countries: int, hyper: Hyperparameters) 
     mean = features.mean(axis=0, dtype="float64")
     variance = features.var(axis=0, dtype="float64")
     x = keras.layers.Normalization(mean=mean, variance=variance, name="normalise")(inputs)
+    x = keras.ops.clip(x, -FARTHEST, FARTHEST)
     for index in range(hyper.hidden_layers):
         x = keras.layers.Dense(hyper.hidden_units, activation="relu", name=f"hidden_{index}")(x)
         x = keras.layers.Dropout(hyper.dropout, seed=hyper.seed + index, name=f"dropout_{index}")(x)
     outputs = keras.layers.Dense(countries, activation="softmax", name=OUTPUT)(x)
     return keras.Model(inputs, outputs, name="jukebox")
+
+
+def guard(network: "keras.Model") -> "keras.Model":
+    """Return the network with NaN for an answer to each row that holds something beyond `LARGEST`.
+
+    It shares its weights with the network, and comes after training: Keras computes the loss from what goes
+    into a softmax only where that is the last layer.
+    """
+    keras = load_keras()
+
+    (inputs,) = network.inputs
+    # NaN is not below anything, so it fails the comparison like what is too large.
+    sound = keras.ops.all(keras.ops.less_equal(keras.ops.abs(inputs), LARGEST), axis=1, keepdims=True)
+    answers = keras.ops.where(sound, network.outputs[0], float("nan"))
+    return keras.Model(inputs, answers, name="jukebox")

@@ -141,8 +141,9 @@ def convert(
     commit: str,
     onnx_model: Output[Model],
     reference: Output[Artifact],
+    served: Output[Artifact],
 ):
-    """Convert the Keras model to ONNX."""
+    """Convert the Keras model to ONNX, and say how it is to be served."""
     from ml.pipeline import steps
 
     steps.convert(
@@ -151,6 +152,7 @@ def convert(
         labels,
         onnx_model,
         reference,
+        served,
         {
             "model_name": model_name,
             "model_version": model_version,
@@ -166,13 +168,14 @@ def parity(
     reference: Input[Artifact],
     test_split: Input[Dataset],
     labels: Input[Artifact],
+    served: Input[Artifact],
     parity_report: Output[Artifact],
     metrics: Output[Metrics],
 ):
-    """Check that the ONNX model and the Keras model agree on the test songs and at the edges."""
+    """Check that the ONNX model answers as the Keras model does, in each runtime that may serve it."""
     from ml.pipeline import steps
 
-    steps.parity(onnx_model, reference, test_split, labels, parity_report, metrics)
+    steps.parity(onnx_model, reference, test_split, labels, served, parity_report, metrics)
 
 
 @component
@@ -184,6 +187,7 @@ def gate(
     profile: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
+    served: Input[Artifact],
     run_id: str,
     nonce: str,
     model_name: str,
@@ -220,6 +224,7 @@ def gate(
             "profile.json": profile,
             "model.keras": model,
             "model.onnx": onnx_model,
+            "served.json": served,
         },
         evidence,
     )
@@ -237,6 +242,7 @@ def save(
     profile: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
+    served: Input[Artifact],
     policy: str,
     store_uri: str,
 ):
@@ -257,5 +263,6 @@ def save(
             "profile.json": profile,
             "model.keras": model,
             "model.onnx": onnx_model,
+            "served.json": served,
         },
     )

@@ -217,12 +217,13 @@ def convert(
     labels: Artifact,
     onnx_model: Artifact,
     reference: Artifact,
+    served: Artifact,
     lineage: dict[str, str],
 ) -> str:
-    """Convert the model to ONNX, with Keras's answers for reference."""
+    """Convert the model to ONNX, with Keras's answers for reference, and how to serve it."""
     from ml.model.conversion import convert
 
-    targets = _file(onnx_model, ".onnx"), _file(reference, ".parquet")
+    targets = _file(onnx_model, ".onnx"), _file(reference, ".parquet"), _file(served, ".json")
     return convert(model.path, test_split.path, labels.path, *targets, lineage)
 
 
@@ -232,17 +233,23 @@ def parity(
     reference: Artifact,
     test_split: Artifact,
     labels: Artifact,
+    served: Artifact,
     parity_report: Artifact,
     metrics: Metrics,
 ) -> str:
-    """Check that the ONNX model computes what Keras computed."""
+    """Check that the ONNX model computes what Keras computed, in each runtime."""
     from ml.model.parity import check_parity
 
+    inputs = onnx_model.path, reference.path, test_split.path, labels.path, served.path
     report = _file(parity_report, ".json")
-    headline = check_parity(onnx_model.path, reference.path, test_split.path, labels.path, report)
+    headline = check_parity(*inputs, report)
     found = read_json(report)
-    metrics.log_metric("max_difference", max(family["max_difference"] for family in found["families"]))
-    metrics.log_metric("violations", sum(family["violations"] for family in found["families"]))
+    for runtime in found["runtimes"]:
+        families = runtime["families"]
+        metrics.log_metric(
+            f"{runtime['name']}_max_difference", max(family["max_difference"] for family in families)
+        )
+        metrics.log_metric(f"{runtime['name']}_violations", sum(family["violations"] for family in families))
     metrics.log_metric("p99_latency_ms", found["latency"]["p99_ms"])
     return headline
 

@@ -7,8 +7,8 @@
 4. preprocess  (beside validate) reduces chart rows to one example a song, split by song
 5. train       fits the Keras network, with early stopping
 6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
-7. convert     (beside evaluate) writes the ONNX model
-8. parity      checks that the ONNX model answers as Keras does
+7. convert     (beside evaluate) writes the ONNX model, and how it is to be served
+8. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
 9. gate        decides, writes the evidence, and fails the run if the verdict blocks
 10. save       stores the candidate; only promotion, outside the run, makes it the production model
 
@@ -121,12 +121,13 @@ def training_pipeline(
         data_version=data_version,
         commit=commit,
     )
-    onnx_model = convert.outputs["onnx_model"]
+    onnx_model, served = convert.outputs["onnx_model"], convert.outputs["served"]
     parity = steps.parity(
         onnx_model=onnx_model,
         reference=convert.outputs["reference"],
         test_split=test_split,
         labels=labels,
+        served=served,
     )
     reports = {
         "data_report": validate.outputs["data_report"],
@@ -139,6 +140,7 @@ def training_pipeline(
         profile=validate.outputs["profile"],
         model=model,
         onnx_model=onnx_model,
+        served=served,
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         nonce=nonce,
         model_name=model_name,
@@ -160,6 +162,7 @@ def training_pipeline(
         profile=validate.outputs["profile"],
         model=model,
         onnx_model=onnx_model,
+        served=served,
         policy=policy,
         store_uri=store_uri,
     )

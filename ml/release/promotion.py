@@ -14,7 +14,7 @@ from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import REPORTS
 from ml.release.store import ModelStore, Promotion
 
-BOUND = ("model.keras", "model.onnx", "profile.json")
+BOUND = ("model.keras", "model.onnx", "profile.json", "served.json")
 """The files of a candidate whose digests the evidence states."""
 
 
@@ -46,9 +46,8 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
     evidence = verify(f"candidate {candidate[:12]}", files, policy_text)
     log = store.log()
     champion = champion_of(log)
-    model = files["model.onnx"]
-    if log and (champion == candidate or log[-1].model_digest == digest(model)):
-        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], model))
+    if log and (champion == candidate or _serves(store, log[-1], files)):
+        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], files))
     if evidence.subject.champion != champion:
         raise EvidenceError(
             f"candidate {candidate[:12]} was made when {evidence.subject.champion[:12] or 'nothing'} was in "
@@ -70,7 +69,7 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         candidate=candidate,
         model_name=evidence.subject.model_name,
         synthetic=evidence.reports["data_report"]["synthetic"],
-        model_digest=digest(model),
+        model_digest=digest(files["model.onnx"]),
         evidence_digest=digest(files["evidence.json"]),
         policy_digest=evidence.policy_digest,
         champion=champion,
@@ -79,7 +78,7 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         at=_now(),
         waived=tuple(check.name for check in decide_again(evidence, policy_text, today()).waived),
     )
-    return _append(store, promotion, model)
+    return _append(store, promotion, files)
 
 
 def rollback(store: ModelStore) -> Outcome:
@@ -92,12 +91,12 @@ def rollback(store: ModelStore) -> Outcome:
     log = store.log()
     if log and not store.is_served(log[-1]):
         # Somebody was interrupted between the log and the serving folder: that comes first.
-        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], _model_of(store, log[-1])))
+        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], _files_of(store, log[-1])))
     target = _in_force(log).replaces if log else 0
     if not target:
         raise EvidenceError(f"{store.uri}: there is no earlier model in production to go back to")
     earlier = log[target - 1]
-    model = _model_of(store, earlier)
+    files = _files_of(store, earlier)
     promotion = earlier.model_copy(
         update={
             "schema_": Promotion.model_fields["schema_"].default,
@@ -108,18 +107,18 @@ def rollback(store: ModelStore) -> Outcome:
             "at": _now(),
         }
     )
-    return _append(store, promotion, model)
+    return _append(store, promotion, files)
 
 
-def _model_of(store: ModelStore, promotion: Promotion) -> bytes:
-    """Return the model that an entry of the log names, if candidate and evidence bear the entry out."""
+def _files_of(store: ModelStore, promotion: Promotion) -> dict[str, bytes]:
+    """Return the files of an entry's candidate, if candidate and evidence bear the entry out."""
     files = store.read_candidate(promotion.candidate)
     stated = digest(files["model.onnx"]), digest(files["evidence.json"])
     passed = read_evidence(files["evidence.json"]).verdict.passed
     if stated != (promotion.model_digest, promotion.evidence_digest) or not passed:
         short = promotion.candidate[:12]
         raise EvidenceError(f"{store.uri}: promotion {promotion.number} is not about candidate {short}")
-    return files["model.onnx"]
+    return files
 
 
 def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
@@ -156,16 +155,23 @@ def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
     return evidence
 
 
-def _append(store: ModelStore, promotion: Promotion, model: bytes) -> Outcome:
+def _serves(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) -> bool:
+    """Tell whether an entry put the same model into production, to be served in the same way."""
+    if promotion.model_digest != digest(files["model.onnx"]):
+        return False
+    return store.read_candidate(promotion.candidate).get("served.json") == files["served.json"]
+
+
+def _append(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) -> Outcome:
     if not store.append(promotion):
         winner = store.log()[-1]
         if promotion.action == "promote" and winner.candidate == promotion.candidate:
-            return Outcome(winner, new=False, served_at=store.publish(winner, model))
+            return Outcome(winner, new=False, served_at=store.publish(winner, files))
         raise EvidenceError(
             "another promotion or rollback came first (see `jukebox models`); if this model should "
             "follow it, run the pipeline again"
         )
-    return Outcome(promotion, new=True, served_at=store.publish(promotion, model))
+    return Outcome(promotion, new=True, served_at=store.publish(promotion, files))
 
 
 def _in_force(log: list[Promotion]) -> Promotion:

@@ -6,6 +6,7 @@ Layout, the same in a folder and in a bucket:
     candidates/<id>/model.onnx …
     promotions/00000017.json           create-if-absent: two promotions cannot both win
     serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
+    serving/<name>/17/served.json      what that server has to be told
 """
 
 import datetime
@@ -257,15 +258,23 @@ class ModelStore:
         """
         return self._get(_served(promotion)) is not None
 
-    def publish(self, promotion: Promotion, model: bytes) -> str:
-        """Put a promoted model where a model server reads it, and return the URI.
+    def publish(self, promotion: Promotion, files: Mapping[str, bytes]) -> str:
+        """Put a promoted model where a model server reads it, with what to tell the server; return the URI.
+
+        Args:
+            promotion: the entry in force.
+            files: as `read_candidate` returns them; one from before there was ``served.json`` goes without.
 
         Raises:
             PlatformError: the store cannot be written.
         """
         path = _served(promotion)
-        # The log says what is served; whatever else stood here was not it.
-        self._put(path, model, mode="overwrite")
+        # The log says what is served; whatever else stood here was not it. The model comes last: a server
+        # that sees it finds the rest.
+        if "served.json" in files:
+            folder = path.rpartition("/")[0]
+            self._put(f"{folder}/served.json", files["served.json"], mode="overwrite")
+        self._put(path, files["model.onnx"], mode="overwrite")
         return f"{self.uri}/{path}"
 
     def _put(self, path: str, data: bytes, mode: Literal["create", "overwrite"] = "create") -> bool:

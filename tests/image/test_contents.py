@@ -11,7 +11,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from image.conftest import PASSWORD
 from image.workshop import BASE, manifest
 
-LIMITS = {"component": 1_500_000_000, "tools": 300_000_000}
+LIMITS = {"component": 1_600_000_000, "tools": 300_000_000}
 SURPRISES = re.compile(
     r"(^|/)(\.git|\.env|\.netrc|\.ssh|\.aws|\.docker|\.cache|\.pypirc|pip\.conf|id_[a-z0-9]+|tests?|include"
     r"|pip|ensurepip|cc|gcc|g\+\+|clang|ld)(/|$)|\.(key|p12|pfx|jks|pem|h|hpp|a|c|cc|pyx|whl|orig|rej)$"

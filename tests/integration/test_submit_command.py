@@ -14,7 +14,7 @@ import pytest
 from command import SAMPLE, jukebox
 from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
 from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
-from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, edited, passing_reports
+from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, SERVED, edited, passing_reports
 from servers import Site, s3_server
 from servers import serving as serving_site
 
@@ -287,6 +287,7 @@ def leave(run: RunRecord) -> None:
     put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), evidence)
     files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}
     files |= {"model.keras": KERAS, "model.onnx": ONNX, "labels.json": b"[]\n", "evidence.json": evidence}
+    files["served.json"] = canonical_bytes(SERVED)
     ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
 
 

@@ -1,6 +1,6 @@
 """Mutations of the evaluation."""
 
-from reports import OTHER_DIGEST, interval
+from reports import BINDING, OTHER_DIGEST, interval
 
 from mutations.mutation import Mutation
 from mutations.slices import AT
@@ -18,9 +18,15 @@ def evaluation_mutations() -> dict[str, Mutation]:
                 "evaluation.champion.shared.songs": 96,
                 f"{AT['explicit=no']}.songs": 71,
                 f"{AT['decade=2020s']}.songs": 90,
-                "parity.families.0.rows": 99,
-                "parity.families.0.batch_sizes": [1, 7, 64, 99],
-                "parity.families.0.top1_ties": 0,
+                **{
+                    f"parity.runtimes.{index}.families.0.{field}": value
+                    for index in BINDING.values()
+                    for field, value in {
+                        "rows": 99,
+                        "batch_sizes": [1, 7, 64, 99, 10000],
+                        "top1_ties": 0,
+                    }.items()
+                },
             }
         ),
         "evaluation.gain_over_prior.low": Mutation({"evaluation.gain_over_prior.low": 0.05}),

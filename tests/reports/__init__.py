@@ -27,12 +27,14 @@ from reports.identity import (
     ONNX,
     OTHER_DIGEST,
     PROFILE,
+    SERVED,
 )
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
-from reports.parity import FAMILIES, family, parity
+from reports.parity import BINDING, FAMILIES, RUNTIMES, family, parity, runtime
 
 __all__ = [
+    "BINDING",
     "CHAMPION",
     "CHAMPION_ONNX",
     "DATA_CHECKS",
@@ -50,6 +52,8 @@ __all__ = [
     "POINTS",
     "POLICY",
     "PROFILE",
+    "RUNTIMES",
+    "SERVED",
     "SLICES",
     "SONGS",
     "Path",
@@ -72,6 +76,7 @@ __all__ = [
     "passing_reports",
     "removed",
     "replaced",
+    "runtime",
     "slice_of",
     "standing",
     "subject",

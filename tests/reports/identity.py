@@ -2,7 +2,7 @@
 
 import datetime
 
-from ml.gate.canonical import digest
+from ml.gate.canonical import canonical_bytes, digest
 
 DAY = datetime.date(2026, 11, 25)
 """The day of all decisions."""
@@ -10,11 +10,19 @@ DAY = datetime.date(2026, 11, 25)
 KERAS, ONNX = b"the weights", b"the graph"
 PROFILE = b"{}\n"
 DATA_VERSION = "59ddef4777eb0125"
+SERVED = {
+    "schema": "jukebox.served/v1",
+    "runtime": "openvino",
+    "settings": {"INFERENCE_PRECISION_HINT": "f32"},
+}
+"""``served.json``."""
+
 DIGESTS = {
     "model.keras": digest(KERAS),
     "model.onnx": digest(ONNX),
     "test.parquet": digest(b"test songs"),
     "profile.json": digest(PROFILE),
+    "served.json": digest(canonical_bytes(SERVED)),
 }
 CHAMPION, CHAMPION_ONNX = "c0ffee" + 58 * "1", b"the graph in production"
 IDENTITY = {"data_version": DATA_VERSION, "champion": CHAMPION, **DIGESTS}

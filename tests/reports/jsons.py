@@ -46,7 +46,7 @@ def removed(value: Any, *paths: Path) -> Any:
 
 
 def edited(value: Any, edits: Mapping[str, Any]) -> Any:
-    """Copy JSON with other values at dotted paths, as ``{"parity.families.0.rows": 0}``."""
+    """Copy JSON with other values at dotted paths, as ``{"evaluation.songs": 0}``."""
     parts = {text: [int(key) if key.isdigit() else key for key in text.split(".")] for text in edits}
     return replaced(value, *((tuple(parts[text]), new) for text, new in edits.items()))
 
@@ -61,6 +61,8 @@ def another(value: Any) -> Any:
         return OTHER_DIGEST if value.startswith("sha256:") else value + "x"
     if isinstance(value, list):
         return [*value, "x"]
+    if isinstance(value, dict):
+        return {**value, "x": "x"}
     return value + 1 if isinstance(value, int) else value * (1 + 1e-9) + 1e-12
 
 

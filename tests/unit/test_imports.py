@@ -5,7 +5,18 @@ import sys
 
 import pytest
 
-HEAVY = {"tensorflow", "keras", "kfp", "pandas", "numpy", "sklearn", "onnxruntime", "duckdb", "ibis"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "kfp",
+    "pandas",
+    "numpy",
+    "sklearn",
+    "onnxruntime",
+    "openvino",
+    "duckdb",
+    "ibis",
+}
 
 
 def imported(script: str) -> set[str]:

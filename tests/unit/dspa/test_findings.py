@@ -16,7 +16,7 @@ from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, R
 from ml.gate.canonical import canonical_bytes, digest
 from ml.release.store import ModelStore
 
-BROKEN = "parity.test.violations"
+BROKEN = "parity.served.test.violations"
 LOOSE = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 1}))
 FAILED = Script(final="FAILED", failed_task="save")
 OTHERS = {

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from reports import (
+    BINDING,
     DATA_CHECKS,
     FAMILIES,
     FEATURES,
@@ -69,17 +70,44 @@ THRESHOLDS = {
     "slices.floor_gain_over_prior_nats": (-0.25, -0.2499, {"slices.measured_floor"}),
     # Five slices are judged, and the smallest p-value of 10,000 resamples is 2 / 10,001.
     "slices.alpha": (10.001 / 10_001, 9.999 / 10_001, {"slices.smallest_p"}),
+    "parity.binding_runtimes": ([*BINDING], [*BINDING, "triton"], {"parity.triton"}),
+    "parity.reported_runtimes": (["openvino"], ["openvino", "triton"], {"parity.triton"}),
+    "parity.served_precisions": (
+        ["float32"],
+        ["float64"],
+        {"parity.served.unpinned", "parity.served.other_precision"},
+    ),
     "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol"}),
     "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol"}),
-    "parity.required_families": ([*FAMILIES], [*FAMILIES, "silence"], {"parity.silence"}),
-    "parity.required_batch_sizes": (
-        [1, 7, 64],
-        [1, 7, 64, 256],
-        {f"parity.{name}.batch_sizes_missing" for name in FAMILIES},
+    "parity.required_families": (
+        [*FAMILIES],
+        [*FAMILIES, "silence"],
+        {"parity.openvino", *(f"parity.{runtime}.silence" for runtime in BINDING)},
     ),
-    "parity.max_row_sum_error": (2e-7, 1.9e-7, {"parity.test.row_sum"}),
-    "parity.max_top1_tie_share": (1 / 128, 1 / 129, {"parity.test.top1_ties"}),
-    "parity.max_metric_difference": (2**-20, 2**-20.1, {"onnx.log_loss.difference"}),
+    "parity.unanswered_families": (
+        ["nonfinite"],
+        ["nonfinite", "zeros"],
+        {f"parity.{runtime}.zeros.unanswered" for runtime in BINDING},
+    ),
+    "parity.required_batch_sizes": (
+        [1, 7, 64, 10000],
+        [1, 7, 64, 256, 10000],
+        {"parity.openvino"}
+        | {f"parity.{runtime}.{name}.batch_sizes_missing" for runtime in BINDING for name in FAMILIES},
+    ),
+    "parity.max_row_sum_error": (2e-7, 1.9e-7, {f"parity.{runtime}.test.row_sum" for runtime in BINDING}),
+    "parity.max_top1_tie_share": (
+        1 / 128,
+        1 / 129,
+        {f"parity.{runtime}.test.top1_ties" for runtime in BINDING},
+    ),
+    "parity.min_threads": (4, 5, {f"parity.{runtime}.threads" for runtime in BINDING}),
+    "parity.min_thread_calls": (100, 101, {f"parity.{runtime}.threads.calls" for runtime in BINDING}),
+    "parity.max_metric_difference": (
+        2**-20,
+        2**-20.1,
+        {f"parity.{runtime}.log_loss.difference" for runtime in BINDING},
+    ),
     "budget.max_model_bytes": (46767, 46766, {"budget.model_bytes"}),
     "budget.max_p99_latency_ms": (0.0625, 0.0624, {"budget.p99_latency_ms"}),
     "budget.min_latency_calls": (1000, 1001, {"budget.latency_calls"}),

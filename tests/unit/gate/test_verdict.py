@@ -5,19 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BLOCKING, MUTATIONS
 from reports import (
+    BINDING,
     DATA_CHECKS,
     FAMILIES,
     IDENTITY,
     OPTIONAL_CHECK,
     OTHER_DIGEST,
+    RUNTIMES,
+    at,
     edited,
     failing,
     judge,
     leaves,
     passing_reports,
     removed,
+    runtime,
     unmet,
 )
+
+from ml.gate.canonical import canonical_bytes, digest
 
 REPORT_LEAVES = list(leaves(passing_reports()))
 
@@ -76,36 +82,87 @@ def test_a_required_data_check_that_is_missing_blocks_and_another_may_be():
 
 def test_more_rows_compared_than_there_are_test_songs_block_too():
     more = FAMILIES["test"] + 1
-    family = {"parity.families.0.rows": more, "parity.families.0.batch_sizes": [1, 7, 64, more]}
-    verdict = judge(edited(passing_reports(), family))
-    assert failing(verdict) == {"parity.test.all_songs"}
+    family = "parity.runtimes.0.families.0"
+    edits = {f"{family}.rows": more, f"{family}.batch_sizes": [1, 7, 64, 10000, more]}
+    verdict = judge(edited(passing_reports(), edits))
+    assert failing(verdict) == {"parity.served.test.all_songs"}
 
 
-@pytest.mark.parametrize("part", ["data_report.checks", "parity.families"])
-def test_what_is_reported_twice_is_unclear(part):
+@pytest.mark.parametrize(
+    ("part", "check"),
+    {
+        "data_report.checks": "data.{name}",
+        "parity.runtimes": "parity.{name}",
+        "parity.runtimes.0.families": "parity.served.{name}",
+        "parity.runtimes.1.families": "parity.onnxruntime.{name}",
+        "parity.runtimes.2.families": "parity.openvino",
+    }.items(),
+)
+def test_what_is_reported_twice_is_unclear(part, check):
     reports = passing_reports()
-    report, name = part.split(".")
-    first, *rest = reports[report][name]
+    first, *rest = at(reports, tuple(int(key) if key.isdigit() else key for key in part.split(".")))
     verdict = judge(edited(reports, {part: [first, *rest, first]}))
-    assert failing(verdict) == {f"{report.removesuffix('_report')}.{first['name']}"}
+    assert failing(verdict) == {check.format(name=first["name"])}
     assert "once" in verdict.failures[0].reason
 
 
 @pytest.mark.parametrize("index", range(len(FAMILIES)))
-def test_a_required_family_that_is_missing_blocks(index):
+@pytest.mark.parametrize("runtime", BINDING)
+def test_a_required_family_that_is_missing_blocks(runtime, index):
     name = list(FAMILIES)[index]
-    others = {"parity.test.all_songs"} if name == "test" else set()
-    verdict = judge(removed(passing_reports(), ("parity", "families", index)))
-    assert failing(verdict) == {f"parity.{name}", *others}
+    others = {f"parity.{runtime}.test.all_songs"} if name == "test" else set()
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", BINDING[runtime], "families", index)))
+    assert failing(verdict) == {f"parity.{runtime}.{name}", *others}
 
 
 def test_a_family_that_the_policy_does_not_ask_for_counts_too():
     reports = passing_reports()
-    extra = {**reports["parity"]["families"][1], "name": "noise"}
-    assert judge(edited(reports, {"parity.families": [*reports["parity"]["families"], extra]})).passed
+    families = reports["parity"]["runtimes"][0]["families"]
+    extra = {**families[1], "name": "noise"}
+    assert judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]})).passed
     extra["violations"] = 1
-    verdict = judge(edited(reports, {"parity.families": [*reports["parity"]["families"], extra]}))
-    assert failing(verdict) == {"parity.noise.violations"}
+    verdict = judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]}))
+    assert failing(verdict) == {"parity.served.noise.violations"}
+
+
+@pytest.mark.parametrize("index", range(len(RUNTIMES)))
+def test_a_runtime_that_is_missing_blocks_whether_it_binds_or_not(index):
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", index)))
+    assert failing(verdict) == {f"parity.{list(RUNTIMES)[index]}"}
+
+
+@pytest.mark.parametrize("index", range(len(FAMILIES)))
+def test_a_family_that_was_not_compared_in_a_reported_runtime_blocks(index):
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", 2, "families", index)))
+    assert failing(verdict) == {"parity.openvino"}
+    assert list(FAMILIES)[index] in verdict.failures[0].reason
+
+
+def test_a_runtime_that_the_policy_does_not_know_binds():
+    reports = passing_reports()
+    extra = {**runtime("onnxruntime"), "name": "triton", "engine": "triton"}
+    extra["families"][2]["top1_disagreements"] = 1
+    verdict = judge(edited(reports, {"parity.runtimes": [*reports["parity"]["runtimes"], extra]}))
+    assert failing(verdict) == {"parity.triton.zeros.top1_flips"}
+
+
+def test_a_model_served_in_another_runtime_needs_no_setting_of_openvinos():
+    served = {"schema": "jukebox.served/v1", "runtime": "onnxruntime", "settings": {}}
+    edits = {
+        "parity.served": served,
+        "parity.runtimes.0.engine": "onnxruntime",
+        "parity.runtimes.0.settings": {},
+    }
+    identity = {**IDENTITY, "served.json": digest(canonical_bytes(served))}
+    assert judge(edited(passing_reports(), edits), identity=identity).passed
+
+
+@pytest.mark.parametrize("setting", ["bf16", "f16", "F32", "", "dynamic"])
+def test_no_other_precision_pins_the_served_runtime(setting):
+    edits = {f"parity.{part}.settings.INFERENCE_PRECISION_HINT": setting for part in ("served", "runtimes.0")}
+    found = failing(judge(edited(passing_reports(), edits)))
+    assert "parity.served.unpinned" in found or setting == ""
+    assert found
 
 
 @pytest.mark.parametrize(
@@ -116,6 +173,7 @@ def test_a_family_that_the_policy_does_not_ask_for_counts_too():
         "model.keras": {"evaluation.model", "parity.keras_model"},
         "model.onnx": {"parity.onnx_model"},
         "test.parquet": {"evaluation.test_data", "parity.test_data"},
+        "served.json": {"parity.served_as"},
     }.items(),
 )
 def test_reports_about_something_else_are_blocked(key, checks):
@@ -124,6 +182,7 @@ def test_reports_about_something_else_are_blocked(key, checks):
 
 
 def test_a_family_that_never_went_through_all_at_once_blocks():
-    verdict = judge(edited(passing_reports(), {"parity.families.0.batch_sizes": [1, 7, 64]}))
-    assert failing(verdict) == {"parity.test.batch_sizes_missing"}
+    sizes = {"parity.runtimes.0.families.0.batch_sizes": [1, 7, 64, 10000]}
+    verdict = judge(edited(passing_reports(), sizes))
+    assert failing(verdict) == {"parity.served.test.batch_sizes_missing"}
     assert "128" in verdict.failures[0].reason

@@ -17,6 +17,10 @@ KEPT = {
     "song/test.py": "",
     "tensorflow/_api/v2/test/__init__.py": "from song import NAMES\n",
     "tensorflow/_api/v2/include/__init__.py": "",
+    "openvino/libs/libopenvino_intel_cpu_plugin.so": "not a library",
+    "openvino/libs/libopenvino_onnx_frontend.so.2641": "not a library",
+    "openvino/libs/libopenvino_ir_frontend.so.2641": "not a library",
+    "song/libs/libopenvino_intel_gpu_plugin.so": "not a library",
 }
 REMOVED = (
     "song/tests/test_play.py",
@@ -26,6 +30,10 @@ REMOVED = (
     "tensorflow/libx.a",
     "song/play.h",
     "song/play.pyx",
+    "openvino/libs/libopenvino_intel_gpu_plugin.so",
+    "openvino/libs/libopenvino_intel_npu_plugin.so",
+    "openvino/libs/libopenvino_tensorflow_frontend.so.2641",
+    "openvino/libs/cache.json",
 )
 
 PLAY = """

@@ -8,6 +8,7 @@ from candidates import candidate_files
 from reports import removed
 
 from ml.errors import DataError, GateBlocked, PlatformError
+from ml.gate.evidence import FILES
 from ml.gate.policy import default_policy
 from ml.pipeline import steps
 from ml.release.store import ModelStore
@@ -142,9 +143,9 @@ def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
         artifacts[name] = File(tmp_path / name)
         if content is not None:
             (tmp_path / name).write_bytes(content)
-    for name in ("test.parquet", "model.keras", "model.onnx"):
+    for name in FILES:
         (tmp_path / name).write_bytes(name.encode())
-    files = {name: File(tmp_path / name) for name in ("test.parquet", "model.keras", "model.onnx")}
+    files = {name: File(tmp_path / name) for name in FILES}
     target = tmp_path / "asked" / "evidence.json"
     with pytest.raises(SystemExit, match="checks failed"):
         steps.gate(SUBJECT, default_policy().text, str(target), artifacts, files, File(tmp_path / "own"))

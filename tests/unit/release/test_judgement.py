@@ -82,7 +82,7 @@ def test_what_is_no_evidence_is_refused(data):
     refused("not evidence", data)
 
 
-@pytest.mark.parametrize("broken", ["", "parity.test.violations"])
+@pytest.mark.parametrize("broken", ["", "parity.served.test.violations"])
 def test_a_stated_verdict_that_its_numbers_do_not_give_is_refused(broken):
     evidence = json.loads(candidate_files(broken=broken)["evidence.json"])
     for edit in ("passed", "checks.0.passed", "checks.0.reason", "checks.3.value"):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
-from reports import POLICY
+from reports import POLICY, SERVED
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest
@@ -50,9 +50,28 @@ def test_the_next_one_replaces_its_champion_and_is_served_beside_it(store):
     assert (outcome.promotion.number, outcome.promotion.champion, outcome.promotion.replaces) == (2, first, 1)
     served = {path: read(store.uri, path) for path in paths(store.uri) if path.startswith("serving/")}
     assert served == {
-        f"serving/jukebox/{number}/model.onnx": candidate_files(name)["model.onnx"]
+        f"serving/jukebox/{number}/{file}": candidate_files(name)[file]
         for number, name in ((1, "A"), (2, "B"))
+        for file in ("model.onnx", "served.json")
     }
+
+
+def test_the_same_model_served_in_another_way_is_a_promotion_of_its_own(store):
+    first = put(store)
+    promote(store, first, POLICY)
+    served = {**SERVED, "settings": {**SERVED["settings"], "NUM_STREAMS": "1"}}
+    second = put(store, champion=first, served=served)
+    outcome = promote(store, second, POLICY)
+    assert (outcome.new, outcome.promotion.number) == (True, 2)
+    for number, said in ((1, SERVED), (2, served)):
+        assert json.loads(read(store.uri, f"serving/jukebox/{number}/served.json")) == said
+
+
+def test_the_same_model_made_and_served_in_the_same_way_is_not_promoted_twice(store):
+    first = put(store)
+    promote(store, first, POLICY)
+    outcome = promote(store, put(store, commit="another"), POLICY)
+    assert (outcome.new, outcome.promotion.candidate) == (False, first)
 
 
 def test_promoting_the_champion_again_changes_nothing_and_says_so(store):

@@ -139,7 +139,7 @@ def test_an_entry_that_points_nowhere_stops_rollback(folder, changes):
 def test_an_entry_that_names_another_candidate_stops_rollback(folder):
     for name in "AB":
         release(folder, name)
-    rewrite(folder, 1, candidate=put(folder, "never judged", broken="parity.test.violations"))
+    rewrite(folder, 1, candidate=put(folder, "never judged", broken="parity.served.test.violations"))
     refused(folder)
 
 

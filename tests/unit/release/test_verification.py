@@ -35,7 +35,7 @@ def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
 
 
 def test_a_verdict_that_its_numbers_do_not_give_is_refused(folder):
-    blocked = candidate_files(broken="parity.test.violations")
+    blocked = candidate_files(broken="parity.served.test.violations")
     evidence = {**json.loads(blocked["evidence.json"]), "verdict": EVIDENCE["verdict"]}
     candidate = folder.put_candidate(forge(blocked, evidence))
     promotion_refused(folder, candidate, EvidenceError, "not what its own numbers give")
