@@ -5,11 +5,13 @@ It runs by itself, in the environment of requirements/server-*.txt, which has no
 given, bound to loopback, and ends with whoever started it: when its standard input ends, its process group does.
 """
 
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
+import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,7 +57,8 @@ class OnnxModel(kserve.Model):  # type: ignore[misc]
         (answers,) = self._session.run([self._output.name], {self._input.name: rows})
         output = kserve.InferOutput(self._output.name, list(answers.shape), "FP32")
         output.set_data_from_numpy(answers, binary_data=False)
-        return kserve.InferResponse(payload.id, self.name, [output])
+        # The protocol lets a request go without an id; KServe wants one in each answer.
+        return kserve.InferResponse(payload.id or uuid.uuid4().hex, self.name, [output])
 
     def _rows(self, payload: Any) -> Any:
         refuse = kserve.errors.InvalidInput
@@ -87,7 +90,9 @@ def _described(tensor: Any) -> dict[str, Any]:
 
 def _end_with_starter() -> None:
     """End the process group when nobody holds the other end of the standard input any more."""
-    sys.stdin.buffer.read()
+    # Past Python's buffer, whose lock this thread would hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os.killpg(0, signal.SIGKILL)
 
 
@@ -108,6 +113,8 @@ def main(model: Path, name: str, descriptor: int) -> None:
     signal.signal(signal.SIGTERM, _leave)
     # KServe's own start() listens on every address; its parts do not insist.
     server = kserve.ModelServer(workers=1, enable_grpc=False, enable_latency_logging=False)
+    for noisy in ("uvicorn.access", "kserve.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     server.register_model(OnnxModel(name, model))
     rest = RESTServer(
         "kserve.model_server:app",
