@@ -65,7 +65,7 @@ class Client:
                 raise ValueError("another type or shape")
             # A number that is none is null in JSON; NumPy makes NaN of it.
             return np.array(output["data"], dtype="float32").reshape(output["shape"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             what = f"answers a golden request of {len(rows)} rows with something else ({error})"
             raise self._server.failed(what) from error
 

@@ -27,9 +27,6 @@ BATCH_SIZES = (1, 7, 64)
 MOST_REQUESTS = 100
 """Golden requests of one batch size: at a hundred the small sizes say no more about other rows."""
 
-MOST_ROWS = 10_000
-"""Of the songs, as many at once at most: what `ml.model.comparison` compares at once."""
-
 LATENCY_CALLS = 300
 MOST = 1e9
 """Stands for a difference to what is no number."""
@@ -58,7 +55,7 @@ def check_serving(
     """
     found, countries = read_reference(reference), read_labels(labels)
     test = found.families == "test"
-    rows, keras = found.features[test][:MOST_ROWS], found.answers[test][:MOST_ROWS]
+    rows, keras = found.features[test], found.answers[test]
     command = server_command(Path(onnx_model).absolute(), NAME)
     with started(command, patience) as server:
         client = Client(server)
