@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.records import Record
-from ml.gate.thresholds import BudgetPolicy, DataPolicy, EvaluationPolicy, ParityPolicy
+from ml.gate.thresholds import BudgetPolicy, DataPolicy, EvaluationPolicy, ParityPolicy, ServingPolicy
 from ml.gate.waivers import Waiver
 
 
@@ -24,6 +24,7 @@ class Policy(Record):
     data: DataPolicy
     evaluation: EvaluationPolicy
     parity: ParityPolicy
+    serving: ServingPolicy
     budget: BudgetPolicy
     waivers: tuple[Waiver, ...]
 

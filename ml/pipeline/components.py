@@ -159,10 +159,26 @@ def parity(
 
 
 @component
+def serving(
+    onnx_model: Input[Model],
+    served: Input[Artifact],
+    reference: Input[Artifact],
+    labels: Input[Artifact],
+    serving_report: Output[Artifact],
+    metrics: Output[Metrics],
+):
+    """Load the ONNX model in a real model server, and ask it over HTTP."""
+    from ml.pipeline import steps
+
+    steps.serving(onnx_model, served, reference, labels, serving_report, metrics)
+
+
+@component
 def gate(
     data_report: Input[Artifact],
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
+    serving_report: Input[Artifact],
     test_split: Input[Dataset],
     model: Input[Model],
     onnx_model: Input[Model],
@@ -197,7 +213,12 @@ def gate(
         },
         policy,
         evidence_uri,
-        {"data_report": data_report, "evaluation": evaluation, "parity": parity_report},
+        {
+            "data_report": data_report,
+            "evaluation": evaluation,
+            "parity": parity_report,
+            "serving": serving_report,
+        },
         {"test.parquet": test_split, "model.keras": model, "model.onnx": onnx_model, "served.json": served},
         evidence,
     )
@@ -210,6 +231,7 @@ def save(
     data_report: Input[Artifact],
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
+    serving_report: Input[Artifact],
     history: Input[Artifact],
     labels: Input[Artifact],
     model: Input[Model],
@@ -230,6 +252,7 @@ def save(
             "data_report.json": data_report,
             "evaluation.json": evaluation,
             "parity.json": parity_report,
+            "serving.json": serving_report,
             "history.json": history,
             "labels.json": labels,
             "model.keras": model,

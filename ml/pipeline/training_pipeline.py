@@ -7,12 +7,14 @@
 5. evaluate    measures it beside three baselines, on songs that it has never seen
 6. convert     (beside evaluate) writes the ONNX model, and how it is to be served
 7. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
-8. gate        decides, writes the evidence, and fails the run if the verdict blocks
-9. save        stores the candidate; only promotion, outside the run, makes it the production model
+8. serving     (beside parity) loads it in a real model server, and asks that over HTTP
+9. gate        decides, writes the evidence, and fails the run if the verdict blocks
+10. save       stores the candidate; only promotion, outside the run, makes it the production model
 
     fetch ─┬─ validate ──┐
-           └─ preprocess ┴─ train ─┬─ evaluate ───────────┐
-                                   └─ convert ─ parity ───┴─ gate ─ save
+           └─ preprocess ┴─ train ─┬─ evaluate ────────────┐
+                                   └─ convert ─┬─ parity ──┤
+                                               └─ serving ─┴─ gate ─ save
 """
 
 from kfp import dsl
@@ -115,10 +117,14 @@ def training_pipeline(
         labels=labels,
         served=served,
     )
+    serving = steps.serving(
+        onnx_model=onnx_model, served=served, reference=convert.outputs["reference"], labels=labels
+    )
     reports = {
         "data_report": validate.outputs["data_report"],
         "evaluation": evaluate.outputs["evaluation"],
         "parity_report": parity.outputs["parity_report"],
+        "serving_report": serving.outputs["serving_report"],
     }
     gate = steps.gate(
         **reports,
@@ -151,4 +157,4 @@ def training_pipeline(
         store_uri=store_uri,
     )
     mount(fetch, gate, save)
-    bound(fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)
+    bound(fetch, validate, preprocess, train, evaluate, convert, parity, serving, gate, save)

@@ -25,7 +25,18 @@ from ml.objects import put_object
 from ml.release.store import ModelStore
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
-TASKS = ("fetch", "validate", "preprocess", "train", "evaluate", "convert", "parity", "gate", "save")
+TASKS = (
+    "fetch",
+    "validate",
+    "preprocess",
+    "train",
+    "evaluate",
+    "convert",
+    "parity",
+    "serving",
+    "gate",
+    "save",
+)
 RESULTS = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 ARTIFACT = "model-ARTIFACT_OUTPUTS"
 COMMIT = "1a2b3c4d5e" * 4

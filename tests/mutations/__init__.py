@@ -4,10 +4,11 @@ from mutations.data import data_mutations
 from mutations.evaluation import evaluation_mutations
 from mutations.mutation import Mutation
 from mutations.parity import parity_mutations
+from mutations.serving import serving_mutations
 
 __all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
 
-MUTATIONS = {**data_mutations(), **evaluation_mutations(), **parity_mutations()}
+MUTATIONS = {**data_mutations(), **evaluation_mutations(), **parity_mutations(), **serving_mutations()}
 """By the name of the check."""
 
 BLOCKING = {name: mutation for name, mutation in MUTATIONS.items() if not mutation.warns}

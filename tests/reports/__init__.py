@@ -18,8 +18,11 @@ from reports.identity import DATA_VERSION, DAY, DIGESTS, IDENTITY, KERAS, ONNX, 
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
 from reports.parity import BINDING, FAMILIES, RUNTIMES, family, parity, runtime
+from reports.serving import BAD_REQUESTS, BATCHES, serving
 
 __all__ = [
+    "BAD_REQUESTS",
+    "BATCHES",
     "BINDING",
     "DATA_CHECKS",
     "DATA_VERSION",
@@ -54,6 +57,7 @@ __all__ = [
     "removed",
     "replaced",
     "runtime",
+    "serving",
     "subject",
     "unmet",
 ]
@@ -63,11 +67,12 @@ _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": oper
 
 
 def passing_reports(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
-    """Make the three reports of a model that passes."""
+    """Make the reports of a model that passes."""
     return {
         "data_report": data_report(),
         "evaluation": evaluation(digests),
         "parity": parity(digests),
+        "serving": serving(digests),
     }
 
 

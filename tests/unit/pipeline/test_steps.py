@@ -7,6 +7,7 @@ import pytest
 from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.evidence import FILES
 from ml.gate.policy import default_policy
+from ml.gate.verdict import REPORTS
 from ml.pipeline import steps
 
 SUBJECT = {
@@ -85,7 +86,7 @@ def test_a_service_that_does_not_answer_may_answer_next_time(events):
 def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
     """Run the gate step on report files with this content; return the evidence where it was asked for."""
     artifacts = {}
-    for name in ("data_report", "evaluation", "parity"):
+    for name in REPORTS:
         content = reports.get(name, b"{}")
         artifacts[name] = File(tmp_path / name)
         if content is not None:
