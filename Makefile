@@ -13,14 +13,18 @@ LOCK := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url -
 	--custom-compile-command "make lock"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-$(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt pyproject.toml
+$(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt \
+		requirements/server-py311.txt requirements/server-py312.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@echo "setting up $(VENV) with $(PYTHON): about two minutes, once"
+	@echo "setting up $(VENV) with $(PYTHON): about three minutes, once"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@tag=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
 	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt && \
-	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/$$tag.txt
+	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/$$tag.txt && \
+	$(PYTHON) -m venv --without-pip $(VENV)/server && \
+	$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
+	  -r requirements/server-$$tag.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
@@ -86,6 +90,8 @@ lock: ## Resolve the requirements again, for both Pythons and both images (needs
 	@$(LOCK) --group sbom --python-version 3.11 --output-file requirements/sbom.txt
 	@for python in 3.11 3.12; do \
 	tag=py$${python/./} && every=requirements/$$tag.txt && \
+	$(LOCK) --group server --python-version $$python \
+	  --overrides requirements/server-overrides.txt --output-file requirements/server-$$tag.txt && \
 	$(LOCK) --all-extras --python-version $$python --output-file $$every pyproject.toml && \
 	$(LOCK) --extra pipeline --extra steps --python-version $$python --constraint $$every \
 	  --overrides requirements/component-overrides.txt --output-file requirements/component-$$tag.txt pyproject.toml && \

@@ -26,7 +26,7 @@ from ml.objects import open_folder
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 
-REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json")
+REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json", "serving.json")
 
 
 def candidate_files(

@@ -20,6 +20,7 @@ from ml.gate.thresholds import (
     DriftPolicy,
     EvaluationPolicy,
     ParityPolicy,
+    ServingPolicy,
     SlicesPolicy,
 )
 from ml.gate.waivers import Waiver
@@ -35,6 +36,7 @@ class Policy(Record):
     champion: ChampionPolicy
     slices: SlicesPolicy
     parity: ParityPolicy
+    serving: ServingPolicy
     budget: BudgetPolicy
     waivers: tuple[Waiver, ...]
 

@@ -97,6 +97,17 @@ class ParityPolicy(Record):
     max_metric_difference: NonNegative
 
 
+class ServingPolicy(Record):
+    """What a real server with the model must answer and refuse, and what it may cost."""
+
+    max_ready_seconds: NonNegative
+    required_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    required_bad_requests: Names
+    min_latency_calls: Annotated[int, Field(ge=1)]
+    max_p99_latency_ms: NonNegative
+    max_memory_mb: NonNegative
+
+
 class BudgetPolicy(Record):
     """What serving the model may cost."""
 

@@ -14,15 +14,17 @@ from ml.gate.checks.data import data_checks
 from ml.gate.checks.drift import drift_checks
 from ml.gate.checks.evaluation import evaluation_checks
 from ml.gate.checks.parity import agreement_checks, budget_checks, parity_checks
+from ml.gate.checks.serving import all_songs_served, serving_checks
 from ml.gate.checks.slices import slice_checks
 from ml.gate.policy import Policy, parse_policy
 from ml.gate.records import Record
 from ml.gate.reports.data import DataReport
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.reports.parity import Parity
+from ml.gate.reports.serving import Serving
 from ml.gate.waivers import apply_waivers
 
-REPORTS = ("data_report", "evaluation", "parity")
+REPORTS = ("data_report", "evaluation", "parity", "serving")
 R = TypeVar("R", bound=Record)
 
 
@@ -71,7 +73,8 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
     data, data_check = _load(DataReport, "data_report", reports)
     evaluation, evaluation_check = _load(Evaluation, "evaluation", reports)
     parity, parity_check = _load(Parity, "parity", reports)
-    yield from (data_check, evaluation_check, parity_check)
+    serving, serving_check = _load(Serving, "serving", reports)
+    yield from (data_check, evaluation_check, parity_check, serving_check)
     if data:
         yield from about("data_report.data_version", data.data_version, identity.get("data_version"))
         yield from data_checks(data, policy.data)
@@ -89,6 +92,14 @@ def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, s
         yield from about("parity.served_as", parity.served.digest, identity.get("served.json"))
         yield from parity_checks(parity, policy.parity)
         yield from budget_checks(parity, policy.budget)
+    if serving:
+        yield from about("serving.keras_model", serving.keras_digest, identity.get("model.keras"))
+        yield from about("serving.onnx_model", serving.onnx_digest, identity.get("model.onnx"))
+        yield from about("serving.test_data", serving.test_digest, identity.get("test.parquet"))
+        yield from about("serving.served_as", serving.served_digest, identity.get("served.json"))
+        yield from serving_checks(serving, policy.serving, policy.parity)
+    if evaluation and serving:
+        yield from all_songs_served(evaluation, serving)
     if evaluation and parity:
         yield from agreement_checks(evaluation, parity, policy.parity)
 

@@ -33,6 +33,8 @@ WAIVABLE = (
     "champion.*.not_worse",
     "budget.model_bytes",
     "budget.p99_latency_ms",
+    "serving.p99_latency_ms",
+    "serving.memory_mb",
 )
 """The checks that may be waived, with ``*`` for any part of a name."""
 

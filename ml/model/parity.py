@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ml.data.columns import FEATURES
 from ml.data.splits import Examples, read_examples, read_labels
@@ -21,6 +20,7 @@ from ml.model.comparison import ATOL, RTOL, Run, compare_family, compare_layouts
 from ml.model.inputs import input_families
 from ml.model.metrics import score_songs
 from ml.model.network import INPUT, OUTPUT
+from ml.model.reference import read_reference
 from ml.model.runtimes import Runtime, open_runtimes, open_session
 
 if TYPE_CHECKING:
@@ -105,18 +105,14 @@ def measure(runtime: Runtime, answers: Answers, test: Examples, countries: list[
 
 def _read_reference(path: str | Path, inputs: dict[str, np.ndarray]) -> tuple[dict[str, str], Answers]:
     """Return the reference's source, and by family its inputs and Keras's answers."""
-    with pq.ParquetFile(path) as file:
-        table = file.read(use_threads=False)
-    names = np.array(table["family"].to_pylist())
-    features, answers = (
-        np.from_dlpack(table[name].combine_chunks().flatten()).reshape(len(names), -1)
-        for name in ("features", "probabilities")
-    )
+    found = read_reference(path)
     expected = np.concatenate(list(inputs.values()))
-    if list(dict.fromkeys(names)) != list(inputs) or not np.array_equal(features, expected, equal_nan=True):
+    same = np.array_equal(found.features, expected, equal_nan=True)
+    if list(dict.fromkeys(found.families)) != list(inputs) or not same:
         raise ValueError("the reference answers are about other rows than this test split's")
-    source = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    return source, {name: (rows, answers[names == name]) for name, rows in inputs.items()}
+    return found.source, {
+        name: (rows, found.answers[found.families == name]) for name, rows in inputs.items()
+    }
 
 
 def interface_problems(session: "onnxruntime.InferenceSession", countries: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ BOUNDS = {
     "evaluate": Bound("1", "3Gi", 30),
     "convert": Bound("1", "2Gi", 15),
     "parity": Bound("1", "2Gi", 15),
+    "serving": Bound("1", "2Gi", 15),
     "gate": Bound("200m", "512Mi", 5),
     "save": Bound("200m", "512Mi", 10),
 }

@@ -179,10 +179,26 @@ def parity(
 
 
 @component
+def serving(
+    onnx_model: Input[Model],
+    served: Input[Artifact],
+    reference: Input[Artifact],
+    labels: Input[Artifact],
+    serving_report: Output[Artifact],
+    metrics: Output[Metrics],
+):
+    """Load the ONNX model in a real model server, and ask it over HTTP."""
+    from ml.pipeline import steps
+
+    steps.serving(onnx_model, served, reference, labels, serving_report, metrics)
+
+
+@component
 def gate(
     data_report: Input[Artifact],
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
+    serving_report: Input[Artifact],
     test_split: Input[Dataset],
     profile: Input[Artifact],
     model: Input[Model],
@@ -218,7 +234,12 @@ def gate(
         },
         policy,
         evidence_uri,
-        {"data_report": data_report, "evaluation": evaluation, "parity": parity_report},
+        {
+            "data_report": data_report,
+            "evaluation": evaluation,
+            "parity": parity_report,
+            "serving": serving_report,
+        },
         {
             "test.parquet": test_split,
             "profile.json": profile,
@@ -237,6 +258,7 @@ def save(
     data_report: Input[Artifact],
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
+    serving_report: Input[Artifact],
     history: Input[Artifact],
     labels: Input[Artifact],
     profile: Input[Artifact],
@@ -258,6 +280,7 @@ def save(
             "data_report.json": data_report,
             "evaluation.json": evaluation,
             "parity.json": parity_report,
+            "serving.json": serving_report,
             "history.json": history,
             "labels.json": labels,
             "profile.json": profile,

@@ -255,6 +255,27 @@ def parity(
 
 
 @step
+def serving(
+    onnx_model: Artifact,
+    served: Artifact,
+    reference: Artifact,
+    labels: Artifact,
+    serving_report: Artifact,
+    metrics: Metrics,
+) -> str:
+    """Check that a real model server loads the ONNX model and answers over HTTP what Keras answered."""
+    from ml.model.serving import check_serving
+
+    report = _file(serving_report, ".json")
+    headline = check_serving(onnx_model.path, served.path, reference.path, labels.path, report)
+    found = read_json(report)
+    metrics.log_metric("p99_latency_ms", found["latency"]["p99_ms"])
+    for name in ("ready_seconds", "peak_memory_mb"):
+        metrics.log_metric(name, found[name])
+    return headline
+
+
+@step
 def gate(
     subject: dict[str, Any],
     policy: str,

@@ -9,13 +9,15 @@
 6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
 7. convert     (beside evaluate) writes the ONNX model, and how it is to be served
 8. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
-9. gate        decides, writes the evidence, and fails the run if the verdict blocks
-10. save       stores the candidate; only promotion, outside the run, makes it the production model
+9. serving     (beside parity) loads it in a real model server, and asks that over HTTP
+10. gate       decides, writes the evidence, and fails the run if the verdict blocks
+11. save       stores the candidate; only promotion, outside the run, makes it the production model
 
     champion ─┐
     fetch ────┴┬─ validate ──┐
                └─ preprocess ┴─ train ─┬─ evaluate ───────────┐
-                                       └─ convert ─ parity ───┴─ gate ─ save
+                                       └─ convert ┬─ parity ──┤
+                                                  └─ serving ─┴─ gate ─ save
 """
 
 from kfp import dsl
@@ -129,10 +131,14 @@ def training_pipeline(
         labels=labels,
         served=served,
     )
+    serving = steps.serving(
+        onnx_model=onnx_model, served=served, reference=convert.outputs["reference"], labels=labels
+    )
     reports = {
         "data_report": validate.outputs["data_report"],
         "evaluation": evaluate.outputs["evaluation"],
         "parity_report": parity.outputs["parity_report"],
+        "serving_report": serving.outputs["serving_report"],
     }
     gate = steps.gate(
         **reports,
@@ -167,4 +173,4 @@ def training_pipeline(
         store_uri=store_uri,
     )
     mount(production, fetch, gate, save)
-    bound(production, fetch, validate, preprocess, train, evaluate, convert, parity, gate, save)
+    bound(production, fetch, validate, preprocess, train, evaluate, convert, parity, serving, gate, save)

@@ -34,6 +34,7 @@ TASKS = (
     "evaluate",
     "convert",
     "parity",
+    "serving",
     "gate",
     "save",
 )

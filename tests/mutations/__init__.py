@@ -6,6 +6,7 @@ from mutations.drift import drift_mutations
 from mutations.evaluation import evaluation_mutations
 from mutations.mutation import Mutation
 from mutations.parity import parity_mutations
+from mutations.serving import serving_mutations
 from mutations.slices import slice_mutations
 
 __all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
@@ -17,6 +18,7 @@ MUTATIONS = {
     **champion_mutations(),
     **slice_mutations(),
     **parity_mutations(),
+    **serving_mutations(),
 }
 """By the name of the check."""
 

@@ -27,6 +27,9 @@ def evaluation_mutations() -> dict[str, Mutation]:
                         "top1_ties": 0,
                     }.items()
                 },
+                "serving.rows": 99,
+                "serving.batches.3.size": 99,
+                "serving.batches.3.rows": 99,
             }
         ),
         "evaluation.gain_over_prior.low": Mutation({"evaluation.gain_over_prior.low": 0.05}),

@@ -32,8 +32,11 @@ from reports.identity import (
 from reports.jsons import Path, another, at, dotted, edited, leaves, removed, replaced
 from reports.measures import interval, metrics
 from reports.parity import BINDING, FAMILIES, RUNTIMES, family, parity, runtime
+from reports.serving import BAD_REQUESTS, BATCHES, serving
 
 __all__ = [
+    "BAD_REQUESTS",
+    "BATCHES",
     "BINDING",
     "CHAMPION",
     "CHAMPION_ONNX",
@@ -77,6 +80,7 @@ __all__ = [
     "removed",
     "replaced",
     "runtime",
+    "serving",
     "slice_of",
     "standing",
     "subject",
@@ -88,11 +92,12 @@ _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": oper
 
 
 def passing_reports(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
-    """Make the three reports of a model that passes, beside a champion or "" for none."""
+    """Make the reports of a model that passes, beside a champion or "" for none."""
     return {
         "data_report": data_report(champion),
         "evaluation": evaluation(digests, champion),
         "parity": parity(digests),
+        "serving": serving(digests),
     }
 
 

@@ -54,6 +54,9 @@ FORGED = {
         reports.parity.runtimes.?.families.[456].top1_ties reports.parity.runtimes.2.threads.different
         reports.parity.runtimes.2.families.?.violations reports.parity.runtimes.2.families.?.top1_*
         reports.parity.runtimes.2.families.?.unanswered reports.parity.runtimes.2.families.?.nonfinite
+        reports.serving.server reports.serving.version reports.serving.bad_requests.*.status
+        reports.serving.ready_seconds reports.serving.latency.* reports.serving.peak_memory_mb
+        reports.serving.batches.?.max_difference
     """.split(),
     "removed": ["reports.evaluation.countries.??"],
     "longer": ["reports.parity.runtimes.?.families.?.batch_sizes"],

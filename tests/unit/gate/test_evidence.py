@@ -25,6 +25,7 @@ from reports import (
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import decide_again, make_evidence, mismatches, policy_digest, read_evidence
 from ml.gate.policy import default_policy
+from ml.gate.verdict import REPORTS
 
 GOOD = passing_evidence().to_json()
 EXPECTED = {**GOOD["subject"], **GOOD["digests"]}
@@ -48,6 +49,7 @@ UNDECIDED = re.compile(
     r"|evaluation\.champion\.onnx_digest"
     r"|parity\.(opset|latency\.p50_ms)"
     r"|parity\.runtimes\.\d+\.(version|families\.\d+\.(max_difference|p99_difference|worst_row))"
+    r"|serving\.(server|version|bad_requests\.\d+\.status)"
     r"|parity\.runtimes\.[12]\.precision"
     # Of the runtime that is reported only, but for its differences and flips, which warn.
     r"|parity\.runtimes\.2\.(metrics|threads)\.\w+"
@@ -170,7 +172,7 @@ def test_a_policy_that_cannot_be_read_still_has_a_digest_and_blocks():
 @pytest.mark.parametrize("found", [None, {"unreadable": "OSError: gone"}, {"schema": 1}, "x", [1]], ids=repr)
 def test_evidence_is_written_for_any_report_and_blocks(found):
     evidence = make_evidence(subject(), DIGESTS, {"evaluation": found}, POLICY, DAY)
-    assert failing(read_evidence(evidence.to_bytes()).verdict) == {"data_report", "evaluation", "parity"}
+    assert failing(read_evidence(evidence.to_bytes()).verdict) == set(REPORTS)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

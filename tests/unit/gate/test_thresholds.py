@@ -4,6 +4,7 @@ import json
 
 import pytest
 from reports import (
+    BAD_REQUESTS,
     BINDING,
     DATA_CHECKS,
     FAMILIES,
@@ -77,8 +78,8 @@ THRESHOLDS = {
         ["float64"],
         {"parity.served.unpinned", "parity.served.other_precision"},
     ),
-    "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol"}),
-    "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol"}),
+    "parity.max_atol": (1e-5, 9.9e-6, {"parity.atol", "serving.atol"}),
+    "parity.max_rtol": (1e-3, 9.9e-4, {"parity.rtol", "serving.rtol"}),
     "parity.required_families": (
         [*FAMILIES],
         [*FAMILIES, "silence"],
@@ -108,6 +109,16 @@ THRESHOLDS = {
         2**-20.1,
         {f"parity.{runtime}.log_loss.difference" for runtime in BINDING},
     ),
+    "serving.max_ready_seconds": (2.5, 2.4, {"serving.ready_seconds"}),
+    "serving.required_batch_sizes": ([1, 7, 64], [1, 7, 32, 64], {"serving.batch_sizes_missing"}),
+    "serving.required_bad_requests": (
+        [*BAD_REQUESTS],
+        [*BAD_REQUESTS, "rude"],
+        {"serving.refuses.rude"},
+    ),
+    "serving.min_latency_calls": (300, 301, {"serving.latency_calls"}),
+    "serving.max_p99_latency_ms": (6.5, 6.4, {"serving.p99_latency_ms"}),
+    "serving.max_memory_mb": (218.5, 218.4, {"serving.memory_mb"}),
     "budget.max_model_bytes": (46767, 46766, {"budget.model_bytes"}),
     "budget.max_p99_latency_ms": (0.0625, 0.0624, {"budget.p99_latency_ms"}),
     "budget.min_latency_calls": (1000, 1001, {"budget.latency_calls"}),

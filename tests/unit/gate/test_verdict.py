@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BLOCKING, MUTATIONS
 from reports import (
+    BAD_REQUESTS,
     BINDING,
     DATA_CHECKS,
     FAMILIES,
@@ -95,6 +96,8 @@ def test_more_rows_compared_than_there_are_test_songs_block_too():
         "parity.runtimes": "parity.{name}",
         "parity.runtimes.0.families": "parity.served.{name}",
         "parity.runtimes.1.families": "parity.onnxruntime.{name}",
+        "serving.bad_requests": "serving.refuses.{name}",
+        "serving.batches": "serving.batches_of_{size}",
         "parity.runtimes.2.families": "parity.openvino",
     }.items(),
 )
@@ -102,7 +105,7 @@ def test_what_is_reported_twice_is_unclear(part, check):
     reports = passing_reports()
     first, *rest = at(reports, tuple(int(key) if key.isdigit() else key for key in part.split(".")))
     verdict = judge(edited(reports, {part: [first, *rest, first]}))
-    assert failing(verdict) == {check.format(name=first["name"])}
+    assert failing(verdict) == {check.format(**first)}
     assert "once" in verdict.failures[0].reason
 
 
@@ -152,6 +155,7 @@ def test_a_model_served_in_another_runtime_needs_no_setting_of_openvinos():
         "parity.served": served,
         "parity.runtimes.0.engine": "onnxruntime",
         "parity.runtimes.0.settings": {},
+        "serving.served_digest": digest(canonical_bytes(served)),
     }
     identity = {**IDENTITY, "served.json": digest(canonical_bytes(served))}
     assert judge(edited(passing_reports(), edits), identity=identity).passed
@@ -170,10 +174,10 @@ def test_no_other_precision_pins_the_served_runtime(setting):
     {
         "data_version": {"data_report.data_version"},
         "champion": {"champion.subject", "drift.subject"},
-        "model.keras": {"evaluation.model", "parity.keras_model"},
-        "model.onnx": {"parity.onnx_model"},
-        "test.parquet": {"evaluation.test_data", "parity.test_data"},
-        "served.json": {"parity.served_as"},
+        "model.keras": {"evaluation.model", "parity.keras_model", "serving.keras_model"},
+        "model.onnx": {"parity.onnx_model", "serving.onnx_model"},
+        "test.parquet": {"evaluation.test_data", "parity.test_data", "serving.test_data"},
+        "served.json": {"parity.served_as", "serving.served_as"},
     }.items(),
 )
 def test_reports_about_something_else_are_blocked(key, checks):
@@ -185,4 +189,36 @@ def test_a_family_that_never_went_through_all_at_once_blocks():
     sizes = {"parity.runtimes.0.families.0.batch_sizes": [1, 7, 64, 10000]}
     verdict = judge(edited(passing_reports(), sizes))
     assert failing(verdict) == {"parity.served.test.batch_sizes_missing"}
+    assert "128" in verdict.failures[0].reason
+
+
+@pytest.mark.parametrize("index", range(len(BAD_REQUESTS)))
+def test_a_required_bad_request_that_was_not_made_blocks(index):
+    verdict = judge(removed(passing_reports(), ("serving", "bad_requests", index)))
+    assert failing(verdict) == {f"serving.refuses.{list(BAD_REQUESTS)[index]}"}
+
+
+@pytest.mark.parametrize("status", [0, 200, 302, 399, 500, 503])
+def test_what_is_no_refusal_by_the_protocol_blocks(status):
+    name = "serving.refuses.nan"
+    index = list(BAD_REQUESTS).index("nan")
+    verdict = judge(edited(passing_reports(), {f"serving.bad_requests.{index}.status": status}))
+    assert failing(verdict) == {name}
+    assert f"answered {status or 'nothing'} to it" in verdict.failures[0].reason
+
+
+def test_a_bad_request_and_a_batch_size_that_the_policy_does_not_ask_for_count_too():
+    reports = passing_reports()
+    bad = [*reports["serving"]["bad_requests"], {"name": "rude", "status": 200}]
+    assert failing(judge(edited(reports, {"serving.bad_requests": bad}))) == {"serving.refuses.rude"}
+    batch = {**reports["serving"]["batches"][0], "size": 3, "rows": 300, "violations": 1}
+    batches = [*reports["serving"]["batches"], batch]
+    assert failing(judge(edited(reports, {"serving.batches": batches}))) == {
+        "serving.batches_of_3.violations"
+    }
+
+
+def test_a_server_that_was_never_asked_about_all_songs_at_once_blocks():
+    verdict = judge(removed(passing_reports(), ("serving", "batches", 3)))
+    assert failing(verdict) == {"serving.batch_sizes_missing"}
     assert "128" in verdict.failures[0].reason

@@ -24,8 +24,9 @@ GRAPH = {
     "evaluate": {"champion", "train", "preprocess"},
     "convert": {"train", "preprocess"},
     "parity": {"convert", "preprocess"},
-    "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity"},
-    "save": {"fetch", "gate", "validate", "preprocess", "train", "evaluate", "convert", "parity"},
+    "serving": {"convert", "preprocess"},
+    "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity", "serving"},
+    "save": {"fetch", "gate", "validate", "preprocess", "train", "evaluate", "convert", "parity", "serving"},
 }
 
 

@@ -10,6 +10,7 @@ from reports import removed
 from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.evidence import FILES
 from ml.gate.policy import default_policy
+from ml.gate.verdict import REPORTS
 from ml.pipeline import steps
 from ml.release.store import ModelStore
 
@@ -138,7 +139,7 @@ def test_a_champion_without_a_model_ends_the_run(tmp_path):
 def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
     """Run the gate step on report files with this content; return the evidence where it was asked for."""
     artifacts = {}
-    for name in ("data_report", "evaluation", "parity"):
+    for name in REPORTS:
         content = reports.get(name, b"{}")
         artifacts[name] = File(tmp_path / name)
         if content is not None:

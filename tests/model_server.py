@@ -1,0 +1,184 @@
+"""A model server's double, right or wrong in one way: `python model_server.py MODE MODEL NAME FD`.
+
+With `files` and `double`: what `check_serving` reads, with a model made in a second, and how to start the double.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+COUNTRIES = ["BR", "SE", "US"]
+SONGS = 20
+
+
+def double(mode: str, model: Path) -> list[str]:
+    """Return the command that starts the double."""
+    return [sys.executable, __file__, mode, str(model), "jukebox"]
+
+
+def write_files(folder: Path) -> None:
+    """Write ``model.onnx``, ``reference.parquet``, ``labels.json`` and ``served.json``."""
+    import onnx
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from onnx import TensorProto, helper, numpy_helper
+    from reports import DIGESTS, SERVED
+
+    from ml.files import write_json
+
+    random = np.random.default_rng(7)
+    weights = numpy_helper.from_array(random.normal(size=(13, 3)).astype("float32"), "weights")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "weights"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+        ],
+        "double",
+        [value("features", TensorProto.FLOAT, [None, 13])],
+        [value("probabilities", TensorProto.FLOAT, [None, 3])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, folder / "model.onnx")
+    rows = random.normal(size=(SONGS + 1, 13)).astype("float32")
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    answers = session.run(None, {"features": rows})[0]
+    # One row of another family, with an answer that no server gives: it must not be asked for.
+    answers[-1] = 7
+    table = pa.table(
+        {
+            "family": ["test"] * SONGS + ["zeros"],
+            "features": pa.FixedSizeListArray.from_arrays(rows.ravel(), 13),
+            "probabilities": pa.FixedSizeListArray.from_arrays(answers.ravel(), 3),
+        }
+    )
+    source = {"keras_digest": DIGESTS["model.keras"], "test_digest": DIGESTS["test.parquet"]}
+    pq.write_table(table.replace_schema_metadata(source), folder / "reference.parquet")
+    write_json(folder / "labels.json", {"countries": COUNTRIES})
+    write_json(folder / "served.json", SERVED)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the protocol asks, but for the mode."""
+
+    protocol_version = "HTTP/1.1"
+    mode: str
+    session: onnxruntime.InferenceSession
+    refused = 0
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status: int, content: object) -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        if status == 307:
+            self.send_header("Location", "/v2/elsewhere")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        tensor = {"name": "features", "datatype": "FP32", "shape": [-1, 13]}
+        features = {**tensor, "name": "tempo"} if self.mode == "metadata" else tensor
+        output = {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]}
+        known = {
+            "/v2": {"name": "double", "version": "1"},
+            "/v2/health/ready": {"ready": self.mode != "never_ready"},
+            "/v2/models/jukebox/ready": {"name": "jukebox", "ready": True},
+            "/v2/models/jukebox": {"name": "jukebox", "inputs": [features], "outputs": [output]},
+        }
+        found = known.get(self.path)
+        self.answer(200 if found else 404, found or {})
+
+    def do_POST(self):
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            (tensor,) = json.loads(data)["inputs"]
+            rows = np.array(tensor["data"], "float32").reshape(tensor["shape"])
+            fine = tensor["name"] == "features" and tensor["datatype"] == "FP32"
+            fine = fine and rows.shape[1] == 13 and len(rows) < 1000 and np.isfinite(rows).all()
+        except (KeyError, TypeError, ValueError):
+            fine = False
+        if not fine:
+            return self.refuse()
+        answers = self.session.run(None, {"features": rows})[0]
+        return self.give(answers)
+
+    def refuse(self) -> None:
+        type(self).refused += 1
+        if self.mode == "dies":
+            print("Segmentation fault", flush=True)
+            os._exit(139)
+        if self.mode == "drops":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.answer({"accepts": 200, "breaks": 500}.get(self.mode, 400), {"error": "no"})
+
+    def give(self, answers: np.ndarray) -> None:
+        if self.mode == "trickles":
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.05)
+        if self.mode == "off" or (self.mode == "forgets" and self.refused):
+            answers = answers + np.float32(1e-3)
+        if self.mode == "reversed":
+            answers = answers[:, ::-1]
+        if self.mode == "narrow":
+            answers = answers[:, :-1]
+        if self.mode == "short":
+            answers = answers[:-1]
+        values = answers.ravel().tolist()
+        if self.mode == "null":
+            values[0] = None
+        output = {"name": "probabilities", "datatype": "FP32", "shape": list(answers.shape), "data": values}
+        if self.mode == "other_name":
+            output["name"] = "scores"
+        if self.mode == "other_type":
+            output["datatype"] = "FP64"
+        if self.mode == "text":
+            output["data"] = "loud"
+        content = {"list": [], "html": b"<h1>It works!</h1>", "number": 7}.get(
+            self.mode, {"outputs": [output]}
+        )
+        status = {"redirects": 307, "error": 500, "busy": 503}.get(self.mode, 200)
+        self.answer(status, content)
+
+
+def main(mode: str, model: str, _: str, descriptor: str) -> None:
+    if mode == "exits":
+        print("first line\n\n  onnxruntime cannot\tread the model  ", file=sys.stderr)
+        sys.exit(3)
+    if mode in ("stays", "leaks", "escapes"):
+        # All in the way of this process: signals ignored, and children that sleep.
+        if mode == "stays":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        else:
+            subprocess.Popen(["sleep", "1000"], start_new_session=mode == "escapes")
+    if mode == "hangs":
+        time.sleep(1000)
+    if mode not in ("stays",):
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    Handler.mode, Handler.session = mode, onnxruntime.InferenceSession(model)
+    server = ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=int(descriptor))
+    server.server_activate()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
