@@ -140,18 +140,13 @@ def show_verdict(verdict: Verdict) -> None:
         for check in verdict.checks
     ]
     show_table(("check", "value", "bound", "verdict", "reason"), rows)
-    aside = "".join(
-        f", {len(checks)} {word}"
-        for checks, word in ((verdict.warnings, "warn"), (verdict.waived, "waived"))
-        if checks
-    )
     total = len(verdict.checks)
     if verdict.passed:
         passed = sum(check.passed for check in verdict.checks)
         count = f"all {total}" if passed == total else f"{passed} of {total}"
-        out.print(f"[bold green]PASS[/]: {count} checks passed{aside}")
+        out.print(f"[bold green]PASS[/]: {count} checks passed{verdict.aside}")
     else:
-        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed{aside}")
+        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed{verdict.aside}")
 
 
 def _word(check: Check) -> str:

@@ -1,6 +1,7 @@
 """A model server's double, right or wrong in one way: `python model_server.py MODE MODEL NAME FD`.
 
-With `files` and `double`: what `check_serving` reads, with a model made in a second, and how to start the double.
+With `files` and `double`: what `check_serving` reads, with a model made in a second, and how to start the
+double.
 """
 
 import json

@@ -49,6 +49,12 @@ class Verdict(Record):
         """The checks that failed and were let through by somebody."""
         return tuple(check for check in self.checks if check.waiver)
 
+    @property
+    def aside(self) -> str:
+        """What a summary adds to how many checks passed: how many only warn, and how many are waived."""
+        counted = {"warn": len(self.warnings), "waived": len(self.waived)}
+        return "".join(f", {count} {word}" for word, count in counted.items() if count)
+
 
 def decide(
     reports: Mapping[str, Any], policy_text: str, identity: Mapping[str, str], day: datetime.date

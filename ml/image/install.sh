@@ -1,11 +1,13 @@
 #!/bin/sh
-# Install what a lock file names, and nothing else, into /opt/jukebox: `sh install.sh tools`. Runs while an image is
-# built, in its stage `build`; packages that come as source are built with what requirements/build.txt names.
+# Install what a lock file names, and nothing else, into an environment: `sh install.sh tools- [/opt/jukebox]`. Runs
+# while an image is built, in its stage `build`; packages that come as source are built with what
+# requirements/build.txt names.
 set -eu
 lock="requirements/$1py$(echo "$PYTHON" | tr -d .).txt"
+environment="${2:-/opt/jukebox}"
 grep -o '^[^ #]*==[^ ]*' "$lock" > pins.txt
 venv/bin/python -m pip wheel --quiet --require-hashes --no-deps --no-build-isolation --wheel-dir wheels -r "$lock"
-venv/bin/python -m pip --python /opt/jukebox/bin/python install --quiet --no-compile --no-deps --no-index \
+venv/bin/python -m pip --python "$environment/bin/python" install --quiet --no-compile --no-deps --no-index \
   --find-links wheels -r pins.txt
-venv/bin/python slim.py /opt/jukebox
+venv/bin/python slim.py "$environment"
 rm -r wheels

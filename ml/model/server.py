@@ -1,8 +1,9 @@
 """The model server that the step `serving` starts: KServe's own, with the ONNX model in onnxruntime.
 
 It runs by itself, in the environment of requirements/server-*.txt, which has nothing of this package:
-``python -I server.py MODEL NAME FD``. It speaks the Open Inference Protocol v2 over HTTP on a socket that it is
-given, bound to loopback, and ends with whoever started it: when its standard input ends, its process group does.
+``python -I server.py MODEL NAME FD``. It speaks the Open Inference Protocol v2 over HTTP on a socket that
+it is given, bound to loopback, and ends with whoever started it: when its standard input ends, its process
+group does.
 """
 
 import logging
@@ -21,7 +22,8 @@ import onnxruntime
 from kserve.protocol.rest.server import RESTServer
 
 MOST_ROWS = 100_000
-"""Rows that a request may have: what a server of one model of this size can answer without a queue behind it."""
+"""Rows that a request may have: what a server of one model of this size can answer without a queue behind
+it."""
 
 TYPES = {"tensor(float)": ("FP32", np.float32)}
 """ONNX's types, the protocol's name for each, and NumPy's."""

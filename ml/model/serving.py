@@ -1,7 +1,7 @@
 """Check that a real model server loads the ONNX model, answers over HTTP what Keras answered, and ends.
 
-What parity checks in this process is checked here from outside: a server of its own, the protocol, JSON, refusals,
-time and memory. KServe's server runs the model in onnxruntime; other runtimes are parity's.
+What parity checks in this process is checked here from outside: a server of its own, the protocol, JSON,
+refusals, time and memory. KServe's server runs the model in onnxruntime; other runtimes are parity's.
 """
 
 import time
@@ -51,7 +51,8 @@ def check_serving(
         patience: how long the server may take.
 
     Raises:
-        RunFailed: there is no server to start; or it does not become ready, dies, or answers what is no answer.
+        RunFailed: there is no server to start; or it does not become ready, dies, or answers what is no
+        answer.
     """
     found, countries = read_reference(reference), read_labels(labels)
     test = found.families == "test"
@@ -91,8 +92,9 @@ def check_serving(
     )
     write_json(report, result)
     return (
-        f"{result.server} {result.version} ready in {ready:.1f} s, {sum(batch.rows for batch in batches):,} rows "
-        f"over HTTP, p99 {latency.p99_ms:.1f} ms, {memory:.0f} MB"
+        f"{result.server} {result.version} ready in {ready:.1f} s, "
+        f"{sum(batch.rows for batch in batches):,} rows over HTTP, "
+        f"p99 {latency.p99_ms:.1f} ms, {memory:.0f} MB"
     )
 
 

@@ -303,7 +303,7 @@ def gate(
     if failures:
         reasons = "; ".join(f"{check.name}: {check.reason}" for check in failures)
         raise GateBlocked(f"{len(failures)} of {len(found.verdict.checks)} checks failed: {reasons}")
-    return f"{len(found.verdict.checks)} checks passed"
+    return f"{sum(check.passed for check in found.verdict.checks)} checks passed{found.verdict.aside}"
 
 
 def _report(path: str) -> Any:

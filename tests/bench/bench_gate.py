@@ -22,6 +22,7 @@ import gate_docs
 import numpy as np
 from populations import Population, population
 
+from ml.gate.policy import default_policy
 from ml.gate.reports.resampling import Resampling
 from ml.model import draws
 from ml.model.resampling import RESAMPLING, compare_ratios
@@ -55,9 +56,14 @@ class Cell(NamedTuple):
 
 
 def defaults() -> tuple[dict[str, float], float]:
-    """Return the margins by metric, and alpha."""
-    # From the policy: section `champion` with margin_log_loss_nats, margin_top5_mass, margin_hit_at_5, alpha.
-    return {"log_loss": 0.02, "top5_mass": 0.01, "hit_at_5": 0.02}, 0.05
+    """Return the margins by metric, and alpha, of the default policy."""
+    policy = default_policy().champion
+    margins = {
+        "log_loss": policy.margin_log_loss_nats,
+        "top5_mass": policy.margin_top5_mass,
+        "hit_at_5": policy.margin_hit_at_5,
+    }
+    return margins, policy.alpha
 
 
 @functools.cache

@@ -46,8 +46,9 @@ def added(workshop, images) -> dict:
 
 
 @both
-def test_everything_beyond_the_base_lies_in_one_folder(added, target):
-    outside = {path for path in added[target] if not path.startswith("opt/jukebox")}
+def test_everything_beyond_the_base_lies_in_the_environments(added, target):
+    ours = ("opt/jukebox", "opt/server") if target == "component" else ("opt/jukebox",)
+    outside = {path for path in added[target] if not path.startswith(ours)}
     assert outside == set()
 
 

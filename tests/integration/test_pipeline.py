@@ -32,7 +32,7 @@ def test_every_step_reports_its_time_memory_and_number(finished_run):
     steps = {step["step"]: step for step in finished_run.result["steps"]}
     assert next(iter(steps)) in ("champion", "fetch")
     assert list(steps)[-2:] == ["gate", "save"]
-    assert len(steps) == 10
+    assert len(steps) == 11
     assert steps["champion"]["headline"] == "no champion: absolute checks only"
     assert "no champion: absolute checks only" in steps["evaluate"]["headline"]
     assert all(step["headline"] and step["peak_mb"] > 1 for step in steps.values())
@@ -62,7 +62,8 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
         "from ml.model.training import train; from ml.settings import Hyperparameters\n"
         f"train({train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, Hyperparameters())",
         "from ml.model.conversion import convert\n"
-        f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, {lineage!r})",
+        f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "
+        f"{str(tmp_path / 's.json')!r}, {lineage!r})",
     ]
     for script in scripts:
         subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

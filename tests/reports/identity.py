@@ -8,7 +8,7 @@ DAY = datetime.date(2026, 11, 25)
 """The day of all decisions."""
 
 KERAS, ONNX = b"the weights", b"the graph"
-PROFILE = b"{}\n"
+PROFILE = canonical_bytes({"schema": "jukebox.profile/v1"})
 DATA_VERSION = "59ddef4777eb0125"
 SERVED = {
     "schema": "jukebox.served/v1",

@@ -1,4 +1,4 @@
-"""Checks of serving: a real server loaded the model, answered rightly, refused nonsense, kept to its budget, ended."""
+"""Checks of serving: a real server loaded the model, answered rightly, kept to its budget, and ended."""
 
 from collections.abc import Iterator
 

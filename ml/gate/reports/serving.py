@@ -14,8 +14,8 @@ Size = Annotated[int, Field(ge=1, le=int(LARGEST))]
 class Batch(Record):
     """Golden requests of one batch size, compared with Keras's answers to the same rows.
 
-    ``violations`` counts the numbers that differ by more than ``atol + rtol * |keras|``, and ``top1_flips`` the
-    rows that get another country where Keras's two best are not closer than that.
+    ``violations`` counts the numbers that differ by more than ``atol + rtol * |keras|``, and ``top1_flips``
+    the rows that get another country where Keras's two best are not closer than that.
     """
 
     size: Size
@@ -36,9 +36,9 @@ class BadRequest(Record):
 class Serving(Record):
     """What `serving` measured: does the model server load the model, answer rightly, and end?
 
-    ``rows`` is how many songs there are to ask about. ``wrong_after_bad`` counts the bad requests after which a
-    golden request got another answer than it should. Latency is that of one row over loopback, with HTTP and
-    JSON; memory is the peak of all of the server's processes, in 10^6 bytes.
+    ``rows`` is how many songs there are to ask about. ``wrong_after_bad`` counts the bad requests after
+    which a golden request got another answer than it should. Latency is that of one row over loopback, with
+    HTTP and JSON; memory is the peak of all of the server's processes, in 10^6 bytes.
     """
 
     schema_: Literal["jukebox.serving/v1"] = Field("jukebox.serving/v1", alias="schema")

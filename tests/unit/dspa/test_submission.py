@@ -359,7 +359,7 @@ def test_a_pipeline_as_it_is_compiled_is_read(tmp_path):
     assert found.digest == digest(compiled())
     assert found.image == IMAGE
     assert found.tasks[0] in ("champion", "convert", "fetch")
-    assert len(found.tasks) == 10
+    assert len(found.tasks) == 11
     assert not found.mounts_store
     assert pipeline(claim="models").mounts_store
 

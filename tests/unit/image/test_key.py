@@ -79,6 +79,15 @@ def test_an_instruction_in_another_stage_does_not(tree, line):
     assert key(tree) == before
 
 
+@pytest.mark.parametrize("target", ["component", "test"])
+@pytest.mark.parametrize("name", ["server-py311.txt", "server-py312.txt"])
+def test_the_model_servers_locks_change_it_where_the_server_is(tree, target, name):
+    before, tools = key(tree, target), key(tree, "tools")
+    append(tree / "requirements" / name)
+    assert key(tree, target) != before
+    assert key(tree, "tools") == tools
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -88,6 +97,7 @@ def test_an_instruction_in_another_stage_does_not(tree, line):
         "pyproject.toml",
         "requirements/tools-py312.txt",
         "requirements/sbom.txt",
+        "requirements/server-overrides.txt",
         "requirements/py312.txt",
     ],
 )
@@ -131,7 +141,7 @@ def test_the_command_prints_the_key_and_what_it_follows_from(tree):
     assert found == dependencies(tree, "component", "3.12", base).to_json()
     assert (found["python"], found["target"], found["base"]) == ("3.12", "component", base)
     assert BY_DIGEST.match(default_base(tree))[1] == base
-    assert len(found["files"]) == 5
+    assert len(found["files"]) == 7
     assert jukebox("image-key", cwd=tree).stdout == f"{found['key']}\n"
 
 

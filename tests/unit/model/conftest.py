@@ -55,7 +55,9 @@ def made(tmp_path_factory) -> Made:
     last.set_weights([4 * kernel, bias])
     guard(network).save(folder / "model.keras")
     counts = np.random.default_rng(7).integers(0, 9, size=(SONGS, len(COUNTRIES)), dtype="int32")
-    test = Examples([f"song{index:018}" for index in range(SONGS)], features, counts)
+    test = Examples(
+        [f"song{index:018}" for index in range(SONGS)], features, counts, np.zeros(SONGS, "int16")
+    )
     write_examples(folder / "test.parquet", test)
     write_json(folder / "labels.json", {"schema": "jukebox.labels/v1", "countries": COUNTRIES})
     inputs = [folder / name for name in ("model.keras", "test.parquet", "labels.json")]

@@ -1,5 +1,6 @@
 """A real model server answers as Keras does and is gone afterwards; whatever a server does wrong is seen."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def alive() -> list[str]:
     return found
 
 
-MARK = "jukebox-serving-test"
+MARK = f"jukebox-serving-test-{os.getpid()}"
 
 
 @pytest.fixture(autouse=True)
@@ -100,9 +101,10 @@ def test_kserves_server_answers_as_keras_refuses_nonsense_and_ends(serve, folder
 
 def test_kserves_server_says_why_it_cannot_load_a_model(real, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
-    with started(server_command(tmp_path / "model.onnx", "jukebox"), SHORT) as server:
-        with pytest.raises(RunFailed, match="ended with code 1 before it was ready.*INVALID_PROTOBUF"):
-            server.wait_until(lambda: False)
+    command = server_command(tmp_path / "model.onnx", "jukebox")
+    refused = pytest.raises(RunFailed, match=r"ended with code 1 before it was ready.*INVALID_PROTOBUF")
+    with started(command, SHORT) as server, refused:
+        server.wait_until(lambda: False)
 
 
 def test_kserves_server_listens_on_loopback_alone(real, folder):
@@ -194,7 +196,7 @@ def test_other_metadata_is_told(serve):
 @pytest.mark.parametrize(
     ("mode", "message"),
     {
-        "exits": r"ended with code 3 before it was ready; its log ends: first line \| onnxruntime cannot read the model$",
+        "exits": r"ended with code 3 before it was ready; its log ends: first line \| onnxruntime cannot",
         "never_ready": "was not ready after 2 s; its log ends: it is empty$",
         "hangs": "was not ready after 2 s",
         "short": "answers a golden request of 1 rows with something else",
@@ -248,6 +250,6 @@ def test_nothing_is_left_whatever_happens_meanwhile(folder, error):
 
 
 def test_what_cannot_be_started_is_said(tmp_path):
-    with pytest.raises(RunFailed, match="cannot start the model server"):
-        with started([str(tmp_path / "nothing")], SHORT):
-            pass
+    refused = pytest.raises(RunFailed, match="cannot start the model server")
+    with refused, started([str(tmp_path / "nothing")], SHORT):
+        pass

@@ -4,8 +4,8 @@ import datetime
 import json
 
 import pytest
-from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
-from reports import POLICY, SERVED
+from candidates import candidate_files, delete, entry, forge, overwrite, paths, promotion_refused, put, read
+from reports import POLICY, SERVED, edited
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest
@@ -163,3 +163,14 @@ def test_a_waiver_that_has_ended_since_the_run_lets_nothing_in(folder, monkeypat
     candidate = put(folder, broken="budget.model_bytes", policy=policy)
     monkeypatch.setattr(promotion_module, "today", lambda: datetime.date(3000, 1, 1))
     promotion_refused(folder, candidate, GateBlocked, "budget.model_bytes", policy=policy)
+
+
+def test_data_that_were_compared_with_another_profile_than_the_champions_are_refused(folder):
+    first = put(folder, "A")
+    promote(folder, first, POLICY)
+    files = candidate_files("B", champion=first, champion_model=candidate_files("A")["model.onnx"])
+    evidence = json.loads(files["evidence.json"])
+    told = {"reports.data_report.drift.profile_digest": digest(b"another profile")}
+    candidate = folder.put_candidate(forge(files, edited(evidence, told)))
+    promotion_refused(folder, candidate, EvidenceError, "was not compared with champion")
+    assert promote(folder, folder.put_candidate(files), POLICY).new
