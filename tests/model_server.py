@@ -1,7 +1,6 @@
 """A model server's double, right or wrong in one way: `python model_server.py MODE MODEL NAME FD`.
 
-With `files` and `double`: what `check_serving` reads, with a model made in a second, and how to start the
-double.
+Beside it: how to start it, and the files that `check_serving` reads, with a model made in a second.
 """
 
 import json
@@ -161,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main(mode: str, model: str, _: str, descriptor: str) -> None:
     if mode == "exits":
-        print("first line\n\n  onnxruntime cannot\tread the model  ", file=sys.stderr)
+        print("first line\n\n  cannot\tread the model  ", file=sys.stderr)
         sys.exit(3)
     if mode in ("stays", "leaks", "escapes"):
         # All in the way of this process: signals ignored, and children that sleep.

@@ -1,8 +1,8 @@
 """The model server as a process of its own: started, waited for, and gone afterwards whatever happens.
 
 It gets a socket that is bound to a free port of loopback, so that nobody else can take the port, and a
-standard input that ends when this process does, however it does. Every process that it starts carries a
-token in its environment, by which it is found again even if it leaves the process group.
+standard input that ends when this process does, however it does. Every process that it starts carries a token
+in its environment, by which it is found again even if it leaves the process group.
 """
 
 import contextlib

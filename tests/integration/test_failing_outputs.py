@@ -13,7 +13,7 @@ SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)
     ("kilobytes", "code"),
     [
         pytest.param(0, 2, id="nothing fits"),
-        pytest.param(52, 2, id="the pipeline fits"),
+        pytest.param(48, 2, id="the pipeline fits"),
         pytest.param(60, 20, id="the parameters fit"),
     ],
 )

@@ -1,6 +1,6 @@
 """A real model server answers as Keras does and is gone afterwards; whatever a server does wrong is seen."""
 
-import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,6 +18,9 @@ from ml.gate.reports.serving import Serving
 from ml.model import server_process, serving
 from ml.model.server_process import PYTHON, TOKEN, Patience, server_command, started
 
+MARK = secrets.token_hex(16)
+"""The token of every server here, and of none of another session."""
+
 SHORT = Patience(ready=20, whole=60, stop=5)
 
 
@@ -33,9 +36,6 @@ def alive() -> list[str]:
             if f"{TOKEN}={MARK}".encode() in environment:
                 found.append((folder / "cmdline").read_bytes().decode())
     return found
-
-
-MARK = f"jukebox-serving-test-{os.getpid()}"
 
 
 @pytest.fixture(autouse=True)
@@ -102,8 +102,8 @@ def test_kserves_server_answers_as_keras_refuses_nonsense_and_ends(serve, folder
 def test_kserves_server_says_why_it_cannot_load_a_model(real, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     command = server_command(tmp_path / "model.onnx", "jukebox")
-    refused = pytest.raises(RunFailed, match=r"ended with code 1 before it was ready.*INVALID_PROTOBUF")
-    with started(command, SHORT) as server, refused:
+    said = r"ended with code 1 before it was ready.*INVALID_PROTOBUF"
+    with started(command, SHORT) as server, pytest.raises(RunFailed, match=said):
         server.wait_until(lambda: False)
 
 
@@ -196,7 +196,7 @@ def test_other_metadata_is_told(serve):
 @pytest.mark.parametrize(
     ("mode", "message"),
     {
-        "exits": r"ended with code 3 before it was ready; its log ends: first line \| onnxruntime cannot",
+        "exits": r"ended with code 3 before it was ready; its log ends: first line \| cannot read the model$",
         "never_ready": "was not ready after 2 s; its log ends: it is empty$",
         "hangs": "was not ready after 2 s",
         "short": "answers a golden request of 1 rows with something else",
@@ -250,6 +250,6 @@ def test_nothing_is_left_whatever_happens_meanwhile(folder, error):
 
 
 def test_what_cannot_be_started_is_said(tmp_path):
-    refused = pytest.raises(RunFailed, match="cannot start the model server")
-    with refused, started([str(tmp_path / "nothing")], SHORT):
+    missing = started([str(tmp_path / "nothing")], SHORT)
+    with pytest.raises(RunFailed, match="cannot start the model server"), missing:
         pass
