@@ -5,6 +5,11 @@ import json
 
 import pytest
 from command import SAMPLE, FinishedRun, jukebox
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that does other things too.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
