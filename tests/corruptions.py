@@ -1,274 +1,430 @@
-"""What may happen to a feed: corruptions of the two tables, and the check that catches each, if any.
+"""Ways in which two chart tables go wrong, each with the check that catches it; and some that nothing does.
 
-Each takes the rankings and the songs as they should be, and gives them as they came. They are judged
-against the profile of the tables as they should be: by the data contract, and by the gate's checks of
-drift.
+Each is a change of sound tables, judged against the profile of the sound ones under the default policy.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from tables import write_tables
 
-from ml.data.columns import FEATURES
+from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.data.contract import validate
+from ml.errors import DataError
+from ml.gate.checks.check import Check
+from ml.gate.checks.data import data_checks
+from ml.gate.checks.drift import drift_checks
+from ml.gate.policy import default_policy
+from ml.gate.reports.data import DataReport
+
+CHAMPION = "c" * 64
+KEY = ["spotify_id", "country", "snapshot_date"]
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
-SEED = 7
+Change = Callable[[pd.DataFrame, pd.DataFrame], Tables]
 
 
 class Corruption(NamedTuple):
-    """What happens to the tables, and the check that catches it; ``warns``: it does not block."""
+    """A change of the tables (rankings, songs), and the check that catches it: that blocks, or only warns.
 
-    change: Callable[[pd.DataFrame, pd.DataFrame], Tables]
+    On real charts it is the first such check in the order of the verdict; others may fail after it.
+    """
+
+    name: str
+    change: Change
     check: str
-    warns: bool = False
+    blocks: bool = True
 
 
-def _songs(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[pd.DataFrame, pd.DataFrame], Tables]:
-    return lambda rankings, songs: (rankings, change(songs))
+def narrow(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    """Keep the columns that are read, as plain text and float64, so that a change may set any value."""
+    rankings = rankings[list(RANKING_COLUMNS)].reset_index(drop=True)
+    songs = songs[list(SONG_COLUMNS)].reset_index(drop=True)
+    songs[list(FEATURES)] = songs[list(FEATURES)].astype("float64")
+    for table, column in ((rankings, "spotify_id"), (rankings, "country"), (songs, "spotify_id")):
+        table[column] = table[column].astype(object).where(table[column].notna(), None)
+    return rankings, songs
 
 
-def _rankings(
-    change: Callable[[pd.DataFrame], pd.DataFrame],
-) -> Callable[[pd.DataFrame, pd.DataFrame], Tables]:
-    return lambda rankings, songs: (change(rankings), songs)
+def profile_of(folder: Path, tables: Tables, synthetic: bool = True) -> Path:
+    """Write the profile of tables that keep the contract."""
+    _validate(folder, tables, folder / "none", "", synthetic)
+    return folder / "profile.json"
 
 
-def _scaled(name: str, by: float) -> Callable[[pd.DataFrame, pd.DataFrame], Tables]:
-    return _songs(lambda songs: songs.assign(**{name: songs[name] * by}))
+def judge(folder: Path, tables: Tables, champion_profile: Path, synthetic: bool = True) -> list[Check]:
+    """Run the step `validate` beside a champion's profile, and the gate's checks of what it reports."""
+    data = _validate(folder, tables, champion_profile, CHAMPION, synthetic)
+    policy = default_policy()
+    return [*data_checks(data, policy.data), *drift_checks(data, policy.drift, CHAMPION)]
 
 
-def _set(name: str, value: object) -> Callable[[pd.DataFrame, pd.DataFrame], Tables]:
-    return _songs(lambda songs: songs.assign(**{name: value}))
+def blocking(checks: list[Check]) -> list[str]:
+    """Name the checks that block, in the order of the verdict.
+
+    Where columns are missing the contract measures no more: what it could not measure is left out.
+    """
+    return [check.name for check in checks if check.blocks and check.value != "unclear"]
 
 
-def _permuted(values: pd.Series) -> np.ndarray:
-    return np.random.default_rng(SEED).permutation(values.to_numpy())
+def warning(checks: list[Check]) -> list[str]:
+    """Name the checks that fail and only warn, in order."""
+    return [check.name for check in checks if not check.passed and not check.blocks]
 
 
-def _columns_shuffled(songs: pd.DataFrame) -> pd.DataFrame:
-    rng = np.random.default_rng(SEED)
-    return songs.assign(**{name: rng.permutation(songs[name].to_numpy()) for name in FEATURES})
+def _validate(
+    folder: Path, tables: Tables, champion_profile: Path, champion: str, synthetic: bool
+) -> DataReport:
+    files = write_tables(folder, *tables)
+    source, report = folder / "source.json", folder / "data_report.json"
+    source.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": synthetic}))
+    try:
+        validate(*files, source, champion_profile, champion, report, folder / "profile.json")
+    except DataError:
+        # A broken contract ends the run; the report is written nevertheless.
+        assert champion, "the sound tables break the contract"
+    return DataReport.load(json.loads(report.read_bytes()))
 
 
-def _rows_shuffled(songs: pd.DataFrame) -> pd.DataFrame:
-    return songs.assign(spotify_id=_permuted(songs["spotify_id"]))
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(7)
 
 
-def _days(rankings: pd.DataFrame, share: float) -> pd.DataFrame:
-    days = sorted(rankings["snapshot_date"].unique())
-    return rankings[rankings["snapshot_date"].isin(days[: max(1, int(len(days) * share))])]
+def _feature(name: str, change: Callable[[pd.Series], object]) -> Change:
+    """Change a column of the songs."""
+    return lambda rankings, songs: (rankings, songs.assign(**{name: change(songs[name])}))
 
 
-def _some_countries(rankings: pd.DataFrame, share: float) -> pd.DataFrame:
-    countries = sorted(rankings["country"].dropna().unique())
-    return rankings[rankings["country"].isin(countries[: int(len(countries) * share)])]
+def _ranking(name: str, change: Callable[[pd.Series], object]) -> Change:
+    """Change a column of the rankings."""
+    return lambda rankings, songs: (rankings.assign(**{name: change(rankings[name])}), songs)
 
 
-def _relabelled(rankings: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    return rankings.assign(country=rankings["country"].replace(names))
+def _rows(keep: Callable[[pd.DataFrame], object]) -> Change:
+    """Keep some of the chart rows."""
+    return lambda rankings, songs: (rankings[keep(rankings)], songs)
 
 
-def _countries_turned(rankings: pd.DataFrame) -> pd.DataFrame:
-    countries = sorted(rankings["country"].dropna().unique())
-    return _relabelled(rankings, dict(zip(countries, [*countries[1:], countries[0]], strict=True)))
+def _first(values: pd.Series, share: float) -> pd.Series:
+    """Tell the rows whose value is among the first so many, in order."""
+    ordered = sorted(values.dropna().unique())
+    return values.isin(ordered[: max(round(share * len(ordered)), 1)])
 
 
-def _countries_merged(rankings: pd.DataFrame) -> pd.DataFrame:
-    countries = sorted(rankings["country"].dropna().unique())
-    return _relabelled(rankings, dict.fromkeys(countries[::2], countries[1])).drop_duplicates(
-        ["spotify_id", "country", "snapshot_date"]
-    )
+def _some(size: int, share: float) -> np.ndarray:
+    """Tell some rows by chance."""
+    return _rng().random(size) < share
 
 
-def _two_swapped(rankings: pd.DataFrame) -> pd.DataFrame:
-    first, second, *_ = sorted(rankings["country"].dropna().unique())
-    return _relabelled(rankings, {first: second, second: first})
+def _hashed(ids: pd.Series) -> pd.Series:
+    new = {song: hashlib.sha256(song.encode()).hexdigest()[:22] for song in ids.unique()}
+    return ids.map(new)
 
 
-def _again_later(rankings: pd.DataFrame) -> pd.DataFrame:
+def _both(change: Callable[[pd.Series], object], then: Change | None = None) -> Change:
+    """Change the ids in both tables, and then perhaps something else."""
+
+    def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+        tables = (
+            rankings.assign(spotify_id=change(rankings["spotify_id"])),
+            songs.assign(spotify_id=change(songs["spotify_id"])),
+        )
+        return then(*tables) if then else tables
+
+    return changed
+
+
+def _exchange_two(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    sound = _charting(rankings, songs) & ~is_broken(songs).to_numpy()
+    first, second = np.flatnonzero(sound)[:2]
+    values = songs[list(FEATURES)].to_numpy().copy()
+    values[[first, second]] = values[[second, first]]
+    return rankings, songs.assign(**dict(zip(FEATURES, values.T, strict=True)))
+
+
+def _charting(rankings: pd.DataFrame, songs: pd.DataFrame) -> np.ndarray:
+    return songs["spotify_id"].isin(rankings["spotify_id"]).to_numpy()
+
+
+def _sorted(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    charting = _charting(rankings, songs)
+    energy = songs["energy"].to_numpy().copy()
+    energy[charting] = np.sort(energy[charting])
+    return rankings, songs.assign(energy=energy)
+
+
+def _most_charted(songs: int) -> Change:
+    def changed(rankings: pd.DataFrame, table: pd.DataFrame) -> Tables:
+        kept = rankings["spotify_id"].value_counts(sort=True).index[:songs]
+        return rankings[rankings["spotify_id"].isin(kept)], table[table["spotify_id"].isin(kept)]
+
+    return changed
+
+
+def _swap(first: str, second: str) -> Change:
+    return lambda rankings, songs: (rankings, songs.rename(columns={first: second, second: first}))
+
+
+def _shuffle_columns(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    rng = _rng()
+    return rankings, songs.assign(**{name: rng.permutation(songs[name]) for name in FEATURES})
+
+
+def _shuffle_songs(share: float) -> Change:
+    """Give some of the songs each other's features."""
+
+    def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+        # Only songs that chart count: others are in no profile.
+        rows = np.flatnonzero(_charting(rankings, songs) & _some(len(songs), share))
+        values = songs[list(FEATURES)].to_numpy().copy()
+        values[rows] = values[np.roll(rows, 1)]
+        return rankings, songs.assign(**dict(zip(FEATURES, values.T, strict=True)))
+
+    return changed
+
+
+def _copy_songs(share: float, change: Callable[[pd.DataFrame], pd.DataFrame] | None = None) -> Change:
+    """Add songs under new ids, with the chart rows of others, with their features or changed ones."""
+
+    def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+        chosen = songs[_charting(rankings, songs) & _some(len(songs), share)]
+        rows = rankings[rankings["spotify_id"].isin(chosen["spotify_id"])]
+        rows = rows.assign(spotify_id="copy" + rows["spotify_id"])
+        copies = chosen.assign(spotify_id="copy" + chosen["spotify_id"])
+        copies = change(copies) if change else copies
+        return pd.concat([rankings, rows]), pd.concat([songs, copies])
+
+    return changed
+
+
+def _again_later(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
     dates = rankings["snapshot_date"]
     later = rankings.assign(snapshot_date=dates + (dates.max() - dates.min()) + pd.Timedelta(days=1))
-    return pd.concat([rankings, later], ignore_index=True)
+    return pd.concat([rankings, later]), songs
 
 
-def _copied_under_new_ids(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
-    both = []
-    for table in (rankings, songs):
-        chosen = table[table["spotify_id"].str[-1] < "U"]
-        both.append(
-            pd.concat(
-                [table, chosen.assign(spotify_id="copy" + chosen["spotify_id"].str[4:])], ignore_index=True
-            )
-        )
-    return both[0], both[1].drop_duplicates("spotify_id")
+def _day_before_again(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    before, last = sorted(rankings["snapshot_date"].unique())[-2:]
+    again = rankings[rankings["snapshot_date"] == before].assign(snapshot_date=last)
+    return pd.concat([rankings[rankings["snapshot_date"] != last], again]), songs
 
 
-def _ids(change: Callable[[pd.Series], pd.Series]) -> Callable[[pd.DataFrame, pd.DataFrame], Tables]:
+def _countries(rankings: pd.DataFrame) -> list[str]:
+    return sorted(rankings["country"].dropna().unique())
+
+
+def _relabel(target: Callable[[list[str]], dict[str, str]], deduplicate: bool = False) -> Change:
+    """Give countries other names; where two become one, their common rows may be dropped."""
+
     def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
-        return tuple(table.assign(spotify_id=change(table["spotify_id"])) for table in (rankings, songs))
+        renamed = rankings.assign(country=rankings["country"].replace(target(_countries(rankings))))
+        return (renamed.drop_duplicates(KEY) if deduplicate else renamed), songs
 
     return changed
 
 
-def _some_songs(
-    songs: pd.DataFrame, share: float, change: Callable[[pd.DataFrame], pd.DataFrame]
-) -> pd.DataFrame:
-    """Change a share of the songs, chosen by their ids' order."""
-    chosen = songs["spotify_id"].rank(pct=True) <= share
-    changed = songs.astype({"energy": "float64"})
-    changed.loc[chosen] = change(changed[chosen])
+def _rotated(names: list[str]) -> dict[str, str]:
+    return dict(zip(names, names[1:] + names[:1], strict=True))
+
+
+def _random_countries(share: float) -> Change:
+    def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+        some = rankings["country"].notna().to_numpy() & _some(len(rankings), share)
+        drawn = _rng().choice(_countries(rankings), len(rankings))
+        moved = rankings.assign(country=rankings["country"].where(~some, drawn))
+        return moved.drop_duplicates(KEY), songs
+
     return changed
 
 
-def _swapped(songs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    return songs.assign(**{first: songs[second], second: songs[first]})
+def _songs_only(keep: Callable[[pd.DataFrame], pd.Series]) -> Change:
+    """Keep some songs, and their chart rows."""
+
+    def changed(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+        kept = songs[keep(songs)]
+        return rankings[rankings["spotify_id"].isin(kept["spotify_id"])], kept
+
+    return changed
 
 
-CORRUPTIONS = {
-    "columns shuffled against each other": Corruption(_songs(_columns_shuffled), "drift.correlation"),
-    "rows shuffled against the ids": Corruption(_songs(_rows_shuffled), "drift.changed_songs"),
-    "one column shuffled": Corruption(
-        _songs(lambda songs: songs.assign(energy=_permuted(songs["energy"]))), "drift.changed_songs"
+def _fill(name: str, share: float, value: float) -> Change:
+    return _feature(name, lambda values: values.mask(_some(len(values), share), value))
+
+
+def _nulls(name: str) -> Change:
+    return _feature(name, lambda values: values.mask(_some(len(values), 0.05)))
+
+
+def _noise(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    factors = _rng().uniform(0.99, 1.0, (len(songs), len(FEATURES)))
+    values = songs[list(FEATURES)].to_numpy() * factors
+    return rankings, songs.assign(**dict(zip(FEATURES, values.T, strict=True)))
+
+
+def _spoil_songs_that_do_not_chart(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    national = rankings[rankings["country"].notna()]
+    aside = ~songs["spotify_id"].isin(national["spotify_id"])
+    return rankings, songs.assign(energy=songs["energy"].mask(aside, 0.5))
+
+
+def _columnwise(copies: pd.DataFrame) -> pd.DataFrame:
+    rng = _rng()
+    return copies.assign(**{name: rng.permutation(copies[name]) for name in FEATURES})
+
+
+def _half_of_one_country(rankings: pd.DataFrame) -> pd.Series:
+    ours = rankings["country"] == _countries(rankings)[0]
+    return ~(ours & (np.arange(len(rankings)) % 2 == 0))
+
+
+def _swapped(names: list[str]) -> dict[str, str]:
+    return {names[-2]: names[-1], names[-1]: names[-2]}
+
+
+def _reversed_ranks(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    ranks = rankings["daily_rank"]
+    return rankings.assign(daily_rank=ranks.max() + ranks.min() - ranks), songs
+
+
+CORRUPTIONS = (
+    Corruption(
+        "a feature's column is gone", lambda r, s: (r, s.drop(columns="valence")), "data.songs.columns"
     ),
-    "one column sorted": Corruption(
-        _songs(lambda songs: songs.assign(valence=np.sort(songs["valence"].to_numpy()))),
-        "drift.changed_songs",
-    ),
-    "energy a tenth too small": Corruption(_scaled("energy", 0.9), "drift.changed_songs"),
-    "energy halved": Corruption(_scaled("energy", 0.5), "drift.psi"),
-    "tempo halved": Corruption(_scaled("tempo", 0.5), "drift.ks"),
-    "tempo ten times": Corruption(_scaled("tempo", 10), "data.songs.features_in_range"),
-    "loudness without its sign": Corruption(
-        _songs(lambda songs: songs.assign(loudness=-songs["loudness"])), "data.songs.features_in_range"
-    ),
-    "shares in percent": Corruption(_scaled("danceability", 100), "data.songs.features_in_range"),
-    "duration in seconds": Corruption(_scaled("duration_ms", 0.001), "drift.psi"),
-    "duration shifted by a minute": Corruption(
-        _songs(
-            lambda songs: songs.assign(
-                duration_ms=songs["duration_ms"].where(
-                    songs["duration_ms"] == 0, songs["duration_ms"] + 60_000
-                )
-            )
-        ),
-        "drift.ks",
-    ),
-    "key shifted by one": Corruption(
-        _songs(lambda songs: songs.assign(key=(songs["key"] + 1) % 12)), "drift.changed_songs"
-    ),
-    "energy and valence swapped": Corruption(
-        _songs(lambda songs: _swapped(songs, "energy", "valence")), "drift.changed_songs"
-    ),
-    "speechiness and liveness swapped": Corruption(
-        _songs(lambda songs: _swapped(songs, "speechiness", "liveness")), "drift.changed_songs"
-    ),
-    "liveness turned round": Corruption(
-        _songs(lambda songs: songs.assign(liveness=1 - songs["liveness"])), "drift.changed_songs"
-    ),
-    "acousticness constant": Corruption(_set("acousticness", 0.5), "drift.psi"),
-    "valence all zero": Corruption(_set("valence", 0.0), "drift.ks"),
-    "mode always major": Corruption(_set("mode", 1), "drift.psi"),
-    "nothing explicit": Corruption(_set("is_explicit", 0), "drift.changed_songs"),
-    "shares rounded to integers": Corruption(
-        _songs(lambda songs: songs.assign(danceability=songs["danceability"].round())), "drift.ks"
-    ),
-    "shares rounded to a tenth": Corruption(
-        _songs(lambda songs: songs.assign(energy=songs["energy"].round(1))), "drift.changed_songs"
-    ),
-    "tempo clipped": Corruption(
-        _songs(lambda songs: songs.assign(tempo=songs["tempo"].clip(upper=110))), "drift.ks"
-    ),
-    "a column of nulls": Corruption(_set("energy", np.nan), "data.songs.features_present"),
-    "a column is missing": Corruption(
-        _songs(lambda songs: songs.drop(columns="tempo")), "data.songs.columns"
-    ),
-    "numbers as text": Corruption(
-        _songs(lambda songs: songs.assign(tempo=songs["tempo"].map("{:.3f} bpm".format))), "data.songs.types"
-    ),
-    "songs without a duration": Corruption(
-        _songs(lambda songs: songs.assign(duration_ms=songs["duration_ms"].where(songs.index % 20 > 0, 0))),
-        "data.songs.broken",
-    ),
-    "half the days": Corruption(_rankings(lambda rankings: _days(rankings, 0.5)), "drift.volume"),
-    "half the countries": Corruption(
-        _rankings(lambda rankings: _some_countries(rankings, 0.5)), "drift.lost_countries"
-    ),
-    "three countries only": Corruption(
-        _rankings(lambda rankings: _some_countries(rankings, 3.5 / rankings["country"].nunique())),
+    Corruption("a feature is text", _feature("tempo", lambda v: v.map("{} bpm".format)), "data.songs.types"),
+    Corruption("no chart rows", lambda r, s: (r[:0], s), "data.rankings.rows"),
+    Corruption("ninety songs only", _most_charted(90), "data.songs.rows"),
+    Corruption("no songs", lambda r, s: (r, s[:0]), "data.rankings.known_songs"),
+    Corruption(
+        "four countries only",
+        _rows(lambda r: r["country"].isin(_countries(r)[:4])),
         "data.rankings.countries",
     ),
-    "half the songs are gone": Corruption(
-        _songs(lambda songs: songs[songs["spotify_id"].rank(pct=True) > 0.5]), "data.rankings.known_songs"
+    Corruption(
+        "the charts' ids in upper case",
+        _ranking("spotify_id", lambda v: v.str.upper()),
+        "data.rankings.known_songs",
     ),
-    "charts cut off at rank 20": Corruption(
-        _rankings(lambda rankings: rankings[rankings["daily_rank"] <= 20]), "drift.volume"
+    Corruption("the charts' ids hashed again", _ranking("spotify_id", _hashed), "data.rankings.known_songs"),
+    Corruption("every other song missing", lambda r, s: (r, s[::2]), "data.rankings.known_songs"),
+    Corruption("a twentieth of the tempos is 0", _fill("tempo", 0.05, 0.0), "data.songs.broken"),
+    Corruption(
+        "ids are null in a few chart rows",
+        lambda r, s: (r.assign(spotify_id=r["spotify_id"].mask(np.arange(len(r)) < 3, None)), s),
+        "data.rankings.song_present",
     ),
-    "the first hundred rows": Corruption(
-        _rankings(lambda rankings: rankings.head(100)), "data.rankings.rows"
+    Corruption(
+        "countries in lower case", _ranking("country", lambda v: v.str.lower()), "data.rankings.country_code"
     ),
-    "an empty table": Corruption(_rankings(lambda rankings: rankings.head(0)), "data.rankings.rows"),
-    "rows twice": Corruption(
-        _rankings(lambda rankings: pd.concat([rankings, rankings], ignore_index=True)), "data.rankings.unique"
-    ),
-    "songs twice": Corruption(
-        _songs(lambda songs: pd.concat([songs, songs.head(9)], ignore_index=True)), "data.songs.unique"
-    ),
-    "all charts again under later days": Corruption(_rankings(_again_later), "drift.growth"),
-    "songs copied under new ids": Corruption(_copied_under_new_ids, "drift.twins"),
-    "countries shuffled over the rows": Corruption(
-        _rankings(
-            lambda rankings: rankings.assign(country=_permuted(rankings["country"])).drop_duplicates(
-                ["spotify_id", "country", "snapshot_date"]
-            )
-        ),
-        "drift.moved_songs",
-    ),
-    "each country under the next one's code": Corruption(_rankings(_countries_turned), "drift.moved_songs"),
-    "half the countries under one code": Corruption(_rankings(_countries_merged), "drift.country_shift"),
-    "country codes in lower case": Corruption(
-        _rankings(lambda rankings: rankings.assign(country=rankings["country"].str.lower())),
-        "data.rankings.country_code",
-    ),
-    "ids hashed": Corruption(
-        _ids(lambda ids: ids.map(lambda one: f"{hash(one) & 0xFFFFFFFFFFFFFFFF:022x}")),
-        "drift.known_songs",
-        warns=True,
-    ),
-    "ranks of 0": Corruption(
-        _rankings(lambda rankings: rankings.assign(daily_rank=rankings["daily_rank"] - 1)),
-        "data.rankings.daily_rank",
-    ),
-    "days of the epoch": Corruption(
-        _rankings(
-            lambda rankings: rankings.assign(
-                snapshot_date=pd.Timestamp("1970-01-01")
-                + (rankings["snapshot_date"] - rankings["snapshot_date"].min())
-            )
-        ),
+    Corruption("ranks count from 0", _ranking("daily_rank", lambda v: v - 1), "data.rankings.daily_rank"),
+    Corruption(
+        "dates that begin in 1970",
+        _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())),
         "data.rankings.snapshot_date",
     ),
-}
-"""By what happened."""
+    Corruption("every chart row twice", lambda r, s: (pd.concat([r, r]), s), "data.rankings.unique"),
+    Corruption(
+        "Global's rows given to a country",
+        lambda r, s: (
+            r.assign(
+                country=r["country"].fillna(
+                    r.loc[r["spotify_id"].isin(r.loc[r["country"].isna(), "spotify_id"]), "country"]
+                    .value_counts()
+                    .index[0]
+                )
+            ),
+            s,
+        ),
+        "data.rankings.unique",
+    ),
+    Corruption("every song twice", lambda r, s: (r, pd.concat([s, s])), "data.songs.unique"),
+    Corruption("a feature has nulls", _nulls("energy"), "data.songs.features_present"),
+    Corruption("loudness without its sign", _feature("loudness", abs), "data.songs.features_in_range"),
+    Corruption("energy times -1", _feature("energy", lambda v: -v), "data.songs.features_in_range"),
+    Corruption("energy times 2", _feature("energy", lambda v: v * 2), "data.songs.features_in_range"),
+    Corruption(
+        "shares in percent", _feature("danceability", lambda v: v * 100), "data.songs.features_in_range"
+    ),
+    Corruption("loudness times 10", _feature("loudness", lambda v: v * 10), "data.songs.features_in_range"),
+    Corruption("duration in seconds", _feature("duration_ms", lambda v: v / 1000), "drift.psi"),
+    Corruption("tempo halved", _feature("tempo", lambda v: v / 2), "drift.psi"),
+    Corruption("duration doubled", _feature("duration_ms", lambda v: v * 2), "drift.psi"),
+    Corruption("loudness 3 dB up", _feature("loudness", lambda v: v + 3), "drift.psi"),
+    Corruption("energy and danceability swapped", _swap("energy", "danceability"), "drift.correlation"),
+    Corruption("energy and instrumentalness swapped", _swap("energy", "instrumentalness"), "drift.psi"),
+    Corruption("a feature is constant", _feature("valence", lambda v: v * 0 + 0.5), "drift.psi"),
+    Corruption("energy rounded to whole numbers", _feature("energy", lambda v: v.round()), "drift.psi"),
+    Corruption(
+        "tempo clipped at its median", _feature("tempo", lambda v: v.clip(upper=v.median())), "drift.psi"
+    ),
+    Corruption("nulls filled with 0", _fill("valence", 0.3, 0.0), "drift.psi"),
+    Corruption("is_explicit turned around", _feature("is_explicit", lambda v: 1 - v), "drift.psi"),
+    Corruption("only explicit songs", _songs_only(lambda s: s["is_explicit"] == 1), "drift.psi"),
+    Corruption(
+        "a third of the countries gone", _rows(lambda r: ~_first(r["country"], 0.4)), "drift.country_shift"
+    ),
+    Corruption(
+        "a tenth of the countries gone", _rows(lambda r: ~_first(r["country"], 0.1)), "drift.lost_countries"
+    ),
+    Corruption("columns shuffled against each other", _shuffle_columns, "drift.correlation"),
+    Corruption("a column sorted by itself", _sorted, "drift.correlation"),
+    Corruption("features shuffled against ids", _shuffle_songs(1.0), "drift.changed_songs"),
+    Corruption("features of a twentieth shuffled", _shuffle_songs(0.05), "drift.changed_songs"),
+    Corruption("tempo times 1.1", _feature("tempo", lambda v: v * 1.1), "drift.changed_songs"),
+    Corruption("every key one up", _feature("key", lambda v: (v + 1) % 12), "drift.changed_songs"),
+    Corruption(
+        "energy rounded to two places", _feature("energy", lambda v: v.round(2)), "drift.changed_songs"
+    ),
+    Corruption("one percent of noise on all features", _noise, "drift.psi"),
+    Corruption("countries' labels rotated", _relabel(_rotated), "drift.moved_songs"),
+    Corruption("countries drawn by chance", _random_countries(1.0), "drift.moved_songs"),
+    Corruption("songs copied under new ids", _copy_songs(1.0), "drift.twins"),
+    Corruption("a tenth of the songs copied under new ids", _copy_songs(0.1), "drift.twins"),
+    Corruption("half of the days", _rows(lambda r: _first(r["snapshot_date"], 0.5)), "drift.volume"),
+    Corruption("half of the chart rows", _rows(lambda r: _some(len(r), 0.5)), "drift.volume"),
+    Corruption("the first ten ranks only", _rows(lambda r: r["daily_rank"] <= 10), "drift.volume"),
+    Corruption("half of the songs", _songs_only(lambda s: _some(len(s), 0.5)), "drift.volume"),
+    Corruption("all charts again under later dates", _again_later, "drift.growth"),
+    Corruption(
+        "two countries under one name",
+        _relabel(lambda n: {n[0]: n[1]}, deduplicate=True),
+        "drift.lost_countries.early",
+        blocks=False,
+    ),
+    Corruption(
+        "features of a hundredth shuffled", _shuffle_songs(0.012), "drift.changed_songs.early", blocks=False
+    ),
+    Corruption("all ids hashed again", _both(_hashed), "drift.known_songs", blocks=False),
+    Corruption(
+        "all ids hashed again, and tempo times 1.1",
+        _both(_hashed, _feature("tempo", lambda v: v * 1.1)),
+        "drift.psi.early",
+        blocks=False,
+    ),
+    Corruption(
+        "a quarter of the chart rows gone",
+        _rows(lambda r: ~_some(len(r), 0.25)),
+        "drift.volume.early",
+        blocks=False,
+    ),
+)
 
-UNCAUGHT = {
-    "two countries under each other's code": _rankings(_two_swapped),
-    "ranks shuffled, which nothing reads": _rankings(
-        lambda rankings: rankings.assign(daily_rank=_permuted(rankings["daily_rank"]))
-    ),
-    "the same tables as last time": lambda rankings, songs: (rankings, songs),
-    "one song in two hundred has another energy": _songs(
-        lambda songs: _some_songs(songs, 0.004, lambda some: some.assign(energy=0.123))
-    ),
-    "a tenth of the charts is missing, everywhere": _rankings(
-        lambda rankings: rankings[rankings["daily_rank"] % 10 > 0]
-    ),
-    "names and artists shuffled, which nothing reads": _songs(
-        lambda songs: songs.assign(name=_permuted(songs["name"]))
-    ),
-    "all days a week too late": _rankings(
-        lambda rankings: rankings.assign(snapshot_date=rankings["snapshot_date"] + pd.Timedelta(days=7))
-    ),
-}
-"""What no check of the data catches, by what happened; nor does it warn."""
+UNCAUGHT: tuple[tuple[str, Change], ...] = (
+    ("two countries swapped", _relabel(_swapped)),
+    ("two songs with each other's features", _exchange_two),
+    ("ranks upside down", _reversed_ranks),
+    ("ranks shuffled", _ranking("daily_rank", lambda v: _rng().permutation(v))),
+    ("all dates a year earlier", _ranking("snapshot_date", lambda v: v - pd.Timedelta(days=365))),
+    ("Global as a country of its own", _ranking("country", lambda v: v.fillna("ZZ"))),
+    ("a tenth of the chart rows gone", _rows(lambda r: ~_some(len(r), 0.1))),
+    ("half of one country's rows gone", _rows(_half_of_one_country)),
+    ("three chart rows in a thousand in other countries", _random_countries(0.003)),
+    ("a few new songs with features of no song", _copy_songs(0.05, _columnwise)),
+    ("one value for songs that chart nowhere", _spoil_songs_that_do_not_chart),
+    ("one day's charts are those of the day before", _day_before_again),
+)
+"""What no check of the data catches, honestly."""

@@ -11,7 +11,13 @@ SMALLEST_SHARE = 1e-4
 
 
 def measure_drift(before: Profile, after: Profile) -> Measured:
-    """Measure the drift from the champion's profile to this run's."""
+    """Measure the drift from the champion's profile to this run's.
+
+    Raises:
+        ValueError: they are profiles of other features.
+    """
+    if before.quantiles.keys() != after.quantiles.keys():
+        raise ValueError("it is of other features")
     shares = {name: _shares(profile) for name, profile in (("before", before), ("after", after))}
     countries = sorted(before.countries.keys() | after.countries.keys())
     old, new = (
@@ -27,7 +33,6 @@ def measure_drift(before: Profile, after: Profile) -> Measured:
         features={
             name: feature_drift(np.array(quantiles), np.array(after.quantiles[name]))
             for name, quantiles in before.quantiles.items()
-            if name in after.quantiles
         },
         country_shift=float(min(np.abs(old - new).sum() / 2, 1.0)),
         lost_countries=tuple(lost),
@@ -53,8 +58,10 @@ def feature_drift(before: np.ndarray, after: np.ndarray) -> FeatureDrift:
     """
     places = np.unique(np.concatenate([before, after]))
     ks = np.abs(_cumulative(before, places) - _cumulative(after, places)).max()
-    edges = np.unique(np.quantile(before, np.arange(1, BINS) / BINS))
-    # A value that many songs share, like a truth value, is an edge: what lies at it belongs to the bin below.
+    deciles, times = np.unique(np.quantile(before, np.arange(1, BINS) / BINS), return_counts=True)
+    # A value that many songs share, like a truth value, has a bin of its own: else all songs were in one bin
+    # where it is the largest value of nine in ten.
+    edges = np.union1d(deciles, np.nextafter(deciles[times > 1], -np.inf))
     b, a = (np.diff(np.concatenate([[0.0], _cumulative(values, edges), [1.0]])) for values in (before, after))
     b, a = np.maximum(b, SMALLEST_SHARE), np.maximum(a, SMALLEST_SHARE)
     return FeatureDrift(psi=float(((a - b) * np.log(a / b)).sum()), ks=float(min(ks, 1.0)))

@@ -5,11 +5,12 @@ and of the features. It is written by the step `validate`, and becomes part of t
 """
 
 import hashlib
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.data.columns import FEATURES, is_broken
 from ml.gate.records import Count, Number, Record, Share, Text
@@ -45,6 +46,22 @@ class Profile(Record):
     countries: dict[str, Count]
     known: dict[Hash, KnownSong]
 
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        for name, values in self.quantiles.items():
+            if len(values) != QUANTILES or any(low > high for low, high in pairwise(values)):
+                raise ValueError(f"{name} does not have {QUANTILES} quantiles in order")
+        count = len(self.quantiles)
+        if len(self.correlations) != count * (count - 1) // 2 or any(
+            abs(rho) > 1.001 for rho in self.correlations
+        ):
+            raise ValueError(f"these are not the correlations of {count} features")
+        if sum(self.countries.values()) != self.rows:
+            raise ValueError("the countries' rows are not all rows")
+        if len(self.known) != min(self.songs, KNOWN_SONGS):
+            raise ValueError("not as many songs are known as there are")
+        return self
+
 
 def make_profile(
     chart: pd.DataFrame, song: pd.DataFrame, data_version: str, *, synthetic: bool
@@ -59,7 +76,8 @@ def make_profile(
     """
     usable = song[~is_broken(song)].drop_duplicates("spotify_id")
     national = chart[chart["country"].notna() & chart["spotify_id"].isin(usable["spotify_id"])]
-    charting = usable[usable["spotify_id"].isin(national["spotify_id"])]
+    # In the order of the ids, sums come out the same to the last bit, however the rows were ordered.
+    charting = usable[usable["spotify_id"].isin(national["spotify_id"])].sort_values("spotify_id")
     values = charting[list(FEATURES)].to_numpy("float32")
     days = int(national["snapshot_date"].nunique())
     if not len(values) or not days or not np.isfinite(values).all():
@@ -74,7 +92,7 @@ def make_profile(
         days=days,
         twins=float(charting.duplicated(list(FEATURES), keep=False).mean()),
         quantiles={
-            name: tuple(map(float, np.quantile(values[:, index], steps)))
+            name: tuple(_short(value) for value in np.quantile(values[:, index].astype("float64"), steps))
             for index, name in enumerate(FEATURES)
         },
         correlations=_correlations(values),
@@ -98,7 +116,12 @@ def _correlations(values: np.ndarray) -> tuple[float, ...]:
     scale = np.sqrt((centred**2).sum(axis=0))
     safe = np.where(scale > 0, scale, 1.0)
     matrix = (centred / safe).T @ (centred / safe)
-    return tuple(float(value) for value in matrix[np.triu_indices(values.shape[1], 1)])
+    return tuple(_short(value) for value in matrix[np.triu_indices(values.shape[1], 1)])
+
+
+def _short(value: float) -> float:
+    """Round to nine digits, which tell any two float32 apart."""
+    return float(f"{value:.9g}")
 
 
 def _known(ids: list[str], values: np.ndarray, national: pd.DataFrame) -> dict[str, KnownSong]:
