@@ -35,7 +35,7 @@ def candidate_files(
     broken: str = "",
     policy: str = POLICY,
     champion_model: bytes = CHAMPION_ONNX,
-    served: Mapping[str, Any] = SERVED,
+    edits: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, bytes]:
     """Make the files of a candidate.
@@ -46,7 +46,7 @@ def candidate_files(
         broken: the check of the gate that it fails.
         policy: the policy that it was judged under.
         champion_model: the model that it was compared with, where there is a champion.
-        served: how it is served.
+        edits: other values in the reports, by dotted paths.
         changes: other fields of the evidence's subject.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
@@ -56,8 +56,7 @@ def candidate_files(
     reports = edited(passing_reports(digests, champion), told)
     if champion:
         reports["evaluation"]["champion"] = comparison(champion, champion_model)
-    if broken:
-        reports = edited(reports, MUTATIONS[broken].edits_beside(champion))
+    reports = edited(reports, {**(MUTATIONS[broken].edits if broken else {}), **(edits or {})})
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {

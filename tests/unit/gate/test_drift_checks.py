@@ -1,28 +1,58 @@
-"""Drift, decided: beside the right champion, with numbers, within bounds; or said why not."""
+"""Drift before the gate: beside the right champion, measured in full, and what a champion's past excuses."""
 
 import pytest
-from mutations import MUTATIONS
-from mutations.drift import DRIFT, MEASURED, WORSE
-from reports import CHAMPION, IDENTITY, edited, failing, judge, passing_reports, unmet
+from mutations.drift import WORSE
+from reports import (
+    CHAMPION,
+    FEATURES,
+    IDENTITY,
+    OTHER_DIGEST,
+    edited,
+    failing,
+    judge,
+    passing_reports,
+    removed,
+    unmet,
+)
 
 from ml.gate.canonical import digest
 
-ALONE = passing_reports(champion="")
-UNPROFILED = {
-    f"{DRIFT}.not_compared": "the champion has no profile of its training data",
-    f"{DRIFT}.profile_digest": digest(b""),
-    MEASURED: None,
-}
+DRIFT = "data_report.drift"
+MEASURED = f"{DRIFT}.measured"
+NOTHING = digest(b"")
+ALONE = passing_reports(champion="")["data_report"]
+WORST = {f"{MEASURED}.{where}": blocks for where, _, blocks in WORSE.values()}
+"""All measures at once beyond the bound that blocks: fewer songs, and more chart rows."""
 
 
-def test_without_a_champion_nothing_is_compared_and_nothing_missed():
-    verdict = judge(ALONE, identity={**IDENTITY, "champion": ""})
-    assert unmet(verdict) == set()
-    assert [check.name for check in verdict.checks if check.name.startswith("drift.")] == ["drift.subject"]
+def _check(verdict, name):
+    (found,) = [check for check in verdict.checks if check.name == name]
+    return found
 
 
-def test_a_champion_without_a_profile_is_a_warning():
-    verdict = judge(edited(passing_reports(), UNPROFILED))
+def _drift(names):
+    return {name for name in names if name.startswith("drift.")}
+
+
+def _not_compared(reason, profile_digest=OTHER_DIGEST):
+    edits = {
+        f"{DRIFT}.not_compared": reason,
+        f"{DRIFT}.profile_digest": profile_digest,
+        MEASURED: None,
+    }
+    return judge(edited(passing_reports(), edits))
+
+
+def test_without_a_champion_nothing_is_asked_of_drift():
+    reports = passing_reports(champion="")
+    assert reports["data_report"]["drift"] is None
+    verdict = judge(reports, identity={**IDENTITY, "champion": ""})
+    assert verdict.passed
+    assert _drift(check.name for check in verdict.checks) == {"drift.subject"}
+
+
+def test_a_champion_without_a_profile_warns_aloud_and_passes():
+    verdict = _not_compared("the champion has no profile of its training data", NOTHING)
     assert verdict.passed
     (warning,) = verdict.warnings
     assert (warning.name, warning.reason) == (
@@ -31,63 +61,119 @@ def test_a_champion_without_a_profile_is_a_warning():
     )
 
 
-def test_a_profile_that_is_there_and_was_not_compared_blocks():
-    edits = {**UNPROFILED, f"{DRIFT}.profile_digest": digest(b"a profile")}
-    assert failing(judge(edited(passing_reports(), edits))) == {"drift.compared"}
+def test_a_profile_that_cannot_be_read_blocks():
+    verdict = _not_compared("the champion's profile cannot be read: it is cut off")
+    assert failing(verdict) == {"drift.compared"}
+    assert verdict.failures[0].reason == "the champion's profile cannot be read: it is cut off"
 
 
-@pytest.mark.parametrize(
-    ("drift", "champion"),
-    [(None, CHAMPION), (passing_reports()["data_report"]["drift"], ""), (None, "f" * 64)],
-    ids=["not compared", "compared with nobody", "another"],
-)
-def test_a_comparison_with_another_champion_than_the_runs_blocks(drift, champion):
-    reports = edited(passing_reports(champion=champion), {"data_report.drift": drift})
-    assert "drift.subject" in failing(judge(reports, identity={**IDENTITY, "champion": champion}))
+def test_a_champion_in_production_and_data_that_was_not_compared_with_it_blocks():
+    verdict = judge({**passing_reports(), "data_report": ALONE})
+    assert failing(verdict) == {"drift.subject"}
+    assert (verdict.failures[0].value, verdict.failures[0].bound) == ("none", CHAMPION)
 
 
-@pytest.mark.parametrize("name", WORSE)
-def test_beside_a_champion_of_synthetic_data_real_tables_only_warn(name):
-    edits = {**MUTATIONS[f"drift.{name}"].edits, "data_report.synthetic": False}
-    verdict = judge(edited(passing_reports(), edits))
+@pytest.mark.parametrize("champion", ["", "f" * 64, None])
+def test_data_that_was_compared_with_another_champion_than_the_runs_blocks(champion):
+    identity = removed(IDENTITY, ("champion",)) if champion is None else {**IDENTITY, "champion": champion}
+    verdict = judge(passing_reports(), identity=identity)
+    assert _drift(failing(verdict)) == {"drift.subject"}
+
+
+def _between(trained_on_synthetic, synthetic, edits):
+    origin = {f"{MEASURED}.trained_on_synthetic": trained_on_synthetic, "data_report.synthetic": synthetic}
+    return judge(edited(passing_reports(), {**origin, **edits}))
+
+
+def test_real_data_after_a_synthetic_champion_only_warns_of_everything():
+    verdict = _between(True, False, WORST)
     assert verdict.passed
-    assert {check.name for check in verdict.warnings} == {f"drift.{name}", f"drift.{name}.early"}
+    warned = {f"drift.{name}{level}" for name in WORSE for level in ("", ".early")}
+    assert unmet(verdict) == warned
+    same_kind = _between(False, False, WORST)
+    assert failing(same_kind) == {f"drift.{name}" for name in WORSE}
 
 
-@pytest.mark.parametrize("name", WORSE)
-def test_beside_a_champion_of_real_data_real_tables_block(name):
-    edits = {
-        **MUTATIONS[f"drift.{name}"].edits,
-        "data_report.synthetic": False,
-        f"{MEASURED}.trained_on_synthetic": False,
-    }
-    assert f"drift.{name}" in {check.name for check in judge(edited(passing_reports(), edits)).failures}
+def test_a_synthetic_champion_does_not_excuse_what_is_not_a_measure():
+    lacking = {name: {"psi": 0.0625, "ks": 0.03125} for name in FEATURES[1:]}
+    verdict = _between(True, False, {f"{MEASURED}.features": lacking, f"{DRIFT}.champion": "f" * 64})
+    assert failing(verdict) == {"drift.features", "drift.subject"}
+    assert _check(verdict, "drift.features").reason == f"not compared: {FEATURES[0]}"
 
 
-def test_synthetic_data_never_follow_real_charts():
-    verdict = judge(edited(passing_reports(), {f"{MEASURED}.trained_on_synthetic": False}))
-    (failure,) = verdict.failures
-    assert failure.reason == "the data is synthetic, and the champion was trained on real charts"
+def test_synthetic_data_after_a_real_champion_blocks_however_alike():
+    verdict = _between(False, True, {})
+    assert failing(verdict) == {"drift.synthetic"}
+    assert "synthetic" in verdict.failures[0].reason
 
 
-def test_the_worst_feature_is_named():
-    (failure,) = judge(edited(passing_reports(), {f"{MEASURED}.features.tempo.psi": 0.5})).failures
-    assert failure.reason == "tempo has PSI 0.5"
+@pytest.mark.parametrize(("measure", "label"), [("psi", "PSI"), ("ks", "KS")])
+@pytest.mark.parametrize("feature", ["energy", "tempo", "is_explicit"])
+def test_the_worst_feature_is_named(feature, measure, label):
+    edits = {f"{MEASURED}.features.{feature}.{measure}": 0.5, f"{MEASURED}.features.key.{measure}": 0.3}
+    verdict = judge(edited(passing_reports(), edits))
+    assert failing(verdict) == {f"drift.{measure}"}
+    assert verdict.failures[0].reason == f"{feature} has {label} 0.5"
 
 
 @pytest.mark.parametrize(
-    "edits",
+    ("edits", "name", "reason"),
     [
-        {f"{MEASURED}.changed_songs": 300},
-        {f"{MEASURED}.known_songs": 501},
-        {f"{MEASURED}.lost_countries": []},
-        {f"{MEASURED}.lost_share": 0.0},
-        {f"{MEASURED}.features": {}},
-        {f"{MEASURED}.before.rows": 0},
-        {MEASURED: None},
-        {f"{DRIFT}.not_compared": "for a reason"},
+        (
+            {"lost_countries": ["IS", "NO"], "lost_share": 0.0625},
+            "drift.lost_countries",
+            "gone are IS, NO, with 6.2% of the champion's chart rows",
+        ),
+        (
+            {"correlation_change": 0.5},
+            "drift.correlation",
+            "energy and loudness go together differently, by 0.5",
+        ),
+        (
+            {"changed_songs": 64},
+            "drift.changed_songs",
+            "of 256 songs that were there before, 64 have other features now",
+        ),
+        (
+            {"after": {"songs": 550, "rows": 5000, "days": 7}},
+            "drift.volume",
+            "5000 chart rows of 550 songs, before 20000 of 500",
+        ),
     ],
-    ids=str,
 )
-def test_numbers_that_do_not_hang_together_block(edits):
-    assert failing(judge(edited(passing_reports(), edits))) == {"data_report"}
+def test_the_reason_says_what_is_different(edits, name, reason):
+    changed = edited(passing_reports(), {f"{MEASURED}.{where}": value for where, value in edits.items()})
+    verdict = judge(changed)
+    assert failing(verdict) == {name}
+    assert verdict.failures[0].reason == reason
+
+
+def test_a_measure_between_its_bounds_warns_and_passes():
+    for name, (where, warns, _) in WORSE.items():
+        verdict = judge(edited(passing_reports(), {f"{MEASURED}.{where}": warns}))
+        assert verdict.passed
+        assert unmet(verdict) == {f"drift.{name}.early"}
+
+
+@pytest.mark.parametrize(
+    ("edits", "problem"),
+    [
+        ({"changed_songs": 257}, "more songs changed than are known"),
+        ({"known_songs": 501}, "more songs are known than one of the tables has"),
+        ({"lost_share": 0.0}, "countries are gone without their chart rows"),
+        ({"lost_countries": []}, "or rows without a country"),
+        ({"features": {}}, "no feature was compared"),
+    ],
+)
+def test_numbers_that_do_not_hang_together_are_malformed(edits, problem):
+    changed = edited(passing_reports(), {f"{MEASURED}.{where}": value for where, value in edits.items()})
+    verdict = judge(changed)
+    assert "data_report" in failing(verdict)
+    assert problem in _check(verdict, "data_report").reason
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_comparison_has_either_numbers_or_a_reason_why_there_are_none(both):
+    edits = {f"{DRIFT}.not_compared": "lost"} if both else {MEASURED: None}
+    verdict = judge(edited(passing_reports(), edits))
+    assert "either numbers or the reason" in _check(verdict, "data_report").reason

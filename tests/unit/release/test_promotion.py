@@ -4,11 +4,12 @@ import datetime
 import json
 
 import pytest
-from candidates import candidate_files, delete, entry, forge, overwrite, paths, promotion_refused, put, read
-from reports import POLICY, SERVED, edited
+from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
+from reports import DAY, POLICY
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest
+from ml.gate.evidence import decide_again, read_evidence
 from ml.gate.policy import parse_policy
 from ml.release import promotion as promotion_module
 from ml.release.promotion import promote
@@ -117,6 +118,24 @@ def test_a_candidate_compared_with_another_model_than_its_champions_is_refused(s
     promote(store, first, POLICY)
     other = put(store, "B", champion=first, champion_model=b"a weaker model")
     promotion_refused(store, other, EvidenceError, f"not compared with the model of champion {first[:12]}")
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"profile_digest": digest(b"the profile of other tables")},
+        {"profile_digest": digest(b""), "not_compared": "the champion has no profile", "measured": None},
+    ],
+    ids=["another profile", "said to have none"],
+)
+def test_a_candidate_whose_data_was_not_compared_with_the_champions_profile_is_refused(store, edits):
+    first = put(store, "A")
+    promote(store, first, POLICY)
+    forged = {f"data_report.drift.{where}": value for where, value in edits.items()}
+    other = put(store, "B", champion=first, edits=forged)
+    assert decide_again(read_evidence(store.read_candidate(other)["evidence.json"]), POLICY, DAY).passed
+    promotion_refused(store, other, EvidenceError, f"its data was not compared with champion {first[:12]}'s")
+    assert promote(store, put(store, "B", champion=first), POLICY).new
 
 
 def test_an_unknown_candidate_is_refused(store):
