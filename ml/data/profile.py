@@ -127,7 +127,9 @@ def _short(value: float) -> float:
 def _known(ids: list[str], values: np.ndarray, national: pd.DataFrame) -> dict[str, KnownSong]:
     counted = national.groupby(["spotify_id", "country"], observed=True).size()
     # Of countries with as many rows the first in the alphabet: the same on every machine.
-    ordered = counted.reset_index(name="rows").sort_values(["rows", "country"], ascending=[False, True])
+    # Text, as categories would sort in the order of the file.
+    named = counted.reset_index(name="rows").astype({"country": str})
+    ordered = named.sort_values(["rows", "country"], ascending=[False, True])
     home = ordered.drop_duplicates("spotify_id").set_index("spotify_id")["country"]
     hashed = sorted((_hash(song.encode()), song, index) for index, song in enumerate(ids))
     return {
