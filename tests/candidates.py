@@ -35,6 +35,7 @@ def candidate_files(
     broken: str = "",
     policy: str = POLICY,
     champion_model: bytes = CHAMPION_ONNX,
+    served: Mapping[str, Any] = SERVED,
     edits: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, bytes]:
@@ -46,6 +47,7 @@ def candidate_files(
         broken: the check of the gate that it fails.
         policy: the policy that it was judged under.
         champion_model: the model that it was compared with, where there is a champion.
+        served: how it is served.
         edits: other values in the reports, by dotted paths.
         changes: other fields of the evidence's subject.
     """
@@ -56,7 +58,8 @@ def candidate_files(
     reports = edited(passing_reports(digests, champion), told)
     if champion:
         reports["evaluation"]["champion"] = comparison(champion, champion_model)
-    reports = edited(reports, {**(MUTATIONS[broken].edits if broken else {}), **(edits or {})})
+    broken_by = MUTATIONS[broken].edits_beside(champion) if broken else {}
+    reports = edited(reports, {**broken_by, **(edits or {})})
     about = subject(run_id=f"run of {name}", champion=champion, **changes)
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {
