@@ -121,7 +121,7 @@ def test_a_run_from_its_beginning_to_its_end(dspa, client, ir):
     last = parsed(client, client.get_run(run_id))
     if dspa.version.task_details:
         names = [task.display_name for task in last.run_details.task_details]
-        assert names[1:6] == ["root-driver", "root", "fetch-driver", "fetch", "executor"]
+        assert names[1:6] == ["root-driver", "root", "champion-driver", "champion", "executor"]
         assert {task.state for task in last.run_details.task_details} == {"SUCCEEDED"}
     else:
         assert last.run_details is None
