@@ -40,7 +40,7 @@ def compare(
         ">": value > bound,
         "==": value == bound,
     }[relation]
-    failed = reason or f"{value:.6g} is not {relation} {bound:.6g}"
+    failed = reason or f"{_shown(value)} is not {relation} {_shown(bound)}"
     return Check(
         name=name,
         value=float(value),
@@ -50,6 +50,11 @@ def compare(
         reason="" if passed else failed,
         level=level,
     )
+
+
+def _shown(number: float) -> str:
+    """Write a number so that a bound and what is just beyond it look different."""
+    return f"{number:,.0f}" if number == int(number) else f"{number:.6g}"
 
 
 def readable(name: str, found: str, reason: str) -> Check:
