@@ -76,7 +76,7 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         replaces=_in_force(log).number if log else 0,
         restores=0,
         at=_now(),
-        waived=tuple(check.name for check in decide_again(evidence, policy_text, today()).waived),
+        waived=tuple(check.name for check in evidence.verdict.waived),
     )
     return _append(store, promotion, files)
 

@@ -8,7 +8,7 @@ there are (Berger, Multiparameter hypothesis testing and acceptance sampling, Te
 from collections.abc import Iterator
 from statistics import NormalDist
 
-from ml.gate.checks.check import Check, compare, readable
+from ml.gate.checks.check import Check, beside, compare, readable
 from ml.gate.records import ROUNDING
 from ml.gate.reports.champion import NOISE, Comparison, Shared, Standing
 from ml.gate.reports.evaluation import Evaluation
@@ -41,16 +41,10 @@ def champion_checks(report: Evaluation, bounds: ChampionPolicy, champion: str | 
 
 def _subject(found: Comparison | None, champion: str | None) -> Check:
     compared = found.champion if found else ""
-    passed = champion is not None and compared == champion
     against = compared[:12] or "no champion"
     production = "an unknown champion" if champion is None else champion[:12] or "nothing"
-    return Check(
-        name="champion.subject",
-        value=compared or "none",
-        relation="==",
-        bound="unknown" if champion is None else champion or "none",
-        passed=passed,
-        reason="" if passed else f"compared with {against}, and {production} was in production",
+    return beside(
+        "champion.subject", compared, champion, f"compared with {against}, and {production} was in production"
     )
 
 
@@ -111,14 +105,20 @@ def _standing(
     # An equal model passes with this power if the margin is so many standard errors wide (normal theory).
     widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(bounds.min_power)
     needed = widths * difference.standard_error
+    # Not a power: what is too large a number for one is infinity here.
     times = needed / margin if margin else 0.0
+    more = (
+        f"to tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so"
+        if margin
+        else "no number of songs tells a margin of 0"
+    )
     yield compare(
         f"champion.{name}.power",
         needed,
         "<=",
         margin,
-        f"an equal model would be blocked too often: {shared.songs} test songs can tell {needed:.3g}, and to "
-        f"tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so",
+        f"an equal model would be blocked too often: {shared.songs} test songs can tell {needed:.3g}, and "
+        f"{more}",
         level="warn",
     )
 
@@ -132,5 +132,5 @@ def _same_challenger(name: str, standing: Standing, shared: Shared, report: Eval
         abs(standing.challenger - alone) if whole else 0.0,
         "<=",
         NOISE,
-        f"beside the champion the model scores {standing.challenger:.6g}, and alone {alone:.6g}",
+        f"beside the champion the model scores {standing.challenger:.9g}, and alone {alone:.9g}",
     )

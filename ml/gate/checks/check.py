@@ -62,6 +62,19 @@ def readable(name: str, found: str, reason: str) -> Check:
     return Check(name=name, value=found, relation="==", bound="readable", passed=not reason, reason=reason)
 
 
+def beside(name: str, compared: str, champion: str | None, reason: str) -> Check:
+    """Make the check that something was compared with the run's champion: "" for none, None for unknown."""
+    passed = champion is not None and compared == champion
+    return Check(
+        name=name,
+        value=compared or "none",
+        relation="==",
+        bound="unknown" if champion is None else champion or "none",
+        passed=passed,
+        reason="" if passed else reason,
+    )
+
+
 def about(name: str, found: str, expected: str | None) -> Iterator[Check]:
     """Make the check that a report is about what this run is about."""
     passed = expected is not None and found == expected

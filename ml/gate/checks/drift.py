@@ -8,7 +8,7 @@ other way round, synthetic data after real, always blocks.
 from collections.abc import Iterator, Mapping
 
 from ml.gate.canonical import digest
-from ml.gate.checks.check import Check, Level, Relation, compare, readable
+from ml.gate.checks.check import Check, Level, Relation, beside, compare, readable
 from ml.gate.reports.data import DataReport
 from ml.gate.reports.drift import Drift, FeatureDrift, Measured
 from ml.gate.thresholds import DriftPolicy
@@ -20,7 +20,12 @@ NOTHING = digest(b"")
 def drift_checks(report: DataReport, bounds: DriftPolicy, champion: str | None) -> Iterator[Check]:
     """Check the drift from the champion of the run: a candidate's id, "" for none, None for unknown."""
     found = report.drift
-    yield _subject(found.champion if found else "", champion)
+    yield beside(
+        "drift.subject",
+        found.champion if found else "",
+        champion,
+        "the data was not compared with the training data of this run's champion",
+    )
     if found is None:
         return
     yield _compared(found)
@@ -39,18 +44,6 @@ def drift_checks(report: DataReport, bounds: DriftPolicy, champion: str | None) 
     from_sample = measured.trained_on_synthetic and not report.synthetic
     for check in _measures(measured, bounds):
         yield check.model_copy(update={"level": "warn"}) if from_sample else check
-
-
-def _subject(compared: str, champion: str | None) -> Check:
-    passed = champion is not None and compared == champion
-    return Check(
-        name="drift.subject",
-        value=compared or "none",
-        relation="==",
-        bound="unknown" if champion is None else champion or "none",
-        passed=passed,
-        reason="" if passed else "the data was not compared with the training data of this run's champion",
-    )
 
 
 def _compared(found: Drift) -> Check:

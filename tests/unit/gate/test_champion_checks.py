@@ -153,6 +153,16 @@ def test_bounds_made_more_strictly_than_the_policy_asks_are_good_enough():
 
 def test_scores_beside_the_champion_are_only_held_against_those_alone_where_nothing_was_left_out():
     assert check(judge(passing_reports()), "champion.log_loss.challenger").value == 0
+    countries_apart = {f"{SHARED}.songs_left_out": 0, f"{SHARED}.songs": 128, f"{SHARED}.rows_left_out": 0}
+    other = {f"{SHARED}.log_loss": standing(4.1, 4.1), f"{SHARED}.rows": 5234}
+    reports = edited(passing_reports(), {**countries_apart, **other})
+    assert check(judge(reports), "champion.log_loss.challenger").value == 0
+
+
+def test_a_margin_of_nothing_is_said_to_be_beyond_any_number_of_songs():
+    policy = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 0.0}))
+    found = check(judge(passing_reports(), policy), "champion.log_loss.power")
+    assert found.reason.endswith("no number of songs tells a margin of 0")
 
 
 def test_only_what_was_measured_and_found_worse_can_be_waived():
