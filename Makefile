@@ -84,10 +84,21 @@ bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 bench-gate: $(READY) ## Simulate how often the comparison with the production model is wrong (ten minutes)
 	@$(BIN)/python tests/bench/bench_gate.py --docs docs $(ARGS)
 
+.PHONY: mutants
+mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (an hour)
+	@test -e $(VENV)/mutants/.ready || { rm -rf $(VENV)/mutants && $(BIN)/python -m venv --without-pip $(VENV)/mutants && \
+	$(BIN)/pip --python $(VENV)/mutants/bin/python install --quiet --require-hashes --only-binary :all: \
+	  -r requirements/mutants.txt && \
+	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' \
+	  > $$(echo $(VENV)/mutants/lib/python3.*/site-packages)/project.pth && touch $(VENV)/mutants/.ready; }
+	@JUKEBOX_EXAMPLES=5 $(VENV)/mutants/bin/mutmut run --max-children 2 $(ARGS)
+	@$(VENV)/mutants/bin/mutmut results
+
 .PHONY: lock
 lock: ## Resolve the requirements again, for both Pythons and both images (needs uv)
 	@$(LOCK) --group build --python-version 3.11 --output-file requirements/build.txt
 	@$(LOCK) --group sbom --python-version 3.11 --output-file requirements/sbom.txt
+	@$(LOCK) --group mutants --python-version 3.11 --constraint requirements/py311.txt --output-file requirements/mutants.txt
 	@for python in 3.11 3.12; do \
 	tag=py$${python/./} && every=requirements/$$tag.txt && \
 	$(LOCK) --group server --python-version $$python \

@@ -14,9 +14,7 @@ from ml.commands import dspa, image, policy, release, status, train
 from ml.commands.options import print_json
 from ml.console import err, tame
 from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
-
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a cancelled CI job, a closed terminal: the same wish."""
+from ml.signals import WISHES
 
 app = typer.Typer(
     name="jukebox",
@@ -50,7 +48,7 @@ app.add_typer(policy.app)
 
 def main() -> NoReturn:
     """Run the command; every known error is one line on stderr and its documented exit code."""
-    for wish in STOP:
+    for wish in WISHES:
         # What the caller has silenced stays silent: nohup means it.
         if signal.getsignal(wish) is not signal.SIG_IGN:
             signal.signal(wish, _interrupt)
@@ -99,7 +97,7 @@ def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
 
 def _interrupt(*_: object) -> NoReturn:
     """Interrupt once; an impatient second wish must not break off the cleaning up."""
-    for wish in STOP:
+    for wish in WISHES:
         signal.signal(wish, signal.SIG_IGN)
     raise Interrupted
 

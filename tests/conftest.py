@@ -2,14 +2,15 @@
 
 import fcntl
 import json
+import os
 
 import pytest
 from command import SAMPLE, FinishedRun, jukebox
 from hypothesis import settings
 
-# How long an example takes says nothing on a machine that does other things too.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# How long an example takes says nothing on a machine that does other things too. `make mutants` takes few.
+settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "100")))
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

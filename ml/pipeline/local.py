@@ -32,6 +32,7 @@ from ml.release.judgement import Judgement, judge
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
 from ml.settings import Hyperparameters
+from ml.signals import uninterrupted
 from ml.version import code_version
 
 Event = dict[str, Any]
@@ -156,16 +157,20 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder), str(os.getpid())]
     seen: list[Event] = []
     with open(run.log, "wb") as log:
-        child = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-        )
+        child = None
         try:
+            # Who is interrupted within Popen has a child that nobody knows of.
+            with uninterrupted():
+                child = subprocess.Popen(
+                    command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                )
             while child.poll() is None and not _hopeless(seen):
                 time.sleep(0.05)
                 _follow(events, seen, on_event)
             _follow(events, seen, on_event)
         finally:
-            _end(child)
+            if child:
+                _end(child)
             shutil.rmtree(temporary, ignore_errors=True)
     if child.returncode == 0:
         return

@@ -107,7 +107,7 @@ def _standing(
     needed = widths * difference.standard_error
     # Not a power: what is too large a number for one is infinity here.
     times = needed / margin if margin else 0.0
-    more = (
+    takes = (
         f"to tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so"
         if margin
         else "no number of songs tells a margin of 0"
@@ -118,7 +118,7 @@ def _standing(
         "<=",
         margin,
         f"an equal model would be blocked too often: {shared.songs} test songs can tell {needed:.3g}, and "
-        f"{more}",
+        f"{takes}",
         level="warn",
     )
 

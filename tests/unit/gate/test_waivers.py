@@ -5,7 +5,7 @@ import fnmatch
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BLOCKING, MUTATIONS
 from reports import (
@@ -180,7 +180,6 @@ NUMBERS = [path for path in LEAVES if type(at(passing_reports(), path)) in (int,
 NO_NUMBERS = (None, float("nan"), float("inf"), float("-inf"), "0.5", "", True, [], {})
 
 
-@settings(max_examples=400)
 @given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(LEAVES), st.sampled_from(BAD))
 def test_no_single_damaged_field_turns_a_block_into_a_pass(name, path, damage):
     reports = broken(name)
@@ -190,7 +189,6 @@ def test_no_single_damaged_field_turns_a_block_into_a_pass(name, path, damage):
         assert not judge(removed(reports, path)).passed
 
 
-@settings(max_examples=400)
 @given(st.sampled_from(NUMBERS), st.sampled_from(NO_NUMBERS))
 def test_what_is_no_number_blocks_whatever_is_waived(path, damage):
     """Even under a policy that waives all that may be waived."""
@@ -199,7 +197,6 @@ def test_what_is_no_number_blocks_whatever_is_waived(path, damage):
     assert not judge(replaced(passing_reports(), (path, damage)), everything).passed
 
 
-@settings(max_examples=100)
 @given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(sorted(IDENTITY)))
 def test_a_report_of_another_run_never_turns_a_block_into_a_pass(name, stale):
     other = digest(b"another run's")
