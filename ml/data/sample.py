@@ -42,7 +42,7 @@ def write_sample(spec: SampleSpec, rankings: str | Path, songs: str | Path) -> t
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file)
     charts = _charts(rng, spec, taste)
     with whole_file(rankings) as file:
-        pq.write_table(_rankings(charts, table), file)
+        pq.write_table(_rankings(charts, table, _released(spec)), file)
     return len(charts["song"]), len(table)
 
 
@@ -119,7 +119,14 @@ def _charts(rng: np.random.Generator, spec: SampleSpec, taste: np.ndarray) -> di
     }
 
 
-def _rankings(charts: dict[str, np.ndarray], songs: pd.DataFrame) -> pa.Table:
+def _released(spec: SampleSpec) -> list[str]:
+    """Make each song's day of release, all before the first chart: many are new, and some decades old."""
+    # Of a generator of its own: the songs and charts of a seed are the same with or without these days.
+    age = np.random.default_rng((spec.seed, 1)).exponential(1500, size=spec.songs).astype("int64")
+    return [str(day) for day in FIRST_DAY - 1 - age]
+
+
+def _rankings(charts: dict[str, np.ndarray], songs: pd.DataFrame, released: list[str]) -> pa.Table:
     """Give the charts the real table's columns; text stays dictionary-encoded, so size is no matter."""
 
     def text(codes: np.ndarray, values: pd.Series | list[str], missing: np.ndarray | None = None) -> pa.Array:
@@ -129,6 +136,7 @@ def _rankings(charts: dict[str, np.ndarray], songs: pd.DataFrame) -> pa.Table:
     count = len(charts["song"])
     nothing = pa.nulls(count, pa.string())
     zero = pa.array(np.zeros(count, "int64"))
+    nameless = songs["name"].isna().to_numpy()
     return pa.table(
         {
             "spotify_id": text(charts["song"], songs["spotify_id"]),
@@ -145,6 +153,6 @@ def _rankings(charts: dict[str, np.ndarray], songs: pd.DataFrame) -> pa.Table:
             "snapshot_date": pa.array((FIRST_DAY + charts["day"]).astype("datetime64[ms]")),
             "popularity": pa.array(101 - charts["rank"].astype("int64")),
             "album_name": nothing,
-            "album_release_date": nothing,
+            "album_release_date": text(charts["song"], released, nameless[charts["song"]]),
         }
     )

@@ -58,7 +58,7 @@ def _frozen(value: Any) -> Any:
 def _commented(text: str) -> Iterator[tuple[str, str, str, str]]:
     """Walk the text of a policy: section, key, unit and reason of each threshold."""
     lines = text.splitlines()
-    document: Any = yaml.compose(text, yaml.SafeLoader)
+    document: Any = yaml.compose(text)
     for section, thresholds in document.value:
         if not isinstance(thresholds, yaml.MappingNode):
             continue

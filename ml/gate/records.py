@@ -57,7 +57,7 @@ class Record(BaseModel):
 def first_problem(error: ValidationError) -> str:
     """Say the first problem of a validation in one line: where, and what."""
     # An unknown key first: it is a typo, and the missing key that it stands for is its shadow.
-    problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
+    problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"]) or "the document"
     message = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"], first["msg"])

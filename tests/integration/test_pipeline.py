@@ -28,6 +28,13 @@ def test_the_run_passes_on_merit(finished_run):
     assert evaluation["model"]["log_loss"]["value"] < evaluation["prior"]["log_loss"]["value"]
 
 
+def test_each_kind_of_slice_is_measured(finished_run):
+    slices = read_json(finished_run.evidence)["reports"]["evaluation"]["slices"]["slices"]
+    names = {part["name"] for part in slices if part["songs"] >= 10}
+    assert {"country=BR", "explicit=yes", "explicit=no", "decade=2010s", "decade=2020s"} <= names
+    assert {"released=this year", "released=earlier"} <= names
+
+
 def test_every_step_reports_its_time_memory_and_number(finished_run):
     steps = {step["step"]: step for step in finished_run.result["steps"]}
     assert next(iter(steps)) in ("champion", "fetch")

@@ -105,13 +105,11 @@ def _standing(
     # An equal model passes with this power if the margin is so many standard errors wide (normal theory).
     widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(bounds.min_power)
     needed = widths * difference.standard_error
-    # Not a power: what is too large a number for one is infinity here.
-    times = needed / margin if margin else 0.0
-    takes = (
-        f"to tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so"
-        if margin
-        else "no number of songs tells a margin of 0"
-    )
+    takes = "no number of songs tells a margin of 0"
+    if margin:
+        # Not a power: what is too large a number for one is infinity here.
+        times = needed / margin
+        takes = f"to tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so"
     yield compare(
         f"champion.{name}.power",
         needed,

@@ -68,8 +68,17 @@ def test_the_global_chart_has_no_country(rankings):
 
 def test_albums_are_null_throughout(rankings):
     assert rankings["album_name"].isna().all()
-    assert rankings["album_release_date"].isna().all()
     assert rankings.dropna().empty
+
+
+def test_each_song_with_a_name_has_one_day_of_release_before_the_charts(rankings):
+    dates = rankings.groupby("spotify_id")["album_release_date"]
+    named = rankings["name"] != "unknown"
+    assert (dates.nunique(dropna=False) == 1).all()
+    assert rankings["album_release_date"].isna().equals(~named)
+    released = pd.to_datetime(rankings.loc[named, "album_release_date"], format="%Y-%m-%d")
+    assert (released < rankings["snapshot_date"].min()).all()
+    assert {2000, 2010, 2020} <= set(released.dt.year // 10 * 10)
 
 
 def test_a_few_songs_are_broken_as_in_the_real_table(songs):

@@ -159,6 +159,12 @@ def test_scores_beside_the_champion_are_only_held_against_those_alone_where_noth
     assert check(judge(reports), "champion.log_loss.challenger").value == 0
 
 
+@pytest.mark.parametrize(("rows", "share"), [(0, 0.0), (1, 1.0)])
+def test_the_share_of_rows_is_one_of_all_rows_or_of_none(rows, share):
+    edits = {f"{SHARED}.rows": rows, f"{SHARED}.rows_left_out": 0}
+    assert check(judge(edited(passing_reports(), edits)), "champion.shared_rows").value == share
+
+
 def test_a_margin_of_nothing_is_said_to_be_beyond_any_number_of_songs():
     policy = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 0.0}))
     found = check(judge(passing_reports(), policy), "champion.log_loss.power")

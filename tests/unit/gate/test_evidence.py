@@ -24,7 +24,7 @@ from reports import (
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import decide_again, make_evidence, mismatches, policy_digest, read_evidence
-from ml.gate.policy import default_policy
+from ml.gate.policy import default_policy, default_text
 from ml.gate.verdict import REPORTS
 
 GOOD = passing_evidence().to_json()
@@ -146,8 +146,7 @@ def test_a_blocked_verdict_over_passing_numbers_is_no_proof_either():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_evidence_about_something_else_is_named(name):
     (found,) = mismatches(passing_evidence(), POLICY, {**EXPECTED, name: "what we asked for"})
-    assert found.startswith(f"{name} is ")
-    assert "what we asked for" in found
+    assert found == f"{name} is {EXPECTED[name]!r} in the evidence, expected 'what we asked for'"
 
 
 def test_a_file_that_the_evidence_does_not_know_is_not_proven():
@@ -167,6 +166,20 @@ def test_a_policy_that_cannot_be_read_still_has_a_digest_and_blocks():
     assert evidence.policy_digest == policy_digest("") == digest(b"")
     assert failing(read_evidence(evidence.to_bytes()).verdict) == {"policy"}
     assert not decide_again(evidence, "", DAY).passed
+
+
+def test_a_policy_has_the_digest_of_what_it_says_whatever_its_comments():
+    assert policy_digest(default_text()) == policy_digest(POLICY) == default_policy().digest
+
+
+def test_evidence_says_of_a_report_that_cannot_be_stored_why():
+    evidence = make_evidence(
+        subject(), DIGESTS, {**passing_reports(), "parity": {"p": object()}}, POLICY, DAY
+    )
+    assert evidence.reports["parity"] == {"unreadable": "Object of type object is not JSON serializable"}
+    (failure,) = evidence.verdict.failures
+    assert (failure.name, failure.value) == ("parity", "unreadable")
+    assert failure.reason == evidence.reports["parity"]["unreadable"]
 
 
 @pytest.mark.parametrize("found", [None, {"unreadable": "OSError: gone"}, {"schema": 1}, "x", [1]], ids=repr)

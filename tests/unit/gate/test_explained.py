@@ -28,6 +28,14 @@ def test_each_reason_is_its_own_and_says_something():
     assert all(len(threshold.unit) < 30 for threshold in thresholds)
 
 
+def test_a_reason_of_several_lines_is_one_sentence():
+    found = {threshold.name: threshold.reason for threshold in explain(default_policy())}
+    assert found["data.required_checks"] == (
+        "The checks of the data contract that must be in the report, and pass. "
+        "A report that forgot one is not a report that passed it."
+    )
+
+
 def test_a_changed_threshold_is_told_beside_the_default():
     policy = parse_policy(json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 250})))
     changed = [threshold for threshold in explain(policy) if threshold.value != threshold.default]

@@ -45,6 +45,8 @@ def test_the_three_worst_are_named_the_worst_first():
     names = [part.split()[0] for part in failure.reason.partition(": ")[2].split(", ")]
     assert names == ["country=B", "country=D", "country=E"]
     assert failure.reason.endswith(" and 2 more")
+    (failure,) = judge(edited(passing_reports(), countries(*scores[:3]))).failures
+    assert failure.reason.endswith("country=A -1.000 nats (10 songs)")
 
 
 def test_what_is_below_the_floor_but_may_be_chance_only_warns():
@@ -53,6 +55,20 @@ def test_what_is_below_the_floor_but_may_be_chance_only_warns():
     (warning,) = verdict.warnings
     assert warning.name == "slices.worst"
     assert "country=DK -0.500" in warning.reason
+
+
+def test_a_slice_at_the_floor_is_not_below_it():
+    scores = (("DK", 10, 50, -0.25, 0.5), ("FI", 10, 50, -0.5, 0.5))
+    assert judge(edited(passing_reports(), countries(scores[0]))).warnings == ()
+    (warning,) = judge(edited(passing_reports(), countries(*scores))).warnings
+    assert warning.reason.endswith(": country=FI -0.500 nats (10 songs)")
+
+
+@pytest.mark.parametrize(("min_songs", "judged"), [(111, 0), (110, 1), (100, 2)])
+def test_the_resamples_must_do_for_as_many_slices_as_are_judged(min_songs, judged):
+    policy = under(required=["explicit=no"], min_songs=min_songs)
+    (found,) = (c for c in judge(passing_reports(), policy).checks if c.name == "slices.smallest_p")
+    assert found.bound == 0.05 / max(judged, 1)
 
 
 def test_a_slice_of_few_songs_is_not_judged_and_does_not_make_the_others_harder_to_judge():

@@ -6,13 +6,10 @@ from hypothesis import strategies as st
 from mutations import BLOCKING, MUTATIONS
 from reports import (
     BAD_REQUESTS,
-    BINDING,
     DATA_CHECKS,
-    FAMILIES,
     IDENTITY,
     OPTIONAL_CHECK,
     OTHER_DIGEST,
-    RUNTIMES,
     at,
     edited,
     failing,
@@ -20,11 +17,8 @@ from reports import (
     leaves,
     passing_reports,
     removed,
-    runtime,
     unmet,
 )
-
-from ml.gate.canonical import canonical_bytes, digest
 
 REPORT_LEAVES = list(leaves(passing_reports()))
 
@@ -81,14 +75,6 @@ def test_a_required_data_check_that_is_missing_blocks_and_another_may_be():
         assert all("missing from the data report" in failure.reason for failure in verdict.failures)
 
 
-def test_more_rows_compared_than_there_are_test_songs_block_too():
-    more = FAMILIES["test"] + 1
-    family = "parity.runtimes.0.families.0"
-    edits = {f"{family}.rows": more, f"{family}.batch_sizes": [1, 7, 64, 10000, more]}
-    verdict = judge(edited(passing_reports(), edits))
-    assert failing(verdict) == {"parity.served.test.all_songs"}
-
-
 @pytest.mark.parametrize(
     ("part", "check"),
     {
@@ -109,66 +95,6 @@ def test_what_is_reported_twice_is_unclear(part, check):
     assert "once" in verdict.failures[0].reason
 
 
-@pytest.mark.parametrize("index", range(len(FAMILIES)))
-@pytest.mark.parametrize("runtime", BINDING)
-def test_a_required_family_that_is_missing_blocks(runtime, index):
-    name = list(FAMILIES)[index]
-    others = {f"parity.{runtime}.test.all_songs"} if name == "test" else set()
-    verdict = judge(removed(passing_reports(), ("parity", "runtimes", BINDING[runtime], "families", index)))
-    assert failing(verdict) == {f"parity.{runtime}.{name}", *others}
-
-
-def test_a_family_that_the_policy_does_not_ask_for_counts_too():
-    reports = passing_reports()
-    families = reports["parity"]["runtimes"][0]["families"]
-    extra = {**families[1], "name": "noise"}
-    assert judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]})).passed
-    extra["violations"] = 1
-    verdict = judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]}))
-    assert failing(verdict) == {"parity.served.noise.violations"}
-
-
-@pytest.mark.parametrize("index", range(len(RUNTIMES)))
-def test_a_runtime_that_is_missing_blocks_whether_it_binds_or_not(index):
-    verdict = judge(removed(passing_reports(), ("parity", "runtimes", index)))
-    assert failing(verdict) == {f"parity.{list(RUNTIMES)[index]}"}
-
-
-@pytest.mark.parametrize("index", range(len(FAMILIES)))
-def test_a_family_that_was_not_compared_in_a_reported_runtime_blocks(index):
-    verdict = judge(removed(passing_reports(), ("parity", "runtimes", 2, "families", index)))
-    assert failing(verdict) == {"parity.openvino"}
-    assert list(FAMILIES)[index] in verdict.failures[0].reason
-
-
-def test_a_runtime_that_the_policy_does_not_know_binds():
-    reports = passing_reports()
-    extra = {**runtime("onnxruntime"), "name": "triton", "engine": "triton"}
-    extra["families"][2]["top1_disagreements"] = 1
-    verdict = judge(edited(reports, {"parity.runtimes": [*reports["parity"]["runtimes"], extra]}))
-    assert failing(verdict) == {"parity.triton.zeros.top1_flips"}
-
-
-def test_a_model_served_in_another_runtime_needs_no_setting_of_openvinos():
-    served = {"schema": "jukebox.served/v1", "runtime": "onnxruntime", "settings": {}}
-    edits = {
-        "parity.served": served,
-        "parity.runtimes.0.engine": "onnxruntime",
-        "parity.runtimes.0.settings": {},
-        "serving.served_digest": digest(canonical_bytes(served)),
-    }
-    identity = {**IDENTITY, "served.json": digest(canonical_bytes(served))}
-    assert judge(edited(passing_reports(), edits), identity=identity).passed
-
-
-@pytest.mark.parametrize("setting", ["bf16", "f16", "F32", "", "dynamic"])
-def test_no_other_precision_pins_the_served_runtime(setting):
-    edits = {f"parity.{part}.settings.INFERENCE_PRECISION_HINT": setting for part in ("served", "runtimes.0")}
-    found = failing(judge(edited(passing_reports(), edits)))
-    assert "parity.served.unpinned" in found or setting == ""
-    assert found
-
-
 @pytest.mark.parametrize(
     ("key", "checks"),
     {
@@ -183,13 +109,6 @@ def test_no_other_precision_pins_the_served_runtime(setting):
 def test_reports_about_something_else_are_blocked(key, checks):
     for identity in ({**IDENTITY, key: OTHER_DIGEST}, removed(IDENTITY, (key,)), {**IDENTITY, key: ""}):
         assert failing(judge(passing_reports(), identity=identity)) == checks
-
-
-def test_a_family_that_never_went_through_all_at_once_blocks():
-    sizes = {"parity.runtimes.0.families.0.batch_sizes": [1, 7, 64, 10000]}
-    verdict = judge(edited(passing_reports(), sizes))
-    assert failing(verdict) == {"parity.served.test.batch_sizes_missing"}
-    assert "128" in verdict.failures[0].reason
 
 
 @pytest.mark.parametrize("index", range(len(BAD_REQUESTS)))

@@ -27,7 +27,7 @@ from reports import (
 )
 
 from ml.gate.canonical import digest
-from ml.gate.evidence import decide_again, make_evidence, read_evidence
+from ml.gate.evidence import decide_again, make_evidence, mismatches, read_evidence
 from ml.gate.policy import default_text, parse_policy
 from ml.gate.verdict import decide
 from ml.gate.waivers import WAIVABLE, is_waivable
@@ -164,6 +164,8 @@ def test_a_waiver_is_in_the_evidence_and_its_end_ends_the_pass():
     evidence = read_evidence(make_evidence(subject(), DIGESTS, broken(CHECK), policy, DAY).to_bytes())
     assert evidence.verdict.passed
     assert [check.waiver[:13] for check in evidence.verdict.waived] == ["waived by Ada"]
+    # It is held against the day of its decision, whatever day it is now.
+    assert mismatches(evidence, policy, {}) == []
     assert decide_again(evidence, policy, datetime.date(2026, 12, 31)).passed
     assert failing(decide_again(evidence, policy, datetime.date(2027, 1, 1))) == {CHECK}
 

@@ -1,0 +1,115 @@
+"""Parity: each runtime that binds is compared in full, and none is let off because of another."""
+
+import pytest
+from reports import (
+    BINDING,
+    FAMILIES,
+    IDENTITY,
+    RUNTIMES,
+    edited,
+    failing,
+    judge,
+    passing_reports,
+    removed,
+    runtime,
+)
+
+from ml.gate.canonical import canonical_bytes, digest
+
+
+def test_more_rows_compared_than_there_are_test_songs_block_too():
+    more = FAMILIES["test"] + 1
+    family = "parity.runtimes.0.families.0"
+    edits = {f"{family}.rows": more, f"{family}.batch_sizes": [1, 7, 64, 10000, more]}
+    verdict = judge(edited(passing_reports(), edits))
+    assert failing(verdict) == {"parity.served.test.all_songs"}
+
+
+@pytest.mark.parametrize("index", range(len(FAMILIES)))
+@pytest.mark.parametrize("runtime", BINDING)
+def test_a_required_family_that_is_missing_blocks(runtime, index):
+    name = list(FAMILIES)[index]
+    others = {f"parity.{runtime}.test.all_songs"} if name == "test" else set()
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", BINDING[runtime], "families", index)))
+    assert failing(verdict) == {f"parity.{runtime}.{name}", *others}
+
+
+def test_a_family_that_the_policy_does_not_ask_for_counts_too():
+    reports = passing_reports()
+    families = reports["parity"]["runtimes"][0]["families"]
+    extra = {**families[1], "name": "noise"}
+    assert judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]})).passed
+    extra["violations"] = 1
+    verdict = judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]}))
+    assert failing(verdict) == {"parity.served.noise.violations"}
+
+
+@pytest.mark.parametrize("index", range(len(RUNTIMES)))
+def test_a_runtime_that_is_missing_blocks_whether_it_binds_or_not(index):
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", index)))
+    assert failing(verdict) == {f"parity.{list(RUNTIMES)[index]}"}
+
+
+@pytest.mark.parametrize("index", range(len(FAMILIES)))
+def test_a_family_that_was_not_compared_in_a_reported_runtime_blocks(index):
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", 2, "families", index)))
+    assert failing(verdict) == {"parity.openvino"}
+    assert list(FAMILIES)[index] in verdict.failures[0].reason
+
+
+def test_a_runtime_that_the_policy_does_not_know_binds():
+    reports = passing_reports()
+    extra = {**runtime("onnxruntime"), "name": "triton", "engine": "triton"}
+    extra["families"][2]["top1_disagreements"] = 1
+    verdict = judge(edited(reports, {"parity.runtimes": [*reports["parity"]["runtimes"], extra]}))
+    assert failing(verdict) == {"parity.triton.zeros.top1_flips"}
+
+
+def test_a_model_served_in_another_runtime_needs_no_setting_of_openvinos():
+    served = {"schema": "jukebox.served/v1", "runtime": "onnxruntime", "settings": {}}
+    edits = {
+        "parity.served": served,
+        "parity.runtimes.0.engine": "onnxruntime",
+        "parity.runtimes.0.settings": {},
+        "serving.served_digest": digest(canonical_bytes(served)),
+    }
+    identity = {**IDENTITY, "served.json": digest(canonical_bytes(served))}
+    assert judge(edited(passing_reports(), edits), identity=identity).passed
+
+
+@pytest.mark.parametrize("setting", ["bf16", "f16", "F32", "", "dynamic"])
+def test_no_other_precision_pins_the_served_runtime(setting):
+    edits = {f"parity.{part}.settings.INFERENCE_PRECISION_HINT": setting for part in ("served", "runtimes.0")}
+    found = failing(judge(edited(passing_reports(), edits)))
+    assert "parity.served.unpinned" in found or setting == ""
+    assert found
+
+
+def test_a_family_that_never_went_through_all_at_once_blocks():
+    sizes = {"parity.runtimes.0.families.0.batch_sizes": [1, 7, 64, 10000]}
+    verdict = judge(edited(passing_reports(), sizes))
+    assert failing(verdict) == {"parity.served.test.batch_sizes_missing"}
+    assert "128" in verdict.failures[0].reason
+
+
+def test_the_scores_of_a_runtime_that_the_policy_does_not_know_bind_as_well():
+    reports = passing_reports()
+    extra = {**runtime("onnxruntime"), "name": "triton", "engine": "triton"}
+    extra["metrics"]["hit_at_5"] = 0.5
+    verdict = judge(edited(reports, {"parity.runtimes": [*reports["parity"]["runtimes"], extra]}))
+    assert failing(verdict) == {"parity.triton.hit_at_5.difference"}
+
+
+def test_runtimes_may_stand_in_any_order():
+    reports = passing_reports()
+    edits = {
+        "parity.runtimes": reports["parity"]["runtimes"][::-1],
+        "parity.runtimes.1.metrics.hit_at_5": 0.5,
+    }
+    assert failing(judge(edited(reports, edits))) == {"parity.onnxruntime.hit_at_5.difference"}
+
+
+def test_without_test_songs_in_a_runtime_none_was_compared():
+    verdict = judge(removed(passing_reports(), ("parity", "runtimes", 0, "families", 0)))
+    (found,) = (check for check in verdict.failures if check.name == "parity.served.test.all_songs")
+    assert (found.value, found.bound) == (0, FAMILIES["test"])

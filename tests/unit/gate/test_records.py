@@ -1,0 +1,38 @@
+"""Records: what is wrong with a value is said in one line, with its place."""
+
+import re
+
+import pytest
+
+from ml.gate.records import Count, Record
+
+
+class Inner(Record):
+    rows: Count
+
+
+class Outer(Record):
+    songs: Count
+    name: str
+    inner: Inner
+
+
+GOOD = {"songs": 1, "name": "x", "inner": {"rows": 2}}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "the document: Input should be an object"),
+        ({**GOOD, "inner": {}}, "inner.rows: missing"),
+        ({**GOOD, "songs": -1}, "songs: Input should be greater than or equal to 0"),
+        ({"songs": 1}, "name: missing (and 1 more)"),
+        ({}, "songs: missing (and 2 more)"),
+        ({"song": 1, "name": "x", "inner": {"rows": 2}}, "song: unknown key (and 1 more)"),
+    ],
+    ids=str,
+)
+def test_the_first_problem_is_named_and_the_others_are_counted(value, message):
+    assert Outer.load(GOOD).inner.rows == 2
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Outer.load(value)
