@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -127,8 +128,8 @@ def shown_run(*, quiet: bool) -> Iterator[RunShown]:
         out.quiet = False
 
 
-def show_verdict(verdict: Verdict) -> None:
-    """Print every check of a verdict, and the verdict."""
+def show_verdict(verdict: Verdict, *, folded: bool = False) -> None:
+    """Print each check of a verdict, and the verdict; folded, those that pass are counted by subject."""
     rows = [
         (
             check.name,
@@ -138,8 +139,14 @@ def show_verdict(verdict: Verdict) -> None:
             escape("; ".join(filter(None, (check.reason, check.waiver)))),
         )
         for check in verdict.checks
+        if not (folded and check.passed)
     ]
-    show_table(("check", "value", "bound", "verdict", "reason"), rows)
+    if rows:
+        show_table(("check", "value", "bound", "verdict", "reason"), rows)
+    if folded:
+        subjects = Counter(check.name.partition(".")[0] for check in verdict.checks if check.passed)
+        counted = ", ".join(f"{name} {count}" for name, count in subjects.items()) or "none"
+        out.print(f"passed: {counted}; `jukebox gate EVIDENCE` shows each")
     total = len(verdict.checks)
     if verdict.passed:
         passed = sum(check.passed for check in verdict.checks)

@@ -113,7 +113,7 @@ def run(
     }
     if not as_json:
         out.print()
-        show_verdict(verdict)
+        show_verdict(verdict, folded=True)
         out.print(f"evidence:  {this.evidence}\nartifacts: {this.artifacts}\nlog:       {this.log}")
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)

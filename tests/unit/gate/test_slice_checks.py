@@ -137,6 +137,25 @@ def test_a_slice_that_is_no_part_of_the_test_songs_blocks(edits):
     assert failing(found) == {"slices.sizes"}
 
 
+@pytest.mark.parametrize(("songs", "rows"), [(128, 5234), (8, 8)], ids=["all-songs", "a-row-a-song"])
+def test_a_slice_may_be_all_test_songs_or_have_a_row_a_song(songs, rows):
+    edits = {f"{AT['decade=1990s']}.songs": songs, f"{AT['decade=1990s']}.rows": rows}
+    verdict = judge(edited(passing_reports(), {**edits, f"{AT['decade=1990s']}.gain": 0.25}))
+    assert verdict.passed
+    assert verdict.warnings == ()
+
+
+def test_songs_that_are_missing_do_not_make_up_for_rows_that_are():
+    edits = {f"{AT['explicit=no']}.{key}": value for key, value in {"songs": 99, "rows": 4001}.items()}
+    assert "slices.explicit.rows" in failing(judge(edited(passing_reports(), edits)))
+
+
+def test_an_evaluation_of_no_rows_gains_nothing():
+    verdict = judge(edited(passing_reports(), {"evaluation.rows": 0}))
+    (found,) = (check for check in verdict.failures if check.name == "slices.explicit.gain")
+    assert found.value == passing_reports()["evaluation"]["gain_over_prior"]["value"]
+
+
 def test_a_slice_that_stands_twice_blocks():
     verdict = judge(edited(passing_reports(), {f"{AT['decade=1990s']}.name": "decade=2020s"}))
     assert failing(verdict) == {"evaluation"}
