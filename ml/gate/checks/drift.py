@@ -61,7 +61,7 @@ def _measures(measured: Measured, bounds: DriftPolicy) -> Iterator[Check]:
     known = max(measured.known_songs, 1)
     possible = min(before.songs, after.songs)
     least = min(after.rows / before.rows, after.songs / before.songs)
-    lost = ", ".join(measured.lost_countries[:5]) or "no country"
+    lost = ", ".join(measured.lost_countries[:5])
     moved = f"of {measured.known_songs} songs that were there before,"
     yield from _both("psi", psi[1], bounds.psi_warn, bounds.psi_block, f"{psi[0]} has PSI {psi[1]:.3g}")
     yield from _both("ks", ks[1], bounds.ks_warn, bounds.ks_block, f"{ks[0]} has KS {ks[1]:.3g}")

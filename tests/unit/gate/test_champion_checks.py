@@ -71,7 +71,8 @@ def test_a_comparison_with_another_champion_than_the_runs_blocks(reports, champi
 def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
     edits = {"evaluation.champion.incomparable": "its model does not load: no graph", SHARED: None}
     (failure,) = judge(edited(passing_reports(), edits)).failures
-    assert (failure.name, failure.reason) == ("champion.comparable", "its model does not load: no graph")
+    assert (failure.name, failure.value) == ("champion.comparable", "incomparable")
+    assert failure.reason == "its model does not load: no graph"
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ def test_a_profile_that_cannot_be_read_blocks():
     verdict = _not_compared("the champion's profile cannot be read: it is cut off")
     assert failing(verdict) == {"drift.compared"}
     assert verdict.failures[0].reason == "the champion's profile cannot be read: it is cut off"
+    assert verdict.failures[0].value == "not compared"
+    assert _check(judge(passing_reports()), "drift.compared").value == "readable"
 
 
 def test_a_champion_in_production_and_data_that_was_not_compared_with_it_blocks():
@@ -116,9 +118,33 @@ def test_the_worst_feature_is_named(feature, measure, label):
     assert verdict.failures[0].reason == f"{feature} has {label} 0.5"
 
 
+def test_of_two_features_that_are_as_bad_the_last_by_name_is_named():
+    edits = {f"{MEASURED}.features.{feature}.psi": 0.5 for feature in ("tempo", "energy", "key")}
+    (failure,) = judge(edited(passing_reports(), edits)).failures
+    assert failure.reason == "tempo has PSI 0.5"
+
+
+@pytest.mark.parametrize(("known", "share"), [(0, 0.0), (1, 1.0), (2, 0.5)])
+def test_shares_are_of_the_known_songs_or_of_none(known, share):
+    edits = {"known_songs": known, "changed_songs": min(known, 1), "moved_songs": min(known, 1)}
+    verdict = judge(edited(passing_reports(), {f"{MEASURED}.{key}": value for key, value in edits.items()}))
+    assert _check(verdict, "drift.changed_songs").value == share
+    assert _check(verdict, "drift.moved_songs").value == share
+
+
+def test_fewer_twins_than_before_are_no_drift():
+    edits = {f"{MEASURED}.twins_before": 0.5, f"{MEASURED}.twins_after": 0.25}
+    assert _check(judge(edited(passing_reports(), edits)), "drift.twins").value == 0
+
+
 @pytest.mark.parametrize(
     ("edits", "name", "reason"),
     [
+        (
+            {"lost_countries": list("ABCDEF"), "lost_share": 0.0625},
+            "drift.lost_countries",
+            "gone are A, B, C, D, E, with 6.2% of the champion's chart rows",
+        ),
         (
             {"lost_countries": ["IS", "NO"], "lost_share": 0.0625},
             "drift.lost_countries",
