@@ -72,7 +72,14 @@ def test_a_required_data_check_that_is_missing_blocks_and_another_may_be():
     for index, name in enumerate(DATA_CHECKS):
         verdict = judge(removed(passing_reports(), ("data_report", "checks", index)))
         assert failing(verdict) == (set() if name == OPTIONAL_CHECK else {f"data.{name}"})
-        assert all("missing from the data report" in failure.reason for failure in verdict.failures)
+        for failure in verdict.failures:
+            assert (failure.value, failure.reason) == ("unclear", "the check is missing from the data report")
+
+
+def test_a_data_check_that_stands_twice_is_said_to():
+    checks = passing_reports()["data_report"]["checks"]
+    (failure,) = judge(edited(passing_reports(), {"data_report.checks": [*checks, checks[0]]})).failures
+    assert failure.reason == "the check is more than once in the data report"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,27 @@ def test_what_is_reported_twice_is_unclear(part, check):
     first, *rest = at(reports, tuple(int(key) if key.isdigit() else key for key in part.split(".")))
     verdict = judge(edited(reports, {part: [first, *rest, first]}))
     assert failing(verdict) == {check.format(**first)}
-    assert "once" in verdict.failures[0].reason
+    (failure,) = verdict.failures
+    assert "once" in failure.reason
+    assert failure.value == "unclear"
+
+
+@pytest.mark.parametrize(
+    ("part", "broken"),
+    {
+        "data_report.checks": "data.songs.broken",
+        "parity.runtimes": "parity.onnxruntime.layouts",
+        "parity.runtimes.0.families": "parity.served.zeros.violations",
+        "serving.bad_requests": "serving.refuses.huge",
+        "serving.batches": "serving.batches_of_128.violations",
+    }.items(),
+)
+def test_what_comes_after_what_is_unclear_is_judged_as_well(part, broken):
+    reports = edited(passing_reports(), MUTATIONS[broken].edits)
+    first, *rest = at(reports, tuple(int(key) if key.isdigit() else key for key in part.split(".")))
+    found = failing(judge(edited(reports, {part: [first, *rest, first]})))
+    assert broken in found
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(
