@@ -1,10 +1,13 @@
 """Parity: each runtime that binds is compared in full, and none is let off because of another."""
 
+import json
+
 import pytest
 from reports import (
     BINDING,
     FAMILIES,
     IDENTITY,
+    POLICY,
     RUNTIMES,
     edited,
     failing,
@@ -113,3 +116,40 @@ def test_without_test_songs_in_a_runtime_none_was_compared():
     verdict = judge(removed(passing_reports(), ("parity", "runtimes", 0, "families", 0)))
     (found,) = (check for check in verdict.failures if check.name == "parity.served.test.all_songs")
     assert (found.value, found.bound) == (0, FAMILIES["test"])
+
+
+@pytest.mark.parametrize(
+    ("edits", "name", "value", "reason"),
+    [
+        (
+            {"0.precision": "bfloat16"},
+            "parity.served.other_precision",
+            1,
+            "the served runtime computes in bfloat16, not float32, float64",
+        ),
+        (
+            {"1.engine": "tflite"},
+            "parity.onnxruntime.configuration",
+            "another",
+            "measured tflite {} for onnxruntime {}",
+        ),
+        (
+            {"1.layouts.strided": "different", "1.layouts.fortran": "different"},
+            "parity.onnxruntime.layouts",
+            2,
+            "other answers to fortran, strided memory",
+        ),
+        (
+            {"2.families": []},
+            "parity.openvino",
+            "unclear",
+            f"not compared in it exactly once, in each size of batch: {', '.join(FAMILIES)}",
+        ),
+    ],
+    ids=["precision", "engine", "layouts", "families"],
+)
+def test_what_is_wrong_is_told_whole(edits, name, value, reason):
+    both = json.dumps(edited(json.loads(POLICY), {"parity.served_precisions": ["float32", "float64"]}))
+    reports = edited(passing_reports(), {f"parity.runtimes.{key}": new for key, new in edits.items()})
+    (failure,) = judge(reports, both).failures
+    assert (failure.name, failure.value, failure.reason) == (name, value, reason)

@@ -138,6 +138,14 @@ def test_reports_about_something_else_are_blocked(key, checks):
         assert failing(judge(passing_reports(), identity=identity)) == checks
 
 
+@pytest.mark.parametrize("report", ["parity", "serving"])
+def test_all_that_is_wrong_with_an_interface_is_told(report):
+    edits = {f"{report}.interface_problems": ["input x is float64", "no output y"]}
+    (failure,) = judge(edited(passing_reports(), edits)).failures
+    assert (failure.name, failure.value) == (f"{report}.interface", 2)
+    assert failure.reason == "input x is float64; no output y"
+
+
 @pytest.mark.parametrize("index", range(len(BAD_REQUESTS)))
 def test_a_required_bad_request_that_was_not_made_blocks(index):
     verdict = judge(removed(passing_reports(), ("serving", "bad_requests", index)))
