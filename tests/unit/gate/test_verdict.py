@@ -136,7 +136,17 @@ def test_what_comes_after_what_is_unclear_is_judged_as_well(part, broken):
 )
 def test_reports_about_something_else_are_blocked(key, checks):
     for identity in ({**IDENTITY, key: OTHER_DIGEST}, removed(IDENTITY, (key,)), {**IDENTITY, key: ""}):
-        assert failing(judge(passing_reports(), identity=identity)) == checks
+        verdict = judge(passing_reports(), identity=identity)
+        assert failing(verdict) == checks
+        # A champion of "" is none; of all else, to be about nothing is not to know what about.
+        nothing = "none" if identity.get("champion") == "" else "unknown"
+        assert {failure.bound for failure in verdict.failures} == {identity.get(key) or nothing}
+
+
+def test_a_malformed_report_is_said_to_be():
+    (failure,) = judge(edited(passing_reports(), {"serving.processes_left": "none"})).failures
+    assert (failure.name, failure.value) == ("serving", "malformed")
+    assert failure.reason.startswith("serving.processes_left: ")
 
 
 @pytest.mark.parametrize("report", ["parity", "serving"])
