@@ -132,6 +132,13 @@ def test_shares_are_of_the_known_songs_or_of_none(known, share):
     assert _check(verdict, "drift.moved_songs").value == share
 
 
+def test_one_song_in_one_chart_is_a_volume():
+    one = {"songs": 1, "rows": 1, "days": 1}
+    edits = {f"{MEASURED}.{when}": one for when in ("before", "after")}
+    known = {f"{MEASURED}.{key}": 0 for key in ("known_songs", "changed_songs", "moved_songs")}
+    assert _check(judge(edited(passing_reports(), {**edits, **known})), "drift.volume").value == 1
+
+
 def test_fewer_twins_than_before_are_no_drift():
     edits = {f"{MEASURED}.twins_before": 0.5, f"{MEASURED}.twins_after": 0.25}
     assert _check(judge(edited(passing_reports(), edits)), "drift.twins").value == 0
@@ -184,6 +191,8 @@ def test_a_measure_between_its_bounds_warns_and_passes():
 @pytest.mark.parametrize(
     ("edits", "problem"),
     [
+        ({"before.songs": 0, "known_songs": 0}, "greater than or equal to 1"),
+        ({"after.rows": 0}, "greater than or equal to 1"),
         ({"changed_songs": 257}, "more songs changed than are known"),
         ({"known_songs": 501}, "more songs are known than one of the tables has"),
         ({"lost_share": 0.0}, "countries are gone without their chart rows"),

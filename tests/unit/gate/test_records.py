@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ml.gate.evidence import Evidence
 from ml.gate.records import Count, Record
 
 
@@ -36,3 +37,8 @@ def test_the_first_problem_is_named_and_the_others_are_counted(value, message):
     assert Outer.load(GOOD).inner.rows == 2
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Outer.load(value)
+
+
+def test_what_does_not_state_its_version_is_refused_though_there_is_but_one():
+    with pytest.raises(ValueError, match=r"^schema: missing$"):
+        Evidence.load({})

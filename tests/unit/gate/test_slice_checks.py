@@ -8,6 +8,7 @@ from reports import POLICY, SLICES, edited, failing, judge, passing_reports, rem
 
 BELOW = {f"{AT[name]}.{key}": value for name in AT for key, value in (("p_value", 0.02),)}
 ALL = "evaluation.slices.slices"
+AT_NEWEST = list(SLICES).index("decade=2020s")
 
 
 def under(**changes):
@@ -159,6 +160,9 @@ def test_an_evaluation_of_no_rows_gains_nothing():
 def test_a_slice_that_stands_twice_blocks():
     verdict = judge(edited(passing_reports(), {f"{AT['decade=1990s']}.name": "decade=2020s"}))
     assert failing(verdict) == {"evaluation"}
+    assert "decade=2020s stands twice" in verdict.failures[0].reason
+    newest = passing_reports()["evaluation"]["slices"]["slices"][AT_NEWEST]
+    verdict = judge(edited(passing_reports(), {ALL: [newest, newest, newest]}))
     assert "decade=2020s stands twice" in verdict.failures[0].reason
 
 

@@ -143,6 +143,12 @@ def test_reports_about_something_else_are_blocked(key, checks):
         assert {failure.bound for failure in verdict.failures} == {identity.get(key) or nothing}
 
 
+def test_a_policy_that_cannot_be_read_blocks_and_says_why():
+    (failure,) = judge(passing_reports(), "").failures
+    assert (failure.name, failure.value) == ("policy", "unreadable")
+    assert failure.reason == "the policy is empty"
+
+
 def test_a_malformed_report_is_said_to_be():
     (failure,) = judge(edited(passing_reports(), {"serving.processes_left": "none"})).failures
     assert (failure.name, failure.value) == ("serving", "malformed")
