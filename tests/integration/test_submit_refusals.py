@@ -5,7 +5,7 @@ import json
 import pytest
 from command import SAMPLE
 from dspa_command import PLACES, TOKEN, Ended, ended
-from dspa_server import Dspa, Fault, Script, serving
+from dspa_server import Dspa, Fault, serving
 from servers import s3_server
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
@@ -129,14 +129,15 @@ def test_what_a_server_says_is_printed_as_one_tame_line(tmp_path, fault):
 
 @pytest.mark.parametrize("text", [HOSTILE, "\ud800"], ids=["escapes", "surrogate"])
 def test_what_a_server_says_is_an_outcome_that_can_be_read(local, tmp_path, text):
-    """A run's state is a word of the server's, and the last one stands in the outcome."""
-    script = Script(states=("RUNNING", f"odd{text}"))
-    with s3_server() as s3, serving(Dspa(tokens={TOKEN}, script=script)) as dspa:
-        outcome = ("--timeout", "6", "--outcome", tmp_path / "submit.json")
-        done = ended(local, "submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url, *outcome, env=s3)
+    """What is said of a run that was begun stands in the outcome."""
+    refused = Fault.json({"code": 3, "message": f"odd{text}"}, 400)
+    with s3_server() as s3, serving(Dspa(tokens={TOKEN})) as dspa:
+        dspa.fault = lambda request: refused if request.kind == "get_run" else None
+        outcome = ("--host", dspa.url, "--outcome", tmp_path / "submit.json")
+        done = ended(local, "submit", "fit.yaml", *PLACES, *DATA, *outcome, env=s3)
     told = json.loads((tmp_path / "submit.json").read_text())
     assert (told["exit_code"], told["error"].isprintable(), done.code) == (30, True, 30)
-    assert " is odd" in told["error"]
+    assert "odd" in told["error"]
 
 
 def test_nothing_answers(local):
