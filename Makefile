@@ -85,7 +85,7 @@ bench-gate: $(READY) ## Simulate how often the comparison with the production mo
 	@$(BIN)/python tests/bench/bench_gate.py --docs docs $(ARGS)
 
 .PHONY: mutants
-mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (an hour)
+mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (forty minutes)
 	@test -e $(VENV)/mutants/.ready || { rm -rf $(VENV)/mutants && $(BIN)/python -m venv --without-pip $(VENV)/mutants && \
 	$(BIN)/pip --python $(VENV)/mutants/bin/python install --quiet --require-hashes --only-binary :all: \
 	  -r requirements/mutants.txt && \
