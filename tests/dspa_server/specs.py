@@ -105,7 +105,10 @@ def check_parameters(spec: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def task_names(spec: dict[str, Any]) -> list[str]:
-    """List the root DAG's tasks, each after those that it depends on."""
+    """List the root DAG's tasks, each after those that it depends on, and by name where they are free.
+
+    By name, because a specification that came as a `Struct` has its keys in another order in every process.
+    """
     tasks = spec["root"].get("dag", {}).get("tasks", {})
     found: list[str] = []
     while len(found) < len(tasks):
@@ -116,5 +119,5 @@ def task_names(spec: dict[str, Any]) -> list[str]:
         ]
         if not ready:
             break
-        found += ready
+        found += sorted(ready)
     return found

@@ -1,7 +1,10 @@
 """A run goes as its script says, and shows it as the API does."""
 
+import itertools
+
 from dspa_server import Script
 from dspa_server.samples import refused
+from dspa_server.specs import task_names
 
 
 def test_states_follow_the_script(dspa, api):
@@ -56,6 +59,16 @@ def test_tasks_lag_behind_the_end(dspa, api):
     assert (found[4]["write"], found[4]["fail-if-asked"]) == ("SUCCEEDED", "FAILED")
     assert all("error" not in answer for answer in answers)
     assert not any({"inputs", "outputs"} & set(task) for task in answers[4]["run_details"]["task_details"])
+
+
+def test_tasks_have_one_order_in_whatever_order_a_specification_has_its_keys():
+    needs = {"fetch": [], "champion": [], "train": ["fetch", "champion"], "audit": ["fetch"]}
+    tasks = {name: {"dependentTasks": before} for name, before in needs.items()}
+    found = {
+        tuple(task_names({"root": {"dag": {"tasks": dict(order)}}}))
+        for order in itertools.permutations(tasks.items())
+    }
+    assert found == {("champion", "fetch", "audit", "train")}
 
 
 def test_newer_servers_show_tasks_when_asked(dspa, api):
