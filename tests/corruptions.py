@@ -42,7 +42,7 @@ class Corruption(NamedTuple):
 
 
 def narrow(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
-    """Keep the columns that are read, as plain text and float64, so that a change may set any value."""
+    """Keep the columns that must be there, as plain text and float64, so that a change may set any value."""
     rankings = rankings[list(RANKING_COLUMNS)].reset_index(drop=True)
     songs = songs[list(SONG_COLUMNS)].reset_index(drop=True)
     songs[list(FEATURES)] = songs[list(FEATURES)].astype("float64")
@@ -325,6 +325,11 @@ CORRUPTIONS = (
         "dates that begin in 1970",
         _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())),
         "data.rankings.snapshot_date",
+    ),
+    Corruption(
+        "dates of release with the day first",
+        lambda r, s: (r.assign(album_release_date=r["snapshot_date"].dt.strftime("%d.%m.%Y")), s),
+        "data.rankings.release_date",
     ),
     Corruption("every chart row twice", lambda r, s: (pd.concat([r, r]), s), "data.rankings.unique"),
     Corruption(

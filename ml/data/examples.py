@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ml.data.columns import FEATURES, RANKING_COLUMNS, RELEASE_DATE, SONG_COLUMNS, is_broken
+from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.data.release import release_year
 from ml.data.splits import SPLITS, Examples, split_of, write_examples
 from ml.data.tables import connect, require_structure
 from ml.errors import DataError
 from ml.files import write_json
-
-FIRST_YEAR, LAST_YEAR = 1860, 2199
-"""What may be the year of a recording; anything else is a year that is not known."""
 
 
 def make_examples(
@@ -52,7 +50,7 @@ def make_examples(
     usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (
-        national.mutate(released=_year(national))
+        national.mutate(released=release_year(national))
         .group_by(["spotify_id", "country"])
         .agg(rows=ibis._.count(), released=ibis._.released.min())
         .semi_join(usable, "spotify_id")
@@ -86,11 +84,3 @@ def make_examples(
     write_json(labels, {"schema": "jukebox.labels/v1", "countries": countries, "features": list(FEATURES)})
     sizes = ", ".join(f"{(split == name).sum():,} {name}" for name in SPLITS)
     return f"{len(features):,} songs in {len(countries)} countries: {sizes}"
-
-
-def _year(chart: ibis.Table) -> ibis.Value:
-    """Return the year in which a chart row's song was released: null where the table does not say it."""
-    if RELEASE_DATE not in chart.columns:
-        return ibis.null("int16")
-    year = chart[RELEASE_DATE].cast("string").substr(0, 4).try_cast("int16")
-    return year.between(FIRST_YEAR, LAST_YEAR).ifelse(year, ibis.null("int16"))

@@ -18,8 +18,9 @@ from tables import (
     write_tables,
 )
 
+from ml.data.checks import Bounds
 from ml.data.columns import FEATURES, RANGES
-from ml.data.contract import Bounds, validate
+from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
 from ml.errors import DataError
 
@@ -87,12 +88,20 @@ def _break_songs(rankings, songs):
     return rankings, songs
 
 
+def _day_first(rankings, songs):
+    dated = rankings.index[rankings["album_release_date"].notna()]
+    rankings["album_release_date"] = rankings["album_release_date"].astype(object)
+    rankings.loc[dated[: len(dated) // 50], "album_release_date"] = "01.12.2023"
+    return rankings, songs
+
+
 def _twice(table: pd.DataFrame, row: int) -> pd.DataFrame:
     return pd.concat([table, table.loc[[row]]], ignore_index=True)
 
 
 SAMPLE_RANKINGS, SAMPLE_SONGS = sample_tables()
 RANKED = SAMPLE_RANKINGS["spotify_id"].nunique()
+DATED = SAMPLE_RANKINGS["album_release_date"].notna().sum()
 UNKNOWN = min(SAMPLE_RANKINGS["spotify_id"])
 SONG = SAMPLE_SONGS["spotify_id"][3]
 TOP = SAMPLE_RANKINGS.loc[_first_country(SAMPLE_RANKINGS)]
@@ -138,6 +147,10 @@ BREAKS = {
     "rankings.snapshot_date": Break(
         _ranking("snapshot_date", pd.Timestamp("1999-12-31")),
         1, 0, ("column snapshot_date: 1 rows, e.g. 1999-12-31", TOP["spotify_id"]),
+    ),
+    "rankings.release_date": Break(
+        _day_first,
+        DATED // 50 / DATED, 0.01, (f"album_release_date: {DATED // 50} of {DATED} dates", "'01.12.2023'"),
     ),
     "rankings.unique": Break(
         lambda rankings, songs: (_twice(rankings, _first_country(rankings)), songs),
@@ -312,13 +325,16 @@ def test_a_missing_column_is_named(tmp_path, table, column):
         _validate(tmp_path, tables["rankings"], tables["songs"])
 
 
-HAND_MADE = charts([("a", "DE", 2), ("b", "FR", 2), ("c", None, 1), ("d", "AT", 1)])
+HAND_MADE = charts([("a", "DE", 2), ("b", "FR", 2), ("c", None, 1), ("d", "AT", 1)]).assign(
+    album_release_date=["0000", "2023-01-01", None, None, None, None]
+)
 AT_THE_BOUND = {
     "min_rankings": 6,
     "min_songs": 4,
     "min_countries": 3,
     "min_known_songs": 0.75,
     "max_broken_songs": 0.25,
+    "max_unreadable_dates": 0.5,
 }
 
 
@@ -344,6 +360,7 @@ def test_a_table_at_its_bounds_passes(tmp_path):
         ("min_countries", 4, "rankings.countries"),
         ("min_known_songs", 0.76, "rankings.known_songs"),
         ("max_broken_songs", 0.24, "songs.broken"),
+        ("max_unreadable_dates", 0.49, "rankings.release_date"),
     ],
 )
 def test_a_table_just_beyond_a_bound_is_refused(tmp_path, name, beyond, check):

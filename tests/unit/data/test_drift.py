@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import ks_2samp
 from tables import charts, sample_tables, songs_of, write_source, write_tables
 
-from ml.data.contract import Bounds, validate
+from ml.data.checks import Bounds
+from ml.data.contract import validate
 from ml.data.drift import BINS, feature_drift, measure_drift
 from ml.data.profile import QUANTILES, make_profile
 from ml.errors import DataError

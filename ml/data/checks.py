@@ -1,0 +1,213 @@
+"""The checks of the data contract, and the numbers that they hold the two tables against.
+
+pandera checks columns, types, ranges, nulls and keys; a few checks of whole tables stand beside it. Each
+check counts what breaks it, and names the column and an example.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pandera.errors
+import pandera.pandas as pa
+from pydantic import BaseModel, ConfigDict
+
+from ml.data.columns import FEATURES, RANGES, RELEASE_DATE, Kind, is_broken
+from ml.data.release import unreadable_dates
+from ml.data.tables import structure_problems
+from ml.gate.reports.data import DataCheck
+
+
+class Bounds(BaseModel):
+    """How much, and how little, is still a chart table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_rankings: int = 1000
+    min_songs: int = 100
+    min_countries: int = 5
+    min_known_songs: float = 0.99
+    """Share of ranked songs that the songs table knows."""
+    max_broken_songs: float = 0.01
+    """Share of songs that Spotify could not analyse; the real table has 0.0005."""
+    max_unreadable_dates: float = 0.01
+    """Share of the dates of release that hold no year, as 0000, which Spotify writes where it knows none."""
+    first_date: datetime.date = datetime.date(2008, 10, 7)
+    """The day on which Spotify opened."""
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def check_structure(name: str, path: str | Path, kinds: dict[str, Kind]) -> list[DataCheck]:
+    """Check that a table has its columns, each of its kind."""
+    missing, wrong = structure_problems(path, kinds)
+    return [
+        _check(f"{name}.columns", len(missing), "<=", 0, "; ".join(missing)),
+        _check(f"{name}.types", len(wrong), "<=", 0, "; ".join(wrong)),
+    ]
+
+
+def check_contents(
+    chart: pd.DataFrame, song: pd.DataFrame, rankings: str | Path, bounds: Bounds
+) -> list[DataCheck]:
+    """Check what is in tables of the right structure.
+
+    Args:
+        chart: the rankings' columns that must be there.
+        song: the songs'.
+        rankings: the parquet file of the rankings, for the column that may be there.
+        bounds: the numbers of the contract.
+
+    Raises:
+        DataError: that column is damaged.
+    """
+    return [
+        *_sizes(chart, song, bounds),
+        _dates(rankings, bounds),
+        *_values(chart, _ranking_schema(bounds), _RANKING_CHECKS),
+        *_values(song, _song_schema(), _SONG_CHECKS),
+    ]
+
+
+def _check(name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str) -> DataCheck:
+    passed = value <= bound if relation == "<=" else value >= bound
+    return DataCheck(
+        name=name,
+        value=float(value),
+        relation=relation,
+        bound=float(bound),
+        passed=passed,
+        detail="" if passed else detail,
+    )
+
+
+def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: Bounds) -> list[DataCheck]:
+    ranked = pd.Index(chart["spotify_id"].unique())
+    unknown = ranked.difference(pd.Index(song["spotify_id"]))
+    known = 1 - len(unknown) / len(ranked) if len(ranked) else 0.0
+    countries = chart["country"].nunique()
+    broken = song["spotify_id"][is_broken(song)]
+    share = len(broken) / len(song) if len(song) else 0.0
+    return [
+        _check("rankings.rows", len(chart), ">=", bounds.min_rankings, f"only {len(chart)} rows"),
+        _check("songs.rows", len(song), ">=", bounds.min_songs, f"only {len(song)} rows"),
+        _check(
+            "rankings.countries",
+            countries,
+            ">=",
+            bounds.min_countries,
+            f"column country: only {countries} countries",
+        ),
+        _check(
+            "rankings.known_songs",
+            known,
+            ">=",
+            bounds.min_known_songs,
+            f"column spotify_id: {len(unknown)} of {len(ranked)} ranked songs are not in the songs table"
+            + (f", e.g. {unknown[0]!r}" if len(unknown) else ""),
+        ),
+        _check(
+            "songs.broken",
+            share,
+            "<=",
+            bounds.max_broken_songs,
+            f"columns duration_ms, tempo: {len(broken)} of {len(song)} songs are 0 in one of them"
+            + (f", e.g. {broken.iloc[0]}" if len(broken) else ""),
+        ),
+    ]
+
+
+def _dates(rankings: str | Path, bounds: Bounds) -> DataCheck:
+    """Check that dates of release can be read: slices of years would vanish unnoticed where they cannot."""
+    dated, rows, example = unreadable_dates(rankings)
+    return _check(
+        "rankings.release_date",
+        rows / dated if dated else 0.0,
+        "<=",
+        bounds.max_unreadable_dates,
+        f"column {RELEASE_DATE}: {rows} of {dated} dates do not begin with a year, e.g. {example!r}",
+    )
+
+
+_KEY = ["spotify_id", "country", "snapshot_date"]
+_RANKING_CHECKS = {
+    ("spotify_id", "not_nullable"): "rankings.song_present",
+    ("country", "country_code"): "rankings.country_code",
+    ("daily_rank", "not_nullable"): "rankings.daily_rank",
+    ("daily_rank", "rank"): "rankings.daily_rank",
+    ("snapshot_date", "not_nullable"): "rankings.snapshot_date",
+    ("snapshot_date", "plausible"): "rankings.snapshot_date",
+    ("*", "unique"): "rankings.unique",
+}
+_SONG_CHECKS = {
+    ("spotify_id", "not_nullable"): "songs.song_present",
+    ("spotify_id", "field_uniqueness"): "songs.unique",
+    **{(name, "not_nullable"): "songs.features_present" for name in FEATURES},
+    **{(name, "range"): "songs.features_in_range" for name in FEATURES},
+}
+
+
+def _ranking_schema(bounds: Bounds) -> pa.DataFrameSchema:
+    first = pd.Timestamp(bounds.first_date)
+    last = pd.Timestamp.now().normalize() + pd.Timedelta(days=1)
+
+    def is_code(codes: pd.Series) -> pd.Series:
+        return codes.astype("str").str.fullmatch("[A-Z]{2}")
+
+    def is_unique(table: pd.DataFrame) -> pd.Series:
+        return ~table.duplicated(_KEY)
+
+    return pa.DataFrameSchema(
+        {
+            "spotify_id": pa.Column(nullable=False),
+            "country": pa.Column(nullable=True, checks=pa.Check(is_code, name="country_code")),
+            "daily_rank": pa.Column(nullable=False, checks=pa.Check.in_range(1, 1000, name="rank")),
+            "snapshot_date": pa.Column(
+                nullable=False, checks=pa.Check.in_range(first, last, name="plausible")
+            ),
+        },
+        checks=pa.Check(is_unique, name="unique"),
+    )
+
+
+def _song_schema() -> pa.DataFrameSchema:
+    features = {
+        name: pa.Column(nullable=False, checks=pa.Check.in_range(*RANGES[name], name="range"))
+        for name in FEATURES
+    }
+    return pa.DataFrameSchema({"spotify_id": pa.Column(nullable=False, unique=True), **features})
+
+
+def _values(
+    table: pd.DataFrame, schema: pa.DataFrameSchema, names: dict[tuple[str, str], str]
+) -> list[DataCheck]:
+    """Run pandera over the whole table and turn its failure cases into one check for each name."""
+    counts = dict.fromkeys(names.values(), 0)
+    details: dict[str, list[str]] = {name: [] for name in counts}
+    try:
+        schema.validate(table, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        for problem in error.schema_errors:
+            column = problem.schema.name or "*"
+            # pandera names its own checks by a string, ours by a Check.
+            check = getattr(problem.check, "name", problem.check)
+            name = names[column, check]
+            rows = problem.failure_cases["index"].unique()
+            # Of several null ids pandera says twice that they repeat; they are counted as nulls.
+            if not len(rows):
+                continue
+            counts[name] += len(rows)
+            details[name].append(_example(table, column, len(rows), rows[0]))
+    return [_check(name, count, "<=", 0, "; ".join(details[name])) for name, count in counts.items()]
+
+
+def _example(table: pd.DataFrame, column: str, count: int, row: int) -> str:
+    first = table.loc[row]
+    if column == "*":
+        where = f"columns {', '.join(_KEY)}: {count} rows repeat an earlier one"
+        return f"{where}, e.g. {', '.join(str(first[name]) for name in _KEY)}"
+    value = first[column]
+    shown = value if isinstance(value, str) else str(value)
+    return f"column {column}: {count} rows, e.g. {shown} (song {first['spotify_id']})"
