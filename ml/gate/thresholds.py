@@ -14,9 +14,15 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class DataPolicy(Record):
-    """Which checks of the data contract must be in the report, and pass."""
+    """Which checks of the data contract must be in the report and pass, and the bounds of those that count."""
 
     required_checks: Names
+    min_ranking_rows: Count
+    min_song_rows: Count
+    min_countries: Count
+    min_known_songs: Share
+    max_broken_songs: Share
+    max_unreadable_dates: Share
 
 
 class DriftPolicy(Record):

@@ -80,6 +80,7 @@ def evaluate(
         test_digest=file_digest(test_split),
         songs=len(test.ids),
         rows=int(rows.sum()),
+        labels=len(countries),
         model=metrics["model"],
         uniform=metrics["uniform"],
         prior=metrics["prior"],
@@ -174,6 +175,7 @@ def _by_country(
             log_loss=float(loss[index] / rows[index]),
             prior_log_loss=float(-np.log(prior[index])),
             rows=int(rows[index]),
+            songs=int(np.count_nonzero(counts[:, index])),
         )
         for index, name in enumerate(countries)
         if rows[index]

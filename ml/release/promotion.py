@@ -63,6 +63,11 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         raise EvidenceError(
             f"candidate {candidate[:12]}: its data was not compared with champion {champion[:12]}'s"
         )
+    if log and drift["measured"] and drift["measured"]["trained_on_synthetic"] != log[-1].synthetic:
+        raise EvidenceError(
+            f"candidate {candidate[:12]}: what it says of champion {champion[:12]}'s data, synthetic or not, "
+            "is not what the log says"
+        )
     promotion = Promotion(
         number=len(log) + 1,
         action="promote",

@@ -33,6 +33,7 @@ def parity_mutations() -> dict[str, Mutation]:
         ),
         "budget.model_bytes": Mutation({"parity.model_bytes": 5_000_001}),
         "budget.latency_calls": Mutation({"parity.latency.calls": 99}),
+        "budget.latency.adds_up": Mutation({"parity.latency.p50_ms": 49.0, "parity.latency.p99_ms": 48.0}),
         "budget.p99_latency_ms": Mutation({"parity.latency.p99_ms": 50.1}),
     }
     for index, name in enumerate(RUNTIMES):

@@ -10,13 +10,18 @@ AT = {name: f"evaluation.slices.slices.{index}" for index, name in enumerate(SLI
 
 def slice_mutations() -> dict[str, Mutation]:
     """Make the mutations."""
-    newest = AT["decade=2020s"]
+    newest, earlier = AT["decade=2020s"], AT["released=earlier"]
     return {
-        "slices.sizes": Mutation({f"{newest}.songs": 129}),
-        "slices.countries.rows": Mutation({"evaluation.countries.BR.rows": 2616}),
+        "slices.sizes": Mutation({f"{newest}.songs": 129, f"{earlier}.songs": 89}),
+        "slices.countries.rows": Mutation({"evaluation.countries.BR.songs": 89}),
+        "slices.countries.all_rows": Mutation(
+            {"evaluation.countries.BR.rows": 2616, f"{AT['country=BR']}.rows": 2616}
+        ),
         "slices.countries.gain": Mutation({"evaluation.countries.BR.log_loss": 3.91}),
-        "slices.explicit.rows": Mutation({f"{AT['explicit=no']}.songs": 101}),
+        "slices.explicit.rows": Mutation({f"{AT['explicit=no']}.songs": 91}),
         "slices.explicit.gain": Mutation({f"{AT['explicit=yes']}.gain": 0.3001}),
+        "slices.released.rows": Mutation({f"{earlier}.songs": 71}),
+        "slices.released.gain": Mutation({f"{earlier}.gain": 0.3376}),
         "slices.required.explicit=yes": Mutation(
             {f"{AT['explicit=yes']}.songs": 9, f"{AT['explicit=no']}.songs": 119}
         ),
@@ -25,6 +30,21 @@ def slice_mutations() -> dict[str, Mutation]:
         ),
         "slices.measured_floor": Mutation({"evaluation.slices.floor": -0.26}),
         "slices.smallest_p": Mutation({"evaluation.slices.resampling.resamples": 198}),
-        "slices.floor": Mutation({f"{newest}.gain": -1.0, f"{newest}.p_value": 0.0002}),
-        "slices.worst": Mutation({f"{newest}.gain": -0.2501, f"{newest}.p_value": 0.9}, warns=True),
+        "slices.floor": Mutation(
+            {
+                f"{newest}.gain": -1.0,
+                f"{newest}.p_value": 0.0002,
+                f"{earlier}.gain": -1.278125,
+                f"{earlier}.p_value": 0.0002,
+            }
+        ),
+        "slices.worst": Mutation(
+            {
+                f"{newest}.gain": -0.2501,
+                f"{newest}.p_value": 0.9,
+                f"{earlier}.gain": -0.3969925,
+                f"{earlier}.p_value": 0.9,
+            },
+            warns=True,
+        ),
     }

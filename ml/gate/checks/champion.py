@@ -70,6 +70,20 @@ def _coverage(shared: Shared, report: Evaluation, bounds: ChampionPolicy) -> Ite
         bounds.min_shared_row_share,
         "the countries that both models know hold too few of the test songs' chart rows",
     )
+    yield compare(
+        "champion.shared_songs",
+        shared.songs / max(shared.songs + shared.songs_left_out, 1),
+        ">=",
+        bounds.min_shared_row_share,
+        "too few of the test songs chart in the countries that both models know",
+    )
+    yield compare(
+        "champion.labels",
+        shared.challenger_labels,
+        "==",
+        report.labels,
+        f"{shared.challenger_labels} countries are compared, and the model evaluated knows {report.labels}",
+    )
     yield compare("champion.resamples", shared.resamples, ">=", bounds.min_resamples)
     yield compare(
         "champion.alpha",
@@ -102,8 +116,10 @@ def _standing(
         f"not shown to be within {margin:g} of the champion: the difference is {difference.value:.4g}, and "
         f"its lower bound {difference.low:.4g}",
     )
-    # An equal model passes with this power if the margin is so many standard errors wide (normal theory).
-    widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(bounds.min_power)
+    # An equal model fails in each metric with its share of the probability that it may fail in any. It passes
+    # in this one with the rest if the margin is so many standard errors wide (normal theory).
+    power = 1 - (1 - bounds.min_power) / len(shared.standings)
+    widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(power)
     needed = widths * difference.standard_error
     takes = "no number of songs tells a margin of 0"
     if margin:

@@ -58,8 +58,10 @@ def _shown(number: float) -> str:
 
 
 def readable(name: str, found: str, reason: str) -> Check:
-    """Make the check that something can be read at all; it fails when there is a reason."""
-    return Check(name=name, value=found, relation="==", bound="readable", passed=not reason, reason=reason)
+    """Make the check that something can be read at all: it passes when what was found is "readable"."""
+    passed = found == "readable"
+    why = "" if passed else reason or "no reason is given"
+    return Check(name=name, value=found, relation="==", bound="readable", passed=passed, reason=why)
 
 
 def beside(name: str, compared: str, champion: str | None, reason: str) -> Check:

@@ -147,4 +147,5 @@ def budget_checks(report: Parity, bounds: BudgetPolicy) -> Iterator[Check]:
     """Check what serving the model costs."""
     yield compare("budget.model_bytes", report.model_bytes, "<=", bounds.max_model_bytes)
     yield compare("budget.latency_calls", report.latency.calls, ">=", bounds.min_latency_calls)
+    yield compare("budget.latency.adds_up", report.latency.p50_ms, "<=", report.latency.p99_ms)
     yield compare("budget.p99_latency_ms", report.latency.p99_ms, "<=", bounds.max_p99_latency_ms)

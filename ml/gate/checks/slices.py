@@ -2,6 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ml.gate.checks.check import Check, compare, readable
 from ml.gate.multiple import rejected
@@ -82,10 +83,19 @@ def _consistency(report: Evaluation) -> Iterator[Check]:
     off = [
         name
         for name in sorted({*countries, *scored})
-        if name not in countries or name not in scored or countries[name].rows != scored[name].rows
+        if name not in countries
+        or name not in scored
+        or (countries[name].rows, countries[name].songs) != (scored[name].rows, scored[name].songs)
     ]
     yield compare(
         "slices.countries.rows", len(off), "==", 0, f"not the countries that were scored: {off[:NAMED]}"
+    )
+    yield compare(
+        "slices.countries.all_rows",
+        sum(score.rows for score in scored.values()),
+        "==",
+        report.rows,
+        "the countries' chart rows are not all chart rows",
     )
     differences = {
         name: abs(countries[name].gain - (scored[name].prior_log_loss - scored[name].log_loss))
@@ -100,17 +110,34 @@ def _consistency(report: Evaluation) -> Iterator[Check]:
         ROUNDING,
         f"the gain of {furthest} is not the difference of its log losses",
     )
-    halves = [part for part in found if part.family == "explicit"]
-    rows = sum(part.rows for part in halves)
-    gain = sum(part.gain * part.rows for part in halves) / report.rows if report.rows else 0.0
-    missing = abs(rows - report.rows) + abs(sum(part.songs for part in halves) - report.songs)
+    halves, decades, ages = (_whole(found, family) for family in ("explicit", "decade", "released"))
+    whole = _Whole(report.songs, report.rows, report.gain_over_prior.value)
+    yield from _same("explicit", halves, whole, "explicit songs and the others are not all test songs")
+    yield from _same("released", ages, decades, "songs by age are not the songs by decade")
+
+
+class _Whole(NamedTuple):
+    """Songs, chart rows, and gain a chart row of all slices of a family, no two of which share a song."""
+
+    songs: int
+    rows: int
+    gain: float
+
+
+def _whole(slices: Sequence[Slice], family: str) -> _Whole:
+    parts = [part for part in slices if part.family == family]
+    rows = sum(part.rows for part in parts)
+    gain = sum(part.gain * part.rows for part in parts) / max(1, rows)
+    return _Whole(sum(part.songs for part in parts), rows, gain)
+
+
+def _same(family: str, found: _Whole, expected: _Whole, reason: str) -> Iterator[Check]:
+    off = abs(found.rows - expected.rows) + abs(found.songs - expected.songs)
+    yield compare(f"slices.{family}.rows", off, "==", 0, reason)
     yield compare(
-        "slices.explicit.rows", missing, "==", 0, "explicit songs and the others are not all test songs"
-    )
-    yield compare(
-        "slices.explicit.gain",
-        abs(gain - report.gain_over_prior.value),
+        f"slices.{family}.gain",
+        abs(found.gain - expected.gain),
         "<=",
         ROUNDING,
-        f"the gains of explicit songs and the others make {gain:.6g}, not {report.gain_over_prior.value:.6g}",
+        f"the gains by {family} make {found.gain:.6g}, not {expected.gain:.6g}",
     )

@@ -1,6 +1,6 @@
 """The evaluation: what the Keras model and its baselines are worth on the test songs."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -56,11 +56,12 @@ class Metrics(Record):
 
 
 class CountryScore(Record):
-    """The log loss of one country's chart rows (nats), and how many rows there are."""
+    """The log loss of one country's chart rows (nats), and how many rows and songs there are."""
 
     log_loss: NonNegative
     prior_log_loss: NonNegative
     rows: Count
+    songs: Count
 
 
 class Bootstrap(Record):
@@ -74,7 +75,7 @@ class Bootstrap(Record):
 class Evaluation(Record):
     """What `evaluate` measured on the test split; gains are baseline minus model, in nats.
 
-    ``champion`` is None when no model was in production.
+    ``labels`` is how many countries the model knows; ``champion`` is None when no model was in production.
     """
 
     schema_: Literal["jukebox.evaluation/v2"] = Field("jukebox.evaluation/v2", alias="schema")
@@ -82,6 +83,7 @@ class Evaluation(Record):
     test_digest: Digest
     songs: Count
     rows: Count
+    labels: Annotated[int, Field(ge=1)]
     model: Metrics
     uniform: Metrics
     prior: Metrics

@@ -23,6 +23,7 @@ from ml.data.columns import FEATURES, RANGES
 from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
 from ml.errors import DataError
+from ml.gate.policy import default_policy
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -367,6 +368,13 @@ def test_a_table_just_beyond_a_bound_is_refused(tmp_path, name, beyond, check):
     with pytest.raises(DataError, match=check):
         _validate(tmp_path, HAND_MADE, _hand_made_songs(), **AT_THE_BOUND | {name: beyond})
     assert _failed(tmp_path)[check]["bound"] == beyond
+
+
+def test_the_contract_has_the_bounds_of_the_default_policy():
+    bounds, policy = Bounds(), default_policy().data
+    assert (bounds.min_rankings, bounds.min_songs) == (policy.min_ranking_rows, policy.min_song_rows)
+    for name in ("min_countries", "min_known_songs", "max_broken_songs", "max_unreadable_dates"):
+        assert getattr(bounds, name) == getattr(policy, name)
 
 
 def test_the_real_charts_pass_with_their_oddities_counted(tmp_path):

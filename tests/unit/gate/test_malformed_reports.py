@@ -58,7 +58,9 @@ def accepted(paths, new):
 
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize(
-    "found", [None, {}, [], "", "pass", 1, True, {"passed": True}, {"unreadable": "no such file"}], ids=repr
+    "found",
+    [None, {}, [], "", "pass", 1, True, {"passed": True}, {"unreadable": "no such file"}, {"unreadable": ""}],
+    ids=repr,
 )
 def test_a_report_that_is_missing_or_something_else_blocks(report, found):
     assert failing(judge({**passing_reports(), report: found})) == {report}

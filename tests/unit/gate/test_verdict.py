@@ -63,6 +63,22 @@ def test_a_data_check_needs_both_its_number_and_its_word(index):
     assert failing(judge(edited(passing_reports(), {f"{check}.value": worse}))) == {f"data.{name}"}
 
 
+def test_a_contract_that_was_loosened_is_held_against_the_policy():
+    parts = {part["name"]: index for index, part in enumerate(passing_reports()["data_report"]["checks"])}
+    for name, value, bound in (("rankings.rows", 999.0, 0.0), ("songs.unique", 1.0, 1e9)):
+        at_check = f"data_report.checks.{parts[name]}"
+        verdict = judge(edited(passing_reports(), {f"{at_check}.value": value, f"{at_check}.bound": bound}))
+        assert failing(verdict) == {f"data.{name}"}
+
+
+def test_a_contract_that_was_turned_round_is_unclear():
+    parts = {part["name"]: index for index, part in enumerate(passing_reports()["data_report"]["checks"])}
+    for name, turned in (("rankings.rows", "<="), ("songs.unique", ">=")):
+        verdict = judge(edited(passing_reports(), {f"data_report.checks.{parts[name]}.relation": turned}))
+        assert failing(verdict) == {f"data.{name}"}
+        assert verdict.failures[0].value == "unclear"
+
+
 def test_a_broken_data_check_gives_its_example_as_the_reason():
     (failure,) = judge(edited(passing_reports(), MUTATIONS["data.songs.unique"].edits)).failures
     assert failure.reason == "e.g. song 4uLU6h"
