@@ -14,7 +14,7 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class DataPolicy(Record):
-    """Which checks of the data contract must be in the report and pass, and the bounds of those that count."""
+    """Which checks of the data contract must be in the report and pass, and the bounds that are not zero."""
 
     required_checks: Names
     min_ranking_rows: Count

@@ -20,6 +20,7 @@ from ml.files import file_digest
 from ml.gate.reports.champion import NOISE, TOP, Comparison, Shared, ShareStanding, Standing
 from ml.gate.reports.resampling import Resampling
 from ml.model.metrics import score_songs
+from ml.model.paired import widen
 from ml.model.production import Champion, Incomparable, ask_champion
 from ml.model.resampling import RESAMPLING, compare_ratios
 
@@ -86,6 +87,7 @@ def _compare(
         "hit_at_5": (challenger.hit5 - champion.hit5, np.ones_like(challenger.rows)),
     }
     bounds = compare_ratios(ratios, settings)
+    bounds["hit_at_5"] = widen(bounds["hit_at_5"], ratios["hit_at_5"][0], settings.alpha)
 
     def standing(kind: type[S], name: str) -> S:
         return kind(

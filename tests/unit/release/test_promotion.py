@@ -182,3 +182,17 @@ def test_a_candidate_whose_data_was_not_compared_with_the_champions_profile_is_r
     assert decide_again(read_evidence(store.read_candidate(other)["evidence.json"]), POLICY, DAY).passed
     promotion_refused(store, other, EvidenceError, f"its data was not compared with champion {first[:12]}'s")
     assert promote(store, put(store, "B", champion=first), POLICY).new
+
+
+def test_a_candidate_that_says_otherwise_than_the_log_whether_the_champions_data_was_synthetic_is_refused(
+    store,
+):
+    first = put(store, "A")
+    assert promote(store, first, POLICY).promotion.synthetic
+    edits = {
+        "data_report.drift.measured.trained_on_synthetic": False,
+        "data_report.synthetic": False,
+    }
+    other = put(store, "B", champion=first, edits=edits)
+    assert decide_again(read_evidence(store.read_candidate(other)["evidence.json"]), POLICY, DAY).passed
+    promotion_refused(store, other, EvidenceError, "synthetic or not, is not what the log says")
