@@ -14,12 +14,10 @@ from pydantic import Field, model_validator
 
 from ml.data.columns import FEATURES, is_broken
 from ml.gate.records import Count, Number, Record, Share, Text
+from ml.gate.reports.drift import KNOWN_SONGS
 
 QUANTILES = 201
 """Quantiles kept of each feature: the distribution function to half a percent."""
-
-KNOWN_SONGS = 4000
-"""So many songs at most are kept, by two hashes each; which ones, their ids decide, always the same."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from ml.gate.canonical import digest
 from ml.gate.checks.check import Check, Level, Relation, beside, compare, readable
 from ml.gate.reports.data import DataReport
-from ml.gate.reports.drift import Drift, FeatureDrift, Measured
+from ml.gate.reports.drift import KNOWN_SONGS, Drift, FeatureDrift, Measured
 from ml.gate.thresholds import DriftPolicy
 
 NOTHING = digest(b"")
@@ -59,7 +59,7 @@ def _measures(measured: Measured, bounds: DriftPolicy) -> Iterator[Check]:
     before, after = measured.before, measured.after
     psi, ks = _worst(measured.features, "psi"), _worst(measured.features, "ks")
     known = max(measured.known_songs, 1)
-    possible = min(before.songs, after.songs)
+    possible = min(before.songs, after.songs, KNOWN_SONGS)
     least = min(after.rows / before.rows, after.songs / before.songs)
     lost = ", ".join(measured.lost_countries[:5])
     moved = f"of {measured.known_songs} songs that were there before,"

@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 
 from ml.gate.records import Count, Digest, NonNegative, Record, Share, Text
 
+KNOWN_SONGS = 4000
+"""A profile knows so many songs at most: those of the smallest hashes, so that two know the same ones."""
+
 Correlation = Annotated[float, Field(ge=0, le=2)]
 
 

@@ -9,8 +9,9 @@ from scipy.stats import spearmanr
 from tables import charts, sample_tables, songs_of
 
 from ml.data.columns import FEATURES, is_broken
-from ml.data.profile import KNOWN_SONGS, QUANTILES, Profile, make_profile, pairs
+from ml.data.profile import QUANTILES, Profile, make_profile, pairs
 from ml.gate.canonical import canonical_bytes
+from ml.gate.reports.drift import KNOWN_SONGS
 
 
 def _profile(rankings, songs, synthetic=True):

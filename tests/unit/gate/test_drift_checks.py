@@ -132,6 +132,16 @@ def test_shares_are_of_the_known_songs_or_of_none(known, share):
     assert _check(verdict, "drift.moved_songs").value == share
 
 
+@pytest.mark.parametrize(("known", "share"), [(4000, 1.0), (200, 0.05), (199, 0.04975)])
+def test_of_large_tables_only_the_songs_that_profiles_keep_can_be_known(known, share):
+    edits = {"before.songs": 100_000, "after.songs": 100_000, "known_songs": known}
+    edits |= {"changed_songs": 0, "moved_songs": 0}
+    verdict = judge(edited(passing_reports(), {f"{MEASURED}.{key}": value for key, value in edits.items()}))
+    found = _check(verdict, "drift.known_songs")
+    assert found.value == share
+    assert found.passed == (share >= 0.05)
+
+
 def test_one_song_in_one_chart_is_a_volume():
     one = {"songs": 1, "rows": 1, "days": 1}
     edits = {f"{MEASURED}.{when}": one for when in ("before", "after")}

@@ -35,26 +35,26 @@ def test_the_method_decides_how_many_tests_count_as_one():
 
 
 def test_a_country_that_is_shown_to_be_below_the_floor_blocks_by_name():
-    verdict = judge(edited(passing_reports(), countries(("DK", 30, 50, -2.0, 0.0002))))
+    verdict = judge(edited(passing_reports(), countries(("DK", 20, 50, -2.0, 0.0002))))
     assert failing(verdict) == {"slices.floor"}
     (failure,) = verdict.failures
     assert failure.value == 1
-    assert "country=DK -2.000 nats (30 songs)" in failure.reason
+    assert "country=DK -2.000 nats (20 songs)" in failure.reason
 
 
 def test_the_three_worst_are_named_the_worst_first():
-    scores = [(name, 30, 50, gain, 0.0002) for name, gain in zip("ABCDE", (-1, -5, -2, -4, -3), strict=True)]
+    scores = [(name, 20, 50, gain, 0.0002) for name, gain in zip("ABCDE", (-1, -5, -2, -4, -3), strict=True)]
     (failure,) = judge(edited(passing_reports(), countries(*scores))).failures
     assert failure.value == 5
     names = [part.split()[0] for part in failure.reason.partition(": ")[2].split(", ")]
     assert names == ["country=B", "country=D", "country=E"]
     assert failure.reason.endswith(" and 2 more")
     (failure,) = judge(edited(passing_reports(), countries(*scores[:3]))).failures
-    assert failure.reason.endswith("country=A -1.000 nats (30 songs)")
+    assert failure.reason.endswith("country=A -1.000 nats (20 songs)")
 
 
 def test_what_is_below_the_floor_but_may_be_chance_only_warns():
-    verdict = judge(edited(passing_reports(), countries(("DK", 30, 50, -0.5, 0.1))))
+    verdict = judge(edited(passing_reports(), countries(("DK", 20, 50, -0.5, 0.1))))
     assert verdict.passed
     (warning,) = verdict.warnings
     assert warning.name == "slices.worst"
@@ -62,10 +62,10 @@ def test_what_is_below_the_floor_but_may_be_chance_only_warns():
 
 
 def test_a_slice_at_the_floor_is_not_below_it():
-    scores = (("DK", 30, 50, -0.25, 0.5), ("FI", 30, 50, -0.5, 0.5))
+    scores = (("DK", 20, 50, -0.25, 0.5), ("FI", 20, 50, -0.5, 0.5))
     assert judge(edited(passing_reports(), countries(scores[0]))).warnings == ()
     (warning,) = judge(edited(passing_reports(), countries(*scores))).warnings
-    assert warning.reason.endswith(": country=FI -0.500 nats (30 songs)")
+    assert warning.reason.endswith(": country=FI -0.500 nats (20 songs)")
 
 
 @pytest.mark.parametrize(("min_songs", "judged"), [(111, 0), (110, 1), (90, 3)])
@@ -76,10 +76,10 @@ def test_the_resamples_must_do_for_as_many_slices_as_are_judged(min_songs, judge
 
 
 def test_a_slice_of_few_songs_is_not_judged_and_does_not_make_the_others_harder_to_judge():
-    few = [(name, 29, 50, -2.0, 0.0002) for name in "ABCDEFGH"]
+    few = [(name, 19, 50, -2.0, 0.0002) for name in "ABCDEFGH"]
     assert judge(edited(passing_reports(), countries(*few))).warnings == ()
     # Eight judged slices: 0.05 / 8 is enough for Holm, 0.05 / 16 would not be.
-    one = ("DK", 30, 50, -2.0, 0.006)
+    one = ("DK", 20, 50, -2.0, 0.006)
     assert failing(judge(edited(passing_reports(), countries(one)))) == {"slices.floor"}
     assert failing(judge(edited(passing_reports(), countries(one, *few)))) == {"slices.floor"}
 
