@@ -40,8 +40,12 @@ run: $(READY) ## Run the pipeline on the embedded sample (ARGS="--rankings … -
 	@$(BIN)/jukebox run $(ARGS)
 
 .PHONY: test
-test: $(READY) ## Run the tests (ARGS="tests/unit -k gate" for some)
+test: $(READY) ## Run the fast tests: every behaviour, in under five minutes (ARGS="tests/unit -k gate" for some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-all
+test-all: $(READY) ## Run all tests: the slow ones too, and more examples of each property (twelve minutes)
+	@JUKEBOX_EXAMPLES=$${JUKEBOX_EXAMPLES:-100} $(BIN)/python -m pytest -m "" $(ARGS)
 
 .PHONY: chaos
 chaos: $(READY) ## Submit through 5,000 seeded schedules of faults (make test takes 500; ten minutes)

@@ -1,30 +1,65 @@
-"""One real run of the whole pipeline, made once, for the tests that need what a run leaves behind."""
+"""What all tests share: one real run of the whole pipeline, and how many examples hypothesis takes."""
 
-import fcntl
 import json
 import os
+import threading
+from pathlib import Path
 
 import pytest
 from command import SAMPLE, FinishedRun, jukebox
 from hypothesis import settings
+from processes import wait_for
 
-# How long an example takes says nothing on a machine that does other things too. `make mutants` takes few.
-settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "100")))
+# How long an example takes says nothing on a machine that does other things too.
+settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "25")))
 settings.load_profile("ours")
+
+FIRST_WORKER = ("master", "gw0")
+
+
+def needs_finished_run(item: pytest.Item) -> bool:
+    return "finished_run" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that need the finished run last: it is made while the others run."""
+    items.sort(key=needs_finished_run)
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory, worker_id) -> FinishedRun:
-    """The whole pipeline on a small sample, through the command; half a minute, once for all workers."""
+def finished_run_home(tmp_path_factory, worker_id) -> Path:
+    """The folder of the finished run, the same for all workers."""
     base = tmp_path_factory.getbasetemp()
-    home = (base if worker_id == "master" else base.parent) / "finished-run"
-    with open(f"{home}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        result = home / "result.json"
-        if not result.exists():
-            home.mkdir()
-            arguments = ["--rankings", SAMPLE, "--songs", SAMPLE, "--no-promote", "--json"]
-            done = jukebox("run", *arguments, cwd=home)
-            assert done.returncode == 0, done.stdout + done.stderr
-            result.write_text(done.stdout)
-    return FinishedRun(home, json.loads(result.read_text()))
+    return (base if worker_id == "master" else base.parent) / "finished-run"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _finished_run_begins(request, finished_run_home, worker_id):
+    """Start the whole pipeline on a small sample in the background, if a selected test needs it."""
+    if worker_id not in FIRST_WORKER or not any(map(needs_finished_run, request.session.items)):
+        yield
+        return
+
+    def run() -> None:
+        data = ["--rankings", SAMPLE, "--songs", SAMPLE]
+        done = jukebox("run", *data, "--no-promote", "--json", cwd=finished_run_home)
+        result = {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        (finished_run_home / "result.new").write_text(json.dumps(result))
+        (finished_run_home / "result.new").rename(finished_run_home / "result.json")
+
+    finished_run_home.mkdir()
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def finished_run(finished_run_home) -> FinishedRun:
+    """The whole pipeline on a small sample, through the command, once for all workers."""
+    result = finished_run_home / "result.json"
+    wait_for(result.exists, 300)
+    done = json.loads(result.read_text())
+    assert done["code"] == 0, done["stdout"] + done["stderr"]
+    return FinishedRun(finished_run_home, json.loads(done["stdout"]))

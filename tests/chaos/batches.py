@@ -15,7 +15,7 @@ from chaos.world import live_through
 
 SCHEDULES = int(os.environ.get("JUKEBOX_CHAOS", "500"))
 AT_ONCE = 8
-BATCH = 125
+BATCH = 50
 AGAIN = "cd tests && python -m chaos"
 
 

@@ -23,6 +23,7 @@ from processes import (
     step_began,
     wait_for,
 )
+from tiers import SLOW
 
 from ml.data.sample_spec import SampleSpec
 from ml.gate.verdict import Verdict
@@ -108,6 +109,7 @@ def runs(request, tmp_path_factory) -> Iterator[dict]:
         yield started
 
 
+@SLOW
 def test_of_two_runs_at_once_one_is_promoted(runs):
     home, first = runs["first"]
     ended = [first.result(), runs["second"][1].result()]
@@ -129,6 +131,7 @@ def test_of_two_runs_at_once_one_is_promoted(runs):
     assert processes_of(home) == {}
 
 
+@SLOW
 def test_a_full_disk_under_the_store(runs):
     home, run = runs["full"]
     done, candidates, promotions, files = run.result()
@@ -141,6 +144,7 @@ def test_a_full_disk_under_the_store(runs):
     assert list((home / ".jukebox").glob("runs/*/tmp")) == []
 
 
+@SLOW
 @pytest.mark.parametrize("how", ["SIGINT", "SIGINT twice", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_run_ends_at_once_and_leaves_nothing(runs, how):
     home, run = runs[how]
@@ -151,6 +155,7 @@ def test_an_interrupted_run_ends_at_once_and_leaves_nothing(runs, how):
     assert_nothing_half_written(home)
 
 
+@SLOW
 def test_a_step_that_is_killed_is_named(runs):
     home, run = runs["killed"]
     done, left = run.result()

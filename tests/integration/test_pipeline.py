@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command import SAMPLE, jukebox
+from tiers import SLOW
 
 from ml.files import file_digest, read_json
 from ml.gate.evidence import read_evidence
@@ -55,6 +56,7 @@ def test_the_evidence_is_bound_to_what_the_run_made(finished_run):
     assert len(evidence.subject.nonce) == 32
 
 
+@SLOW
 def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path):
     """Train and convert once more, each in a process of its own, from the run's own splits."""
     subject = read_json(finished_run.evidence)["subject"]
@@ -116,6 +118,7 @@ def test_gate_blocks_under_a_stricter_policy(finished_run, tmp_path):
     assert "evaluation.gain_over_prior" in done.stderr
 
 
+@SLOW
 def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_path):
     """A real run of a poor model: exit code 10, the evidence is there, nothing is stored."""
     hyper = ["--epochs", "1", "--learning-rate", "1e-9"]
@@ -130,6 +133,7 @@ def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_pa
     assert not (tmp_path / ".jukebox/store/promotions").exists()
 
 
+@SLOW
 def test_run_runs_the_compiled_ir_and_nothing_beside_it(tmp_path):
     """An IR whose validate was edited does what the IR says, not what the module says."""
     assert jukebox("compile", "-o", "pipeline.yaml", cwd=tmp_path).returncode == 0

@@ -17,6 +17,7 @@ from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
 from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, PROFILE, SERVED, edited, passing_reports
 from servers import Site, s3_server
 from servers import serving as serving_site
+from tiers import SLOW
 
 from ml.gate.canonical import canonical_bytes
 from ml.gate.evidence import Subject, make_evidence
@@ -159,6 +160,7 @@ def blocked(cluster) -> Blocked:
 # The whole way.
 
 
+@SLOW
 def test_a_submission_passes_and_says_where_everything_is(cluster, way):
     out = way.submitted.stdout
     assert way.submitted.stderr == ""
@@ -171,6 +173,7 @@ def test_a_submission_passes_and_says_where_everything_is(cluster, way):
         assert word in out
 
 
+@SLOW
 def test_the_results_of_a_pass(way):
     found = way.submitted.results
     assert set(found) == RESULTS | {ARTIFACT}
@@ -185,26 +188,31 @@ def test_the_results_of_a_pass(way):
     assert sum(len(value.encode()) for value in found.values()) < 2048
 
 
+@SLOW
 def test_the_outcome_of_a_pass_is_what_json_would_say(way):
     assert way.outcome == {**way.as_json.json, "exit_code": 0}
 
 
+@SLOW
 def test_the_commit_that_was_given_is_the_runs(way):
     assert (way.run.parameters["commit"], way.run.parameters["dirty"]) == (COMMIT, False)
     assert "note: the code is not just commit" not in way.submitted.stdout
 
 
+@SLOW
 def test_the_cause_is_in_the_runs_description_and_in_no_parameter(way):
     assert way.run.description == f"jukebox submit, attempt pipelinerun-uid-1: {CAUSE}"
     assert CAUSE not in json.dumps(way.run.parameters)
 
 
+@SLOW
 def test_the_same_attempt_adopts_the_run(way):
     assert (way.adopted.code, way.adopted.stderr) == (0, "")
     assert f"run {way.run.run_id} of this attempt is there already" in way.adopted.stdout
     assert way.adopted.results["MODEL_DIGEST"] == way.submitted.results["MODEL_DIGEST"]
 
 
+@SLOW
 def test_json_of_a_pass_is_one_object(way):
     found = way.as_json.json
     assert (way.as_json.code, way.as_json.stderr) == (0, "")
@@ -213,6 +221,7 @@ def test_json_of_a_pass_is_one_object(way):
     assert all(check["passed"] or check["level"] == "warn" for check in found["checks"])
 
 
+@SLOW
 def test_promotion_serves_the_very_model_that_passed(cluster, way, monkeypatch):
     assert way.promoted.returncode == 0, way.promoted.stderr
     results = {path.name: path.read_text() for path in (cluster.home / "promotion").iterdir()}
@@ -227,18 +236,21 @@ def test_promotion_serves_the_very_model_that_passed(cluster, way, monkeypatch):
     assert file_digest(cluster.home / "served.onnx") == way.submitted.results["MODEL_DIGEST"]
 
 
+@SLOW
 def test_following_a_run_that_has_passed(way):
     assert way.followed.code == 0, way.followed.stderr
     assert "PASS: " in way.followed.stdout
     assert way.followed.results["MODEL_DIGEST"] == way.submitted.results["MODEL_DIGEST"]
 
 
+@SLOW
 def test_an_attempt_from_before_a_promotion_does_not_pass_again(way):
     assert way.after.code == 40
     assert "another model was in production" in way.after.line
     assert way.after.results["VERDICT"] == "error"
 
 
+@SLOW
 def test_a_blocking_policy_blocks(blocked):
     assert blocked.done.code == 10, blocked.done.stderr
     assert blocked.run.state == "FAILED"
@@ -249,6 +261,7 @@ def test_a_blocking_policy_blocks(blocked):
     assert any(line.split() == ["gate", "FAILED"] for line in blocked.done.stdout.splitlines())
 
 
+@SLOW
 def test_the_results_of_a_block(blocked):
     found = blocked.done.results
     assert set(found) == RESULTS
@@ -257,6 +270,7 @@ def test_the_results_of_a_block(blocked):
     assert json.loads(found["TEST_OUTPUT"])["failures"] == 1
 
 
+@SLOW
 def test_the_outcome_of_a_block_says_which_checks(blocked):
     assert (blocked.outcome["exit_code"], blocked.outcome["passed"]) == (10, False)
     assert blocked.outcome["error"] == blocked.done.line.removeprefix("jukebox: ").strip()
@@ -264,6 +278,7 @@ def test_the_outcome_of_a_block_says_which_checks(blocked):
     assert blocked.outcome["link"].startswith("http")
 
 
+@SLOW
 def test_json_of_a_block_is_one_object(blocked):
     found = blocked.as_json.json
     assert (blocked.as_json.code, found["exit_code"]) == (10, 10)
@@ -274,6 +289,7 @@ def test_json_of_a_block_is_one_object(blocked):
     assert "budget.model_bytes" in blocked.as_json.line
 
 
+@SLOW
 def test_a_submission_on_the_sample_is_light(way, blocked):
     for report in (way.report, blocked.report):
         assert HEAVY & set(report["modules"]) == set()
@@ -319,6 +335,7 @@ def test_the_help_imports_nothing_heavy(tmp_path):
     assert (HEAVY | {"requests", "obstore"}) & set(report["modules"]) == set()
 
 
+@SLOW
 def test_evidence_and_candidates_are_all_that_a_probe_finds(cluster, way, blocked, monkeypatch):
     """The token is in no object of the bucket either."""
     for name, value in cluster.s3.items():

@@ -11,6 +11,7 @@ from dspa_command import IMAGE, PLACES, TOKEN, Ended, Started
 from dspa_server import Dspa, Fault, RunRecord, Script, serving
 from processes import wait_for
 from servers import s3_server
+from tiers import SLOW
 
 from ml.pipeline.compiler import compile_pipeline
 
@@ -90,6 +91,7 @@ def test_the_run_is_terminated(dspa, start, tmp_path, number):
     assert kinds(dspa).count("terminate") == 1
 
 
+@SLOW
 def test_the_run_is_terminated_and_told_as_json(dspa, start):
     submission = start("--json")
     run = under_way(dspa)
@@ -99,6 +101,7 @@ def test_the_run_is_terminated_and_told_as_json(dspa, start):
     assert run.terminated
 
 
+@SLOW
 def test_impatience_does_not_break_off_the_cleaning_up(dspa, start):
     dspa.fault = lambda request: (
         Fault.slow_headers(0.1, piece=40) if request.kind in {"terminate", "list_runs"} else None
@@ -122,6 +125,7 @@ def test_a_run_that_shall_go_on_goes_on(dspa, start):
     assert "terminate" not in kinds(dspa)
 
 
+@SLOW
 def test_a_run_whose_answer_is_outstanding_is_found_and_terminated(dspa, start):
     dspa.fault = lambda request: Fault.hang(600, after=True) if request.kind == "create_run" else None
     submission = start()
@@ -134,6 +138,7 @@ def test_a_run_whose_answer_is_outstanding_is_found_and_terminated(dspa, start):
     assert run.terminated
 
 
+@SLOW
 def test_a_run_that_was_found_only_then_is_in_the_results(dspa, start):
     dspa.fault = lambda request: Fault.hang(600, after=True) if request.kind == "create_run" else None
     submission = start()
@@ -154,6 +159,7 @@ def test_before_any_run_there_is_nothing_to_terminate(dspa, start, tmp_path):
     assert json.loads((tmp_path / "submit.json").read_text())["exit_code"] == 20
 
 
+@SLOW
 def test_before_any_run_json_is_one_object(dspa, start):
     dspa.fault = lambda request: Fault.busy() if request.kind == "healthz" else None
     submission = start("--json")
@@ -162,6 +168,7 @@ def test_before_any_run_json_is_one_object(dspa, start):
     assert submission.finish(30).json["exit_code"] == 20
 
 
+@SLOW
 def test_the_deadline_ends_the_run(dspa, start):
     done = start("--timeout", "3").finish(60)
     (run,) = dspa.runs.values()
@@ -200,6 +207,7 @@ def test_a_submission_that_is_killed_is_adopted_by_the_next(dspa, start):
     assert list(dspa.runs) == [run.run_id]
 
 
+@SLOW
 def test_a_reader_that_goes_away_leaves_no_run_behind(dspa, s3, pipeline, tmp_path):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "JUKEBOX_"))}
     submission = subprocess.Popen(

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from command import SAMPLE, jukebox
+from tiers import SLOW
 
 from ml.files import file_digest
 from ml.gate.evidence import Evidence, read_evidence
 from ml.release.store import ModelStore
+
+pytestmark = SLOW
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mutations.parity import parity_mutations
 from mutations.serving import serving_mutations
 from mutations.slices import slice_mutations
 
-__all__ = ["BLOCKING", "MUTATIONS", "Mutation"]
+__all__ = ["BLOCKING", "MUTATIONS", "ONE_OF_EACH", "Mutation"]
 
 MUTATIONS = {
     **data_mutations(),
@@ -24,3 +24,6 @@ MUTATIONS = {
 
 BLOCKING = {name: mutation for name, mutation in MUTATIONS.items() if not mutation.warns}
 """Those of checks that block."""
+
+ONE_OF_EACH = sorted({name.partition(".")[0]: name for name in BLOCKING}.values())
+"""Of each subject, one check that blocks: what the layers above the gate are tested with in the fast tier."""

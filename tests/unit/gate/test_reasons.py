@@ -3,6 +3,7 @@
 After a wanted change, from the folder ``tests``: ``python unit/gate/test_reasons.py`` writes them anew.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from reports import edited, judge, passing_reports
 WORDS = Path(__file__).with_name("reasons.json")
 
 
+@functools.cache
 def reasons() -> dict[str, dict[str, str]]:
     """Break each check by its mutation; return what all checks that then fail say, by the broken one."""
     return {

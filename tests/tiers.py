@@ -1,0 +1,26 @@
+"""Which cases of a long list `make test` takes: a sample of them. `make test-all` takes every one."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
+
+SLOW = pytest.mark.slow
+
+STRIDES = [pytest.param(23, id="a sample"), pytest.param(1, id="all", marks=SLOW)]
+"""For tests that walk a list by themselves: take each 23rd of it, and in the slow tier each."""
+
+
+def sampled(cases: Iterable[Any], fast: Collection[Any] = (), *, every: int = 0) -> list[Any]:
+    """Mark as slow all cases of a parametrized test but a sample.
+
+    Args:
+        cases: values of one parameter.
+        fast: the cases of the sample.
+        every: take each so-many-th case too; 0 for none.
+    """
+    listed = list(cases)
+    unknown = [case for case in fast if case not in listed]
+    assert not unknown, f"the sample has cases that are not there: {unknown}"
+    kept = [case in fast or (every and index % every == 0) for index, case in enumerate(listed)]
+    return [case if keep else pytest.param(case, marks=SLOW) for case, keep in zip(listed, kept, strict=True)]
