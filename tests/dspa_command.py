@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from command import AS_USER, COMMAND
+from command import AS_USER, COMMAND, called
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMAGE = f"quay.io/example/jukebox@sha256:{'a' * 64}"
@@ -95,6 +95,19 @@ class Started:
 def _heed_signals() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
+
+
+def ended_here(home: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Ended:
+    """Run a command to its end in this process, and check that the token was nowhere to be seen."""
+    results = home / "results"
+    outside = dict.fromkeys(name for name in os.environ if name.startswith(("AWS_", "JUKEBOX_")))
+    told = {"JUKEBOX_TOKEN": TOKEN, "JUKEBOX_RESULTS_DIR": str(results), **(env or {})}
+    done = called(*arguments, cwd=home, env={**outside, **told})
+    files = {path.name: path.read_text() for path in results.glob("*")}
+    for text in (done.stdout, done.stderr, *files.values()):
+        assert TOKEN not in text
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return Ended(done.returncode, done.stdout, done.stderr, files)
 
 
 def ended(home: Path, *arguments: object, timeout: float = 120, **options: Any) -> Ended:

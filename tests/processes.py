@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from command import COMMAND, jukebox
+from command import COMMAND, called, jukebox
 
 
 def assert_one_line(done: subprocess.CompletedProcess, code: int) -> str:
@@ -35,6 +35,12 @@ def run_at(home: Path, *arguments: object, timeout: float = 200) -> subprocess.C
     """Run the command in a home of its own, with its own folder for temporary files."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     return jukebox(*arguments, cwd=home, env={"TMPDIR": str(home / "tmp")}, timeout=timeout)
+
+
+def call_at(home: Path, *arguments: object) -> subprocess.CompletedProcess:
+    """Run the command in this process, in a home of its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    return called(*arguments, cwd=home)
 
 
 def start_at(home: Path, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen:

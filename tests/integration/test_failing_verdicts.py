@@ -5,7 +5,7 @@ import json
 import pytest
 from candidates import candidate_files
 from mutations import MUTATIONS
-from processes import assert_one_line, fill, run_at, small_disk
+from processes import assert_one_line, call_at, fill, small_disk
 from reports import DAY, POLICY, edited, passing_evidence, passing_reports, subject
 
 from ml.gate.canonical import canonical_bytes
@@ -18,7 +18,7 @@ PASSING = passing_evidence().to_json()
 def _gate(home, data: bytes | None, *options):
     if data is not None:
         (home / "evidence.json").write_bytes(data)
-    return run_at(home, "gate", "evidence.json", *options)
+    return call_at(home, "gate", "evidence.json", *options)
 
 
 def test_good_evidence_passes(tmp_path):
@@ -87,7 +87,7 @@ def test_promotion_into_a_store_on_a_full_disk_promotes_nothing(tmp_path):
         store = ModelStore(str(disk / "store"), create=True)
         candidate = store.put_candidate(candidate_files())
         fill(disk)
-        line = assert_one_line(run_at(tmp_path, "promote", candidate, "--store", disk / "store"), 30)
+        line = assert_one_line(call_at(tmp_path, "promote", candidate, "--store", disk / "store"), 30)
         assert "No space left on device" in line
         assert store.log() == []
         assert [path for path in disk.glob("store/promotions/*") if path.is_file()] == []
@@ -95,9 +95,9 @@ def test_promotion_into_a_store_on_a_full_disk_promotes_nothing(tmp_path):
 
 def test_promotion_of_what_is_not_there(tmp_path):
     (tmp_path / "store").mkdir()
-    assert_one_line(run_at(tmp_path, "promote", "abc", "--store", tmp_path / "store"), 40)
+    assert_one_line(call_at(tmp_path, "promote", "abc", "--store", tmp_path / "store"), 40)
 
 
 def test_a_store_that_is_not_there(tmp_path):
-    assert_one_line(run_at(tmp_path, "models", "--store", tmp_path / "none"), 2)
+    assert_one_line(call_at(tmp_path, "models", "--store", tmp_path / "none"), 2)
     assert not (tmp_path / "none").exists()

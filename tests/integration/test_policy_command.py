@@ -4,7 +4,7 @@ import json
 
 import pytest
 from candidates import candidate_files, put
-from processes import assert_one_line, run_at
+from processes import assert_one_line, call_at
 from reports import POLICY, edited
 
 from ml.gate.policy import default_policy, default_text, parse_policy
@@ -41,7 +41,7 @@ def changed(home, edits):
 
 
 def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
-    done = run_at(tmp_path, "policy", "explain")
+    done = call_at(tmp_path, "policy", "explain")
     assert (done.returncode, done.stderr) == (0, "")
     assert "evaluation.min_songs" in done.stdout
     assert "nats per chart row" in done.stdout
@@ -50,7 +50,7 @@ def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
 
 
 def test_the_explanation_as_json(tmp_path):
-    found = json.loads(run_at(tmp_path, "policy", "explain", "--json").stdout)
+    found = json.loads(call_at(tmp_path, "policy", "explain", "--json").stdout)
     assert found["digest"] == default_policy().digest
     assert {"name", "value", "default", "unit", "reason"} == set(found["thresholds"][0])
 
@@ -58,7 +58,7 @@ def test_the_explanation_as_json(tmp_path):
 def test_waivers_and_changed_values_are_told(tmp_path):
     changes = edited(json.loads(POLICY), {"evaluation.min_songs": 250})["evaluation"]
     old = {**WAIVER, "check": "evaluation.top5_mass", "until": "2020-01-01"}
-    done = run_at(
+    done = call_at(
         tmp_path,
         "policy",
         "explain",
@@ -74,12 +74,12 @@ def test_waivers_and_changed_values_are_told(tmp_path):
 
 def test_the_packages_own_text_is_a_policy_to_start_from(tmp_path):
     (tmp_path / "mine.yaml").write_text(default_text())
-    done = run_at(tmp_path, "policy", "explain", "--policy", "mine.yaml", "--json")
+    done = call_at(tmp_path, "policy", "explain", "--policy", "mine.yaml", "--json")
     assert json.loads(done.stdout)["digest"] == parse_policy(default_text()).digest
 
 
 def test_the_same_policy_would_have_decided_the_same(home):
-    done = run_at(home, "policy", "test")
+    done = call_at(home, "policy", "test")
     assert (done.returncode, done.stderr) == (0, "")
     assert "run of A" in done.stdout
     assert "run of B" in done.stdout
@@ -94,22 +94,22 @@ def test_the_same_policy_would_have_decided_the_same(home):
     ],
 )
 def test_another_policy_would_have_decided_otherwise(home, bound, line):
-    done = run_at(home, "policy", "test", "--policy", changed(home, {"budget.max_model_bytes": bound}))
+    done = call_at(home, "policy", "test", "--policy", changed(home, {"budget.max_model_bytes": bound}))
     assert done.returncode == 0
     assert line in done.stdout
     assert "locks: budget.model_bytes" in done.stdout
 
 
 def test_a_replay_as_json_and_the_newest_only(home):
-    found = json.loads(run_at(home, "policy", "test", "--json").stdout)
+    found = json.loads(call_at(home, "policy", "test", "--json").stdout)
     assert (found["same"], len(found["runs"]), found["policy"]) == (2, 2, default_policy().digest)
-    assert len(json.loads(run_at(home, "policy", "test", "--last", "1", "--json").stdout)["runs"]) == 1
+    assert len(json.loads(call_at(home, "policy", "test", "--last", "1", "--json").stdout)["runs"]) == 1
 
 
 def test_evidence_that_cannot_be_read_is_counted(home):
     (home / ".jukebox/runs/run-3").mkdir()
     (home / ".jukebox/runs/run-3/evidence.json").write_text("{}")
-    done = run_at(home, "policy", "test")
+    done = call_at(home, "policy", "test")
     assert done.returncode == 0
     assert "unreadable" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("1 unreadable")
@@ -117,15 +117,15 @@ def test_evidence_that_cannot_be_read_is_counted(home):
 
 def test_nothing_to_replay_on_is_an_error_that_says_where_it_looked(tmp_path):
     (tmp_path / "empty").mkdir()
-    done = run_at(tmp_path, "policy", "test", "--store", "nowhere", "--evidence", "empty")
+    done = call_at(tmp_path, "policy", "test", "--store", "nowhere", "--evidence", "empty")
     assert "no evidence that can be read" in assert_one_line(done, 40)
-    assert "nowhere" in assert_one_line(run_at(tmp_path, "policy", "test", "--store", "nowhere"), 2)
+    assert "nowhere" in assert_one_line(call_at(tmp_path, "policy", "test", "--store", "nowhere"), 2)
 
 
 @pytest.mark.parametrize("verb", ["explain", "test"])
 def test_a_policy_that_cannot_be_read_is_wrong_use(home, verb):
     (home / "bad.yaml").write_text("a: [b")
-    assert "bad.yaml" in assert_one_line(run_at(home, "policy", verb, "--policy", "bad.yaml"), 2)
+    assert "bad.yaml" in assert_one_line(call_at(home, "policy", verb, "--policy", "bad.yaml"), 2)
 
 
 def test_a_waived_model_is_promoted_and_the_log_says_so(tmp_path):
@@ -133,18 +133,18 @@ def test_a_waived_model_is_promoted_and_the_log_says_so(tmp_path):
     policy = policy_file(tmp_path, waivers=[WAIVER])
     text = parse_policy((tmp_path / policy).read_text()).text
     candidate = put(store, "C", broken="budget.model_bytes", policy=text)
-    refused = run_at(tmp_path, "promote", candidate)
+    refused = call_at(tmp_path, "promote", candidate)
     assert "another policy" in assert_one_line(refused, 40)
-    done = run_at(tmp_path, "promote", candidate, "--policy", policy)
+    done = call_at(tmp_path, "promote", candidate, "--policy", policy)
     assert done.returncode == 0, done.stderr
     assert (
         f"policy:    {parse_policy(text).digest[7:19]}, although it fails budget.model_bytes (waived)"
         in done.stdout
     )
-    shown = run_at(tmp_path, "models").stdout
+    shown = call_at(tmp_path, "models").stdout
     assert "budget.model_bytes" in shown
     assert parse_policy(text).digest[7:19] in shown
-    gate = run_at(
+    gate = call_at(
         tmp_path, "gate", f".jukebox/store/candidates/{candidate}/evidence.json", "--policy", policy
     )
     assert gate.returncode == 0

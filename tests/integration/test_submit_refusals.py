@@ -4,7 +4,7 @@ import json
 
 import pytest
 from command import SAMPLE
-from dspa_command import PLACES, TOKEN, Ended, ended
+from dspa_command import PLACES, TOKEN, Ended, ended_here
 from dspa_server import Dspa, Fault, serving
 from servers import s3_server
 
@@ -55,7 +55,7 @@ def untouched():
 
 def wrong(local, dspa, *arguments, **env) -> Ended:
     """Check that wrong use ends in one line, and that nobody was asked."""
-    done = ended(
+    done = ended_here(
         local, "submit", *arguments, "--host", dspa.url, env={**S3, "JUKEBOX_RESULTS_DIR": "", **env}
     )
     assert done.code == 2, done.stderr
@@ -86,7 +86,7 @@ def test_wrong_use_is_an_outcome_too(local, untouched, tmp_path):
 
 
 def test_no_token_is_wrong_use(local):
-    done = ended(
+    done = ended_here(
         local, "submit", "fit.yaml", *PLACES, "--host", "https://nothing.invalid", env={"JUKEBOX_TOKEN": ""}
     )
     assert (done.code, "JUKEBOX_TOKEN" in done.line) == (2, True)
@@ -94,7 +94,7 @@ def test_no_token_is_wrong_use(local):
 
 def test_a_refused_token_is_the_platforms_error_at_once(local):
     with s3_server() as s3, serving(Dspa(tokens={"another"})) as dspa:
-        done = ended(local, "submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url, "--json", env=s3)
+        done = ended_here(local, "submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url, "--json", env=s3)
         assert [request.kind for request in dspa.requests] == ["healthz"]
     assert (done.code, done.json["exit_code"]) == (30, 30)
     assert "datasciencepipelinesapplications/api" in done.line
@@ -109,7 +109,7 @@ def test_a_servers_version_reaches_the_terminal_tame(local, tmp_path, text):
     with s3_server() as s3, serving(Dspa(health={"tag_name": text})) as dspa:
         dspa.forbidden = lambda request: request.kind != "healthz"
         arguments = ("fit.yaml", *PLACES, *DATA, "--timeout", "1", "--host", dspa.url)
-        done = ended(local, "submit", *arguments, env=s3)
+        done = ended_here(local, "submit", *arguments, env=s3)
     assert (done.code, "\x1b" in done.stdout + done.stderr) == (30, False)
 
 
@@ -122,7 +122,7 @@ def test_what_a_server_says_is_printed_as_one_tame_line(tmp_path, fault):
             dspa.fault = lambda request: hostile if request.kind == "get_run" else None
         else:
             dspa.fault = lambda _: Fault.json({"code": 3, "message": "field:id: is wrong"}, 400)
-        done = ended(tmp_path, "follow", "r1", "--host", dspa.url)
+        done = ended_here(tmp_path, "follow", "r1", "--host", dspa.url)
     assert "\x1b" not in done.line
     assert fault == "name" or "field:id: is wrong" in done.line
 
@@ -134,7 +134,7 @@ def test_what_a_server_says_is_an_outcome_that_can_be_read(local, tmp_path, text
     with s3_server() as s3, serving(Dspa(tokens={TOKEN})) as dspa:
         dspa.fault = lambda request: refused if request.kind == "get_run" else None
         outcome = ("--host", dspa.url, "--outcome", tmp_path / "submit.json")
-        done = ended(local, "submit", "fit.yaml", *PLACES, *DATA, *outcome, env=s3)
+        done = ended_here(local, "submit", "fit.yaml", *PLACES, *DATA, *outcome, env=s3)
     told = json.loads((tmp_path / "submit.json").read_text())
     assert (told["exit_code"], told["error"].isprintable(), done.code) == (30, True, 30)
     assert "odd" in told["error"]
@@ -144,6 +144,6 @@ def test_nothing_answers(local):
     """The command's own deadline is shorter than the minute that it would wait."""
     with s3_server() as s3:
         arguments = ("fit.yaml", *PLACES, *DATA, "--timeout", "2", "--host", "https://nothing.invalid")
-        done = ended(local, "submit", *arguments, "--json", env=s3)
+        done = ended_here(local, "submit", *arguments, "--json", env=s3)
     assert (done.code, done.json["exit_code"]) == (30, 30)
     assert "nothing.invalid" in done.line

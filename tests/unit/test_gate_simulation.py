@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bench.gate_docs import interval
 from bench.populations import chart_rows, population
+from tiers import SLOW
 
 BENCH = Path(__file__).parents[1] / "bench" / "bench_gate.py"
 
@@ -40,6 +41,7 @@ def test_the_interval_of_a_rate_is_clopper_and_pearsons():
     assert interval(0, 100)[0] == 0
 
 
+@SLOW
 def test_the_quick_version_runs_and_writes_its_page(tmp_path):
     command = [sys.executable, str(BENCH), "--quick", "--docs", str(tmp_path)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 from tables import charts, sample_tables, songs_of
+from tiers import SLOW
 
 from ml.data.columns import FEATURES, is_broken
 from ml.data.profile import QUANTILES, Profile, make_profile, pairs
@@ -66,6 +67,7 @@ def test_it_is_read_back_as_it_was_written():
     assert Profile.load(json.loads(canonical_bytes(found.to_json()))) == found
 
 
+@SLOW
 def test_of_a_hundred_thousand_songs_it_is_small_and_holds_no_id():
     rng = np.random.default_rng(5)
     ids = [f"{number:022x}" for number in rng.permutation(100_000)]

@@ -34,7 +34,7 @@ GRAPH = {
 def documents(tmp_path_factory):
     target = tmp_path_factory.mktemp("ir") / "pipeline.yaml"
     compile_pipeline(target, IMAGE)
-    return list(yaml.safe_load_all(target.read_text()))
+    return list(yaml.load_all(target.read_bytes(), Loader=yaml.CSafeLoader))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from command import jukebox
+from command import called, jukebox
 
 from ml.pipeline.compiler import compile_pipeline
 from ml.settings import STORE_MOUNT, Mounts
@@ -31,7 +31,7 @@ def compiled(tmp_path_factory):
 
     def compiled(**options):
         compile_pipeline(folder / "p.yaml", mounts=Mounts(**options))
-        spec, platform = yaml.safe_load_all((folder / "p.yaml").read_text())
+        spec, platform = yaml.load_all((folder / "p.yaml").read_bytes(), Loader=yaml.CSafeLoader)
         executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         containers = spec["deploymentSpec"]["executors"]
         return (
@@ -89,7 +89,7 @@ def test_options_and_variables_give_the_same_bytes(tmp_path):
     ],
 )
 def test_a_name_that_kubernetes_does_not_know_is_wrong_use(tmp_path, option, name):
-    done = jukebox("compile", "-o", "p.yaml", f"{option}={name}", cwd=tmp_path)
+    done = called("compile", "-o", "p.yaml", f"{option}={name}", cwd=tmp_path)
     assert done.returncode == 2
     assert f"{option} {name!r} names nothing in Kubernetes" in done.stderr
     assert done.stderr.count("\n") == 1

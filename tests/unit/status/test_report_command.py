@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import COMMAND, jukebox
+from command import COMMAND, called
 from forges import COMMIT, REPOSITORY, TOKEN, Api, serving_forge
 from processes import assert_one_line
 from servers import silent_port
@@ -41,7 +41,7 @@ def report(home, api, tasks=ALL, *options: object, outcome=None, commit=COMMIT, 
         "JUKEBOX_REPORT_TOKEN": TOKEN,
         **env,
     }
-    done = jukebox("report", "--commit", commit, *options, cwd=home, env=told)
+    done = called("report", "--commit", commit, *options, cwd=home, env=told)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
