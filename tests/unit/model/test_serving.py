@@ -11,6 +11,7 @@ import pytest
 from model_server import SONGS, double, write_files
 from processes import wait_for
 from reports import DIGESTS
+from tiers import SLOW
 
 from ml.errors import Interrupted, RunFailed
 from ml.files import file_digest, read_json
@@ -107,6 +108,7 @@ def test_kserves_server_says_why_it_cannot_load_a_model(real, tmp_path):
         server.wait_until(lambda: False)
 
 
+@SLOW
 def test_kserves_server_listens_on_loopback_alone(real, folder):
     with started(server_command(folder / "model.onnx", "jukebox"), SHORT) as server:
         client = serving.Client(server)
@@ -123,6 +125,7 @@ def test_kserves_server_listens_on_loopback_alone(real, folder):
         }
 
 
+@SLOW
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_kserves_server_ends_with_whoever_started_it(real, folder, tmp_path, end):
     """No `finally` runs when a process is killed, so the server has to notice by itself."""
