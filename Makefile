@@ -86,7 +86,7 @@ bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 
 .PHONY: bench-gate
 bench-gate: $(READY) ## Simulate how often the comparison with the production model is wrong (ten minutes)
-	@$(BIN)/python tests/bench/bench_gate.py --docs docs $(ARGS)
+	@$(BIN)/python tests/bench/bench_gate.py --docs docs/explanation $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (forty minutes)

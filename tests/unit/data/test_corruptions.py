@@ -22,7 +22,7 @@ from tiers import sampled
 from ml.data.sample_spec import SampleSpec
 
 SAMPLE = SampleSpec(songs=600, days=6, seed=7)
-DOCS = Path(__file__).parents[3] / "docs" / "drift.md"
+DOCS = Path(__file__).parents[3] / "docs" / "explanation" / "drift.md"
 
 
 @pytest.fixture(scope="module", params=sampled(["sample", "real"], ["sample"]))
