@@ -64,7 +64,9 @@ def kfp() -> Graph:
 
 def reduced(before: dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
     """Leave out what follows from the rest (a transitive reduction), in an order in which all can run."""
-    order = list(TopologicalSorter({name: sorted(nodes) for name, nodes in sorted(before.items())}).static_order())
+    order = list(
+        TopologicalSorter({name: sorted(nodes) for name, nodes in sorted(before.items())}).static_order()
+    )
     far: dict[str, set[str]] = {}
     for name in order:
         far[name] = {other for node in before[name] for other in (node, *far[node])}

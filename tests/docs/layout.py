@@ -1,6 +1,7 @@
 """Where the nodes of a graph lie: a column for the longest way to a node, a lane within the column."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .graphs import Graph
 
@@ -35,14 +36,12 @@ def laid_out(graph: Graph) -> Layout:
             between = [f"{node}>{name}@{at}" for at in range(column[node] + 1, column[name])]
             column |= {place: column[node] + 1 + index for index, place in enumerate(between)}
             ways.append((node, *between, name))
-    hops = [hop for way in ways for hop in zip(way, way[1:], strict=False)]
+    hops = [hop for way in ways for hop in pairwise(way)]
     columns: list[list[str]] = [[] for _ in range(max(column.values()) + 1)]
     for place in column:
         columns[column[place]].append(place)
     _order(columns, hops)
-    lane = {
-        place: index - (len(places) - 1) / 2 for places in columns for index, place in enumerate(places)
-    }
+    lane = {place: index - (len(places) - 1) / 2 for places in columns for index, place in enumerate(places)}
     # Where a way passes a column, the node that it comes from lies on it: a long way runs straight.
     for places in reversed(columns):
         for place in places:

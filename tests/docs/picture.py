@@ -1,4 +1,4 @@
-"""The picture of the README: Tekton's Pipeline, below it the run that it submits, and what passes between them.
+"""The picture of the README: Tekton's Pipeline, the run that it submits, and what passes between them.
 
 It is readable on light and on dark: the panels have a background of their own, in both themes. The text is
 the system's; nothing is loaded.
@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import yaml
 
 from .graphs import ROOT, Graph, kfp, tekton
-from .layout import Layout, laid_out
+from .layout import laid_out
 
 BOX, HEIGHT, GAP, LANE = 112, 42, 30, 54
 EDGE, PAD, HEAD, BETWEEN, FOOT = 4, 20, 66, 30, 44
@@ -28,7 +28,7 @@ STARTED_BY = {"push": "a push", "push-gitlab": "a push", "data": "new data", "al
 """The triggers of tekton/triggers/ in words."""
 
 STYLE = """
-text { font: 500 15px system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: #1f2328 }
+text { font: 500 15px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 17px; font-weight: 600 }
 .note { font-weight: 400; font-size: 14px; fill: #59636e }
 .panel { fill: #ffffff; stroke: #d1d9e0 }
@@ -121,7 +121,9 @@ def box(x: float, y: float, width: float, label: str, kind: str, height: float =
 
 def described(graph: Graph) -> str:
     """Say in a sentence what comes after what, for those who hear the picture."""
-    told = [f"{name} after {' and '.join(before)}" if before else name for name, before in graph.before.items()]
+    told = [
+        f"{name} after {' and '.join(before)}" if before else name for name, before in graph.before.items()
+    ]
     return ", ".join([*told, *(f"{name} in the end, whatever happened" for name in graph.last)])
 
 
@@ -149,7 +151,9 @@ def svg() -> str:
     width = columns * (BOX + GAP) - GAP + 2 * (PAD + EDGE)
     height = steps.bottom + EDGE
     passes = [line for each in BETWEEN_GRAPHS for line in _passed(tasks, steps, *each)]
-    told = f"{upper.description} {started_by()} starts it. Tasks: {described(upper)}. submit-run starts a run: "
+    told = (
+        f"{upper.description} {started_by()} starts it. Tasks: {described(upper)}. submit-run starts a run: "
+    )
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         'aria-labelledby="title desc">',
