@@ -72,8 +72,8 @@ def schemas_page() -> str:
     return page(
         "Schemas",
         "Every document that is stored states its schema and version, is closed (an unknown key is an "
-        "error), and is canonical JSON. What JSON Schema cannot say, that counts add up for instance, is checked by "
-        "the types in `ml/`.",
+        "error), and is canonical JSON. What JSON Schema cannot say, that counts add up for instance, is "
+        "checked by the types in `ml/`.",
         table(
             ("schema", "states", "defined in", "what it is"),
             (

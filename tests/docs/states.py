@@ -6,9 +6,10 @@ What is not as a row says is an error, so the page cannot say it.
 
 import datetime
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from unittest import mock
 
 from ml.dspa import findings
@@ -120,35 +121,22 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     return 0
 
 
-def _evidence(folder: Path, found: str) -> Any:
+@contextmanager
+def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
     """Put evidence of a kind into a folder, and give the run's parameters."""
     verdict = sum_up([compare("check", 0.0 if found == "blocks" else 1.0, ">=", 1.0)])
-    judged = Judgement(mock.Mock(), verdict, "sha256:")
-    stack = mock.patch.multiple(
-        findings,
-        judge=mock.Mock(return_value=judged),
-        prove=mock.Mock(return_value=Proven("candidate", "sha256:", "model")),
-        ModelStore=mock.Mock(),
-    )
-    missing = EvidenceError("not this run's")
+    judged = mock.Mock(return_value=Judgement(mock.Mock(), verdict, "sha256:"))
+    proven = mock.Mock(return_value=Proven("candidate", "sha256:", "model"))
+    if found == "not this run's":
+        judged.side_effect = EvidenceError(found)
+    if found == FOUND[-1]:
+        proven.side_effect = EvidenceError(found)
     where = folder / "evidence.json"
     if found != "none":
         where.write_text("{}")
-
-    class Patched:
-        def __enter__(self) -> dict[str, str]:
-            stack.start()
-            if found == "not this run's":
-                findings.judge.side_effect = missing
-            if found.startswith("passes,"):
-                findings.prove.side_effect = missing
-            places = {"evidence_uri": str(where), "store_uri": str(folder)}
-            return {**dict.fromkeys(Subject.model_fields, ""), **places}
-
-        def __exit__(self, *_: object) -> None:
-            stack.stop()
-
-    return Patched()
+    with mock.patch.multiple(findings, judge=judged, prove=proven, ModelStore=mock.Mock()):
+        places = {"evidence_uri": str(where), "store_uri": str(folder)}
+        yield {**dict.fromkeys(Subject.model_fields, ""), **places}
 
 
 def states_page() -> str:
