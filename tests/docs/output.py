@@ -106,11 +106,11 @@ def like_the_checkout(folder: Path) -> Path:
     return folder
 
 
-def run(command: str, folder: Path) -> str:
-    """Run a command in a folder and return what it prints, as a pipe sees it."""
+def execute(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command in a folder; return its exit code and what it prints, as a pipe sees it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUKEBOX_")}
     done = subprocess.run(
-        shlex.split(command),
+        command,
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -118,7 +118,7 @@ def run(command: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    return neutral(done.stdout, folder)
+    return done.returncode, done.stdout
 
 
 def main() -> None:
@@ -139,7 +139,8 @@ def main() -> None:
         for block in shown(text):
             if block.name not in logs:
                 print(f"running {block.command}", flush=True)
-                logs[block.name] = run(block.command, folder)
+                _, log = execute(shlex.split(block.command), folder)
+                logs[block.name] = neutral(log, folder)
     page.write_text(written(text, logs), encoding="utf-8", newline="\n")
 
 
