@@ -70,7 +70,7 @@ ELSEWHERE = {
         "tests/tekton/test_scripts.py::test_the_example_for_buckets_has_no_finding"
     ),
 }
-"""Commands that a test, or CI, runs in its own surroundings; of `apply` and `create` it checks the objects."""
+"""Commands that a test, or CI, runs in its own place; of `apply` and `create` it checks the objects."""
 
 NOT_RUN = {
     r"git clone .*|cd jukebox": "the address is the reader's own",
@@ -195,8 +195,8 @@ def parse(words: list[str]) -> None:
     context = command.make_context("jukebox", list(words[:1]), resilient_parsing=True)
     while hasattr(command, "get_command"):
         name, *words = words
-        assert (inner := command.get_command(context, name)), f"there is no verb {name}"
-        command = inner
+        command = command.get_command(context, name)
+        assert command, f"there is no verb {name}"
     command.make_context("jukebox", list(words))
 
 

@@ -1,4 +1,4 @@
-"""The site of docs/ is built as `make docs` builds it: no link is broken, and nothing is loaded from elsewhere."""
+"""The site of docs/, built as `make docs` builds it: no link is broken, nothing is loaded from elsewhere."""
 
 import os
 import re
