@@ -80,6 +80,21 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+MKDOCS := $(VENV)/docs/bin/mkdocs
+
+$(MKDOCS): requirements/docs.txt
+	@$(PYTHON) -m venv --clear $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: $(MKDOCS) ## Build the documentation into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(MKDOCS) build --strict $(ARGS)
+
+.PHONY: docs-write
+docs-write: $(READY) ## Write the reference and the picture of the pipeline again, from the code
+	@$(BIN)/python -m tests.docs
+
 .PHONY: bench
 bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 	@$(BIN)/python tests/bench/bench_pipeline.py $(ARGS)
@@ -97,18 +112,6 @@ mutants: $(READY) ## Break the gate in some thousand small ways, and count what 
 	  > $$(echo $(VENV)/mutants/lib/python3.*/site-packages)/project.pth && touch $(VENV)/mutants/.ready; }
 	@JUKEBOX_EXAMPLES=5 $(VENV)/mutants/bin/mutmut run --max-children 2 $(ARGS)
 	@$(VENV)/mutants/bin/mutmut results
-
-.PHONY: docs
-docs: ## Build the documentation into site/, with mkdocs in an environment of its own; no link may be broken
-	@test -e $(VENV)/docs/.ready -a $(VENV)/docs/.ready -nt requirements/docs.txt || { rm -rf $(VENV)/docs && \
-	$(PYTHON) -m venv $(VENV)/docs && \
-	$(VENV)/docs/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/docs.txt && \
-	touch $(VENV)/docs/.ready; }
-	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict $(ARGS)
-
-.PHONY: docs-write
-docs-write: $(READY) ## Write the reference and the picture of the pipeline again, from the code
-	@$(BIN)/python -m tests.docs
 
 .PHONY: lock
 lock: ## Resolve the requirements again, for both Pythons and both images (needs uv)
