@@ -17,6 +17,7 @@ OVERLAYS = ("openshift", "kubernetes")
 TO_THE_COMMAND = {
     "JUKEBOX_TOKEN": "The token for the DSPA, where no file is named; in a pod its service account's.",
     "JUKEBOX_REPORT_TOKEN": "The forge's token, for `jukebox report`.",
+    "JUKEBOX_ACTOR": "Who promotes or rolls back, for the promotion log; by default `user@host`.",
     "JUKEBOX_COMMIT": "The commit of this code where there is no repository; the images set it.",
     "JUKEBOX_SERVER_PYTHON": "The Python of the model server's environment, for the step `serving`.",
     "REQUESTS_CA_BUNDLE": "A PEM file for pip in `jukebox image-build`, where pip's settings name none.",
@@ -38,7 +39,7 @@ TO_THE_COMMAND = {
     "AWS_SKIP_SIGNATURE": "Set for buckets that anybody may read.",
     "AWS_METADATA_ENDPOINT": "The address of an EC2 instance's metadata service.",
 }
-"""What no option stands for. A name in the code that is in neither dictionary is an error."""
+"""What no option stands for. A name in the code that is neither here nor below is an error."""
 
 BETWEEN_PROCESSES = {"JUKEBOX_EVENTS", "JUKEBOX_SERVER_TOKEN"}
 """What a process of ours sets for another of ours."""
@@ -90,10 +91,10 @@ def in_the_code() -> set[str]:
 
 def _others() -> Iterator[tuple[str, str]]:
     optional = {option.variable for verb in verbs() for option in verb.options}
-    known = {*TO_THE_COMMAND, *BETWEEN_PROCESSES}
-    if wrong := (in_the_code() - optional) ^ known:
-        raise ValueError(f"variables in the code or in tests/docs/settings.py only: {sorted(wrong)}")
-    return ((code(name), text) for name, text in TO_THE_COMMAND.items())
+    found = in_the_code() - optional - BETWEEN_PROCESSES
+    if unknown := found - set(TO_THE_COMMAND):
+        raise ValueError(f"variables that tests/docs/settings.py says nothing of: {sorted(unknown)}")
+    return ((code(name), text) for name, text in TO_THE_COMMAND.items() if name in found)
 
 
 def _sites() -> Iterator[str]:
