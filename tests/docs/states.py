@@ -136,7 +136,7 @@ def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
         where.write_text("{}")
     with mock.patch.multiple(findings, judge=judged, prove=proven, ModelStore=mock.Mock()):
         places = {"evidence_uri": str(where), "store_uri": str(folder)}
-        yield {**dict.fromkeys(Subject.model_fields, ""), **places}
+        yield {**dict.fromkeys(Subject.model_fields, ""), "dirty": False, **places}
 
 
 def states_page() -> str:
