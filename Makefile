@@ -80,13 +80,28 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+MKDOCS := $(VENV)/docs/bin/mkdocs
+
+$(MKDOCS): requirements/docs.txt
+	@$(PYTHON) -m venv --clear $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: $(MKDOCS) ## Build the documentation into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(MKDOCS) build --strict $(ARGS)
+
+.PHONY: docs-write
+docs-write: $(READY) ## Write the reference and the picture of the pipeline again, from the code
+	@$(BIN)/python -m tests.docs
+
 .PHONY: bench
 bench: $(READY) ## Measure the pipeline beside the lab's algorithm (ten minutes)
 	@$(BIN)/python tests/bench/bench_pipeline.py $(ARGS)
 
 .PHONY: bench-gate
 bench-gate: $(READY) ## Simulate how often the comparison with the production model is wrong (ten minutes)
-	@$(BIN)/python tests/bench/bench_gate.py --docs docs $(ARGS)
+	@$(BIN)/python tests/bench/bench_gate.py --docs docs/explanation $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (forty minutes)

@@ -29,7 +29,7 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
 
 
 def page(cells: Sequence[Any], how: How) -> str:
-    """Return docs/gate-errors.md."""
+    """Return docs/explanation/gate-errors.md."""
     margins = how.margins
     of_three = [
         (cell.promoted[metric], cell.trials)
@@ -114,7 +114,7 @@ def _table(cells: Sequence[Any], challenger: str, promoted: bool) -> str:
 
 
 def curve(cells: Sequence[Any], how: How) -> str:
-    """Return docs/gate-power.svg: the share of equal challengers that are promoted, songs on a log axis."""
+    """Return the picture beside it: the share of equal challengers that are promoted, songs on a log axis."""
     equal = [cell for cell in cells if cell.challenger == "equal"]
     first, last = log(equal[0].songs), log(equal[-1].songs)
 

@@ -22,7 +22,7 @@ from tiers import sampled
 from ml.data.sample_spec import SampleSpec
 
 SAMPLE = SampleSpec(songs=600, days=6, seed=7)
-DOCS = Path(__file__).parents[3] / "docs" / "drift.md"
+DOCS = Path(__file__).parents[3] / "docs" / "explanation" / "drift.md"
 
 
 @pytest.fixture(scope="module", params=sampled(["sample", "real"], ["sample"]))
@@ -120,4 +120,3 @@ def test_the_documentation_lists_each_corruption_with_its_check_and_what_nothing
     ]
     _, _, uncaught = text.partition("## What no check of the data catches")
     assert re.findall(r"^- \*\*(.+?)\*\*", uncaught, re.MULTILINE) == [name for name, _ in UNCAUGHT]
-    assert f"{len(CORRUPTIONS)} corruptions" in (DOCS.parents[1] / "README.md").read_text()

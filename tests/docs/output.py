@@ -1,0 +1,148 @@
+"""`python -m tests.docs.output` runs the README's commands and writes down what they print, shortened.
+
+A block of output stands between the marks `<!-- output: NAME -->` and `<!-- end -->`, below the command that
+is run. The commands run one after the other in a folder that looks like the checkout but for `.jukebox`: a
+later one finds the champion of an earlier one. `--log NAME=FILE` takes a log instead.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from .commands import commands_in
+from .graphs import ROOT
+
+MARKED = re.compile(
+    r"(?P<before>.*?)(?P<head><!-- output: (?P<name>[^>]+?) -->\n)(?P<text>.*?)(?P<end><!-- end -->)",
+    re.DOTALL,
+)
+MOST, WIDTH = 20, 110
+"""Lines of a block, and characters of a line."""
+
+DOTS = re.compile(r"[.sFExX]+ +\[ *\d+%\]")
+"""A line of pytest's progress."""
+
+ASIDE = ("passed: ", "evidence: ", "artifacts: ", "log: ", "policy: ", "model: ")
+"""What a run says besides: where everything is."""
+
+
+class Shown(NamedTuple):
+    """A block of output in a page: its name, the command above it, and the lines that are shown."""
+
+    name: str
+    command: str
+    lines: tuple[str, ...]
+
+
+def shown(text: str) -> Iterator[Shown]:
+    """Yield the blocks of output of a page."""
+    before = ""
+    for block in MARKED.finditer(text):
+        before += block["before"]
+        *_, command = commands_in(before)
+        lines = block["text"].strip().splitlines()
+        yield Shown(block["name"], command, tuple(line for line in lines if not line.startswith("```")))
+
+
+def written(text: str, logs: Mapping[str, str]) -> str:
+    """Return a page with the output of logs, by their names, in its blocks."""
+
+    def block(found: re.Match[str]) -> str:
+        kept = found["text"]
+        if found["name"] in logs:
+            kept = f"```text\n{shortened(logs[found['name']])}\n```\n"
+        return found["before"] + found["head"] + kept + found["end"]
+
+    return MARKED.sub(block, text)
+
+
+def shortened(log: str) -> str:
+    """Return the lines of a log that tell most: what was left out in between is one line with dots.
+
+    Of a run that was blocked these are the checks that block it; of other runs the steps; of tests the last
+    line of dots and what follows it.
+    """
+    lines = [line.rstrip() for line in log.rstrip().splitlines()]
+    blocked = any(" BLOCK " in line for line in lines)
+    dots = [index for index, line in enumerate(lines) if DOTS.fullmatch(line)]
+    kept: list[str] = []
+    for index, line in enumerate(lines):
+        step = re.match(r"  \S+ +(started|done|blocked|failed)\b", line)
+        of_tests = bool(dots) and index < dots[-1]
+        warns = re.search(r" (warn|waived)  ", line)
+        table = line.startswith("check ") and not blocked
+        of_steps = step and (blocked or step[1] == "started")
+        if not line.strip() or line.startswith(ASIDE) or of_tests or warns or table or of_steps:
+            continue
+        kept.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 2].rstrip()} …")
+    if len(kept) > MOST:
+        kept = [*kept[: MOST - 6], "…", *kept[-5:]]
+    return "\n".join(kept)
+
+
+def neutral(log: str, folder: Path) -> str:
+    """Return a log without what is this machine's own: its folders, the names of runs, and whole digests."""
+    for place in (folder.resolve(), folder, ROOT):
+        log = log.replace(f"{place}/", "")
+    log = re.sub(r"(?<=[\s\"'])/\S*/(?=\.jukebox/)", "", log)
+    names = dict.fromkeys(re.findall(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b", log))
+    for number, name in enumerate(names, start=1):
+        log = log.replace(name, f"20260101-120000-{number:06x}")
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", log)
+
+
+def like_the_checkout(folder: Path) -> Path:
+    """Make a folder that looks like the checkout, and has no `.jukebox` of its own yet."""
+    folder.mkdir()
+    for entry in ROOT.iterdir():
+        if entry.name not in (".jukebox", ".git", "site"):
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def execute(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command in a folder; return its exit code and what it prints, as a pipe sees it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUKEBOX_")}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def main() -> None:
+    """Write the output of the README's commands."""
+    parser = argparse.ArgumentParser(prog="python -m tests.docs.output", description=__doc__)
+    parser.add_argument("--log", action="append", default=[], metavar="NAME=FILE", help="take a log instead")
+    given = parser.parse_args().log
+    logs = {}
+    for name, _, file in (each.partition("=") for each in given):
+        logs[name] = neutral(Path(file).read_text(encoding="utf-8"), ROOT)
+    page = ROOT / "README.md"
+    text = page.read_text(encoding="utf-8")
+    # In the folder below make would set up an environment for nothing.
+    if subprocess.run(["make", "--question", ".venv/.ready"], cwd=ROOT, check=False).returncode:
+        parser.error("the environment is not up to date: run `make setup` first")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = like_the_checkout(Path(temporary) / "jukebox")
+        for block in shown(text):
+            if block.name not in logs:
+                print(f"running {block.command}", flush=True)
+                _, log = execute(shlex.split(block.command), folder)
+                logs[block.name] = neutral(log, folder)
+    page.write_text(written(text, logs), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

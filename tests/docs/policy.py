@@ -1,0 +1,76 @@
+"""The page of the policy, from its types and from the file that comes with the package."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ml.gate.explained import Threshold, explain
+from ml.gate.policy import Policy, default_policy
+from ml.gate.records import LARGEST
+from ml.gate.waivers import WAIVABLE, Waiver
+
+from .markdown import code, page, sentence, table
+
+MOST = 4
+"""Values of a list that fit into a table."""
+
+
+def policy_page() -> str:
+    """Return docs/reference/policy.md."""
+    policy = default_policy()
+    sections: dict[str, list[Threshold]] = {}
+    for threshold in explain(policy):
+        sections.setdefault(threshold.name.partition(".")[0], []).append(threshold)
+    parts = [part for name, thresholds in sections.items() for part in _section(name, thresholds)]
+    fields = ", ".join(code(name) for name in Waiver.model_fields)
+    return page(
+        "Policy",
+        "The gate decides by a policy: a YAML file that names every threshold below. A missing or unknown "
+        "key blocks. The package's own is `ml/gate/policy.yaml`; its JSON Schema is "
+        "[policy.json](schemas/policy.json). `jukebox policy explain --policy FILE` prints the same table "
+        "for a file of your own, and marks what was changed.",
+        f"The first key is `schema: {policy.schema_}`; the last is `waivers`, which may be an empty list.",
+        *parts,
+        "## waivers",
+        f"Each has {fields}. {sentence(Waiver.__doc__)} Only these checks may be waived:",
+        "\n".join(f"- `{name}`" for name in WAIVABLE),
+    )
+
+
+def _section(name: str, thresholds: list[Threshold]) -> Iterator[str]:
+    """Tell the thresholds of a section; a long list stands below their table."""
+    kind: Any = Policy.model_fields[name].annotation
+    bounds = kind.model_json_schema()["properties"]
+    yield f"## {name}"
+    yield sentence(kind.__doc__)
+    rows, lists = [], []
+    for threshold in thresholds:
+        key = threshold.name.partition(".")[2]
+        values = threshold.shown.split(", ")
+        default = ", ".join(code(value) for value in values)
+        if len(values) > MOST:
+            lists.append(f"The default of `{key}`: {default}.")
+            default = f"{len(values)} {threshold.unit}, below"
+        rows.append((code(key), default, _bounds(bounds[key]), threshold.unit, threshold.reason))
+    yield table(("threshold", "default", "may be", "unit", "why"), rows)
+    yield from lists
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    """Say in words what values a threshold may have."""
+    if schema.get("type") == "array":
+        kind = "names" if schema["items"]["type"] == "string" else "whole numbers"
+        return f"a list of {kind}"
+    if "enum" in schema:
+        return " or ".join(code(each) for each in schema["enum"])
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    known = [
+        f"{word} {schema[key]:g}"
+        for key, word in words.items()
+        if key in schema and abs(schema[key]) < LARGEST
+    ]
+    return ", ".join(known) or "any number"

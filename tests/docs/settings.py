@@ -1,0 +1,145 @@
+"""The page of the settings: the variables that the command reads, and settings.env of Tekton's overlays."""
+
+import re
+from collections.abc import Iterator
+
+import yaml
+
+from .graphs import ROOT
+from .markdown import code, page, table
+from .verbs import verbs
+
+NAMED = re.compile(r'"((?:JUKEBOX|AWS)_[A-Z0-9_]+|REQUESTS_CA_BUNDLE)"')
+"""A variable's name in the code."""
+
+OVERLAYS = ("openshift", "kubernetes")
+
+TO_THE_COMMAND = {
+    "JUKEBOX_TOKEN": "The token for the DSPA, where no file is named; in a pod its service account's.",
+    "JUKEBOX_REPORT_TOKEN": "The forge's token, for `jukebox report`.",
+    "JUKEBOX_ACTOR": "Who promotes or rolls back, for the promotion log; by default `user@host`.",
+    "JUKEBOX_COMMIT": "The commit of this code where there is no repository; the images set it.",
+    "JUKEBOX_SERVER_PYTHON": "The Python of the model server's environment, for the step `serving`.",
+    "REQUESTS_CA_BUNDLE": "A PEM file for pip in `jukebox image-build`, where pip's settings name none.",
+    "AWS_ACCESS_KEY_ID": "The key for S3; it goes with `AWS_SECRET_ACCESS_KEY`.",
+    "AWS_SECRET_ACCESS_KEY": "The key's secret.",
+    "AWS_SESSION_TOKEN": "The session token of a temporary key.",
+    "AWS_ENDPOINT_URL_S3": "The address of the object store; the first of the four that is set counts.",
+    "AWS_ENDPOINT_URL": "The second of the four.",
+    "AWS_ENDPOINT": "The third.",
+    "AWS_S3_ENDPOINT": "The fourth, a data connection's: `https` where it has no scheme.",
+    "AWS_REGION": "The region.",
+    "AWS_DEFAULT_REGION": "The region, where `AWS_REGION` is not set.",
+    "AWS_CA_BUNDLE": "A PEM file that is trusted beside the system's CAs.",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "A web identity's token; it goes with `AWS_ROLE_ARN`.",
+    "AWS_ROLE_ARN": "The role of the web identity.",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "Where a container's role is asked for.",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "The same, as a whole address.",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "The token for that address.",
+    "AWS_SKIP_SIGNATURE": "Set for buckets that anybody may read.",
+    "AWS_METADATA_ENDPOINT": "The address of an EC2 instance's metadata service.",
+}
+"""What no option stands for. A name in the code that is neither here nor below is an error."""
+
+BETWEEN_PROCESSES = {"JUKEBOX_EVENTS", "JUKEBOX_SERVER_TOKEN"}
+"""What a process of ours sets for another of ours."""
+
+
+def settings_page() -> str:
+    """Return docs/reference/settings.md."""
+    return page(
+        "Settings",
+        "## Variables that stand for options",
+        table(("variable", "option", "verbs", "what it is"), _options()),
+        "## Other variables",
+        "A blank variable counts as unset.",
+        table(("variable", "what it is"), _others()),
+        "## settings.env",
+        "A site writes its own into `tekton/overlays/openshift/settings.env` or "
+        "`tekton/overlays/kubernetes/settings.env`; `oc apply -k` or `kubectl apply -k` puts them where they "
+        "are used.",
+        *_sites(),
+    )
+
+
+def _options() -> Iterator[tuple[str, str, str, str]]:
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for verb in verbs():
+        for option in (*verb.arguments, *verb.options):
+            if option.variable:
+                name = option.name.partition(" <")[0]
+                found.setdefault(option.variable, []).append((name, verb.name, option.help))
+    for variable, uses in sorted(found.items()):
+        names = dict.fromkeys(name for name, _, _ in uses)
+        helps = dict.fromkeys(text for _, _, text in uses)
+        yield (
+            code(variable),
+            ", ".join(map(code, names)),
+            ", ".join(code(verb) for _, verb, _ in uses),
+            " / ".join(helps),
+        )
+
+
+def in_the_code() -> set[str]:
+    """Return the names of variables that stand in the code."""
+    return {
+        name
+        for file in (ROOT / "ml").rglob("*.py")
+        for name in NAMED.findall(file.read_text(encoding="utf-8"))
+    }
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    optional = {option.variable for verb in verbs() for option in verb.options}
+    found = in_the_code() - optional - BETWEEN_PROCESSES
+    if unknown := found - set(TO_THE_COMMAND):
+        raise ValueError(f"variables that tests/docs/settings.py says nothing of: {sorted(unknown)}")
+    return ((code(name), text) for name, text in TO_THE_COMMAND.items() if name in found)
+
+
+def _sites() -> Iterator[str]:
+    files = [ROOT / "tekton" / "overlays" / overlay / "settings.env" for overlay in OVERLAYS]
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    values = [dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)) for text in texts]
+    if len({tuple(each) for each in values}) > 1:
+        raise ValueError("the overlays do not have the same settings")
+    used = _used()
+    for block in texts[0].split("\n\n"):
+        lines = block.splitlines()
+        names = [line.partition("=")[0] for line in lines if not line.startswith("#")]
+        yield " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+        if names:
+            yield table(
+                ("setting", *OVERLAYS, "goes to"),
+                (
+                    (
+                        code(name),
+                        *(code(_short(each[name])) for each in values),
+                        ", ".join(used.get(name, ())),
+                    )
+                    for name in names
+                ),
+            )
+
+
+def _short(value: str) -> str:
+    """Shorten a digest."""
+    return re.sub(r"(@sha256:[0-9a-f]{8})[0-9a-f]{56}", r"\1…", value)
+
+
+def _used() -> dict[str, list[str]]:
+    """Return where kustomize writes each setting: parameters of the Pipeline, and triggers."""
+    file = ROOT / "tekton" / "settings" / "kustomization.yaml"
+    used: dict[str, list[str]] = {}
+    for replacement in yaml.safe_load(file.read_text(encoding="utf-8"))["replacements"]:
+        places = used.setdefault(replacement["source"]["fieldPath"].removeprefix("data."), [])
+        for target in replacement["targets"]:
+            kind, name = target["select"]["kind"], target["select"].get("name", "")
+            params = [
+                re.findall(r"params\.\[name=([\w-]+)\]\.default", path) for path in target["fieldPaths"]
+            ]
+            if kind == "Pipeline" and any(params):
+                places += [f"parameter `{param}`" for found in params for param in found]
+            else:
+                places.append(f"{kind} `{name}`" if name else f"each {kind}")
+    return {name: list(dict.fromkeys(places)) for name, places in used.items()}

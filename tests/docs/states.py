@@ -1,0 +1,191 @@
+"""The page of a run's states: each row is what `ml.dspa` does when it meets that state, tried out here.
+
+The DSPA is a stand-in that always answers the same; every wait is long, but for the one that a row names.
+What is not as a row says is an error, so the page cannot say it.
+"""
+
+import datetime
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from ml.dspa import findings
+from ml.dspa.client import Run
+from ml.dspa.failures import Refused, Rejected, Unavailable
+from ml.dspa.follow import WAITED_FOR, follow
+from ml.dspa.patience import Deadline, Patience
+from ml.dspa.session import Session
+from ml.dspa.submit import ENDED
+from ml.errors import EvidenceError, JukeboxError
+from ml.gate.checks.check import compare
+from ml.gate.evidence import Subject
+from ml.gate.verdict import sum_up
+from ml.release.judgement import Judgement, Proven
+
+from .exit_codes import words
+from .markdown import code, page, table
+
+LONG, SHORT = 5.0, 0.01
+"""Seconds that a wait of the stand-in takes; a row that needs another one than it names is wrong."""
+
+FOUND = ("none", "passes", "blocks", "not this run's", "passes, its candidate is missing or changed")
+"""What evidence a run may have left."""
+
+Answer = Callable[[], Run]
+
+
+class Row(NamedTuple):
+    """A state, or what is heard instead of one; how the run is then seen to, and which wait ends that."""
+
+    state: str
+    answer: Answer
+    seen_to: str
+    wait: str
+
+
+def run_in(state: str) -> Run:
+    """Return a run in a state."""
+    return Run(
+        run_id="run-1",
+        experiment_id="experiment-1",
+        display_name="jukebox",
+        state=state,
+        created_at=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    )
+
+
+def failing(error: JukeboxError) -> Answer:
+    """Return what answers with an error."""
+
+    def answer() -> Run:
+        raise error
+
+    return answer
+
+
+def always(state: str) -> Answer:
+    """Return what answers with a run in a state."""
+    return lambda: run_in(state)
+
+
+ROWS = (
+    *(Row(state, always(state), "waited for until it ends", "deadline") for state in WAITED_FOR),
+    Row("CANCELING", always("CANCELING"), "waited for, then taken for cancelled", "canceling"),
+    Row("a state that this version does not know", always("NEW"), "waited for; the run goes on", "unknown"),
+    Row("deleted", failing(Rejected("no such run", 404)), "looked for again", "vanished"),
+    Row("no answer", failing(Unavailable("no answer")), "asked again; the run goes on", "outage"),
+    Row("the token is refused", failing(Refused("refused")), "asked again; the run goes on", "refused"),
+)
+"""What does not end a run at once."""
+
+
+class StandIn:
+    """As much of a client as `follow` and `conclude` use; the run was RUNNING when it was seen first."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.connection = mock.Mock(link=lambda *_: "")
+
+    def run(self, *_: object) -> Run:
+        """Answer."""
+        return self.answer()
+
+
+def session_of(answer: Answer, wait: str) -> Session:
+    """Return a session in which one wait is short."""
+    waits = dict.fromkeys(Patience.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002}
+    patience = Patience(**{**waits, wait: SHORT, "posts": 1})
+    return Session(StandIn(answer), patience, Deadline(patience.deadline), lambda _: None)
+
+
+def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> int:
+    """Follow a run that answers like this and has left such evidence; return the exit code.
+
+    Raises:
+        ValueError: it took another wait than the one that is named.
+    """
+    session = session_of(answer, wait)
+    begun = Deadline(LONG)
+    first = answer() if wait == "evidence" else run_in("RUNNING")
+    try:
+        ended = follow(session, first, lambda *_: None)
+        with tempfile.TemporaryDirectory() as folder, _evidence(Path(folder), found) as parameters:
+            findings.conclude(session, ended, parameters, "")
+    except JukeboxError as error:
+        if not begun.remaining:
+            raise ValueError(f"this was not ended by the wait {wait}: {error}") from error
+        return error.exit_code
+    return 0
+
+
+@contextmanager
+def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
+    """Put evidence of a kind into a folder, and give the run's parameters."""
+    verdict = sum_up([compare("check", 0.0 if found == "blocks" else 1.0, ">=", 1.0)])
+    judged = mock.Mock(return_value=Judgement(mock.Mock(), verdict, "sha256:"))
+    proven = mock.Mock(return_value=Proven("candidate", "sha256:", "model"))
+    if found == "not this run's":
+        judged.side_effect = EvidenceError(found)
+    if found == FOUND[-1]:
+        proven.side_effect = EvidenceError(found)
+    where = folder / "evidence.json"
+    if found != "none":
+        where.write_text("{}")
+    with mock.patch.multiple(findings, judge=judged, prove=proven, ModelStore=mock.Mock()):
+        places = {"evidence_uri": str(where), "store_uri": str(folder)}
+        yield {**dict.fromkeys(Subject.model_fields, ""), "dirty": False, **places}
+
+
+def states_page() -> str:
+    """Return docs/reference/states.md."""
+    meaning = words()
+    waits = Patience.model_fields
+    return page(
+        "States of a run",
+        "`jukebox submit` and `jukebox follow` decide by the state of the run and by its evidence together, "
+        "and by nothing else. What a run says of its tasks is shown, and never decides.",
+        "## A run that has ended",
+        "A pass needs both: the state SUCCEEDED, and evidence about this run that passes our policy, for a "
+        "candidate that is in the store byte for byte. Where state and evidence disagree, the run is "
+        "blocked.",
+        table(
+            ("evidence", *ENDED),
+            (
+                (found, *(_told(exit_code(always(state), found), meaning) for state in ENDED))
+                for found in FOUND
+            ),
+        ),
+        "## A run that goes on",
+        "The last column holds if nothing changes until the time is over.",
+        table(
+            ("state", "the run is", "for at most", "then"),
+            (
+                (
+                    _shown(row.state),
+                    row.seen_to,
+                    "`--timeout`" if row.wait == "deadline" else f"{waits[row.wait].default:g} s",
+                    _told(exit_code(row.answer, wait=row.wait), meaning),
+                )
+                for row in ROWS
+            ),
+        ),
+        "At the end of `--timeout`, `jukebox submit` terminates the run unless `--leave-running` is given; "
+        "`jukebox follow` leaves it alone.",
+        "## Every wait",
+        table(
+            ("wait", "default", "for what"),
+            ((code(name), f"{field.default:g}", field.description) for name, field in waits.items()),
+        ),
+        "All are seconds, but for `posts`. The first is `--timeout`; the others are fixed.",
+    )
+
+
+def _shown(state: str) -> str:
+    return state if not state.isupper() else code(state)
+
+
+def _told(number: int, meaning: dict[int, str]) -> str:
+    return f"{number}: {meaning[number]}"

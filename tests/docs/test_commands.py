@@ -1,0 +1,244 @@
+"""Every command that README, tutorial and how-to show is run: here, by another test, or it is said why not.
+
+A command is looked up in three lists, by the whole of it. What is in none of them, or in two, fails.
+"""
+
+import functools
+import re
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from ml.cli import app
+
+from .commands import Command, commands, commands_in
+from .graphs import ROOT
+from .output import execute, like_the_checkout
+
+JUKEBOX = r"\.venv/bin/jukebox "
+
+HERE = {
+    r"make run": 0,
+    rf"{JUKEBOX}run --epochs 1": 10,
+    rf"{JUKEBOX}run --seed \d+": 0,
+    rf"{JUKEBOX}run --policy policy\.yaml": 0,
+    rf"{JUKEBOX}run --rankings data/rankings\.parquet --songs data/songs\.parquet": 0,
+    rf"{JUKEBOX}run --rankings data/rankings\.parquet --songs data/percent\.csv": 2,
+    rf"{JUKEBOX}(runs|models|image-key|policy explain|policy test --policy policy\.yaml)": 0,
+    rf"{JUKEBOX}models --store \.jukebox/[\w-]+": 0,
+    rf"{JUKEBOX}(gate|compare) [\w -]+": 0,
+    rf"{JUKEBOX}sample [^$]*": 0,
+    rf"{JUKEBOX}compile [^$]*": 0,
+    r"\.venv/bin/python -c [^$]*pandas[^$]*": 0,
+    r"cp ml/gate/policy\.yaml policy\.yaml": 0,
+    r"sed -i [^;|]* policy\.yaml": 0,
+    r"mkdir -p \.tekton": 0,
+    r"cp tekton/runs/pipelines-as-code\.yaml \.tekton/": 0,
+    r"\(umask 077; for key in push data alert; .* > \.\./webhook\.env\)": 0,
+}
+"""Commands that are run here, one after the other in a folder like the checkout, and their exit codes."""
+
+ELSEWHERE = {
+    r"make (test|test-all|lint)": ".ci/run",
+    r"make test-image": ".ci/run",
+    r"make docs": "tests/docs/test_site.py::test_the_site_is_built_and_has_no_broken_link",
+    r"make image ARGS=.*": "tests/image/test_tools.py::test_the_key_named_inside_is_the_one_that_was_built",
+    r"make test-cluster .*": "tests/cluster/test_cluster.py::test_a_commit_is_promoted",
+    rf"{JUKEBOX}doctor .*": "tests/unit/dspa/test_doctor.py::test_the_command_says_that_all_is_well",
+    rf"{JUKEBOX}submit .*": (
+        "tests/integration/test_submit_command.py::test_a_submission_passes_and_says_where_everything_is"
+    ),
+    rf"{JUKEBOX}follow .*": "tests/integration/test_submit_command.py::test_following_a_run_that_has_passed",
+    rf"{JUKEBOX}promote .*": (
+        "tests/integration/test_submit_command.py::test_promotion_serves_the_very_model_that_passed"
+    ),
+    rf"{JUKEBOX}rollback.*": "tests/unit/release/test_rollback.py::test_rollbacks_go_back_one_by_one",
+    rf"{JUKEBOX}policy test --policy policy\.yaml --store s3://.*": (
+        "tests/unit/release/test_replay.py::"
+        "test_the_newest_are_found_in_a_store_and_where_submit_puts_evidence"
+    ),
+    r"(oc|kubectl) apply -k tekton/overlays/\w+": (
+        "tests/tekton/test_kustomize.py::test_all_objects_are_in_one_namespace_and_labelled"
+    ),
+    r"(oc|kubectl) create -n jukebox -f tekton/runs/by-hand\.yaml": (
+        "tests/tekton/test_objects.py::test_an_overlay_has_no_problem"
+    ),
+    r"sh tekton/senders/bucket-notification\.sh \w+": (
+        "tests/tekton/test_scripts.py::test_the_example_for_buckets_has_no_finding"
+    ),
+}
+"""Commands that a test, or CI, runs in its own place; of `apply` and `create` it checks the objects."""
+
+NOT_RUN = {
+    r"git clone .*|cd jukebox": "the address is the reader's own",
+    r"(oc|kubectl) (annotate|create|delete|get|logs|registry) .*": "needs a cluster, and a login",
+    r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus",
+    r"tkn .*": "needs a cluster with Tekton",
+    r"make image ARGS=.*\$\(oc .*": "needs a cluster with a registry",
+    r"export .*|read -rs PASSWORD": "sets what the commands below it take",
+    r"make (clean|distclean)": "removes the environment that this test runs in",
+}
+"""Commands that are run nowhere, and why. Of files that they name it is checked that they are there."""
+
+PATH = re.compile(r"(?<![\w./-])((?:tekton|ml|tests|requirements|docs)/[\w./-]+)")
+RUN_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
+FOUND = commands()
+IDS = [f"{command.page}: {command.text[:60]}" for command in FOUND]
+
+
+def rules(text: str) -> list[tuple[dict[str, Any], str]]:
+    """Return the rules that a command is under; the first list that has it counts for `$(oc …)`."""
+    if re.fullmatch(r"make image ARGS=.*\$\(oc .*", text):
+        return [(NOT_RUN, r"make image ARGS=.*\$\(oc .*")]
+    special = [pattern for pattern in ELSEWHERE if re.fullmatch(pattern, text)]
+    if special:
+        return [(ELSEWHERE, pattern) for pattern in special]
+    return [(where, pattern) for where in (HERE, NOT_RUN) for pattern in where if re.fullmatch(pattern, text)]
+
+
+@pytest.mark.parametrize("command", FOUND, ids=IDS)
+def test_a_command_is_run_or_it_is_said_why_not(command):
+    assert len({id(where) for where, _ in rules(command.text)}) == 1, (
+        f"{command.page} shows `{command.text}`: add it to one list in tests/docs/test_commands.py"
+    )
+
+
+@pytest.mark.parametrize("command", FOUND, ids=IDS)
+def test_what_a_command_names_is_there(command):
+    for path in PATH.findall(command.text):
+        assert (ROOT / path).exists(), f"{command.page}: `{command.text}` names {path}, which is not there"
+
+
+@pytest.mark.parametrize("command", FOUND, ids=IDS)
+def test_a_verb_takes_the_options_that_are_shown(command):
+    words = shlex.split(re.sub(r"\$\([^)]*\)", "VALUE", command.text))
+    if words[0] == "make":
+        words = made(words)
+    if words and words[0].endswith("jukebox"):
+        parse(words[1:])
+
+
+@pytest.mark.parametrize("place", sorted(set(ELSEWHERE.values())))
+def test_the_test_that_runs_a_command_is_there(place):
+    file, _, name = place.partition("::")
+    assert not name or re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert (ROOT / file).is_file()
+
+
+def test_the_targets_that_ci_runs_are_in_it():
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert all(f"make {target}" in text for target in ("lint", "test", "test-image"))
+
+
+def test_every_reason_is_needed():
+    used = {pattern for command in FOUND for _, pattern in rules(command.text)}
+    assert set(NOT_RUN) <= used
+
+
+class Done(NamedTuple):
+    """A command that was run: as it is shown, as it was run, how it ended and what it printed."""
+
+    command: Command
+    text: str
+    code: int
+    output: str
+
+
+@pytest.mark.slow
+def test_the_commands_that_can_be_run_here_end_as_they_should(tmp_path):
+    pages = {command.page for command in FOUND}
+    order = [page for page in ("docs/tutorial/first-run.md", "docs/tutorial/blocked.md") if page in pages]
+    order += sorted(pages - set(order), key=lambda page: ("how-to" in page, page))
+    folder = like_the_checkout(tmp_path / "jukebox")
+    ran: dict[str, Done] = {}
+    for command in sorted(FOUND, key=lambda command: order.index(command.page)):
+        where, pattern = rules(command.text)[0]
+        if where is HERE and command.text not in ran:
+            text = as_run(command.text, folder)
+            code, output = execute(["bash", "-c", text], folder)
+            ran[command.text] = Done(command, text, code, output)
+            assert code == HERE[pattern], f"{command.page}: `{text}` ended with {code}:\n{output[-3000:]}"
+    assert ran
+
+
+def as_run(text: str, folder: Path) -> str:
+    """Return a command with the runs of this folder for those that are shown, in the same order."""
+    # Here make would find the links newer than the environment, and set up another.
+    text = re.sub(r"^make run$", ".venv/bin/jukebox run", text)
+    runs = sorted(path.name for path in (folder / ".jukebox" / "runs").glob("*-*-*"))
+    for index, shown in enumerate(shown_runs()):
+        if runs:
+            text = text.replace(shown, runs[min(index, len(runs) - 1)])
+    return text
+
+
+@functools.cache
+def shown_runs() -> tuple[str, ...]:
+    """Return the names of runs that are shown in commands, in their order in time."""
+    return tuple(sorted({name for command in FOUND for name in RUN_ID.findall(command.text)}))
+
+
+def made(words: list[str]) -> list[str]:
+    """Return what a target of the Makefile runs with its ARGS, and check that there is such a target."""
+    assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    options = next((word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")), "")
+    verb = {"run": "run", "image": "image-build"}.get(words[1])
+    return ["jukebox", verb, *shlex.split(options)] if verb else []
+
+
+def parse(words: list[str]) -> None:
+    """Have typer read a command without running it; what it does not take is an error."""
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("jukebox", list(words[:1]), resilient_parsing=True)
+    while hasattr(command, "get_command"):
+        name, *words = words
+        command = command.get_command(context, name)
+        assert command, f"there is no verb {name}"
+    command.make_context("jukebox", list(words))
+
+
+# What the checks above would catch.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rm -rf /", "make undo", f"{JUKEBOX}run --fast".replace("\\", ""), "oc apply -f elsewhere.yaml"],
+)
+def test_an_unknown_command_is_in_no_list(text):
+    assert rules(text) == []
+
+
+@pytest.mark.parametrize("words", ["run --epoch 1", "run --epochs none", "runn", "policy explain x", "gate"])
+def test_a_verb_or_an_option_that_is_not_there_is_noticed(words):
+    with pytest.raises((AssertionError, typer.exceptions.TyperException)):
+        parse(words.split())
+
+
+def test_a_target_that_is_not_there_is_noticed():
+    assert made(["make", "run", "ARGS=--epochs 1"]) == ["jukebox", "run", "--epochs", "1"]
+    with pytest.raises(AssertionError):
+        made(["make", "runn"])
+
+
+def test_commands_are_found_in_blocks_of_commands_only():
+    page = """
+```console
+make run      # half a minute
+oc apply \\
+  -k tekton/overlays/openshift
+# a comment
+```
+1. In a list:
+
+   ```sh
+   make test
+   ```
+
+```text
+make nothing
+```
+"""
+    assert list(commands_in(page)) == ["make run", "oc apply -k tekton/overlays/openshift", "make test"]

@@ -1,0 +1,120 @@
+"""The pages and pictures that follow from the code are as the code is now, and say what it does."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
+
+import jsonschema
+import pytest
+
+from ml.dspa.failures import Unavailable
+from ml.gate.policy import default_policy
+
+from . import settings
+from .generated import PAGES, SCHEMAS
+from .graphs import ROOT, Graph, kfp, reduced, tekton
+from .layout import laid_out
+from .markdown import table
+from .picture import Panel, svg
+from .schemas import documents, modules, schemas
+from .states import always, exit_code, failing
+from .verbs import verbs
+
+WRITE = "run `make docs-write`"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_what_follows_from_the_code_is_current(path):
+    assert (ROOT / path).read_text(encoding="utf-8") == PAGES[path](), WRITE
+
+
+def test_the_schemas_are_current():
+    found = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / SCHEMAS).iterdir()}
+    assert found == schemas(), WRITE
+
+
+def test_every_document_has_a_schema():
+    stating = {
+        file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for file in (ROOT / "ml").rglob("*.py")
+        if re.search(r"^    schema_: ", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert stating <= set(modules())
+    assert {kind.__module__ for kind in documents().values()} == stating
+
+
+def test_a_schema_takes_what_its_type_takes_and_nothing_else():
+    schema = json.loads(schemas()["policy.json"])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    policy = default_policy().to_json()
+    jsonschema.validate(policy, schema)
+    for wrong in ({**policy, "extra": 1}, {**policy, "schema": "jukebox.policy/v1"}, {**policy, "data": {}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+def test_the_picture_shows_every_task_and_every_step():
+    picture = ElementTree.fromstring(svg())
+    shown = ["".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    for graph in (tekton(), kfp()):
+        assert set(graph.before) <= set(shown)
+        assert all(any(name in text for text in shown) for name in graph.last)
+    assert "gate" in kfp().before
+
+
+def test_the_picture_is_small_loads_nothing_and_can_be_heard():
+    text = svg()
+    assert len(text.encode()) < 20_000
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"href|url\(|@import", text)
+    picture = ElementTree.fromstring(text)
+    told = {element.get("id"): element.text for element in picture if element.get("id")}
+    assert set((picture.get("aria-labelledby") or "").split()) == set(told)
+    assert "build-image after lint and unit-test" in told["desc"]
+    assert "gate after evaluate and parity and serving" in told["desc"]
+
+
+def test_the_nodes_of_a_column_do_not_touch():
+    for graph in (tekton(), kfp()):
+        layout = laid_out(graph)
+        places = sorted((layout.column[name], layout.lane[name]) for name in layout.column)
+        assert all(one != other or lower - upper >= 1 for (one, upper), (other, lower) in pairwise(places))
+
+
+def test_a_task_more_is_drawn():
+    graph = Graph("g", "", {"a": (), "b": ("a",)})
+    more = Graph("g", "", {"a": (), "b": ("a",), "c": ("b",)})
+    drawn = ["\n".join(Panel(each, 0, "", "").drawn(500)) for each in (graph, more)]
+    assert "c</tspan>" in drawn[1]
+    assert drawn[1].count('class="way"') == drawn[0].count('class="way"') + 1
+
+
+def test_an_edge_that_follows_from_others_is_left_out():
+    assert reduced({"c": {"a", "b"}, "b": {"a"}, "a": set()}) == {"a": (), "b": ("a",), "c": ("b",)}
+
+
+def test_every_verb_is_there_with_its_options_variables_and_defaults():
+    found = {verb.name: verb for verb in verbs()}
+    assert {"run", "submit", "policy explain"} <= set(found)
+    (store,) = (option for option in found["run"].options if option.name.startswith("--store"))
+    assert store.variable == "JUKEBOX_STORE"
+    assert store.help.startswith("The model store")
+    assert "[" not in store.help
+
+
+def test_a_variable_that_nobody_has_written_about_is_an_error(monkeypatch):
+    monkeypatch.setattr(settings, "in_the_code", lambda: {"JUKEBOX_NEW"})
+    with pytest.raises(ValueError, match="JUKEBOX_NEW"):
+        settings.settings_page()
+
+
+def test_a_state_that_waits_for_something_else_than_its_row_says_is_an_error(monkeypatch):
+    monkeypatch.setattr("docs.states.LONG", 0.05)
+    with pytest.raises(ValueError, match="not ended by the wait canceling"):
+        exit_code(failing(Unavailable("no answer")), wait="canceling")
+    assert exit_code(always("CANCELING"), wait="canceling") == 20
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    assert table(("a", "b"), [("x|y", "")]) == "| a |\n| --- |\n| x\\|y |\n"
