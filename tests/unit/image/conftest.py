@@ -88,6 +88,7 @@ def tree(tmp_path) -> Path:
     names = (
         ".gitignore",
         "Containerfile",
+        "LICENSE",
         "README.md",
         "pyproject.toml",
         "ml/image/install.sh",

@@ -93,6 +93,7 @@ def test_the_model_servers_locks_change_it_where_the_server_is(tree, target, nam
     [
         "ml/version.py",
         "ml/new.py",
+        "LICENSE",
         "README.md",
         "pyproject.toml",
         "requirements/tools-py312.txt",
