@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tekton.cel import CelError, evaluate
+from tekton.manifests import TEKTON, load
 
-TEKTON = Path(__file__).parents[2] / "tekton"
 PAYLOADS = Path(__file__).parent / "payloads"
 SECRETS = {
     "jukebox-webhook": {
@@ -71,8 +70,7 @@ def recorded(name: str) -> tuple[dict[str, str], Any]:
 @functools.cache
 def objects(folder: str) -> list[Object]:
     """The objects in a folder of tekton/, to read."""
-    files = (TEKTON / folder).glob("*.yaml")
-    return [found for file in files for found in yaml.safe_load_all(file.read_text())]
+    return [found for file in (TEKTON / folder).glob("*.yaml") for found in load(file)]
 
 
 def listener() -> dict[str, Object]:
