@@ -28,7 +28,7 @@ def evaluate(expression: str, context: Mapping[str, Any], secrets: Secrets | Non
 
     Args:
         expression: in CEL.
-        context: ``body``, ``header`` and ``extensions``, as JSON; a header is a list of values.
+        context: ``body``, ``header`` and ``extensions``, each by `to_cel`; a header is a list of values.
         secrets: by name and key, for compareSecret.
 
     Raises:
@@ -36,11 +36,22 @@ def evaluate(expression: str, context: Mapping[str, Any], secrets: Secrets | Non
     """
     known = {**FUNCTIONS, "compareSecret": functools.partial(_compare_secret, secrets or {})}
     try:
-        program = celpy.Environment().program(_compiled(expression), functions=known)
-        value = program.evaluate({name: json_to_cel(value) for name, value in context.items()})
+        value = celpy.Environment().program(_compiled(expression), functions=known).evaluate(dict(context))
     except (celpy.CELEvalError, celpy.CELParseError, ValueError, TypeError, KeyError, IndexError) as why:
         raise CelError(f"{expression}: {str(why)[:200]}") from why
     return json.loads(json.dumps(value, cls=CELJSONEncoder))
+
+
+def to_cel(value: Any) -> Any:
+    """Returns JSON as CEL's values, for a context.
+
+    Raises:
+        CelError: CEL has no such value, a number that is too large for one.
+    """
+    try:
+        return json_to_cel(value)
+    except (ValueError, TypeError) as why:
+        raise CelError(str(why)[:200]) from why
 
 
 @functools.cache

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from tekton.cel import CelError, evaluate
+from tekton.cel import CelError, evaluate, to_cel
+from tekton.manifests import TEKTON, load
 
-TEKTON = Path(__file__).parents[2] / "tekton"
 PAYLOADS = Path(__file__).parent / "payloads"
 SECRETS = {
     "jukebox-webhook": {
@@ -71,8 +70,7 @@ def recorded(name: str) -> tuple[dict[str, str], Any]:
 @functools.cache
 def objects(folder: str) -> list[Object]:
     """The objects in a folder of tekton/, to read."""
-    files = (TEKTON / folder).glob("*.yaml")
-    return [found for file in files for found in yaml.safe_load_all(file.read_text())]
+    return [found for file in (TEKTON / folder).glob("*.yaml") for found in load(file)]
 
 
 def listener() -> dict[str, Object]:
@@ -103,7 +101,7 @@ def started(sent: Event, specs: Mapping[str, Object] | None = None) -> list[Obje
 
 def _outcome(sent: Event, trigger: Object, template: Object) -> Outcome:
     try:
-        body = json.loads(sent.data)
+        body = _body(sent.data)
         header = {name: [value] for name, value in sent.headers.items()}
     except (ValueError, RecursionError) as why:
         return Outcome(by="listener", why=str(why))
@@ -120,6 +118,16 @@ def _outcome(sent: Event, trigger: Object, template: Object) -> Outcome:
     except Refused as why:
         return Outcome(by="bindings", why=str(why))
     return Outcome(render(template, values))
+
+
+@functools.lru_cache(maxsize=1)
+def _body(data: bytes) -> Any:
+    return json.loads(data)
+
+
+@functools.lru_cache(maxsize=1)
+def _body_in_cel(data: bytes) -> Any:
+    return to_cel(_body(data))
 
 
 def _header(sent: Event, name: str) -> str:
@@ -146,12 +154,17 @@ def _gitlab(sent: Event, params: Object, _: Object) -> None:
         raise Refused("event type")
 
 
-def _cel(_: Event, params: Object, context: Object) -> None:
-    if "filter" in params and evaluate(params["filter"], context, SECRETS) is not True:
+def _cel(sent: Event, params: Object, context: Object) -> None:
+    values = {
+        "body": _body_in_cel(sent.data),
+        "header": to_cel(context["header"]),
+        "extensions": to_cel(context["extensions"]),
+    }
+    if "filter" in params and evaluate(params["filter"], values, SECRETS) is not True:
         raise Refused("filter")
     # All overlays of an interceptor see what came before it, not each other.
     added = {
-        overlay["key"]: evaluate(overlay["expression"], context, SECRETS)
+        overlay["key"]: evaluate(overlay["expression"], values, SECRETS)
         for overlay in params.get("overlays", ())
     }
     context["extensions"] = {**context["extensions"], **added}

@@ -18,6 +18,10 @@ from typing import Any
 
 REFERENCE = re.compile(r"\$\(([^()\s]+)\)")
 RESULT = re.compile(r"\$\(tasks\.([\w-]+)\.results\.([\w-]+)\)")
+NAMESPACE = "music"
+PIPELINE_RUN = "metadata.labels['tekton.dev/pipelineRun']"
+"""The label that the pods of a PipelineRun have, and those of a TaskRun alone do not."""
+
 Object = dict[str, Any]
 
 
@@ -75,7 +79,7 @@ def execute(world: World, spec: Object, uid: str) -> Run:
     Args:
         world: what surrounds it.
         spec: the PipelineRun's spec.
-        uid: its uid.
+        uid: its uid, and here its name too.
     """
     pipeline = world.find("Pipeline", spec["pipelineRef"]["name"])
     given = {param["name"]: param["value"] for param in spec.get("params", ())}
@@ -84,7 +88,7 @@ def execute(world: World, spec: Object, uid: str) -> Run:
     values = {**declared, **given}
     assert None not in values.values(), values
     variables = {f"params.{name}": value for name, value in values.items()}
-    variables |= {"context.pipelineRun.uid": uid, "context.taskRun.namespace": "music"}
+    variables |= {"context.pipelineRun.uid": uid}
     home = world.folder / uid
     run = Run(world, spec, uid, {task["name"]: TaskEnd() for task in pipeline["tasks"]}, variables, home)
     by_name = {task["name"]: task for task in pipeline["tasks"]}
@@ -121,32 +125,76 @@ def _try(run: Run, task: Object) -> None:
 
 
 def _task_run(run: Run, task: Object, pod: Path) -> dict[str, str] | None:
-    """Run the steps of a task, one after the other; returns the results, or None where one failed."""
+    """Run a task of the Pipeline; returns the results, or None where a step failed."""
     spec = run.world.find("Task", task["taskRef"]["name"])
-    values = {param["name"]: param.get("default") for param in spec["params"]}
     given = {param["name"]: _filled(param["value"], run.variables) for param in task["params"]}
+    variables = {**run.variables, **_params(spec, given), **_workspaces(run, task, spec)}
+    variables |= _contexts(f"{run.uid}-{task['name']}")
+    accounts = {entry["pipelineTaskName"]: entry["serviceAccountName"] for entry in run.spec["taskRunSpecs"]}
+    account = accounts.get(task["name"], "")
+    return _steps(run.world, spec, pod, run.tasks[task["name"]], variables, {PIPELINE_RUN: run.uid}, account)
+
+
+def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
+    """Execute a TaskRun that belongs to no PipelineRun, and binds no workspace.
+
+    Args:
+        world: what surrounds it.
+        spec: the TaskRun's spec.
+        name: its name.
+    """
+    task, end = world.find("Task", spec["taskRef"]["name"]), TaskEnd(tries=1)
+    given = {param["name"]: param["value"] for param in spec["params"]}
+    variables = {**_params(task, given), **_contexts(name)}
+    results = _steps(world, task, world.folder / name, end, variables, {}, spec["serviceAccountName"])
+    end.status, end.results = ("Failed", {}) if results is None else ("Succeeded", results)
+    return end
+
+
+def _params(spec: Object, given: Mapping[str, str]) -> dict[str, str]:
+    values = {param["name"]: param.get("default") for param in spec["params"]}
     assert set(given) <= set(values)
     values |= given
     assert None not in values.values(), values
-    variables = {
-        **run.variables,
-        **{f"params.{name}": value for name, value in values.items()},
-        **_workspaces(run, task, spec),
-    }
+    return {f"params.{name}": value for name, value in values.items()}
+
+
+def _contexts(name: str) -> dict[str, str]:
+    return {"context.taskRun.name": name, "context.taskRun.namespace": NAMESPACE}
+
+
+def _steps(
+    world: World,
+    spec: Object,
+    pod: Path,
+    end: TaskEnd,
+    variables: Mapping[str, str],
+    fields: Mapping[str, str],
+    account: str,
+) -> dict[str, str] | None:
+    """Run the steps of a Task, one after the other; returns the results, or None where one failed.
+
+    Args:
+        world: what surrounds it.
+        spec: the Task's spec.
+        pod: a folder for what the pod has; it is made.
+        end: what the steps print is added to its log.
+        variables: what stands for each $(…).
+        fields: the pod's fields by path; a label that it does not have is empty.
+        account: the service account of the pod.
+    """
     folders = _folders(spec, pod)
-    account = {entry["pipelineTaskName"]: entry["serviceAccountName"] for entry in run.spec["taskRunSpecs"]}
-    identity = run.world.identities.get(account.get(task["name"], ""), {})
     for step in spec["steps"]:
-        env = {**os.environ, **run.world.env, **identity}
+        env = {**os.environ, **world.env, **world.identities.get(account, {})}
         for entry in (*spec["stepTemplate"]["env"], *step.get("env", ())):
-            value = _value(run.world, entry, variables)
+            value = _value(world, entry, variables, fields)
             if value is not None:
                 env[entry["name"]] = _moved(value, folders)
         script = pod / step["name"]
         script.write_text(_moved(step["script"], folders))
         script.chmod(0o755)
         done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
-        run.tasks[task["name"]].log += done.stdout + done.stderr
+        end.log += done.stdout + done.stderr
         if done.returncode:
             return None
     results = folders["/tekton/results"]
@@ -187,9 +235,13 @@ def _moved(text: str, folders: Mapping[str, Path]) -> str:
     return text
 
 
-def _value(world: World, entry: Object, variables: Mapping[str, str]) -> str | None:
+def _value(
+    world: World, entry: Object, variables: Mapping[str, str], fields: Mapping[str, str]
+) -> str | None:
     if "value" in entry:
         return _filled(entry["value"], variables)
+    if "fieldRef" in entry["valueFrom"]:
+        return fields.get(entry["valueFrom"]["fieldRef"]["fieldPath"], "")
     reference = entry["valueFrom"]["secretKeyRef"]
     value = world.secrets.get(_filled(reference["name"], variables), {}).get(reference["key"])
     assert value is not None or reference.get("optional"), reference

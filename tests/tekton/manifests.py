@@ -16,6 +16,15 @@ OVERLAYS = ("kubernetes", "openshift")
 Object = dict[str, Any]
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's parser where it is there: ten times as fast as the one in Python."""
+
+
+def load(file: Path) -> list[Object]:
+    """Return the documents of a YAML file."""
+    return list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=LOADER))
+
+
 def rendered(overlay: str) -> list[Object]:
     """Render an overlay; the objects are the caller's own."""
     return json.loads(json.dumps(_rendered(TEKTON / "overlays" / overlay)))
@@ -27,7 +36,7 @@ def _rendered(folder: Path) -> list[Object]:
         pytest.skip("install kubectl")
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, Loader=LOADER))
 
 
 def render_copy(folder: Path) -> list[Object]:
@@ -37,7 +46,7 @@ def render_copy(folder: Path) -> list[Object]:
 
 def runs() -> list[Object]:
     """Return the PipelineRuns of tekton/runs/."""
-    found = [yaml.safe_load(file.read_text()) for file in sorted((TEKTON / "runs").glob("*.yaml"))]
+    found = [run for file in sorted((TEKTON / "runs").glob("*.yaml")) for run in load(file)]
     return [run for run in found if "kind" in run]
 
 
@@ -49,7 +58,7 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
 
 def task_names() -> list[str]:
     """Name the Pipeline's tasks in their order; what runs in the end is none of them."""
-    pipeline = yaml.safe_load((TEKTON / "pipelines" / "jukebox-train.yaml").read_text())
+    (pipeline,) = load(TEKTON / "pipelines" / "jukebox-train.yaml")
     return [task["name"] for task in pipeline["spec"]["tasks"]]
 
 

@@ -13,7 +13,8 @@ REFERENCE = re.compile(r"\$\(([A-Za-z]+(?:\.[\w-]+)+)\)")
 """What Tekton substitutes; a shell's own $(…) has another form."""
 
 BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
-CONTEXTS = {"context.pipelineRun.uid", "context.taskRun.namespace"}
+PIPELINE_CONTEXTS = {"context.pipelineRun.uid"}
+TASK_CONTEXTS = {"context.taskRun.name", "context.taskRun.namespace"}
 SECRETS = {"jukebox-webhook", "jukebox-store", "jukebox-promotion", "jukebox-report", "jukebox-git"}
 """What the user creates; the README says how."""
 
@@ -22,6 +23,14 @@ RETRIED = {"fetch-source", "toolchain", "build-image", "submit-run", "promote", 
 """What may be done twice: each finds what the first try has left."""
 
 BUILDERS = {"toolchain", "build-image"}
+ROLES = {
+    "toolchain": "jukebox-build",
+    "build-image": "jukebox-build",
+    "submit-run": "jukebox-submit",
+    "promote": "jukebox-promote",
+}
+"""Which Tasks run as a service account of their own; all others run as jukebox-ci."""
+
 KEYS = {"submit-run": "store-secret", "promote": "promotion-secret", "report": "report-secret"}
 """Which Task is given which secret; no other is given any."""
 
@@ -51,7 +60,7 @@ def references(value: Any) -> set[str]:
 
 def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
     name, spec = task["metadata"]["name"], task["spec"]
-    known = CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
+    known = TASK_CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
     known |= {f"workspaces.{space['name']}.path" for space in spec.get("workspaces", ())}
     known |= {f"results.{result['name']}.path" for result in spec.get("results", ())}
     for unknown in sorted(references([spec["steps"], spec["stepTemplate"]]) - known):
@@ -111,7 +120,7 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
 
 def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
     spec, tasks = pipeline["spec"], named(objects, "Task")
-    known = CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
+    known = PIPELINE_CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
     before: dict[str, set[str]] = {}
     by_name = {task["name"]: task for task in spec["tasks"]}
     for task in (*spec["tasks"], *spec["finally"]):
@@ -206,13 +215,7 @@ def run_problems(run: Object, objects: list[Object]) -> Iterator[str]:
     for name in sorted({spec["taskRunTemplate"]["serviceAccountName"], *roles.values()} - accounts.keys()):
         yield f"there is no service account {name}"
     yield from (f"there is no task {name}" for name in sorted(roles.keys() - tasks))
-    wanted_roles = {
-        "toolchain": "jukebox-build",
-        "build-image": "jukebox-build",
-        "submit-run": "jukebox-submit",
-        "promote": "jukebox-promote",
-    }
-    if roles != wanted_roles:
+    if roles != ROLES:
         yield f"its tasks do not run as they should: {roles}"
 
 

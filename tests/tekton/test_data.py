@@ -13,6 +13,7 @@ from tekton.run_checks import (
     the_run,
     without_interceptor,
 )
+from tiers import sampled
 
 EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 S3 = recorded("s3-created")
@@ -111,7 +112,7 @@ def test_the_scheme_of_the_secret_is_free():
 FIELDS = ["eventName", "eventTime", "s3.bucket.name", "s3.object.key", "s3.object.eTag", "s3.object.size"]
 
 
-@pytest.mark.parametrize("value", [*HOSTILE, *ODD], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", sampled([*HOSTILE, *ODD], every=6), ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("field", [*FIELDS, "s3.object", "s3"])
 def test_nothing_hostile_comes_through(field, value):
     if (field, value) != ("s3.object.key", "../../etc/passwd"):  # a key like any other: only the cause has it
@@ -136,4 +137,4 @@ def test_records_that_are_none(records):
 
 def test_a_storm_of_records_is_one_run():
     (record,) = S3[1]["Records"]
-    assert len(started(event(S3[0], {"Records": [record] * 500}))) == 1
+    assert len(started(event(S3[0], {"Records": [record] * 50}))) == 1

@@ -3,12 +3,11 @@
 import copy
 
 import pytest
-import yaml
-from tekton.manifests import TEKTON
+from tekton.manifests import TEKTON, load
 from tekton.schema import problems
 
 ALL = {
-    str(file.relative_to(TEKTON)): [found for found in yaml.safe_load_all(file.read_text()) if found]
+    str(file.relative_to(TEKTON)): [found for found in load(file) if found]
     for file in sorted(TEKTON.rglob("*.y*ml"))
 }
 

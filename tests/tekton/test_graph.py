@@ -43,6 +43,10 @@ def without_submission(objects):
     task(objects, "promote").update(when=[], runAfter=["compile-pipeline"])
 
 
+def fence(objects):
+    return find(objects, "NetworkPolicy", "jukebox-code")["spec"]["podSelector"]
+
+
 def same_secret(objects):
     named(spec(objects)["params"], "store-secret")["default"] = "jukebox-promotion"
 
@@ -116,9 +120,11 @@ WAYS = {
         "lint can write",
     ),
     "code that is let out": (
-        lambda o: find(o, "NetworkPolicy", "jukebox-code")["spec"]["podSelector"]["matchExpressions"][0][
-            "values"
-        ].pop(),
+        lambda o: fence(o)["matchExpressions"][0]["values"].pop(),
+        "NetworkPolicy jukebox-code",
+    ),
+    "code that is let out of the Pipeline": (
+        lambda o: fence(o).update(matchLabels={"tekton.dev/pipeline": "jukebox-train"}),
         "NetworkPolicy jukebox-code",
     ),
 }

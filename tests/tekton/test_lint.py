@@ -1,5 +1,6 @@
 """IBM's tekton-lint over all objects of an overlay in one call, as it is pinned in package-lock.json."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from tekton.manifests import OVERLAYS, ROOT, find, rendered
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 FOUND_FOR_NOTHING = {
     ("no-invalid-name", "Invalid name for PipelineRun '$(tt.params.name)'"),
@@ -27,13 +29,16 @@ def lint():
     home = ROOT / ".jukebox" / "tekton-lint"
     home.mkdir(parents=True, exist_ok=True)
     lock = (HERE / "package-lock.json").read_text()
-    if not (home / "done").exists() or (home / "done").read_text() != lock:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copyfile(HERE / name, home / name)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        (home / "done").write_text(lock)
+    with (home / "installing").open("w") as file:
+        # One worker of the tests installs it, the others wait.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (home / "done").exists() or (home / "done").read_text() != lock:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copyfile(HERE / name, home / name)
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            (home / "done").write_text(lock)
     return home / "node_modules" / ".bin" / "tekton-lint"
 
 

@@ -34,6 +34,10 @@ def without(items, name):
     items.remove(named(items, name))
 
 
+def notes(objects):
+    return find(objects, "Task", "lint")["metadata"]["annotations"]
+
+
 MISTAKES = {
     # The table of Tekton's notes: what admission rejects, accepts, and linters miss.
     "unknown param": (
@@ -91,6 +95,50 @@ MISTAKES = {
     "an unknown field in an EventListener": (
         lambda o: find(o, "EventListener", "jukebox")["spec"].update(replicas=2),
         "replicas",
+    ),
+    # What the catalogue asks.
+    "no version": (
+        lambda o: find(o, "Task", "lint")["metadata"]["labels"].pop("app.kubernetes.io/version"),
+        "labels.app.kubernetes.io/version: Field required",
+    ),
+    "a Pipeline without a version": (
+        lambda o: find(o, "Pipeline", "jukebox-train")["metadata"]["labels"].pop("app.kubernetes.io/version"),
+        "labels.app.kubernetes.io/version: Field required",
+    ),
+    **{
+        f"no {key}": (
+            lambda o, key=key: find(o, "Task", "promote")["metadata"]["annotations"].pop(f"tekton.dev/{key}"),
+            f"annotations.tekton.dev/{key}: Field required",
+        )
+        for key in ("displayName", "categories", "tags", "pipelines.minVersion", "platforms")
+    },
+    "a version that is a number": (
+        lambda o: find(o, "Task", "lint")["metadata"]["labels"].update({"app.kubernetes.io/version": 0.1}),
+        "version: Input should be a valid string",
+    ),
+    "half a version": (
+        lambda o: notes(o).update({"tekton.dev/pipelines.minVersion": "0.43"}),
+        "minVersion: String should match",
+    ),
+    "a category of one's own": (
+        lambda o: notes(o).update({"tekton.dev/categories": "Music, Testing"}),
+        "no category of Tekton Hub: Music",
+    ),
+    "an annotation that is misspelt": (
+        lambda o: notes(o).update({"tekton.dev/tag": "x"}),
+        "annotations.tekton.dev/tag: Extra inputs",
+    ),
+    "a context of the Pipeline in a Task": (
+        lambda o: step(o)["env"].append({"name": "X", "value": "$(context.pipelineRun.uid)"}),
+        "$(context.pipelineRun.uid) leads nowhere",
+    ),
+    "a context of a Task in the Pipeline": (
+        lambda o: task(o, "lint")["params"][0].update(value="$(context.taskRun.name)"),
+        "$(context.taskRun.name) leads nowhere",
+    ),
+    "a field that a pod has not": (
+        lambda o: step(o)["env"].append({"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}),
+        "fieldRef.fieldPath",
     ),
     # The project's rules.
     "a script with a param in it": (

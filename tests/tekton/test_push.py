@@ -13,6 +13,7 @@ from tekton.run_checks import (
     the_run,
     without_interceptor,
 )
+from tiers import sampled
 
 COMMIT = "1a2b3c4d5e" * 4
 RUN = ("push-1a2b3c4d5e1a2b3c4d5e", "push", COMMIT, "push of 1a2b3c4d5e1a to refs/heads/main")
@@ -118,13 +119,13 @@ def test_several_branches(monkeypatch):
 PATHS = ["after", "before", "ref", "commits.0.message", "commits.0.id"]
 
 
-@pytest.mark.parametrize("value", [*HOSTILE, *ODD], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", sampled([*HOSTILE, *ODD], every=6), ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("path", [*PATHS, "repository.clone_url", "repository.full_name", "pusher.name"])
 def test_nothing_hostile_comes_through_by_github(path, value):
     harmless(*GITHUB, path, value)
 
 
-@pytest.mark.parametrize("value", [*HOSTILE, *ODD], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", sampled([*HOSTILE, *ODD], every=6), ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("path", [*PATHS, "project.git_http_url", "user_name", "checkout_sha"])
 def test_nothing_hostile_comes_through_by_gitlab(path, value):
     harmless(*GITLAB, path, value)

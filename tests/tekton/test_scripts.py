@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from tekton.manifests import TEKTON
+from tekton.manifests import TEKTON, load
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 SCRIPTS = {
     f"{file.stem}/{step['name']}": step["script"]
     for file in sorted((TEKTON / "tasks").glob("*.yaml"))
-    for step in (yaml.safe_load(file.read_text()).get("spec") or {"steps": []})["steps"]
+    for found in load(file)
+    for step in found.get("spec", {"steps": []})["steps"]
 }
 EXAMPLE = TEKTON / "senders" / "bucket-notification.sh"
 

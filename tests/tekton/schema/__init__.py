@@ -9,15 +9,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from tekton.schema import cluster, kustomize, pipelines, senders, tasks, triggers
+from tekton.schema.catalog import CatalogMetadata
 from tekton.schema.common import Metadata
 
 RBAC = "rbac.authorization.k8s.io/v1"
 BINDING = {"metadata": Metadata, "roleRef": cluster.RoleRef, "subjects": list[cluster.Subject]}
 ROLE = {"metadata": Metadata, "rules": list[cluster.Rule]}
 SPECS: dict[tuple[str, str], Any] = {
-    ("tekton.dev/v1", "Task"): tasks.TaskSpec,
-    ("tekton.dev/v1", "Pipeline"): pipelines.PipelineSpec,
     ("tekton.dev/v1", "PipelineRun"): pipelines.PipelineRunSpec,
+    ("tekton.dev/v1", "TaskRun"): pipelines.TaskRunSpec,
+    ("v1", "PersistentVolumeClaim"): pipelines.ClaimSpec,
     ("triggers.tekton.dev/v1beta1", "EventListener"): triggers.EventListenerSpec,
     ("triggers.tekton.dev/v1beta1", "Trigger"): triggers.TriggerSpec,
     ("triggers.tekton.dev/v1beta1", "TriggerTemplate"): triggers.TriggerTemplateSpec,
@@ -36,6 +37,8 @@ FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     (RBAC, "ClusterRole"): ROLE,
     (RBAC, "RoleBinding"): BINDING,
     (RBAC, "ClusterRoleBinding"): BINDING,
+    ("tekton.dev/v1", "Task"): {"metadata": CatalogMetadata, "spec": tasks.TaskSpec},
+    ("tekton.dev/v1", "Pipeline"): {"metadata": CatalogMetadata, "spec": pipelines.PipelineSpec},
     **{kind: {"metadata": Metadata, "spec": spec} for kind, spec in SPECS.items()},
 }
 """What each kind has beside apiVersion and kind."""

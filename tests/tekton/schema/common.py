@@ -58,14 +58,22 @@ class KeyRef(Strict):
     optional: bool = False
 
 
-class ValueFrom(Strict):
+class FieldRef(Strict):
+    field_path: Literal["metadata.labels['tekton.dev/pipelineRun']"]
+
+
+class SecretValue(Strict):
     secret_key_ref: KeyRef
+
+
+class FieldValue(Strict):
+    field_ref: FieldRef
 
 
 class Env(Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
     value: str | None = None
-    value_from: ValueFrom | None = None
+    value_from: SecretValue | FieldValue | None = None
 
 
 class Mount(Strict):

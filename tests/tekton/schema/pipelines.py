@@ -1,4 +1,4 @@
-"""A Pipeline and a PipelineRun of tekton.dev/v1."""
+"""A Pipeline, a PipelineRun and a TaskRun of tekton.dev/v1."""
 
 from typing import Literal
 
@@ -72,6 +72,10 @@ class SecretVolume(Strict):
     secret_name: Name
 
 
+class ClaimVolume(Strict):
+    claim_name: Name
+
+
 class RunWorkspace(Strict):
     name: Name
     volume_claim_template: Claim | None = None
@@ -88,7 +92,7 @@ class TaskRunTemplate(Strict):
     pod_template: PodTemplate | None = None
 
 
-class TaskRunSpec(Strict):
+class PipelineTaskRunSpec(Strict):
     pipeline_task_name: Name
     service_account_name: Name
 
@@ -104,5 +108,18 @@ class PipelineRunSpec(Strict):
     params: list[Value]
     workspaces: list[RunWorkspace]
     task_run_template: TaskRunTemplate
-    task_run_specs: list[TaskRunSpec]
+    task_run_specs: list[PipelineTaskRunSpec]
     timeouts: Timeouts
+
+
+class TaskRunWorkspace(Strict):
+    name: Name
+    persistent_volume_claim: ClaimVolume
+
+
+class TaskRunSpec(Strict):
+    task_ref: Named
+    params: list[Value]
+    workspaces: list[TaskRunWorkspace] = []
+    service_account_name: Name
+    timeout: Duration
