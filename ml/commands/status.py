@@ -64,7 +64,7 @@ def report(
         raise UsageError(f"--provider {provider}: there are {', '.join(get_args(Provider))}")
     if ca:
         require_certificates(ca)
-    summary = summarise(read_tasks(tasks), _read(outcome))
+    summary = summarise(read_tasks(tasks), _read(outcome), commit)
     token = os.environ.get(TOKEN, "").strip()
     require_token(TOKEN, token)
     told = "" if token else f"no status was set: {TOKEN} is empty"
