@@ -7,7 +7,7 @@ from pathlib import Path
 UNKNOWN = "unknown"
 
 
-def short_commit(commit: str, *, dirty: bool) -> str:
+def short_commit(commit: str, *, dirty: bool = False) -> str:
     """Return a commit as people are shown it: 12 characters, and ``+dirty`` where the tree had changes."""
     return commit[:12] + ("+dirty" if commit and dirty else "")
 

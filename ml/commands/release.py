@@ -115,8 +115,8 @@ def promote(
 def rollback(
     store: Store = str(FOLDER / "store"),
     to: Annotated[
-        int, typer.Option(min=1, show_default=False, help="Restore this promotion; see `jukebox models`.")
-    ] = 0,
+        int | None, typer.Option(min=1, metavar="N", help="Restore promotion N; `jukebox models` shows them.")
+    ] = None,
     reason: Reason = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")

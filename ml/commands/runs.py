@@ -25,7 +25,7 @@ Named = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run's name, its beginning (4 characters) or its last part; or the path of an evidence.json.",
+        help="A run's name, its beginning or that of its last part; or the path of an evidence.json.",
     ),
 ]
 
@@ -56,7 +56,7 @@ def runs(
             escape(tame(run.id)),
             run.started[:16].replace("T", " "),
             escape(tame(run.code)),
-            escape(tame(" ".join(filter(None, (run.data_version, run.source))))),
+            escape(tame(" ".join(filter(None, (run.data_version[:12], run.source))))),
             escape(tame(run.verdict)),
             "" if run.log_loss is None else f"{run.log_loss:.4f}",
             f"number {run.promotion}" if run.promotion else "",
@@ -167,8 +167,8 @@ def _fact(value: "Fact") -> str:
 def _measured(found: "Measured | None") -> str:
     if found is None:
         return "-"
-    between = "" if found.low is None else f" ({found.low:.4f} to {found.high:.4f})"
-    return f"{found.value:.4f}{between}"
+    between = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    return escape(f"{found.value:.4f}{between}")
 
 
 def _difference(first: "Measured | None", second: "Measured | None") -> str:

@@ -72,7 +72,7 @@ class Run(BaseModel):
     model_name: str = ""
     model_version: str = ""
     champion: str | None = None
-    hyperparameters: dict[str, float] = {}
+    hyperparameters: dict[str, int | float] = {}
     evidence: Evidence | None = None
     promotion: int | None = None
 

@@ -31,7 +31,7 @@ def find_run(text: str, folder: Path) -> Run:
     """Find the run that a user means.
 
     Args:
-        text: a run's name, an unambiguous beginning of it, or its last part; the path of a run's folder; or
+        text: a run's name, an unambiguous beginning of it or of its last part; the path of a run's folder; or
             that of an ``evidence.json``, also a candidate's.
         folder: the folder of all runs.
 
@@ -40,18 +40,22 @@ def find_run(text: str, folder: Path) -> Run:
     """
     if is_path(text):
         return _read_path(Path(text))
-    names = [one.name for one in _folders(folder)]
-    found = [name for name in names if name == text]
-    if not found and len(text) >= SHORTEST:
-        found = [name for name in names if name.startswith(text) or name.rpartition("-")[2] == text]
-    if len(found) == 1:
-        return read_run(folder / found[0], promotions_in)
-    if found:
+    if len(text) < SHORTEST:
         raise UsageError(
-            f"run {text!r}: {len(found)} runs are named so, {', '.join(found[:3])}; give more of it"
+            f"run {text!r}: give {SHORTEST} characters of its name or more; `jukebox runs` lists them"
         )
-    few = f"give {SHORTEST} characters or more" if len(text) < SHORTEST else f"there is none in {folder}"
-    raise UsageError(f"run {text!r}: {few}; `jukebox runs` lists them")
+    names = [one.name for one in _folders(folder)]
+    found = (
+        [text]
+        if text in names
+        else [name for name in names if name.startswith(text) or name.rpartition("-")[2].startswith(text)]
+    )
+    if not found:
+        raise UsageError(f"run {text!r}: there is none in {folder}; `jukebox runs` lists them")
+    if len(found) > 1:
+        few = ", ".join(found[:3])
+        raise UsageError(f"run {text!r}: {len(found)} runs are named so ({few}); `jukebox runs` lists them")
+    return read_run(folder / found[0], promotions_in)
 
 
 def _read_path(path: Path) -> Run:

@@ -34,7 +34,7 @@ class Plan:
         return self.entry is not self.present
 
 
-def plan_rollback(store: ModelStore, to: int = 0, why: str = "") -> Plan:
+def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Plan:
     """Find out what a rollback would do, and that nothing forbids it; nothing is changed.
 
     A rollback that was interrupted before its model was published is to be finished, not repeated. A
@@ -42,8 +42,8 @@ def plan_rollback(store: ModelStore, to: int = 0, why: str = "") -> Plan:
 
     Args:
         store: where the log is.
-        to: the number of the promotion to go back to; that of a rollback means what it restored. 0 is the
-            promotion that the present one replaced.
+        to: the number of the promotion to go back to; that of a rollback means what it restored. None is
+            the promotion that the present one replaced.
         why: what the log is to say of the reason.
 
     Raises:
@@ -53,15 +53,15 @@ def plan_rollback(store: ModelStore, to: int = 0, why: str = "") -> Plan:
     """
     who, why = actor(), require_line("--reason", why)
     log = store.log()
-    if to > len(log):
-        raise UsageError(f"--to {to}: {store.uri} has {len(log)} promotions; see `jukebox models`")
+    if to is not None and not 1 <= to <= len(log):
+        raise UsageError(f"--to {to}: {store.uri} has no promotion {to}; `jukebox models` shows the log")
     if not log:
         raise EvidenceError(
             f"{store.uri}: there is no earlier model to go back to: nothing was ever promoted"
         )
     present, missing = log[-1], unpublished(store, log)
     in_force = restored(log, present.number)
-    if to:
+    if to is not None:
         target = restored(log, to)
     elif missing and present.action == "rollback":
         target = in_force
@@ -96,7 +96,7 @@ def plan_rollback(store: ModelStore, to: int = 0, why: str = "") -> Plan:
     return Plan(present, target, entry, missing, files)
 
 
-def rollback(store: ModelStore, to: int = 0, why: str = "") -> Outcome:
+def rollback(store: ModelStore, to: int | None = None, why: str = "") -> Outcome:
     """Put an earlier model back into production, as `plan_rollback` plans it.
 
     Going back to the promotion that is in force changes nothing and says so (``new`` is False).

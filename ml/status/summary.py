@@ -83,11 +83,12 @@ class Summary(BaseModel):
     def lines(self) -> list[str]:
         """Return the summary for people."""
         failing = [check for check in self.checks if not check.passed]
-        told = [f"commit: {self.commit}"] if self.commit else []
-        told += [f"{name}: {end}" for name, end in self.tasks.items()]
+        told = [f"{name}: {end}" for name, end in self.tasks.items()]
         if self.checks:
             told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
         told += [check.line for check in failing]
+        if self.commit:
+            told.append(f"commit: {self.commit}")
         if self.link:
             told.append(f"run: {self.link}")
         return [*told, f"{self.state}: {self.sentence}"]
@@ -127,7 +128,7 @@ def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") 
         link=outcome.link if outcome else "",
         commit=short_commit(outcome.commit, dirty=outcome.dirty)
         if outcome and outcome.commit
-        else short_commit(commit, dirty=False),
+        else short_commit(commit),
     )
 
 
