@@ -28,6 +28,7 @@ from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageE
 from ml.files import write_json
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
+from ml.pipeline.run_folder import new_name
 from ml.pipeline.steps import EVENTS
 from ml.release.judgement import Judgement, judge
 from ml.release.promotion import champion_of
@@ -103,7 +104,7 @@ def prepare(
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
-    folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{nonce[:6]}"
+    folder = runs.absolute() / new_name(nonce)
     if ir is not None:
         require_pipeline(ir)
     run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})

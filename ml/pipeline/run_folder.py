@@ -107,8 +107,13 @@ class Run(BaseModel):
         return {**self.model_dump(mode="json", exclude={"evidence"}), "log_loss": self.log_loss}
 
 
+def new_name(nonce: str) -> str:
+    """Return the name of a run that is prepared now."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{nonce[:6]}"
+
+
 def started(folder: Path) -> str:
-    """Return when a run was prepared, "" where its name does not say it."""
+    """Return when a run was prepared (UTC), "" where its name does not say it."""
     named = NAME.fullmatch(folder.name)
     with contextlib.suppress(ValueError):
         if named:
@@ -174,7 +179,7 @@ def _state(folder: Path, evidence: Evidence | None, problem: str) -> tuple[State
     """Tell how a run ended, at which step, and why."""
     event = _last_event(folder)
     step, what = str(event.get("step", "")), event.get("event")
-    if _is_running(folder):
+    if is_running(folder):
         return "running", step, ""
     if what == "error" and not event.get("blocked"):
         return "failed", step, str(event.get("message", ""))
@@ -197,7 +202,7 @@ def _last_event(folder: Path) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _is_running(folder: Path) -> bool:
+def is_running(folder: Path) -> bool:
     """Tell whether a process of the run lives: each holds the lock of its log."""
     try:
         with open(folder / "run.log", "rb") as log:

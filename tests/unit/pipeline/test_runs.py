@@ -1,8 +1,11 @@
 """Runs on this machine, read back: how each ended, and which one a user means."""
 
+import datetime
 import fcntl
 import json
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 from candidates import candidate_files
@@ -10,6 +13,7 @@ from local_runs import BLOCKED, FIRST, SECOND, events, make_run
 from reports import POLICY
 
 from ml.errors import EvidenceError, UsageError
+from ml.pipeline.run_folder import new_name, started
 from ml.pipeline.runs import evidence_of, find_run, list_runs
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
@@ -39,6 +43,30 @@ def test_runs_are_listed_newest_first(folder):
     for name in (FIRST, SECOND, "20251231-235959-cccccc"):
         make_run(folder, name)
     assert [run.id for run in list_runs(folder, 2)] == [SECOND, FIRST]
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """A time zone ahead of UTC."""
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_run_is_named_by_the_time_in_utc_and_its_nonce(ahead):
+    def utc():
+        return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    before, name = utc(), new_name("aaaaaa" + "0" * 26)
+    assert before <= started(Path(name)) <= utc()
+    assert name.endswith("-aaaaaa")
+
+
+@pytest.mark.parametrize("name", ["notes", "99999999-999999-aaaaaa", "20260101-120000"])
+def test_another_name_says_no_time(name):
+    assert started(Path(name)) == ""
 
 
 def test_where_nothing_is_there_is_no_run(folder):
