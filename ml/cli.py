@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from ml.commands import dspa, image, policy, release, status, train
+from ml.commands import dspa, image, policy, release, runs, status, train
 from ml.commands.options import print_json
 from ml.console import err, tame
 from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
@@ -33,7 +33,9 @@ for verb in (
     dspa.submit,
     dspa.follow,
     dspa.doctor,
-    release.gate,
+    runs.runs,
+    runs.compare,
+    runs.gate,
     release.models,
     release.promote,
     release.rollback,

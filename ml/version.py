@@ -7,6 +7,11 @@ from pathlib import Path
 UNKNOWN = "unknown"
 
 
+def short_commit(commit: str, *, dirty: bool = False) -> str:
+    """Return a commit as people are shown it: 12 characters, and ``+dirty`` where the tree had changes."""
+    return commit[:12] + ("+dirty" if commit and dirty else "")
+
+
 def code_version() -> tuple[str, bool]:
     """Return the commit and whether the tree is dirty.
 

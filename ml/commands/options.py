@@ -11,6 +11,7 @@ import typer
 from ml.console import out
 from ml.errors import UsageError
 from ml.gate.policy import default_policy, parse_policy
+from ml.version import short_commit
 
 if TYPE_CHECKING:
     from ml.release.promotion import Outcome
@@ -61,9 +62,16 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     """Print what a promotion or rollback did."""
     entry = outcome.promotion
     if as_json:
-        print_json({**entry.to_json(), "new": outcome.new, "model": outcome.served_at})
+        found = {"new": outcome.new, "unpublished": outcome.unpublished, "model": outcome.served_at}
+        print_json({**entry.to_json(), **found})
         return
-    if not outcome.new:
+    if outcome.found:
+        out.print(f"found:     {outcome.found}")
+    if not outcome.new and outcome.unpublished:
+        done = "rollback" if entry.action == "rollback" else "promotion"
+        restores = f", which restores {entry.restores}," if entry.restores else ""
+        out.print(f"published: {done} {entry.number}{restores} is in production now; nothing else was done")
+    elif not outcome.new:
         out.print(f"nothing to do: this model is in production already (promotion {entry.number})")
     elif entry.action == "rollback":
         out.print(f"rolled back: promotion {entry.number} restores {entry.restores}")
@@ -71,5 +79,8 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
         made = " (trained on synthetic data)" if entry.synthetic else ""
         out.print(f"promoted:  number {entry.number}, champion before: {entry.champion[:12] or 'none'}{made}")
     waived = f", although it fails {', '.join(entry.waived)} (waived)" if entry.waived else ""
+    commit = short_commit(entry.commit, dirty=entry.dirty) or "unknown"
+    out.print(f"candidate: {entry.candidate[:12]}, commit {commit}", markup=False)
+    out.print(f"by:        {entry.who or 'unknown'}{f': {entry.why}' if entry.why else ''}", markup=False)
     out.print(f"policy:    {entry.policy_digest[7:19]}{waived}")
     out.print(f"model:     {outcome.served_at}")

@@ -64,11 +64,12 @@ def report(
         raise UsageError(f"--provider {provider}: there are {', '.join(get_args(Provider))}")
     if ca:
         require_certificates(ca)
-    summary = summarise(read_tasks(tasks), _read(outcome))
+    known = COMMIT.fullmatch(commit)
+    summary = summarise(read_tasks(tasks), _read(outcome), commit if known else "")
     token = os.environ.get(TOKEN, "").strip()
     require_token(TOKEN, token)
     told = "" if token else f"no status was set: {TOKEN} is empty"
-    if token and not COMMIT.fullmatch(commit):
+    if token and not known:
         told = "no status was set: the run never came to a commit"
     if not as_json:
         for line in summary.lines():

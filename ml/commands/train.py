@@ -24,6 +24,7 @@ from ml.console import out, show_verdict, shown_steps
 from ml.errors import GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
 from ml.gate.records import first_problem
 from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
+from ml.version import short_commit
 
 DEFAULTS = Hyperparameters()
 
@@ -90,9 +91,9 @@ def run(
     )
     synthetic = rankings.startswith("sample:")
     with shown_steps(quiet=as_json) as shown:
-        out.print(
-            f"run {this.folder.name} on {'the synthetic sample' if synthetic else public_uri(rankings)}"
-        )
+        data = "the synthetic sample" if synthetic else public_uri(rankings)
+        commit = short_commit(this.parameters["commit"], dirty=this.parameters["dirty"])
+        out.print(f"run {this.folder.name} on {data}, commit {commit}", markup=False)
         try:
             execute(this, shown)
         except Interrupted:
@@ -104,6 +105,8 @@ def run(
     result: dict[str, Any] = {
         "run": this.folder.name,
         "synthetic": synthetic,
+        "commit": this.parameters["commit"],
+        "dirty": this.parameters["dirty"],
         "passed": verdict.passed,
         "checks": [check.to_json() for check in verdict.checks],
         "evidence": str(this.evidence),

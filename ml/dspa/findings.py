@@ -41,6 +41,8 @@ class Findings(BaseModel):
     candidate: str = ""
     model_uri: str = ""
     model_digest: str = ""
+    commit: str = ""
+    dirty: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, with the checks of the verdict one by one."""
@@ -72,6 +74,8 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         state=run.state,
         link=session.client.connection.link(run.experiment_id, run.run_id),
         evidence=where,
+        commit=expected["commit"],
+        dirty=expected["dirty"],
     )
     if run.state not in ("SUCCEEDED", "FAILED"):
         how = {"SKIPPED": "skipped: nothing was measured"}.get(run.state, "cancelled")

@@ -5,6 +5,7 @@ child process whose output is the run's log, and the steps' own events tell what
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageE
 from ml.files import write_json
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
+from ml.pipeline.run_folder import new_name
 from ml.pipeline.steps import EVENTS
 from ml.release.judgement import Judgement, judge
 from ml.release.promotion import champion_of
@@ -102,7 +104,7 @@ def prepare(
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
-    folder = runs.absolute() / f"{time.strftime('%Y%m%d-%H%M%S')}-{nonce[:6]}"
+    folder = runs.absolute() / new_name(nonce)
     if ir is not None:
         require_pipeline(ir)
     run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})
@@ -157,6 +159,9 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     command = [sys.executable, "-m", "ml.pipeline.local", str(run.folder), str(os.getpid())]
     seen: list[Event] = []
     with open(run.log, "wb") as log:
+        # Held as long as a process of the run lives, for `jukebox runs`; some network disks have no locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(log, fcntl.LOCK_EX)
         child = None
         try:
             # Who is interrupted within Popen has a child that nobody knows of.
@@ -195,9 +200,8 @@ def collect(run: LocalRun) -> tuple[bytes, Judgement]:
         data = run.evidence.read_bytes()
     except OSError as error:
         raise EvidenceError(f"the run left no evidence at {run.evidence}; see {run.log}") from error
-    # kfp.local makes up its run id; the nonce is what ties the evidence to this run.
     expected = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
-    return data, judge(data, str(run.evidence), expected, run.policy_text)
+    return data, judge(data, str(run.evidence), {**expected, "run_id": run.folder.name}, run.policy_text)
 
 
 def _hopeless(seen: list[Event]) -> bool:
@@ -258,7 +262,7 @@ def _die_with(parent: int) -> None:
 def main(folder: Path, parent: int) -> None:
     """Run the IR in a run's folder for a parent process; this is the child."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-    from kfp import components, local
+    from kfp import components, dsl, local
 
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
@@ -267,7 +271,11 @@ def main(folder: Path, parent: int) -> None:
         enable_caching=False,
     )
     parameters = json.loads((folder / "parameters.json").read_bytes())
-    components.load_component_from_file(str(folder / "pipeline.yaml"))(**parameters)
+    # kfp.local would make up an id; the run has one name everywhere.
+    text = (folder / "pipeline.yaml").read_text(encoding="utf-8")
+    components.load_component_from_text(text.replace(dsl.PIPELINE_JOB_ID_PLACEHOLDER, folder.name))(
+        **parameters
+    )
 
 
 if __name__ == "__main__":

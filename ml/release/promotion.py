@@ -1,4 +1,4 @@
-"""Verify, then append: the only way into production, and the way back.
+"""Verify, then append: the only way into production (`ml.release.rollback` is the way back).
 
 A candidate is promoted on its evidence alone: every digest is computed again, the verdict is decided
 again under our policy, and the champion must still be the one that the run began with.
@@ -12,6 +12,7 @@ from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import digest, parse
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import REPORTS
+from ml.release.actor import actor, require_line
 from ml.release.store import ModelStore, Promotion
 
 BOUND = ("model.keras", "model.onnx", "profile.json", "served.json")
@@ -20,11 +21,27 @@ BOUND = ("model.keras", "model.onnx", "profile.json", "served.json")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What promotion or rollback did: the entry in force, whether it is new, and where it is served."""
+    """What promotion or rollback did: the entry in force, whether it is new, and where it is served.
+
+    ``unpublished`` is the number of the newest entry that was found where it was in the log but not yet
+    published, 0 where all was well.
+    """
 
     promotion: Promotion
     new: bool
     served_at: str
+    unpublished: int = 0
+
+    @property
+    def found(self) -> str:
+        """What was found that had to be told, "" for nothing."""
+        return interrupted(self.unpublished)
+
+
+def interrupted(number: int) -> str:
+    """Say that an entry was found unpublished, "" for number 0."""
+    told = "was in the log but not published (an earlier promotion or rollback was interrupted)"
+    return f"promotion {number} {told}" if number else ""
 
 
 def champion_of(log: list[Promotion]) -> str:
@@ -32,22 +49,32 @@ def champion_of(log: list[Promotion]) -> str:
     return log[-1].candidate if log else ""
 
 
-def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
+def promote(store: ModelStore, candidate: str, policy_text: str, why: str = "") -> Outcome:
     """Put a candidate into production.
 
-    Promoting the model that is in production changes nothing and says so (``new`` is False).
+    Promoting the model that is in production changes nothing and says so (``new`` is False), but publishes
+    it where that was interrupted.
+
+    Args:
+        store: where the candidate is.
+        candidate: its whole id.
+        policy_text: our policy.
+        why: what the log is to say of the reason.
 
     Raises:
+        UsageError: who acts, or why, is not one printable line.
         EvidenceError: the candidate or its evidence was changed, or the champion has changed since.
         GateBlocked: its numbers do not pass our policy.
         PlatformError: the store cannot be read or written.
     """
+    who, why = actor(), require_line("--reason", why)
     files = store.read_candidate(candidate)
     evidence = verify(f"candidate {candidate[:12]}", files, policy_text)
     log = store.log()
+    missing = unpublished(store, log)
     champion = champion_of(log)
     if log and (champion == candidate or _serves(store, log[-1], files)):
-        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], files))
+        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], files), unpublished=missing)
     if evidence.subject.champion != champion:
         raise EvidenceError(
             f"candidate {candidate[:12]} was made when {evidence.subject.champion[:12] or 'nothing'} was in "
@@ -78,52 +105,16 @@ def promote(store: ModelStore, candidate: str, policy_text: str) -> Outcome:
         evidence_digest=digest(files["evidence.json"]),
         policy_digest=evidence.policy_digest,
         champion=champion,
-        replaces=_in_force(log).number if log else 0,
+        replaces=restored(log, len(log)).number if log else 0,
         restores=0,
-        at=_now(),
+        at=now(),
         waived=tuple(check.name for check in evidence.verdict.waived),
+        commit=evidence.subject.commit,
+        dirty=evidence.subject.dirty,
+        who=who,
+        why=why,
     )
-    return _append(store, promotion, files)
-
-
-def rollback(store: ModelStore) -> Outcome:
-    """Put the model back into production that the present one replaced.
-
-    Raises:
-        EvidenceError: there is none, or its bytes have changed.
-        PlatformError: the store cannot be read or written.
-    """
-    log = store.log()
-    if log and not store.is_served(log[-1]):
-        # Somebody was interrupted between the log and the serving folder: that comes first.
-        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], _files_of(store, log[-1])))
-    target = _in_force(log).replaces if log else 0
-    if not target:
-        raise EvidenceError(f"{store.uri}: there is no earlier model in production to go back to")
-    earlier = log[target - 1]
-    files = _files_of(store, earlier)
-    promotion = earlier.model_copy(
-        update={
-            "schema_": Promotion.model_fields["schema_"].default,
-            "number": len(log) + 1,
-            "action": "rollback",
-            "champion": champion_of(log),
-            "restores": target,
-            "at": _now(),
-        }
-    )
-    return _append(store, promotion, files)
-
-
-def _files_of(store: ModelStore, promotion: Promotion) -> dict[str, bytes]:
-    """Return the files of an entry's candidate, if candidate and evidence bear the entry out."""
-    files = store.read_candidate(promotion.candidate)
-    stated = digest(files["model.onnx"]), digest(files["evidence.json"])
-    passed = read_evidence(files["evidence.json"]).verdict.passed
-    if stated != (promotion.model_digest, promotion.evidence_digest) or not passed:
-        short = promotion.candidate[:12]
-        raise EvidenceError(f"{store.uri}: promotion {promotion.number} is not about candidate {short}")
-    return files
+    return append(store, promotion, files, missing)
 
 
 def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
@@ -167,7 +158,19 @@ def _serves(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) ->
     return store.read_candidate(promotion.candidate).get("served.json") == files["served.json"]
 
 
-def _append(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) -> Outcome:
+def append(store: ModelStore, promotion: Promotion, files: dict[str, bytes], missing: int) -> Outcome:
+    """Append an entry to the log, then publish its model.
+
+    Args:
+        store: where both are.
+        promotion: the entry.
+        files: of its candidate.
+        missing: what `unpublished` found.
+
+    Raises:
+        EvidenceError: another entry came first.
+        PlatformError: the store cannot be read or written.
+    """
     if not store.append(promotion):
         winner = store.log()[-1]
         if promotion.action == "promote" and winner.candidate == promotion.candidate:
@@ -176,14 +179,28 @@ def _append(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) ->
             "another promotion or rollback came first (see `jukebox models`); if this model should "
             "follow it, run the pipeline again"
         )
-    return Outcome(promotion, new=True, served_at=store.publish(promotion, files))
+    return Outcome(promotion, new=True, served_at=store.publish(promotion, files), unpublished=missing)
 
 
-def _in_force(log: list[Promotion]) -> Promotion:
-    """Return the promotion that is in force: the last one, or the one that a rollback restored."""
-    last = log[-1]
-    return log[last.restores - 1] if last.action == "rollback" else last
+def restored(log: list[Promotion], number: int) -> Promotion:
+    """Return the promotion that an entry puts in force: itself, or the one that a rollback restores."""
+    entry = log[number - 1]
+    while entry.action == "rollback":
+        entry = log[entry.restores - 1]
+    return entry
 
 
-def _now() -> str:
+def unpublished(store: ModelStore, log: list[Promotion]) -> int:
+    """Return the number of the newest entry where it was never published, 0 where it was.
+
+    The log comes first, then the serving folder; who is interrupted between them leaves this.
+
+    Raises:
+        PlatformError: the store cannot be read.
+    """
+    return log[-1].number if log and not store.is_served(log[-1]) else 0
+
+
+def now() -> str:
+    """Return the time (UTC) as the log writes it."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -58,11 +58,13 @@ class Promotion(Record):
     ``replaces`` is the number of the promotion that was in force before (0: none). A rollback also
     ``restores`` the number of an earlier promotion. ``champion`` is the candidate in
     production when this one's run began ("": none). ``waived`` are the checks that it failed and that the
-    policy waives; entries of the first version say nothing of them.
+    policy waives; entries of the first version say nothing of them. ``commit`` is what the candidate was made
+    from, and ``dirty`` whether the work tree had changes; ``who`` promoted it, and ``why`` if they said so:
+    entries before the third version say nothing of these four.
     """
 
-    schema_: Literal["jukebox.promotion/v1", "jukebox.promotion/v2"] = Field(
-        "jukebox.promotion/v2", alias="schema"
+    schema_: Literal["jukebox.promotion/v1", "jukebox.promotion/v2", "jukebox.promotion/v3"] = Field(
+        "jukebox.promotion/v3", alias="schema"
     )
     number: Count
     action: Literal["promote", "rollback"]
@@ -77,6 +79,10 @@ class Promotion(Record):
     restores: Count
     at: str
     waived: tuple[str, ...] = ()
+    commit: str = ""
+    dirty: bool = False
+    who: str = ""
+    why: str = ""
 
     @property
     def is_sound(self) -> bool:
@@ -256,7 +262,14 @@ class ModelStore:
         Raises:
             PlatformError: the store cannot be read.
         """
-        return self._get(_served(promotion)) is not None
+        path = _served(promotion)
+        try:
+            obstore.head(self._objects, path)
+        except FileNotFoundError:
+            return False
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
+        return True
 
     def publish(self, promotion: Promotion, files: Mapping[str, bytes]) -> str:
         """Put a promoted model where a model server reads it, with what to tell the server; return the URI.

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml.errors import GateBlocked, UsageError
 from ml.gate.records import first_problem
+from ml.version import short_commit
 
 State = Literal["success", "failure", "error"]
 ENDS = ("Succeeded", "Failed", "None")
@@ -41,6 +42,8 @@ class Outcome(BaseModel):
     exit_code: int
     error: str = ""
     link: str = ""
+    commit: str = ""
+    dirty: bool = False
     checks: list[Checked] = []
 
     @classmethod
@@ -63,7 +66,10 @@ class Outcome(BaseModel):
 
 
 class Summary(BaseModel):
-    """A run in brief. ``failure`` is the commit's fault, ``error`` somebody else's."""
+    """A run in brief. ``failure`` is the commit's fault, ``error`` somebody else's.
+
+    ``commit`` is what was trained from, as people are shown it, "" where none was fetched.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,6 +78,7 @@ class Summary(BaseModel):
     tasks: dict[str, str]
     checks: list[Checked]
     link: str
+    commit: str
 
     def lines(self) -> list[str]:
         """Return the summary for people."""
@@ -80,6 +87,8 @@ class Summary(BaseModel):
         if self.checks:
             told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
         told += [check.line for check in failing]
+        if self.commit:
+            told.append(f"commit: {self.commit}")
         if self.link:
             told.append(f"run: {self.link}")
         return [*told, f"{self.state}: {self.sentence}"]
@@ -102,12 +111,13 @@ def read_tasks(text: str) -> dict[str, str]:
     return tasks
 
 
-def summarise(tasks: dict[str, str], outcome: Outcome | None) -> Summary:
+def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") -> Summary:
     """Sum up a run.
 
     Args:
         tasks: how each task ended, in their order; `promote` is one of them.
         outcome: what is known of the submission; None where it was not reached.
+        commit: the commit, where the submission says nothing of it; "" where none was fetched.
     """
     state, sentence = _judge(tasks, outcome)
     return Summary(
@@ -116,6 +126,9 @@ def summarise(tasks: dict[str, str], outcome: Outcome | None) -> Summary:
         tasks=tasks,
         checks=outcome.checks if outcome else [],
         link=outcome.link if outcome else "",
+        commit=short_commit(outcome.commit, dirty=outcome.dirty)
+        if outcome and outcome.commit
+        else short_commit(commit),
     )
 
 

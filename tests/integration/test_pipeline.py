@@ -54,6 +54,7 @@ def test_the_evidence_is_bound_to_what_the_run_made(finished_run):
     assert evidence.subject.champion == ""
     assert evidence.reports["evaluation"]["champion"] is None
     assert len(evidence.subject.nonce) == 32
+    assert evidence.subject.run_id == finished_run.result["run"] == finished_run.evidence.parent.name
 
 
 @SLOW

@@ -55,3 +55,9 @@ def test_a_repository_around_the_package_is_not_the_packages(tree, monkeypatch):
     (inner / "ml").mkdir(parents=True)
     monkeypatch.setattr(version, "__file__", str(inner / "ml" / "version.py"))
     assert version.code_version() == (version.UNKNOWN, True)
+
+
+def test_a_commit_is_shown_short_and_with_its_changes():
+    assert version.short_commit("3f2a91c0d4e5" + "0" * 28) == "3f2a91c0d4e5"
+    assert version.short_commit("3f2a91c0d4e5" + "0" * 28, dirty=True) == "3f2a91c0d4e5+dirty"
+    assert version.short_commit("", dirty=True) == ""

@@ -70,6 +70,8 @@ def test_a_run_that_succeeded_with_evidence_that_passes_is_found_in_full(here):
         "candidate": found.candidate,
         "model_uri": f"{here.store}/candidates/{found.candidate}/model.onnx",
         "model_digest": digest(store.read_candidate(found.candidate)["model.onnx"]),
+        "commit": json.loads(data)["subject"]["commit"],
+        "dirty": json.loads(data)["subject"]["dirty"],
         "passed": True,
     }
     assert checks == json.loads(data)["verdict"]["checks"]

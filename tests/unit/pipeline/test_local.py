@@ -9,6 +9,7 @@ import pytest
 from ml.errors import Interrupted
 from ml.pipeline import local
 from ml.pipeline.local import LocalRun, execute
+from ml.pipeline.run_folder import is_running
 from ml.signals import WISHES, uninterrupted
 
 LONG = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -31,11 +32,12 @@ def heard(monkeypatch):
 
 @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish.name)
 def test_a_wish_that_comes_while_the_process_is_being_started_leaves_none(tmp_path, monkeypatch, heard, wish):
-    started = []
+    started, running = [], []
     start = subprocess.Popen
 
     def starting(_, **settings):
         started.append(start(LONG, **settings))
+        running.append(is_running(tmp_path))
         signal.raise_signal(wish)
         return started[0]
 
@@ -45,6 +47,7 @@ def test_a_wish_that_comes_while_the_process_is_being_started_leaves_none(tmp_pa
         with pytest.raises(Interrupted):
             execute(run, lambda _: None)
         assert started[0].poll() == -signal.SIGKILL
+        assert (running, is_running(tmp_path)) == ([True], False)
     finally:
         started[0].kill()
         started[0].wait()

@@ -8,7 +8,8 @@ from candidates import candidate_files, put, read
 from reports import POLICY
 
 from ml.errors import EvidenceError
-from ml.release.promotion import champion_of, promote, rollback
+from ml.release.promotion import champion_of, promote
+from ml.release.rollback import rollback
 from ml.release.store import ModelStore
 
 _together = []

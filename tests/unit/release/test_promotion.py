@@ -7,7 +7,7 @@ import pytest
 from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
 from reports import DAY, POLICY, SERVED
 
-from ml.errors import EvidenceError, GateBlocked
+from ml.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.canonical import digest
 from ml.gate.evidence import decide_again, read_evidence
 from ml.gate.policy import parse_policy
@@ -17,29 +17,34 @@ from ml.release.promotion import promote
 FILES = candidate_files()
 
 
-def test_a_good_candidate_is_promoted_logged_and_served(store):
-    candidate = put(store)
-    outcome = promote(store, candidate, POLICY)
-    assert outcome.new
+def test_a_good_candidate_is_promoted_logged_and_served(store, monkeypatch):
+    monkeypatch.setenv("JUKEBOX_ACTOR", "ada@laptop")
+    candidate = put(store, commit="c0ffee" * 6, dirty=True)
+    outcome = promote(store, candidate, POLICY, "better in BR")
+    assert (outcome.new, outcome.unpublished, outcome.found) == (True, 0, "")
     assert store.log() == [outcome.promotion]
     assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
     assert outcome.served_at == f"{store.uri}/serving/jukebox/1/model.onnx"
     found = entry(store.uri, 1)
     assert found.pop("at").endswith("Z")
     assert found == {
-        "schema": "jukebox.promotion/v2",
+        "schema": "jukebox.promotion/v3",
         "number": 1,
         "action": "promote",
         "candidate": candidate,
         "model_name": "jukebox",
         "synthetic": True,
         "model_digest": digest(FILES["model.onnx"]),
-        "evidence_digest": digest(FILES["evidence.json"]),
+        "evidence_digest": digest(read(store.uri, f"candidates/{candidate}/evidence.json")),
         "policy_digest": parse_policy(POLICY).digest,
         "champion": "",
         "replaces": 0,
         "restores": 0,
         "waived": [],
+        "commit": "c0ffee" * 6,
+        "dirty": True,
+        "who": "ada@laptop",
+        "why": "better in BR",
     }
 
 
@@ -99,8 +104,29 @@ def test_a_promotion_that_was_logged_but_not_yet_served_is_served_by_the_next_tr
     candidate = put(store)
     promote(store, candidate, POLICY)
     delete(store.uri, "serving/jukebox/1/model.onnx")
-    assert not promote(store, candidate, POLICY).new
+    again = promote(store, candidate, POLICY)
+    assert (again.new, again.unpublished) == (False, 1)
+    assert again.found.startswith("promotion 1 was in the log but not published")
     assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
+
+
+def test_the_next_promotion_says_that_the_last_one_was_never_published(store):
+    first = put(store, "A")
+    promote(store, first, POLICY)
+    delete(store.uri, "serving/jukebox/1/model.onnx")
+    outcome = promote(store, put(store, "B", champion=first), POLICY)
+    assert (outcome.new, outcome.promotion.number, outcome.unpublished) == (True, 2, 1)
+
+
+@pytest.mark.parametrize("variable", ["JUKEBOX_ACTOR", "reason"])
+def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch, variable):
+    candidate = put(folder)
+    if variable == "JUKEBOX_ACTOR":
+        monkeypatch.setenv(variable, "two\nlines")
+    before = paths(folder.uri)
+    with pytest.raises(UsageError, match=variable):
+        promote(folder, candidate, POLICY, "two\nlines" if variable == "reason" else "")
+    assert paths(folder.uri) == before
 
 
 def test_a_candidate_judged_against_another_champion_is_refused(store):

@@ -46,7 +46,7 @@ def test_an_empty_store_has_no_log(store):
         b"not json",
         canonical_bytes(promotion(2).to_json())[:-9],
         canonical_bytes({**promotion(2).to_json(), "colour": "red"}),
-        canonical_bytes({**promotion(2).to_json(), "schema": "jukebox.promotion/v3"}),
+        canonical_bytes({**promotion(2).to_json(), "schema": "jukebox.promotion/v4"}),
         canonical_bytes({**promotion(2).to_json(), "number": -2}),
         canonical_bytes({**promotion(2).to_json(), "model_digest": "sha256:none"}),
     ],
@@ -87,3 +87,15 @@ def test_entries_of_the_first_version_are_read_as_they_are(store):
     store.append(promotion(2, waived=("budget.model_bytes",)))
     assert [entry.waived for entry in store.log()] == [(), ("budget.model_bytes",)]
     assert read(store.uri, "promotions/00000001.json") == canonical_bytes(first)
+
+
+def test_entries_of_the_second_version_say_nothing_of_commit_and_person(store):
+    told = {"commit": "c0ffee", "dirty": True, "who": "ada@laptop", "why": "better"}
+    second = removed(
+        {**promotion(1).to_json(), "schema": "jukebox.promotion/v2"}, *((name,) for name in told)
+    )
+    overwrite(store.uri, "promotions/00000001.json", canonical_bytes(second))
+    store.append(promotion(2, **told))
+    old, new = store.log()
+    assert (old.commit, old.dirty, old.who, old.why) == ("", False, "", "")
+    assert (new.commit, new.dirty, new.who, new.why) == tuple(told.values())

@@ -2,13 +2,15 @@
 
 import obstore
 import pytest
-from candidates import candidate_files, overwrite, paths, put, read
-from reports import POLICY
+from candidates import candidate_files, delete, entry, overwrite, paths, put, read
+from reports import POLICY, removed
 
-from ml.errors import EvidenceError
+from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.objects import open_folder
-from ml.release.promotion import champion_of, promote, rollback
+from ml.release.promotion import champion_of, promote
+from ml.release.rollback import plan_rollback, rollback
+from ml.release.store import ModelStore
 
 
 def release(store, name):
@@ -18,17 +20,19 @@ def release(store, name):
     return candidate
 
 
-def refused(store, message=None):
+def refused(store, message=None, to=None, error=EvidenceError):
     before = paths(store.uri)
-    with pytest.raises(EvidenceError, match=message):
-        rollback(store)
+    for work in (rollback, plan_rollback):
+        with pytest.raises(error, match=message):
+            work(store, to)
     assert paths(store.uri) == before
 
 
-def test_the_earlier_model_is_in_production_again_under_a_new_number(store):
+def test_the_earlier_model_is_in_production_again_under_a_new_number(store, monkeypatch):
     first, second = release(store, "A"), release(store, "B")
     before = store.log()
-    outcome = rollback(store)
+    monkeypatch.setenv("JUKEBOX_ACTOR", "tekton/run-1")
+    outcome = rollback(store, why="slow in BR")
     model = candidate_files("A")["model.onnx"]
     assert outcome.new
     assert outcome.promotion == before[0].model_copy(
@@ -38,6 +42,8 @@ def test_the_earlier_model_is_in_production_again_under_a_new_number(store):
             "champion": second,
             "restores": 1,
             "at": outcome.promotion.at,
+            "who": "tekton/run-1",
+            "why": "slow in BR",
         }
     )
     assert store.log() == [*before, outcome.promotion]
@@ -115,8 +121,8 @@ def test_a_damaged_log_stops_rollback(folder):
 
 def rewrite(store, number, **changes):
     """Change fields of an entry of the log, past the store."""
-    entry = store.log()[number - 1].to_json()
-    overwrite(store.uri, f"promotions/{number:08}.json", canonical_bytes({**entry, **changes}))
+    changed = {**entry(store.uri, number), **changes}
+    overwrite(store.uri, f"promotions/{number:08}.json", canonical_bytes(changed))
 
 
 @pytest.mark.parametrize(
@@ -152,5 +158,144 @@ def test_a_rollback_that_was_interrupted_is_finished_not_repeated(store):
     obstore.delete(open_folder(store.uri), served.removeprefix(f"{store.uri}/"))
     again = rollback(store)
     assert (again.new, again.promotion.restores, again.served_at) == (False, 2, served)
+    assert (again.unpublished, read(store.uri, "serving/jukebox/4/model.onnx")) == (
+        4,
+        candidate_files("B")["model.onnx"],
+    )
     assert len(store.log()) == 4
     assert rollback(store).promotion.candidate == first
+
+
+def test_a_promotion_that_was_never_published_is_passed_over(store):
+    """It says what was found, and does what was asked: back to what preceded it."""
+    first = release(store, "A")
+    release(store, "B")
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    outcome = rollback(store)
+    assert outcome.found.startswith("promotion 2 was in the log but not published")
+    assert (outcome.new, outcome.promotion.number, outcome.promotion.restores) == (True, 3, 1)
+    assert champion_of(store.log()) == first
+    assert read(store.uri, "serving/jukebox/3/model.onnx") == candidate_files("A")["model.onnx"]
+    assert "serving/jukebox/2/model.onnx" not in paths(store.uri)
+
+
+def test_a_first_promotion_that_was_never_published_has_nothing_before_it(store):
+    candidate = release(store, "A")
+    delete(store.uri, "serving/jukebox/1/model.onnx")
+    refused(
+        store, f"promotion 1 was in the log but not .* no earlier model .*`jukebox promote {candidate[:12]}`"
+    )
+
+
+def test_back_to_a_promotion_by_its_number_and_forward_again(store):
+    ids = [release(store, name) for name in "ABC"]
+    outcome = rollback(store, to=1)
+    assert (outcome.new, outcome.promotion.number, outcome.promotion.restores) == (True, 4, 1)
+    assert champion_of(store.log()) == ids[0]
+    assert rollback(store, to=3).promotion.restores == 3
+    assert champion_of(store.log()) == ids[2]
+    # What precedes the restored one is what preceded it then.
+    assert rollback(store).promotion.restores == 2
+
+
+def test_back_to_a_rollback_is_back_to_what_it_restored(folder):
+    first = release(folder, "A")
+    release(folder, "B")
+    rollback(folder)
+    release(folder, "C")
+    outcome = rollback(folder, to=3)
+    assert (outcome.promotion.restores, outcome.promotion.candidate) == (1, first)
+
+
+@pytest.mark.parametrize("to", [3, 1])
+def test_back_to_what_is_in_force_changes_nothing_and_says_so(store, to):
+    for name in "AB":
+        release(store, name)
+    served = rollback(store).served_at
+    before = paths(store.uri)
+    outcome = rollback(store, to=to)
+    assert (outcome.new, outcome.unpublished, outcome.served_at) == (False, 0, served)
+    assert paths(store.uri) == before
+
+
+def test_back_to_what_is_in_force_publishes_it_where_that_was_interrupted(store):
+    release(store, "A")
+    delete(store.uri, "serving/jukebox/1/model.onnx")
+    outcome = rollback(store, to=1)
+    assert (outcome.new, outcome.unpublished) == (False, 1)
+    assert "serving/jukebox/1/model.onnx" in paths(store.uri)
+
+
+def test_an_interrupted_rollback_does_not_hinder_one_to_another_number(store):
+    for name in "ABC":
+        release(store, name)
+    rollback(store)
+    delete(store.uri, "serving/jukebox/4/model.onnx")
+    outcome = rollback(store, to=1)
+    assert (outcome.new, outcome.unpublished, outcome.promotion.restores) == (True, 4, 1)
+    assert read(store.uri, "serving/jukebox/5/model.onnx") == candidate_files("A")["model.onnx"]
+
+
+@pytest.mark.parametrize("to", [-1, 0, 3, 99])
+def test_a_promotion_that_there_never_was_is_refused(folder, to):
+    for name in "AB":
+        release(folder, name)
+    refused(folder, f"--to {to}: .* has no promotion {to}; `jukebox models`", to=to, error=UsageError)
+
+
+def test_back_to_a_promotion_of_what_never_passed_is_refused(folder):
+    for name in "ABC":
+        release(folder, name)
+    bad = put(folder, "never passed", broken="parity.served.test.violations")
+    files = folder.read_candidate(bad)
+    rewrite(
+        folder,
+        1,
+        candidate=bad,
+        model_digest=digest(files["model.onnx"]),
+        evidence_digest=digest(files["evidence.json"]),
+    )
+    refused(folder, "promotion 1 is not about candidate", to=1)
+
+
+def test_a_plan_tells_what_a_rollback_would_do_and_changes_nothing(store):
+    first, second = release(store, "A"), release(store, "B")
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    before = {path: read(store.uri, path) for path in paths(store.uri)}
+    plan = plan_rollback(store, why="slow")
+    assert (plan.new, plan.unpublished) == (True, 2)
+    assert (plan.present.candidate, plan.target.candidate, plan.entry.candidate) == (second, first, first)
+    assert (plan.entry.number, plan.entry.restores, plan.entry.why) == (3, 1, "slow")
+    assert {path: read(store.uri, path) for path in paths(store.uri)} == before
+
+
+def test_a_rollback_says_the_commit_of_what_it_restores_even_of_an_old_entry(folder):
+    commit = put(folder, "A", commit="c0ffee", dirty=True)
+    promote(folder, commit, POLICY)
+    release(folder, "B")
+    old = removed(entry(folder.uri, 1), ("commit",), ("dirty",), ("who",), ("why",))
+    old["schema"] = "jukebox.promotion/v2"
+    overwrite(folder.uri, "promotions/00000001.json", canonical_bytes(old))
+    restored = rollback(folder).promotion
+    assert (restored.commit, restored.dirty) == ("c0ffee", True)
+    assert restored.to_json()["schema"] == "jukebox.promotion/v3"
+
+
+@pytest.mark.parametrize("lost", ["append", "publish"])
+def test_a_rollback_that_dies_in_the_middle_is_mended_by_the_next(folder, monkeypatch, lost):
+    """Log first, then serving: whichever write is lost, the same command again does what was asked."""
+    for name in "AB":
+        release(folder, name)
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelStore, lost, dies)
+        with pytest.raises(KeyboardInterrupt):
+            rollback(folder)
+    outcome = rollback(folder)
+    assert (outcome.promotion.number, outcome.promotion.restores) == (3, 1)
+    assert outcome.unpublished == (3 if lost == "publish" else 0)
+    assert read(folder.uri, "serving/jukebox/3/model.onnx") == candidate_files("A")["model.onnx"]
+    assert len(folder.log()) == 3

@@ -56,6 +56,7 @@ def test_a_promotion(tmp_path, api):
     assert done.stdout.splitlines() == [
         *ALL.replace("=", ": ").replace(" f", "\nf").replace("d ", "d\n").splitlines(),
         "checks: 2 of 2 pass",
+        f"commit: {COMMIT[:12]}",
         f"run: {LINK}",
         "success: promoted: 2 of 2 checks pass",
         f"github: jukebox of {COMMIT[:12]} is set to success",
@@ -150,6 +151,7 @@ def test_hostile_words_are_printed_and_sent_as_one_tame_line_each(tmp_path, api)
     assert done.stdout.splitlines()[4:] == [
         "checks: 0 of 1 pass",
         f"  {tame}: {tame}",
+        f"commit: {COMMIT[:12]}",
         f"run: https:// {tame}",
         f"failure: {tame}",
         f"github: a [1m b of {COMMIT[:12]} is set to failure",

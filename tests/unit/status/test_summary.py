@@ -192,3 +192,10 @@ def test_a_warning_and_a_waived_check_are_told_although_the_model_passed():
         "  drift.psi: 0.01 is not > 0.05; only a warning",
         "  merit.gain: 0.01 is not > 0.05; waived by Ada until 2026-12-31: a new market",
     ]
+
+
+def test_the_commit_is_told_with_the_changes_that_were_not_in_it():
+    told = {"exit_code": 0, "commit": "3f2a91c0d4e5" + "0" * 28, "dirty": True}
+    assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), Outcome.load(told), "f" * 40).lines()
+    assert "commit: ffffffffffff" in summarise(ends(), outcome(), "f" * 40).lines()
+    assert not [line for line in summarise(ends(), None).lines() if line.startswith("commit")]

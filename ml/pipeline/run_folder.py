@@ -1,0 +1,224 @@
+"""One local run, read back from the folder that it left: whole, half-written or still under way."""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ml.data.uris import public_uri
+from ml.errors import JukeboxError
+from ml.files import read_json
+from ml.gate.canonical import digest
+from ml.gate.evidence import Evidence, policy_digest, read_evidence
+from ml.gate.records import Record, first_problem
+from ml.gate.reports.evaluation import Evaluation
+from ml.release.store import ModelStore
+from ml.settings import Hyperparameters
+from ml.version import short_commit
+
+R = TypeVar("R", bound=Record)
+State = Literal["pass", "blocked", "failed", "interrupted", "running", "broken"]
+NAME = re.compile(r"(\d{8}-\d{6})-[0-9a-f]{6}")
+"""A run's name: when it was prepared (UTC), and the beginning of its nonce."""
+
+
+class Parameters(Hyperparameters):
+    """What a run was asked for, as ``parameters.json`` says it."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    rankings_uri: str
+    commit: str
+    dirty: bool
+    nonce: str
+    data_version: str
+    champion: str
+    image: str
+    policy: str
+    model_name: str
+    model_version: str
+    store_uri: str
+
+
+class Run(BaseModel):
+    """A run, as far as its folder tells; "" and None are what is not known.
+
+    ``state`` says how it ended, ``step`` at which step it failed or stopped, ``problem`` why. ``source`` is
+    where the chart rows came from, without secrets. ``promotion`` is the number under which its candidate was
+    promoted, where the store is a folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    id: str
+    where: Path
+    state: State
+    started: str = ""
+    step: str = ""
+    problem: str = ""
+    commit: str = ""
+    dirty: bool = False
+    source: str = ""
+    synthetic: bool | None = None
+    data_version: str = ""
+    image: str = ""
+    policy: str = ""
+    model_name: str = ""
+    model_version: str = ""
+    champion: str | None = None
+    hyperparameters: dict[str, int | float] = {}
+    evidence: Evidence | None = None
+    promotion: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """How it ended, in a word or two."""
+        return f"{self.state}: {self.step}" if self.step else self.state
+
+    @property
+    def code(self) -> str:
+        """The commit as people are shown it."""
+        return short_commit(self.commit, dirty=self.dirty)
+
+    def report(self, kind: type[R], name: str) -> R | None:
+        """Return a report of the evidence, None where there is none that can be read."""
+        with contextlib.suppress(TypeError, ValueError):
+            return kind.load(self.evidence.reports.get(name)) if self.evidence else None
+        return None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What was measured on the test songs."""
+        return self.report(Evaluation, "evaluation")
+
+    @property
+    def log_loss(self) -> float | None:
+        """The log loss on the test songs, in nats."""
+        return self.evaluation.model.log_loss.value if self.evaluation else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; of the evidence, the log loss."""
+        return {**self.model_dump(mode="json", exclude={"evidence"}), "log_loss": self.log_loss}
+
+
+def new_name(nonce: str) -> str:
+    """Return the name of a run that is prepared now."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{nonce[:6]}"
+
+
+def started(folder: Path) -> str:
+    """Return when a run was prepared (UTC), "" where its name does not say it."""
+    named = NAME.fullmatch(folder.name)
+    with contextlib.suppress(ValueError):
+        if named:
+            return datetime.datetime.strptime(named[1], "%Y%m%d-%H%M%S").strftime("%Y-%m-%dT%H:%M:%SZ")
+    return ""
+
+
+def read_run(folder: Path, promotions: Callable[[str], dict[str, int]]) -> Run:
+    """Read one run; whatever is wrong with it makes it a broken one.
+
+    Args:
+        folder: the run's folder.
+        promotions: gives the promotions of a store, as `promotions_in` does.
+    """
+    known = {"id": folder.name, "where": folder, "started": started(folder)}
+    try:
+        asked = Parameters.model_validate(read_json(folder / "parameters.json"), strict=True)
+    except FileNotFoundError:
+        return Run(**known, state="broken", problem="parameters.json is not there: no run, or never begun")
+    except OSError as error:
+        return Run(**known, state="broken", problem=f"cannot be read: {error.strerror}")
+    except ValidationError as error:
+        return Run(**known, state="broken", problem=f"parameters.json: {first_problem(error)}")
+    except (TypeError, ValueError) as error:
+        return Run(**known, state="broken", problem=f"parameters.json: {error}")
+    evidence, data, problem = _evidence(folder, asked.nonce)
+    state, step, message = _state(folder, evidence, problem)
+    synthetic = asked.rankings_uri.startswith("sample:")
+    return Run(
+        **known,
+        state=state,
+        step=step,
+        problem=message,
+        source="synthetic sample" if synthetic else public_uri(asked.rankings_uri),
+        synthetic=synthetic,
+        policy=policy_digest(asked.policy),
+        hyperparameters=asked.model_dump(include=set(Hyperparameters.model_fields)),
+        evidence=evidence,
+        promotion=promotions(asked.store_uri).get(digest(data)) if evidence else None,
+        **asked.model_dump(include={"commit", "dirty", "data_version", "image", "champion"}),
+        model_name=asked.model_name,
+        model_version=asked.model_version,
+    )
+
+
+def _evidence(folder: Path, nonce: str) -> tuple[Evidence | None, bytes, str]:
+    """Return a run's evidence and its bytes, or why there is none; "" where it is only not there yet."""
+    try:
+        data = (folder / "evidence.json").read_bytes()
+        evidence = read_evidence(data)
+    except FileNotFoundError:
+        return None, b"", ""
+    except OSError as error:
+        return None, b"", f"evidence.json: {error.strerror}"
+    except ValueError as error:
+        return None, b"", f"evidence.json: {error}"
+    if evidence.subject.nonce != nonce:
+        return None, b"", "evidence.json is that of another run"
+    return evidence, data, ""
+
+
+def _state(folder: Path, evidence: Evidence | None, problem: str) -> tuple[State, str, str]:
+    """Tell how a run ended, at which step, and why."""
+    event = _last_event(folder)
+    step, what = str(event.get("step", "")), event.get("event")
+    if is_running(folder):
+        return "running", step, ""
+    if what == "error" and not event.get("blocked"):
+        return "failed", step, str(event.get("message", ""))
+    if problem:
+        return "broken", "", problem
+    if evidence and what != "start":
+        return ("pass" if evidence.verdict.passed else "blocked"), "", ""
+    if what == "start":
+        return "interrupted", step, f"{step} began and did not end"
+    return "interrupted", "", f"it stopped after {step}" if step else "it stopped before its first step"
+
+
+def _last_event(folder: Path) -> dict[str, Any]:
+    """Return the last whole event of a run's steps, {} for none."""
+    try:
+        lines = (folder / "events.jsonl").read_bytes().split(b"\n")[:-1]
+        event = json.loads(lines[-1])
+    except (OSError, IndexError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def is_running(folder: Path) -> bool:
+    """Tell whether a process of the run lives: each holds the lock of its log."""
+    try:
+        with open(folder / "run.log", "rb") as log:
+            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def promotions_in(store: str) -> dict[str, int]:
+    """Return the numbers of promotions by the digest of their evidence; a bucket is not asked."""
+    if not Path(store).is_dir():
+        return {}
+    try:
+        return {entry.evidence_digest: entry.number for entry in ModelStore(store).log()}
+    except JukeboxError:
+        return {}

@@ -1,0 +1,68 @@
+"""Folders of local runs, as `jukebox run` leaves them, made without running anything."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from candidates import candidate_files
+from reports import POLICY, subject
+
+from ml.settings import Hyperparameters
+
+FIRST = "20260101-120000-aaaaaa"
+SECOND = "20260102-093000-bbbbbb"
+
+
+def nonce_of(name: str) -> str:
+    return name.rpartition("-")[2] + "0" * 26
+
+
+def events(*pairs: tuple[str, str], **last: Any) -> str:
+    """Write events of steps as (step, event); other fields belong to the last."""
+    found = [{"step": step, "event": event} for step, event in pairs]
+    found[-1].update(last)
+    return "".join(json.dumps(event) + "\n" for event in found)
+
+
+ENDED = events(("fetch", "start"), ("fetch", "end"), ("save", "start"), ("save", "end"))
+BLOCKED = events(("gate", "start"), ("gate", "error"), message="blocked", blocked=True, permanent=True)
+
+
+def make_run(
+    folder: Path,
+    name: str = FIRST,
+    told: str = ENDED,
+    evidence: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Path:
+    """Make the folder of a run.
+
+    Args:
+        folder: the folder of all runs.
+        name: the run's name.
+        told: the events of its steps, as they are in the file.
+        evidence: what `candidate_files` takes to make its evidence; None for none.
+        changes: other parameters.
+    """
+    home = folder / name
+    home.mkdir(parents=True)
+    about = subject(nonce=nonce_of(name), champion="").to_json()
+    parameters = {
+        "rankings_uri": "sample:",
+        "songs_uri": "sample:",
+        "policy": POLICY,
+        "store_uri": str(folder.parent / "store"),
+        "evidence_uri": str(home / "evidence.json"),
+        **{field: value for field, value in about.items() if field != "run_id"},
+        **Hyperparameters().model_dump(),
+        **changes,
+    }
+    (home / "parameters.json").write_text(json.dumps(parameters))
+    (home / "run.log").write_text("")
+    if told:
+        (home / "events.jsonl").write_text(told)
+    if evidence is not None:
+        stated = {field: parameters[field] for field in ("commit", "dirty", "data_version", "champion")}
+        files = candidate_files(**{"nonce": parameters["nonce"], **stated, **evidence})
+        (home / "evidence.json").write_bytes(files["evidence.json"])
+    return home

@@ -1,0 +1,125 @@
+"""The verbs about the store: who, why, from which commit, and the way back."""
+
+import pytest
+from candidates import delete, paths, put
+from reports import POLICY
+
+from ml.release.promotion import champion_of, promote
+from ml.release.store import ModelStore
+
+COMMIT = "3f2a91c0d4e5" + "0" * 28
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store with two promotions; the second was made from a work tree with changes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUKEBOX_ACTOR", "ada@laptop")
+    opened = ModelStore(str(tmp_path / ".jukebox" / "store"), create=True)
+    for name, dirty in (("A", False), ("B", True)):
+        candidate = put(opened, name, champion=champion_of(opened.log()), commit=COMMIT, dirty=dirty)
+        promote(opened, candidate, POLICY, why=f"because of {name} [red]")
+    return opened
+
+
+def test_models_tells_commit_person_and_reason(store, jukebox):
+    newest, oldest = jukebox("models").out.splitlines()[1:3]
+    assert "3f2a91c0d4e5+dirty" in newest
+    assert "+dirty" not in oldest
+    for line, name in ((newest, "B"), (oldest, "A")):
+        assert "ada@laptop" in line
+        assert f"because of {name} [red]" in line
+    assert "in production" in newest
+    entries = jukebox("models", "--json").json["promotions"]
+    assert [(entry["commit"], entry["dirty"]) for entry in entries] == [(COMMIT, False), (COMMIT, True)]
+
+
+def test_models_tells_a_promotion_that_was_never_published(store, jukebox):
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    done = jukebox("models")
+    assert "not published yet" in done.out
+    assert f"`jukebox promote {store.log()[1].candidate[:12]}` publishes it" in done.out
+
+
+def test_promote_tells_commit_person_and_reason(store, jukebox):
+    third = put(store, "C", champion=champion_of(store.log()), commit=COMMIT, dirty=True)
+    done = jukebox("promote", third[:12], "--reason", "better in BR")
+    assert done.code == 0, done.err
+    assert "promoted:  number 3" in done.out
+    assert f"candidate: {third[:12]}, commit 3f2a91c0d4e5+dirty\n" in done.out
+    assert "by:        ada@laptop: better in BR\n" in done.out
+
+
+def test_promote_again_says_which_state_it_found(store, jukebox):
+    candidate = champion_of(store.log())
+    assert (
+        "nothing to do: this model is in production already (promotion 2)"
+        in jukebox("promote", candidate).out
+    )
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    done = jukebox("promote", candidate)
+    assert done.out.startswith("found:     promotion 2 was in the log but not published (an earlier")
+    assert "published: promotion 2 is in production now" in done.out
+    assert "nothing to do" not in done.out
+    assert "serving/jukebox/2/model.onnx" in paths(store.uri)
+    again = jukebox("promote", candidate, "--json").json
+    assert (again["new"], again["unpublished"], again["who"]) == (False, 0, "ada@laptop")
+
+
+def test_rollback_over_an_unpublished_promotion_says_so_and_goes_back(store, jukebox):
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    done = jukebox("rollback", "--reason", "slow")
+    assert done.out.startswith("found:     promotion 2 was in the log but not published")
+    assert "rolled back: promotion 3 restores 1\n" in done.out
+    assert "by:        ada@laptop: slow\n" in done.out
+    assert "nothing to do" not in done.out
+
+
+def test_an_interrupted_rollback_is_finished_and_says_so(store, jukebox):
+    jukebox("rollback")
+    delete(store.uri, "serving/jukebox/3/model.onnx")
+    done = jukebox("rollback")
+    assert done.out.startswith("found:     promotion 3 was in the log but not published")
+    assert "published: rollback 3, which restores 1, is in production now" in done.out
+
+
+def test_a_dry_run_tells_from_where_to_where_and_changes_nothing(store, jukebox):
+    before = paths(store.uri)
+    first, second = (entry.candidate[:12] for entry in store.log())
+    done = jukebox("rollback", "--dry-run")
+    assert done.code == 0
+    policy = store.log()[0].policy_digest[7:19]
+    assert done.out.splitlines() == [
+        f"from:      promotion 2, candidate {second}, commit 3f2a91c0d4e5+dirty, policy {policy}",
+        f"to:        promotion 1, candidate {first}, commit 3f2a91c0d4e5, policy {policy}",
+        "would be:  promotion 3, by ada@laptop",
+        "dry run: nothing was changed",
+    ]
+    told = jukebox("rollback", "--dry-run", "--to", "1", "--json").json
+    assert (told["from"]["number"], told["to"]["number"], told["entry"]["number"]) == (2, 1, 3)
+    assert "in force already" in jukebox("rollback", "--dry-run", "--to", "2").out
+    assert paths(store.uri) == before
+
+
+def test_a_dry_run_tells_what_it_would_publish(store, jukebox):
+    delete(store.uri, "serving/jukebox/2/model.onnx")
+    done = jukebox("rollback", "--dry-run", "--to", "2")
+    assert "would publish it (promotion 2" in done.out
+    assert "serving/jukebox/2/model.onnx" not in paths(store.uri)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rollback", "--to", "9"), "no promotion 9; `jukebox models`"),
+        (("rollback", "--to", "0"), "--to"),
+        (("rollback", "--reason", "two\nlines"), "--reason: give one printable line"),
+        (("rollback", "--dry-run", "--reason", "a" * 201), "--reason: give one printable line"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_changes_nothing(store, jukebox, arguments, message):
+    before = paths(store.uri)
+    done = jukebox(*arguments)
+    assert done.code == 2
+    assert message in done.refusal
+    assert paths(store.uri) == before
