@@ -112,8 +112,8 @@ lock: $(UV) ## Lock what pyproject.toml asks for, versions kept (ARGS=--upgrade 
 	  --output-file requirements/$$group.txt || exit 1; done
 
 .PHONY: lock-check
-lock-check: $(UV) ## Download what the locks name, for each platform and Python (three minutes)
-	@requirements/download $(UV)
+lock-check: $(UV) ## Download what the locks name for each platform, gigabytes (ARGS=3.12 for one Python)
+	@requirements/download $(UV) $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv, the local store and all runs

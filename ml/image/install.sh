@@ -5,7 +5,7 @@
 set -eu
 lock="$1"
 environment="${2:-/opt/jukebox}"
-# Without the hashes, which `pip wheel` has checked: a wheel that was built here has another.
+# Names, versions and markers without hashes: a wheel that is built here has another hash than its source.
 grep '^[^ #]' "$lock" | tr -d '\\' > pins.txt
 venv/bin/python -m pip wheel --quiet --require-hashes --no-deps --no-build-isolation --wheel-dir wheels -r "$lock"
 venv/bin/python -m pip --python "$environment/bin/python" install --quiet --no-compile --no-deps --no-index \

@@ -110,7 +110,9 @@ def ours():
     return read_containerfile(ROOT / "Containerfile")
 
 
-@pytest.mark.parametrize(("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")])
+@pytest.mark.parametrize(
+    ("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")]
+)
 def test_our_dependencies_are_made_of_locks_and_not_of_code(ours, target, lock):
     server = [] if target == "tools" else ["requirements/server.txt"]
     assert ours.part(f"{target}-dependencies")[1] == sorted(

@@ -29,7 +29,9 @@ def append(path, text="\n# changed\n") -> None:
         file.write(text)
 
 
-@pytest.mark.parametrize(("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")])
+@pytest.mark.parametrize(
+    ("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")]
+)
 @pytest.mark.parametrize("name", ["{}.txt", "build.txt", "../ml/image/slim.py", "../ml/image/install.sh"])
 def test_each_file_that_is_installed_from_changes_it(tree, target, lock, name):
     before = key(tree, target)
