@@ -9,22 +9,21 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LOCK := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-annotate \
-	--custom-compile-command "make lock"
+UV := $(VENV)/lock/bin/uv
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" $(ARGS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-$(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt \
-		requirements/server-py311.txt requirements/server-py312.txt pyproject.toml
+$(READY): requirements/build.txt requirements/all.txt requirements/server.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): about three minutes, once"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	@tag=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
-	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt && \
-	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/$$tag.txt && \
-	$(PYTHON) -m venv --without-pip $(VENV)/server && \
-	$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
-	  -r requirements/server-$$tag.txt
+	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt
+	@$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/all.txt
+	@$(PYTHON) -m venv --without-pip $(VENV)/server
+	@$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
+	  -r requirements/server.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
@@ -113,20 +112,27 @@ mutants: $(READY) ## Break the gate in some thousand small ways, and count what 
 	@JUKEBOX_EXAMPLES=5 $(VENV)/mutants/bin/mutmut run --max-children 2 $(ARGS)
 	@$(VENV)/mutants/bin/mutmut results
 
+$(UV): requirements/build.txt requirements/lock.txt
+	@$(PYTHON) -m venv --clear $(VENV)/lock
+	@$(VENV)/lock/bin/pip install --quiet --require-hashes --only-binary :all: $(addprefix -r ,$^)
+	@touch $@
+
 .PHONY: lock
-lock: ## Resolve the requirements again, for both Pythons and both images (needs uv)
-	@$(LOCK) --group build --python-version 3.11 --output-file requirements/build.txt
-	@$(LOCK) --group sbom --python-version 3.11 --output-file requirements/sbom.txt
-	@$(LOCK) --group mutants --python-version 3.11 --constraint requirements/py311.txt --output-file requirements/mutants.txt
-	@for python in 3.11 3.12; do \
-	tag=py$${python/./} && every=requirements/$$tag.txt && \
-	$(LOCK) --group server --python-version $$python \
-	  --overrides requirements/server-overrides.txt --output-file requirements/server-$$tag.txt && \
-	$(LOCK) --all-extras --python-version $$python --output-file $$every pyproject.toml && \
-	$(LOCK) --extra pipeline --extra steps --python-version $$python --constraint $$every \
-	  --overrides requirements/component-overrides.txt --output-file requirements/component-$$tag.txt pyproject.toml && \
-	$(LOCK) --extra pipeline --extra lint --python-version $$python --constraint $$every \
-	  --output-file requirements/tools-$$tag.txt pyproject.toml || exit 1; done
+lock: $(UV) ## Lock what pyproject.toml asks for, versions kept (ARGS=--upgrade for the newest)
+	@for group in build lock sbom; do \
+	$(LOCK) --group $$group --output-file requirements/$$group.txt || exit 1; done
+	@$(LOCK) --group server --overrides requirements/server-overrides.txt --output-file requirements/server.txt
+	@$(LOCK) --all-extras --output-file requirements/all.txt pyproject.toml
+	@$(LOCK) --extra pipeline --extra steps --constraint requirements/all.txt \
+	  --overrides requirements/component-overrides.txt --output-file requirements/component.txt pyproject.toml
+	@$(LOCK) --extra pipeline --extra lint --constraint requirements/all.txt \
+	  --output-file requirements/tools.txt pyproject.toml
+	@for group in docs mutants; do $(LOCK) --group $$group --constraint requirements/all.txt \
+	  --output-file requirements/$$group.txt || exit 1; done
+
+.PHONY: lock-check
+lock-check: $(UV) ## Download what the locks name for each platform, gigabytes (ARGS=3.12 for one Python)
+	@requirements/download $(UV) $(ARGS)
 
 .PHONY: clean
 clean: ## Remove .venv, the local store and all runs

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install what a lock file names, and nothing else, into an environment: `sh install.sh tools- [/opt/jukebox]`. Runs
-# while an image is built, in its stage `build`; packages that come as source are built with what
-# requirements/build.txt names.
+# Install what a lock file names, and nothing else, into an environment: `sh install.sh LOCK [ENVIRONMENT]`. Runs while
+# an image is built, in its stage `build`; packages that come as source are built with what requirements/build.txt
+# names.
 set -eu
-lock="requirements/$1py$(echo "$PYTHON" | tr -d .).txt"
+lock="$1"
 environment="${2:-/opt/jukebox}"
-grep -o '^[^ #]*==[^ ]*' "$lock" > pins.txt
+# Names, versions and markers without hashes: a wheel that is built here has another hash than its source.
+grep '^[^ #]' "$lock" | tr -d '\\' > pins.txt
 venv/bin/python -m pip wheel --quiet --require-hashes --no-deps --no-build-isolation --wheel-dir wheels -r "$lock"
 venv/bin/python -m pip --python "$environment/bin/python" install --quiet --no-compile --no-deps --no-index \
   --find-links wheels -r pins.txt

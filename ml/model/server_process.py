@@ -28,6 +28,9 @@ PYTHON = "JUKEBOX_SERVER_PYTHON"
 PLACES = (Path(sys.prefix, "server/bin/python"), Path("/opt/server/bin/python"))
 """Where `make setup` puts that environment, and where the component image has it."""
 
+PROC = Path("/proc")
+"""Where Linux tells of processes and their memory (proc(5)); other systems have nothing like it."""
+
 TOKEN = "JUKEBOX_SERVER_TOKEN"  # noqa: S105
 LAST_LINES, LAST_BYTES = 5, 2000
 
@@ -111,7 +114,7 @@ class Server:
         peak = 0
         for number in self.processes():
             with contextlib.suppress(OSError):
-                status = Path(f"/proc/{number}/status").read_text(encoding="utf-8")
+                status = (PROC / f"{number}/status").read_text(encoding="utf-8")
                 peak += sum(int(row.split()[1]) for row in status.splitlines() if row.startswith("VmHWM:"))
         if not peak:
             raise self.failed("is gone")
@@ -143,7 +146,7 @@ class Server:
     def processes(self) -> list[int]:
         """Return the processes that are in the server's group or carry its token, but for zombies."""
         found = []
-        for folder in Path("/proc").iterdir():
+        for folder in PROC.iterdir():
             if folder.name.isdigit() and int(folder.name) != os.getpid():
                 with contextlib.suppress(OSError):
                     # The name, in brackets, may hold anything; behind it: state, parent, group.
@@ -169,8 +172,12 @@ def started(command: Sequence[str], patience: Patience) -> Iterator[Server]:
         patience: how long it may take.
 
     Raises:
-        RunFailed: it cannot be started.
+        RunFailed: it cannot be started, or this system is not Linux.
     """
+    if not (PROC / "self/stat").exists():
+        raise RunFailed(
+            f"the model server is measured on Linux alone, and there is no {PROC} here: run in a Linux container"
+        )
     folder = Path(tempfile.mkdtemp(prefix="serving-"))
     server = None
     try:

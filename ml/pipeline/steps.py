@@ -78,7 +78,7 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
                 traceback.print_exc()
             raise SystemExit(f"{name}: {message}") from None
         seconds = time.monotonic() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak = _peak_mb()
         # What is still alive dies with the process: a last collection would take a second beside TensorFlow.
         # DuckDB is alone in wanting one: it complains of leaks without.
         if "tensorflow" in sys.modules and "duckdb" not in sys.modules:
@@ -87,6 +87,12 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
         print(f"{name}: {headline} ({seconds:.1f} s, {peak} MB)", file=sys.stderr, flush=True)
 
     return run
+
+
+def _peak_mb() -> int:
+    """Return the peak resident size of this process in MiB: getrusage counts KiB, but bytes on macOS."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 def _file(artifact: Artifact, suffix: str) -> Path:

@@ -68,7 +68,7 @@ def test_dependencies_that_are_here_are_built_again_only_for_a_new_lock_or_when_
     commit_all(checkout)
     assert "dependencies reused" in passed(build(checkout))
     assert fake.built == [*STAGES, *STAGES[1:]]
-    with open(checkout / "requirements/component-py312.txt", "a") as lock:
+    with open(checkout / "requirements/component.txt", "a") as lock:
         lock.write("# another\n")
     commit_all(checkout)
     assert "dependencies built" in passed(build(checkout))

@@ -30,14 +30,12 @@ def append(path, text="\n# changed\n") -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "prefix"), [("component", "component-"), ("tools", "tools-"), ("test", "")]
+    ("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")]
 )
-@pytest.mark.parametrize(
-    "name", ["{}py311.txt", "{}py312.txt", "build.txt", "../ml/image/slim.py", "../ml/image/install.sh"]
-)
-def test_each_file_that_is_installed_from_changes_it(tree, target, prefix, name):
+@pytest.mark.parametrize("name", ["{}.txt", "build.txt", "../ml/image/slim.py", "../ml/image/install.sh"])
+def test_each_file_that_is_installed_from_changes_it(tree, target, lock, name):
     before = key(tree, target)
-    append(tree / "requirements" / name.format(prefix))
+    append(tree / "requirements" / name.format(lock))
     assert key(tree, target) != before
 
 
@@ -49,7 +47,7 @@ def test_target_python_and_base_change_it(tree):
 
 def test_what_builds_follows_from_no_lock_of_an_image(tree):
     before = key(tree, "build")
-    append(tree / "requirements" / "component-py312.txt")
+    append(tree / "requirements" / "component.txt")
     append(tree / "ml" / "image" / "install.sh")
     assert key(tree, "build") == before
     append(tree / "requirements" / "build.txt")
@@ -80,10 +78,9 @@ def test_an_instruction_in_another_stage_does_not(tree, line):
 
 
 @pytest.mark.parametrize("target", ["component", "test"])
-@pytest.mark.parametrize("name", ["server-py311.txt", "server-py312.txt"])
-def test_the_model_servers_locks_change_it_where_the_server_is(tree, target, name):
+def test_the_model_servers_lock_changes_it_where_the_server_is(tree, target):
     before, tools = key(tree, target), key(tree, "tools")
-    append(tree / "requirements" / name)
+    append(tree / "requirements" / "server.txt")
     assert key(tree, target) != before
     assert key(tree, "tools") == tools
 
@@ -96,10 +93,10 @@ def test_the_model_servers_locks_change_it_where_the_server_is(tree, target, nam
         "LICENSE",
         "README.md",
         "pyproject.toml",
-        "requirements/tools-py312.txt",
+        "requirements/tools.txt",
         "requirements/sbom.txt",
         "requirements/server-overrides.txt",
-        "requirements/py312.txt",
+        "requirements/all.txt",
     ],
 )
 def test_code_and_the_locks_of_others_do_not(tree, name):
@@ -124,8 +121,8 @@ def test_two_copies_in_different_folders_have_the_same(tree, tmp_path):
 
 
 def test_a_lock_that_is_not_there_is_named(tree):
-    (tree / "requirements/component-py311.txt").unlink()
-    with pytest.raises(UsageError, match=r"cannot read .*component-py311\.txt: No such file"):
+    (tree / "requirements/component.txt").unlink()
+    with pytest.raises(UsageError, match=r"cannot read .*component\.txt: No such file"):
         key(tree)
 
 
@@ -142,7 +139,7 @@ def test_the_command_prints_the_key_and_what_it_follows_from(tree):
     assert found == dependencies(tree, "component", "3.12", base).to_json()
     assert (found["python"], found["target"], found["base"]) == ("3.12", "component", base)
     assert BY_DIGEST.match(default_base(tree))[1] == base
-    assert len(found["files"]) == 7
+    assert len(found["files"]) == 5
     assert jukebox("image-key", cwd=tree).stdout == f"{found['key']}\n"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from candidates import candidate_files
@@ -171,3 +172,10 @@ def test_a_report_that_cannot_be_read_blocks_and_the_evidence_is_written_first(t
     (check,) = [check for check in evidence["verdict"]["checks"] if check["name"] == "evaluation"]
     assert reason in check["reason"]
     assert evidence["subject"] == SUBJECT
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 2**10), ("darwin", 2**20)])
+def test_peak_memory_is_read_in_the_unit_of_the_system(monkeypatch, system, unit):
+    monkeypatch.setattr(steps.sys, "platform", system)
+    monkeypatch.setattr(steps.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=300 * unit))
+    assert steps._peak_mb() == 300
