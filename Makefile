@@ -18,11 +18,11 @@ $(READY): requirements/build.txt requirements/py311.txt requirements/py312.txt \
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): about three minutes, once"
 	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@tag=$$($(BIN)/python -c 'import sys; print("py%d%d" % sys.version_info[:2])'); \
 	$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt && \
 	$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/$$tag.txt && \
-	$(PYTHON) -m venv --without-pip $(VENV)/server && \
+	"$(PYTHON)" -m venv --without-pip $(VENV)/server && \
 	$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
 	  -r requirements/server-$$tag.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
@@ -114,5 +114,9 @@ lock: ## Resolve the requirements again, for both Pythons and both images (needs
 	  --output-file requirements/tools-$$tag.txt pyproject.toml || exit 1; done
 
 .PHONY: clean
-clean: ## Remove .venv, the local store and all runs
-	rm -rf $(VENV) .jukebox
+clean: ## Remove all runs and the local stores; .venv stays
+	rm -rf .jukebox
+
+.PHONY: distclean
+distclean: clean ## Remove .venv too, which the next target sets up again
+	rm -rf $(VENV)

@@ -44,9 +44,9 @@ def make_examples(
     chart = database.read_parquet(rankings)
     song = database.read_parquet(songs)
     # Values are not judged here: validate does that, beside this step. A song that stands twice is one.
-    numbers = song.select("spotify_id", **{name: song[name].cast("float32") for name in FEATURES}).distinct(
-        on="spotify_id"
-    )
+    # A number beyond float32 becomes null.
+    narrowed = {name: song[name].try_cast("float32") for name in FEATURES}
+    numbers = song.select("spotify_id", **narrowed).distinct(on="spotify_id")
     usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (

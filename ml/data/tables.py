@@ -1,6 +1,7 @@
 """Parquet and CSV files of any size, read by DuckDB through ibis."""
 
 import errno
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -147,19 +148,24 @@ _IS_KIND: dict[Kind, Callable[[pa.DataType], bool]] = {
 
 
 def _misfit(path: str | Path, column: str, kind: Kind) -> str:
-    """Find a value that is not of its kind: in a column of numbers as text, the one that is none."""
-    values = pq.read_table(path, columns=[column])[column].drop_null().to_pylist()
-    if kind == "a number":
-        values = [value for value in values if not _parses(value)] or values
-    return repr(values[0]) if values else "a column without values"
+    """Find a value that is not of its kind: in a column of numbers or dates as text, the one that is none."""
+    values = pq.read_table(path, columns=[column])[column].to_pylist()
+    rows = [row for row, value in enumerate(values) if value is not None]
+    if not rows:
+        return "a column without values"
+    row = next((row for row in rows if not _parses(values[row], kind)), rows[0])
+    return f"{values[row]!r} (row {row + 1})"
 
 
-def _parses(value: object) -> bool:
+def _parses(value: object, kind: Kind) -> bool:
+    """Tell whether a text is a finite number, a truth value, or a date."""
+    text = str(value)
+    if kind == "a date":
+        return bool(pd.notna(pd.to_datetime(text, errors="coerce")))
     try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return text.lower() in ("true", "false") or math.isfinite(float(text))
+    except ValueError:
         return False
-    return True
 
 
 def _line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -255,11 +256,23 @@ def _die_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def name_interpreter(command: list[str], interpreter: str) -> list[str]:
+    """Return a step's command with our Python in place of `python3`, where its shell script calls it.
+
+    kfp.local's own function puts the path unquoted into the script, which a space ends, and also replaces
+    the word in values, such as a table's path.
+    """
+    called = "python3 -m kfp."
+    return [part.replace(called, f"{shlex.quote(interpreter)} -m kfp.") for part in command]
+
+
 def main(folder: Path, parent: int) -> None:
     """Run the IR in a run's folder for a parent process; this is the child."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, local
+    from kfp.local import subprocess_task_handler
 
+    subprocess_task_handler.replace_python_executable = name_interpreter
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / "artifacts"),
