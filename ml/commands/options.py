@@ -49,7 +49,9 @@ def policy_text_of(path: Path | None) -> str:
     try:
         return parse_policy(path.read_text(encoding="utf-8")).text
     except (OSError, ValueError) as error:
-        raise UsageError(f"the policy {path} cannot be used: {error}") from error
+        raise UsageError(
+            f"the policy {path} cannot be used: {error}; see `jukebox policy explain`"
+        ) from error
 
 
 def absolute(uri: str) -> str:

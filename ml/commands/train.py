@@ -132,8 +132,8 @@ def run(
         out.print()
         show_verdict(verdict, folded=True)
         places = {"evidence": this.evidence, "artifacts": this.artifacts, "log": this.log}
-        for name, place in places.items():
-            out.print(f"{name + ':':<10} {near(place)}", markup=False)
+        for name, path in places.items():
+            out.print(f"{name + ':':<10} {near(path)}", markup=False)
     judged = ("--policy", str(policy)) if policy else ()
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
@@ -218,7 +218,9 @@ def compile(
             "digits and dashes"
         ) from error
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write {output}: {error.strerror}; name another file with --output"
+        ) from error
     named = image or "an image of this machine only; name one with --image to run it elsewhere"
     out.print(f"{output}: compiled for {named}")
 
@@ -239,5 +241,7 @@ def sample(
     except ValidationError as error:
         raise UsageError(f"--{first_problem(error)}") from error
     except OSError as error:
-        raise UsageError(f"cannot write to {out_folder}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write to {out_folder}: {error.strerror}; name another folder with --out"
+        ) from error
     out.print(f"{out_folder}: {rows:,} chart rows, {count:,} songs (synthetic)")

@@ -39,7 +39,7 @@ def as_parquet(name: str, raw: Path) -> Path:
     with open(raw, "rb") as file:
         magic = file.read(len(PARQUET_MAGIC))
     if not magic:
-        raise DataError(f"{name}: the file is empty")
+        raise DataError(f"{name}: the file is empty; copy it again")
     if magic == PARQUET_MAGIC:
         try:
             pq.read_metadata(raw)
@@ -56,7 +56,9 @@ def as_parquet(name: str, raw: Path) -> Path:
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise OSError(errno.ENOSPC, f"{name}: cannot convert the CSV: {_line(error)}") from error
     except duckdb.Error as error:
-        raise DataError(f"{name}: neither Parquet nor CSV: {_line(error)}") from error
+        raise DataError(
+            f"{name}: neither Parquet nor CSV: {_line(error)}; convert it to one of them"
+        ) from error
     return converted
 
 
@@ -91,7 +93,7 @@ def require_structure(name: str, path: str | Path, kinds: Mapping[str, Kind]) ->
     if missing or wrong:
         raise DataError(f"{name}: {'; '.join(missing + wrong)}")
     if pq.read_metadata(path).num_rows == 0:
-        raise DataError(f"{name}: the table is empty: it has columns, but no rows")
+        raise DataError(f"{name}: the table is empty: it has columns, but no rows; give one with rows")
 
 
 def read_columns(
@@ -108,7 +110,7 @@ def read_columns(
     try:
         table = pq.read_table(path, columns=list(kinds), read_dictionary=list(encoded))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{name}: the file is damaged: {_line(error)}") from error
+        raise DataError(f"{name}: the file is damaged: {_line(error)}; copy it again") from error
     # What pandas once wrote beside the columns would bring time zones and nullable types back.
     table = table.replace_schema_metadata(None)
     targets = {"a number": pa.float64(), "a date": pa.timestamp("ms")}

@@ -136,7 +136,9 @@ def prepare(
         write_json(folder / "parameters.json", parameters)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UsageError(f"cannot prepare the run in {runs}: {error.strerror or error}") from error
+        raise UsageError(
+            f"cannot prepare the run in {runs}: {error.strerror or error}; name another folder with --runs"
+        ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -195,7 +197,7 @@ def collect(run: LocalRun) -> tuple[bytes, Judgement]:
     try:
         data = run.evidence.read_bytes()
     except OSError as error:
-        raise EvidenceError(f"the run left no evidence at {run.evidence}; see {run.log}") from error
+        raise EvidenceError(f"the run left no evidence at {run.evidence}; {run.log} says why") from error
     # kfp.local makes up its run id; the nonce is what ties the evidence to this run.
     expected = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
     return data, judge(data, str(run.evidence), expected, run.policy_text)
@@ -219,10 +221,10 @@ def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) 
 def _last_word(run: LocalRun) -> str:
     """Guess why a step fell silent: a full disk, a kill, or what kfp.local itself said last."""
     if shutil.disk_usage(run.folder).free < FULL:
-        return "the disk is full"
+        return "the disk is full; free some space, or name another folder with --runs"
     lines = run.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
     if "finished with status" in lines[-1] or not lines[-1]:
-        return "killed, or out of memory?"
+        return "killed, or out of memory? Run it again with more memory free"
     return lines[-1]
 
 

@@ -44,7 +44,7 @@ def test_a_late_fraction_is_not_lost(raw):
 
 def test_an_empty_file_is_refused(raw):
     raw.touch()
-    with pytest.raises(DataError, match=r"^songs: the file is empty$"):
+    with pytest.raises(DataError, match=r"^songs: the file is empty; copy it again$"):
         as_parquet("songs", raw)
 
 
