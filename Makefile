@@ -18,10 +18,10 @@ $(READY): requirements/build.txt requirements/all.txt requirements/server.txt py
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): about three minutes, once"
 	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt
 	@$(BIN)/pip install --quiet --require-hashes --no-build-isolation -r requirements/all.txt
-	@$(PYTHON) -m venv --without-pip $(VENV)/server
+	@"$(PYTHON)" -m venv --without-pip $(VENV)/server
 	@$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
 	  -r requirements/server.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
@@ -82,7 +82,7 @@ format: $(READY) ## Format the code
 MKDOCS := $(VENV)/docs/bin/mkdocs
 
 $(MKDOCS): requirements/docs.txt
-	@$(PYTHON) -m venv --clear $(VENV)/docs
+	@"$(PYTHON)" -m venv --clear $(VENV)/docs
 	@$(VENV)/docs/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/docs.txt
 	@touch $@
 
@@ -113,7 +113,7 @@ mutants: $(READY) ## Break the gate in some thousand small ways, and count what 
 	@$(VENV)/mutants/bin/mutmut results
 
 $(UV): requirements/build.txt requirements/lock.txt
-	@$(PYTHON) -m venv --clear $(VENV)/lock
+	@"$(PYTHON)" -m venv --clear $(VENV)/lock
 	@$(VENV)/lock/bin/pip install --quiet --require-hashes --only-binary :all: $(addprefix -r ,$^)
 	@touch $@
 
@@ -135,5 +135,9 @@ lock-check: $(UV) ## Download what the locks name for each platform, gigabytes (
 	@requirements/download $(UV) $(ARGS)
 
 .PHONY: clean
-clean: ## Remove .venv, the local store and all runs
-	rm -rf $(VENV) .jukebox
+clean: ## Remove all runs and the local stores; .venv stays
+	rm -rf .jukebox
+
+.PHONY: distclean
+distclean: clean ## Remove .venv too, which the next target sets up again
+	rm -rf $(VENV)

@@ -2,19 +2,22 @@
 
 Exit codes: 0 pass, 2 wrong use, 10 the gate blocked, 20 the run failed
 or was cancelled, 30 a service could not be reached, 40 evidence is missing, stale or not ours.
+As any command, 141 when its reader goes away, as in `jukebox models | head -1`: that is not an error.
 """
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from ml import __version__
 from ml.commands import dspa, image, policy, release, runs, status, train
 from ml.commands.options import print_json
-from ml.console import err, tame
-from ml.errors import Interrupted, JukeboxError, RunFailed, UsageError
+from ml.console import err, out, tame
+from ml.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
 from ml.signals import WISHES
+from ml.version import UNKNOWN, code_version
 
 app = typer.Typer(
     name="jukebox",
@@ -22,9 +25,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 pass · 2 wrong use · 10 the gate blocked · 20 the run failed or was cancelled · "
     "30 a service could not be reached · 40 evidence missing, stale or not ours",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    """Print which jukebox this is, and end."""
+    if wanted:
+        commit, dirty = code_version()
+        known = "" if commit == UNKNOWN else f", commit {commit}{'+dirty' if dirty else ''}"
+        out.print(f"jukebox {__version__}{known}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb; its help is the one above."""
+
 
 for verb in (
     train.run,
@@ -55,35 +79,46 @@ def main() -> NoReturn:
         if signal.getsignal(wish) is not signal.SIG_IGN:
             signal.signal(wish, _interrupt)
     try:
-        code = app(standalone_mode=False)
+        raise SystemExit(_run())
+    except ReaderGone as gone:
+        raise SystemExit(gone.exit_code) from None
+
+
+def _run() -> int:
+    """Run the command, say what went wrong, and return its exit code.
+
+    Raises:
+        ReaderGone: nobody reads what it prints.
+    """
+    try:
+        return app(prog_name="jukebox", standalone_mode=False) or 0
     except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
+        return done.exit_code
+    except SystemExit as end:
+        # typer ends the process itself when nobody reads its help.
+        raise ReaderGone("nobody reads the help any more") from end
     except typer.exceptions.TyperException as error:
         # Asked for nothing, it has printed the help already.
         message = getattr(error, "format_message", str)() if str(error) else ""
-        if message and "--json" in sys.argv:
-            print_json({"error": " ".join(message.split()), "exit_code": 2})
-        if message:
-            err.print(f"jukebox: {' '.join(message.split())}; see `jukebox --help`", markup=False)
-        raise SystemExit(2) from None
+        verb = getattr(getattr(error, "ctx", None), "command_path", "jukebox")
+        return _fail(message, UsageError.exit_code, aside=f"; see `{verb} --help`") if message else 2
+    except ReaderGone:
+        raise
     except Interrupted:
-        line = "interrupted; `jukebox models` shows what is in production"
-        if "--json" in sys.argv:
-            print_json({"error": line, "exit_code": RunFailed.exit_code})
-        err.print(f"jukebox: {line}")
-        raise SystemExit(RunFailed.exit_code) from None
+        return _fail("interrupted; `jukebox models` shows what is in production", RunFailed.exit_code)
     except JukeboxError as error:
-        if "--json" in sys.argv:
-            print_json({**error.details, "error": str(error), "exit_code": error.exit_code})
-        err.print(f"jukebox: {tame(str(error))}", markup=False)
-        raise SystemExit(error.exit_code) from None
+        return _fail(str(error), error.exit_code, error.details)
     except (ModuleNotFoundError, OSError) as error:
-        line, code = _mishap(error)
-        if "--json" in sys.argv:
-            print_json({"error": line, "exit_code": code})
-        err.print(f"jukebox: {line}", markup=False)
-        raise SystemExit(code) from None
-    raise SystemExit(code or 0)
+        return _fail(*_mishap(error))
+
+
+def _fail(line: str, code: int, details: dict[str, Any] | None = None, aside: str = "") -> int:
+    """Say what went wrong, to a machine or a person, and return the exit code."""
+    line = tame(line)
+    if "--json" in sys.argv:
+        print_json({**(details or {}), "error": line, "exit_code": code})
+    err.print(f"jukebox: {line}{aside}", markup=False)
+    return code
 
 
 def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:

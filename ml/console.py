@@ -1,38 +1,77 @@
 """What a person sees: progress, tables, one line for an error. Plain text where there is no terminal."""
 
 import os
-import sys
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from ml.errors import Interrupted
+from ml.errors import ReaderGone
 from ml.gate.checks.check import Check
 from ml.gate.verdict import Verdict
 
-# A log has no width: rich would take 80 columns and fold every table.
-WIDTH = None if sys.stdout.isatty() else 200
+GAP = 2
+"""Blanks between two columns of a table."""
+
+NARROWEST = 16
+"""A column of a table is not made narrower than this, or than its longest word."""
+
+WORD = re.compile(r"\s*(?:`[^`]*`|\S)+")
+"""What is not broken over two lines: a word, or a command in backticks."""
 
 
 class _Console(Console):
-    """A console whose reader may go away in the middle of things, which is a wish to stop."""
+    """A console that breaks lines for a terminal only, and between words only: ids and commands stay whole.
+
+    When its reader goes away, as `head` does, it stops the command.
+    """
+
+    @property
+    def folds(self) -> bool:
+        """Whether lines end at the width of a terminal; a pipe or a file has no width."""
+        return self.file.isatty()
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text, and break it for a terminal."""
+        rendered = super().render_str(text, **options)
+        return fold(rendered, self.width) if self.folds else rendered
 
     def on_broken_pipe(self) -> None:
         """Stop, and clean up; rich would end the process at once."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-        raise Interrupted
+        raise ReaderGone("nobody reads the output any more")
 
 
-out = _Console(highlight=False, soft_wrap=True, emoji=False, width=WIDTH)
+out = _Console(highlight=False, soft_wrap=True, emoji=False)
 err = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def fold(text: Text, width: int) -> Text:
+    """Break a text into lines of a width, between words; what is longer than a line has one of its own."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        breaks, length = [], 0
+        for word in WORD.finditer(line.plain):
+            length += cell_len(word[0])
+            if length > width and word.start():
+                breaks.append(word.end() - len(word[0].lstrip()))
+                length = cell_len(word[0].lstrip())
+        pieces = line.divide(breaks)
+        for piece in pieces[:-1]:
+            piece.rstrip()
+        lines.extend(pieces)
+    return Text("\n").join(lines)
 
 
 def tame(text: str) -> str:
@@ -166,14 +205,54 @@ def _word(check: Check) -> str:
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; a column that is empty throughout is left out."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """Print a table; a column that is empty throughout is left out.
+
+    On a terminal that is too narrow the longest columns are broken between words. Where that does not do,
+    each row is a block with a line for each column.
+    """
     kept = [index for index in range(len(header)) if any(row[index] for row in rows)]
-    for index in kept:
-        table.add_column(header[index], overflow="fold")
-    for row in rows:
-        table.add_row(*(row[index] for index in kept))
-    out.print(table, soft_wrap=False)
+    names = [header[index] for index in kept]
+    cells = [[Text.from_markup(row[index], emoji=False) for index in kept] for row in rows]
+    columns = [[Text(name), *column] for name, column in zip(names, zip(*cells, strict=True), strict=True)]
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    if out.folds:
+        room = out.width - GAP * (len(widths) - 1)
+        least = [_least(column, width) for column, width in zip(columns, widths, strict=True)]
+        if sum(least) > room:
+            _show_blocks(names, cells)
+            return
+        while sum(widths) > room:
+            spare = [width - few for width, few in zip(widths, least, strict=True)]
+            index = max(range(len(widths)), key=lambda index: (spare[index] > 0, widths[index]))
+            widths[index] -= 1
+    for row in [[Text(name, "bold") for name in names], *cells]:
+        folded = [fold(cell, width).split("\n") for cell, width in zip(row, widths, strict=True)]
+        for parts in zip_longest(*folded, fillvalue=Text()):
+            line = Text(" " * GAP).join(
+                part + Text(" " * (width - part.cell_len)) for part, width in zip(parts, widths, strict=True)
+            )
+            line.rstrip()
+            out.print(line)
+
+
+def _least(column: Sequence[Text], width: int) -> int:
+    """Return the columns that a table's column needs: its longest word, and as few as can be read."""
+    words = [cell_len(word.strip()) for cell in column for word in WORD.findall(cell.plain)]
+    return max(*words, min(width, NARROWEST))
+
+
+def _show_blocks(names: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    """Print each row of a table as a block, with a line for each column that is not empty."""
+    margin = max(map(cell_len, names)) + GAP
+    for number, row in enumerate(rows):
+        if number:
+            out.print()
+        for name, cell in zip(names, row, strict=True):
+            if cell.plain:
+                first, *others = fold(cell, max(out.width - margin, 1)).split("\n")
+                out.print(Text.assemble((name.ljust(margin), "bold"), first))
+                for line in others:
+                    out.print(Text.assemble(" " * margin, line))
 
 
 def _shown(value: float | str) -> str:

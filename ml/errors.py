@@ -7,6 +7,13 @@ class Interrupted(BaseException):
     """The user, the terminal or the platform wants the command to stop. No library swallows it."""
 
 
+class ReaderGone(Interrupted):
+    """Whoever read the output has closed it, as `head` does after its last line."""
+
+    exit_code = 141
+    """128 and SIGPIPE: what a shell says of a command that the signal has ended."""
+
+
 class JukeboxError(Exception):
     """An error with a message for the user: what, where, and what to do.
 

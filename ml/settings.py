@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Hyperparameters(BaseModel):
     """What shapes the training; every field is a typed parameter of the pipeline."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(300, ge=1, description="most passes over the training songs")
     patience: int = Field(12, ge=1, description="passes without a better validation loss before stopping")

@@ -54,8 +54,9 @@ def _finished_run_begins(request, finished_run_home, worker_id):
         return
 
     def run() -> None:
-        data = ["--rankings", SAMPLE, "--songs", SAMPLE]
-        done = jukebox("run", *data, "--no-promote", "--json", cwd=finished_run_home)
+        # The store that the other verbs take by default.
+        where = ["--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"]
+        done = jukebox("run", *where, "--no-promote", "--json", cwd=finished_run_home)
         result = {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         (finished_run_home / "result.new").write_text(json.dumps(result))
         (finished_run_home / "result.new").rename(finished_run_home / "result.json")

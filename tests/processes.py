@@ -24,8 +24,8 @@ def assert_one_line(done: subprocess.CompletedProcess, code: int) -> str:
 
 def assert_nothing_half_written(home: Path) -> None:
     """Check that no candidate, no promotion, no temporary file and no temporary folder was left."""
-    store = home / ".jukebox" / "store"
-    assert [path for path in store.rglob("*") if path.is_file()] == []
+    stores = (home / ".jukebox").glob("*store")
+    assert [path for store in stores for path in store.rglob("*") if path.is_file()] == []
     assert list((home / ".jukebox").rglob(".*")) == []
     assert list((home / ".jukebox").glob("runs/*/tmp")) == []
     assert list((home / "tmp").iterdir()) == []

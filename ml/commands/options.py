@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from ml.release.promotion import Outcome
 
 FOLDER = Path(".jukebox")
+STORE = str(FOLDER / "store")
+SAMPLE_STORE = str(FOLDER / "sample-store")
+"""Where models of the sample go unless a store is named: none of them becomes the champion of real data."""
+
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 """A commit in full."""
 
@@ -45,7 +50,9 @@ def policy_text_of(path: Path | None) -> str:
     try:
         return parse_policy(path.read_text(encoding="utf-8")).text
     except (OSError, ValueError) as error:
-        raise UsageError(f"the policy {path} cannot be used: {error}") from error
+        raise UsageError(
+            f"the policy {path} cannot be used: {error}; see `jukebox policy explain`"
+        ) from error
 
 
 def absolute(uri: str) -> str:
@@ -53,9 +60,35 @@ def absolute(uri: str) -> str:
     return uri if ":" in uri.split("/", maxsplit=1)[0] else str(Path(uri).absolute())
 
 
+def near(path: Path) -> str:
+    """Return a path as short as it can be: from here, if it is below this folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def command(*words: str) -> str:
+    """Return a command of jukebox in backticks, as a shell takes it."""
+    return f"`{shlex.join(('jukebox', *words))}`"
+
+
+def sample_store_hint(store: str) -> str:
+    """Return how to look at the sample's models, for a store without any; "" where there are none.
+
+    Args:
+        store: the store as the user named it.
+    """
+    if store == SAMPLE_STORE or not Path(SAMPLE_STORE).is_dir():
+        return ""
+    return f"; {command('models', '--store', SAMPLE_STORE)} shows those of the sample"
+
+
 def print_json(value: dict[str, Any]) -> None:
     """Print the one JSON object that stands in for all text."""
-    sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+    try:
+        sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        out.on_broken_pipe()
 
 
 def say(outcome: "Outcome", *, as_json: bool = False) -> None:

@@ -1,30 +1,37 @@
 """Make a model: run the pipeline here, compile it for elsewhere, make data to try it on."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from ml.commands.options import (
     FOLDER,
+    SAMPLE_STORE,
+    STORE,
     AsJson,
     ModelName,
     ModelVersion,
     PolicyFile,
     Rankings,
     Songs,
-    Store,
     absolute,
+    command,
+    near,
     policy_text_of,
     print_json,
     say,
 )
 from ml.console import out, show_verdict, shown_steps
-from ml.errors import GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
+from ml.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
 from ml.gate.records import first_problem
 from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
 from ml.version import short_commit
+
+if TYPE_CHECKING:
+    from ml.release.promotion import Outcome
 
 DEFAULTS = Hyperparameters()
 
@@ -32,7 +39,14 @@ DEFAULTS = Hyperparameters()
 def run(
     rankings: Rankings = "sample:",
     songs: Songs = "sample:",
-    store: Store = str(FOLDER / "store"),
+    store: Annotated[
+        str | None,
+        typer.Option(
+            envvar="JUKEBOX_STORE",
+            help=f"The model store: a folder or s3://bucket/prefix; by default {STORE}, on the sample "
+            f"{SAMPLE_STORE}.",
+        ),
+    ] = None,
     runs: Annotated[
         Path, typer.Option(envvar="JUKEBOX_RUNS", help="The folder in which each run gets its own.")
     ] = FOLDER / "runs",
@@ -57,7 +71,8 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine: data in, a gated model out.
 
-    Without --rankings and --songs it runs on the embedded sample, which is synthetic.
+    Without --rankings and --songs it runs on the embedded sample, which is synthetic. Its models go into a
+    store of their own, so that no model of real data is compared with them.
     """
     from ml.data.uris import public_uri
     from ml.pipeline.local import collect, execute, prepare
@@ -79,6 +94,8 @@ def run(
         )
     except ValidationError as error:
         raise UsageError(f"--{first_problem(error)}") from error
+    synthetic = rankings.startswith("sample:")
+    store = store or (SAMPLE_STORE if synthetic else STORE)
     this = prepare(
         absolute(rankings),
         absolute(songs),
@@ -89,17 +106,18 @@ def run(
         hyper,
         pipeline,
     )
-    synthetic = rankings.startswith("sample:")
     with shown_steps(quiet=as_json) as shown:
         data = "the synthetic sample" if synthetic else public_uri(rankings)
         commit = short_commit(this.parameters["commit"], dirty=this.parameters["dirty"])
         out.print(f"run {this.folder.name} on {data}, commit {commit}", markup=False)
         try:
             execute(this, shown)
+        except ReaderGone:
+            raise
         except Interrupted:
-            raise RunFailed(f"interrupted; nothing was promoted; the log is {this.log}") from None
+            raise RunFailed(f"interrupted; nothing was promoted (log: {near(this.log)})") from None
         except (RunFailed, PlatformError) as error:
-            raise type(error)(f"{error} (log: {this.log})", {"run": this.folder.name}) from None
+            raise type(error)(f"{error} (log: {near(this.log)})", {"run": this.folder.name}) from None
     evidence, judgement = collect(this)
     verdict = judgement.verdict
     result: dict[str, Any] = {
@@ -117,24 +135,53 @@ def run(
     if not as_json:
         out.print()
         show_verdict(verdict, folded=True)
-        out.print(f"evidence:  {this.evidence}\nartifacts: {this.artifacts}\nlog:       {this.log}")
+        _show_places({"evidence": this.evidence, "artifacts": this.artifacts, "log": this.log})
+    judged = ("--policy", str(policy)) if policy else ()
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
-        raise GateBlocked(f"the gate blocked the model ({names}); nothing was promoted", result)
+        raise GateBlocked(
+            f"the gate blocked the model ({names}); nothing was promoted; "
+            f"{command('gate', near(this.evidence), *judged)} shows every check with its reason",
+            result,
+        )
     models = ModelStore(absolute(store))
     candidate = prove(models, evidence, policy_text).candidate
     result["candidate"] = candidate
+    outcome = None
     if promote:
         outcome = promote_candidate(models, candidate, policy_text)
         result["promotion"] = {**outcome.promotion.to_json(), "new": outcome.new, "model": outcome.served_at}
     if as_json:
         print_json(result)
-        return
-    out.print(f"candidate: {models.uri}/candidates/{candidate}")
-    if promote:
-        say(outcome)
     else:
-        out.print(f"not promoted; `jukebox promote {candidate[:12]} --store {store}` does it")
+        place = () if store == STORE else ("--store", store)
+        _show_end(candidate, outcome, place, judged, synthetic=synthetic)
+
+
+def _show_places(places: Mapping[str, Path]) -> None:
+    for name, path in places.items():
+        out.print(f"{name + ':':<10} {near(path)}", markup=False)
+
+
+def _show_end(
+    candidate: str,
+    outcome: "Outcome | None",
+    place: tuple[str, ...],
+    judged: tuple[str, ...],
+    *,
+    synthetic: bool,
+) -> None:
+    """Print what became of a candidate, and the commands that come next, for this store and this policy."""
+    out.print(f"candidate: {candidate}")
+    if outcome:
+        say(outcome)
+        out.print(f"next:      {command('models', *place)} shows what is in production", markup=False)
+    else:
+        out.print(
+            f"next:      {command('promote', candidate[:12], *place, *judged)} promotes it", markup=False
+        )
+    if synthetic:
+        out.print("           `jukebox run --rankings FILE --songs FILE` trains on your own tables")
 
 
 def compile(
@@ -178,7 +225,9 @@ def compile(
             "digits and dashes"
         ) from error
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write {output}: {error.strerror}; name another file with --output"
+        ) from error
     named = image or "an image of this machine only; name one with --image to run it elsewhere"
     out.print(f"{output}: compiled for {named}")
 
@@ -199,5 +248,7 @@ def sample(
     except ValidationError as error:
         raise UsageError(f"--{first_problem(error)}") from error
     except OSError as error:
-        raise UsageError(f"cannot write to {out_folder}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write to {out_folder}: {error.strerror}; name another folder with --out"
+        ) from error
     out.print(f"{out_folder}: {rows:,} chart rows, {count:,} songs (synthetic)")

@@ -209,5 +209,4 @@ def _example(table: pd.DataFrame, column: str, count: int, row: int) -> str:
         where = f"columns {', '.join(_KEY)}: {count} rows repeat an earlier one"
         return f"{where}, e.g. {', '.join(str(first[name]) for name in _KEY)}"
     value = first[column]
-    shown = value if isinstance(value, str) else str(value)
-    return f"column {column}: {count} rows, e.g. {shown} (song {first['spotify_id']})"
+    return f"column {column}: {count} rows, e.g. {value} (song {first['spotify_id']}, row {row + 1})"

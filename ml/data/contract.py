@@ -74,7 +74,8 @@ def validate(
     write_bytes(profile, canonical_bytes(ours.to_json()) if ours else b"")
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
-        raise DataError("the data contract is broken: " + "; ".join(failed))
+        remedy = "correct the tables, or leave out what is wrong in them, and run again"
+        raise DataError(f"the data contract is broken: {'; '.join(failed)}; {remedy}")
     aside = f"{without_country:,} Global rows set aside, {broken} broken songs dropped"
     return f"{len(checks)} checks passed, {aside}{_drift_in_brief(found.drift)}"
 

@@ -44,9 +44,9 @@ def make_examples(
     chart = database.read_parquet(rankings)
     song = database.read_parquet(songs)
     # Values are not judged here: validate does that, beside this step. A song that stands twice is one.
-    numbers = song.select("spotify_id", **{name: song[name].cast("float32") for name in FEATURES}).distinct(
-        on="spotify_id"
-    )
+    # A number beyond float32 becomes null.
+    narrowed = {name: song[name].try_cast("float32") for name in FEATURES}
+    numbers = song.select("spotify_id", **narrowed).distinct(on="spotify_id")
     usable = numbers.filter(~is_broken(numbers))
     national = chart.filter(chart.country.notnull())
     counted = (
@@ -61,7 +61,7 @@ def make_examples(
         example = pq.read_table(rankings, columns=["spotify_id"])["spotify_id"][0]
         raise DataError(
             "rankings: column spotify_id: none of the songs that chart in a country is in the songs "
-            f"table, e.g. {example}"
+            f"table, e.g. {example}; give the songs table that belongs to these charts"
         )
 
     countries = sorted(counted["country"].unique())
@@ -77,7 +77,9 @@ def make_examples(
     for name in SPLITS:
         chosen = split == name
         if not chosen.any():
-            raise DataError(f"rankings: only {len(features)} songs, so the {name} split is empty")
+            raise DataError(
+                f"rankings: only {len(features)} songs, so the {name} split is empty; give more of them"
+            )
         inputs = features.loc[chosen, list(FEATURES)].to_numpy("float32")
         ids = features.loc[chosen, "spotify_id"].to_list()
         write_examples(targets[name], Examples(ids, inputs, counts[chosen], released[chosen]))

@@ -1,6 +1,7 @@
 """Parquet and CSV files of any size, read by DuckDB through ibis."""
 
 import errno
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def as_parquet(name: str, raw: Path) -> Path:
     with open(raw, "rb") as file:
         magic = file.read(len(PARQUET_MAGIC))
     if not magic:
-        raise DataError(f"{name}: the file is empty")
+        raise DataError(f"{name}: the file is empty; copy it again")
     if magic == PARQUET_MAGIC:
         try:
             pq.read_metadata(raw)
@@ -55,7 +56,9 @@ def as_parquet(name: str, raw: Path) -> Path:
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise OSError(errno.ENOSPC, f"{name}: cannot convert the CSV: {_line(error)}") from error
     except duckdb.Error as error:
-        raise DataError(f"{name}: neither Parquet nor CSV: {_line(error)}") from error
+        raise DataError(
+            f"{name}: neither Parquet nor CSV: {_line(error)}; convert it to one of them"
+        ) from error
     return converted
 
 
@@ -90,7 +93,7 @@ def require_structure(name: str, path: str | Path, kinds: Mapping[str, Kind]) ->
     if missing or wrong:
         raise DataError(f"{name}: {'; '.join(missing + wrong)}")
     if pq.read_metadata(path).num_rows == 0:
-        raise DataError(f"{name}: the table is empty: it has columns, but no rows")
+        raise DataError(f"{name}: the table is empty: it has columns, but no rows; give one with rows")
 
 
 def read_columns(
@@ -107,7 +110,7 @@ def read_columns(
     try:
         table = pq.read_table(path, columns=list(kinds), read_dictionary=list(encoded))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{name}: the file is damaged: {_line(error)}") from error
+        raise DataError(f"{name}: the file is damaged: {_line(error)}; copy it again") from error
     # What pandas once wrote beside the columns would bring time zones and nullable types back.
     table = table.replace_schema_metadata(None)
     targets = {"a number": pa.float64(), "a date": pa.timestamp("ms")}
@@ -147,19 +150,24 @@ _IS_KIND: dict[Kind, Callable[[pa.DataType], bool]] = {
 
 
 def _misfit(path: str | Path, column: str, kind: Kind) -> str:
-    """Find a value that is not of its kind: in a column of numbers as text, the one that is none."""
-    values = pq.read_table(path, columns=[column])[column].drop_null().to_pylist()
-    if kind == "a number":
-        values = [value for value in values if not _parses(value)] or values
-    return repr(values[0]) if values else "a column without values"
+    """Find a value that is not of its kind: in a column of numbers or dates as text, the one that is none."""
+    values = pq.read_table(path, columns=[column])[column].to_pylist()
+    rows = [row for row, value in enumerate(values) if value is not None]
+    if not rows:
+        return "a column without values"
+    row = next((row for row in rows if not _parses(values[row], kind)), rows[0])
+    return f"{values[row]!r} (row {row + 1})"
 
 
-def _parses(value: object) -> bool:
+def _parses(value: object, kind: Kind) -> bool:
+    """Tell whether a text is a finite number, a truth value, or a date."""
+    text = str(value)
+    if kind == "a date":
+        return bool(pd.notna(pd.to_datetime(text, errors="coerce")))
     try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return text.lower() in ("true", "false") or math.isfinite(float(text))
+    except ValueError:
         return False
-    return True
 
 
 def _line(error: Exception) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -137,7 +138,9 @@ def prepare(
         write_json(folder / "parameters.json", parameters)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UsageError(f"cannot prepare the run in {runs}: {error.strerror or error}") from error
+        raise UsageError(
+            f"cannot prepare the run in {runs}: {error.strerror or error}; name another folder with --runs"
+        ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -199,7 +202,7 @@ def collect(run: LocalRun) -> tuple[bytes, Judgement]:
     try:
         data = run.evidence.read_bytes()
     except OSError as error:
-        raise EvidenceError(f"the run left no evidence at {run.evidence}; see {run.log}") from error
+        raise EvidenceError(f"the run left no evidence at {run.evidence}; {run.log} says why") from error
     expected = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
     return data, judge(data, str(run.evidence), {**expected, "run_id": run.folder.name}, run.policy_text)
 
@@ -222,10 +225,10 @@ def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) 
 def _last_word(run: LocalRun) -> str:
     """Guess why a step fell silent: a full disk, a kill, or what kfp.local itself said last."""
     if shutil.disk_usage(run.folder).free < FULL:
-        return "the disk is full"
+        return "the disk is full; free some space, or name another folder with --runs"
     lines = run.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
     if "finished with status" in lines[-1] or not lines[-1]:
-        return "killed, or out of memory?"
+        return "killed, or out of memory? Run it again with more memory free"
     return lines[-1]
 
 
@@ -259,11 +262,23 @@ def _die_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def name_interpreter(command: list[str], interpreter: str) -> list[str]:
+    """Return a step's command with our Python in place of `python3`, where its shell script calls it.
+
+    kfp.local's own function puts the path unquoted into the script, which a space ends, and also replaces
+    the word in values, such as a table's path.
+    """
+    called = "python3 -m kfp."
+    return [part.replace(called, f"{shlex.quote(interpreter)} -m kfp.") for part in command]
+
+
 def main(folder: Path, parent: int) -> None:
     """Run the IR in a run's folder for a parent process; this is the child."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, dsl, local
+    from kfp.local import subprocess_task_handler
 
+    subprocess_task_handler.replace_python_executable = name_interpreter
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / "artifacts"),

@@ -177,7 +177,9 @@ def champion(champion: str, store_uri: str, champion_model: Artifact, champion_p
 
     files = ModelStore(store_uri).read_candidate(champion) if champion else {}
     if champion and "model.onnx" not in files:
-        raise EvidenceError(f"candidate {champion} has no model.onnx")
+        raise EvidenceError(
+            f"candidate {champion} has no model.onnx; `jukebox rollback` restores an earlier model"
+        )
     write_bytes(_file(champion_model, ".onnx"), files.get("model.onnx", b""))
     write_bytes(_file(champion_profile, ".json"), files.get("profile.json", b""))
     if not champion:

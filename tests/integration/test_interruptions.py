@@ -118,7 +118,7 @@ def test_of_two_runs_at_once_one_is_promoted(runs):
     assert winner.stderr == ""
     line = assert_one_line(loser, 40)
     assert "run the pipeline again" in line
-    store = ModelStore(str(home / ".jukebox" / "store"))
+    store = ModelStore(str(home / ".jukebox" / "sample-store"))
     (promotion,) = store.log()
     assert promotion.number == 1
     assert promotion.candidate in winner.stdout
@@ -167,7 +167,7 @@ def test_a_step_that_is_killed_is_named(runs):
 def test_an_interrupt_before_the_first_step(tmp_path):
     """Ctrl-C while TensorFlow's and KFP's many modules load, or a table is digested."""
     process = start_at(tmp_path, *LONG)
-    wait_for(lambda: (tmp_path / ".jukebox" / "store").exists())
+    wait_for(lambda: (tmp_path / ".jukebox" / "sample-store").exists())
     process.send_signal(signal.SIGINT)
     done = finish(process, 30)
     assert kill_all(tmp_path) == {}
@@ -178,7 +178,7 @@ def test_an_interrupt_before_the_first_step(tmp_path):
 def test_what_nohup_silenced_stays_silent(tmp_path):
     """A run that its user has taken from the terminal goes on when the terminal closes."""
     process = start_at(tmp_path, *LONG, prefix=["nohup"])
-    wait_for(lambda: (tmp_path / ".jukebox" / "store").exists())
+    wait_for(lambda: (tmp_path / ".jukebox" / "sample-store").exists())
     process.send_signal(signal.SIGHUP)
     time.sleep(1)
     assert process.poll() is None

@@ -130,8 +130,10 @@ def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_pa
     result = json.loads(done.stdout)
     evidence = read_evidence(Path(result["evidence"]).read_bytes())
     assert evidence.verdict.passed is False
-    assert not (tmp_path / ".jukebox/store/candidates").exists()
-    assert not (tmp_path / ".jukebox/store/promotions").exists()
+    assert [path.name for path in (tmp_path / ".jukebox").iterdir() if path.name != "runs"] == [
+        "sample-store"
+    ]
+    assert list((tmp_path / ".jukebox/sample-store").iterdir()) == []
 
 
 @SLOW

@@ -25,7 +25,8 @@ def home(finished_run, tmp_path) -> Path:
 
 
 def run(home: Path, *hyper: object) -> tuple[int, str, dict]:
-    done = jukebox("run", "--rankings", SAMPLE, "--songs", SAMPLE, *hyper, "--json", cwd=home)
+    where = "--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"
+    done = jukebox("run", *where, *hyper, "--json", cwd=home)
     return done.returncode, done.stderr, json.loads(done.stdout or "{}")
 
 

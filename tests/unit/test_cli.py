@@ -1,10 +1,20 @@
-"""What the command says where the place that it runs in lacks something."""
+"""The command itself: its version and help, how it ends, and what it says where something is lacking."""
 
+import io
 import json
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
+import pytest
+from command import COMMAND, called
+from messages import verbs
 from processes import assert_one_line
+
+from ml import cli, console
+from ml.errors import ReaderGone
 
 SCRIPT = """
 import sys
@@ -36,3 +46,83 @@ def test_a_module_of_ours_that_is_missing_is_a_defect_and_shows_as_one(tmp_path)
     command = [sys.executable, "-c", script, "compile", "-o", "p.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        (("a" * 40, False), f", commit {'a' * 40}"),
+        (("a" * 40, True), f", commit {'a' * 40}+dirty"),
+        (("unknown", True), ""),
+    ],
+)
+def test_the_version_says_which_commit_where_that_is_known(monkeypatch, tmp_path, version, shown):
+    monkeypatch.setattr(cli, "code_version", lambda: version)
+    done = called("--version", cwd=tmp_path)
+    project = tomllib.loads((Path(cli.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"jukebox {project['version']}{shown}\n", "")
+
+
+@pytest.mark.parametrize("path", verbs(), ids=" ".join)
+def test_h_is_help_everywhere(tmp_path, path):
+    short, long = (called(*path, flag, cwd=tmp_path) for flag in ("-h", "--help"))
+    assert (short.returncode, short.stderr) == (0, "")
+    assert short.stdout == long.stdout
+    assert f"Usage: {' '.join(('jukebox', *path))}" in short.stdout
+
+
+def test_wrong_use_names_the_help_of_the_verb(tmp_path):
+    line = assert_one_line(called("policy", "explain", "--none", cwd=tmp_path), 2)
+    assert line.endswith("; see `jukebox policy explain --help`")
+
+
+class Closed(io.StringIO):
+    """An output that nobody reads any more; what is written by then goes nowhere."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def fileno(self) -> int:
+        return self.number
+
+
+@pytest.mark.parametrize(
+    "arguments", [("policy", "explain"), ("policy", "explain", "--json"), ("--version",)]
+)
+def test_a_reader_that_goes_away_ends_the_command_quietly(monkeypatch, capsys, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["jukebox", *arguments])
+    monkeypatch.setattr(cli, "WISHES", ())
+    monkeypatch.setattr(console.out, "quiet", False)
+    with open("nowhere", "w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", Closed(nowhere.fileno()))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert end.value.code == ReaderGone.exit_code
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("policy", "explain"), ("policy", "explain", "--json"), ("models",)],
+    ids=" ".join,
+)
+def test_a_pipe_that_is_closed_ends_the_process_without_a_word(tmp_path, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *arguments, *(["--store", tmp_path] if arguments == ("models",) else [])],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (ReaderGone.exit_code, "")

@@ -44,7 +44,7 @@ def test_a_late_fraction_is_not_lost(raw):
 
 def test_an_empty_file_is_refused(raw):
     raw.touch()
-    with pytest.raises(DataError, match=r"^songs: the file is empty$"):
+    with pytest.raises(DataError, match=r"^songs: the file is empty; copy it again$"):
         as_parquet("songs", raw)
 
 
@@ -95,7 +95,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(raw):
 
 def test_a_column_of_another_kind_is_named_with_the_value_that_is_wrong(raw):
     pq.write_table(pa.table({"a": ["1.5", "fast"], "b": ["2", "3"]}), raw)
-    with pytest.raises(DataError, match=r"^songs: column a is not a number, e\.g\. 'fast'$"):
+    with pytest.raises(DataError, match=r"^songs: column a is not a number, e\.g\. 'fast' \(row 2\)$"):
         require_structure("songs", raw, {"a": "a number", "b": "text"})
 
 

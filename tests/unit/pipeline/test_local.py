@@ -1,14 +1,18 @@
-"""A run on this machine that is being started when somebody wants it to stop."""
+"""A run on this machine: under which Python, and what is left when somebody wants it to stop."""
 
+import os
 import signal
 import subprocess
 import sys
+import venv
 
 import pytest
+from kfp import compiler, dsl
 
-from ml.errors import Interrupted
+from ml.errors import Interrupted, ReaderGone
+from ml.files import write_json
 from ml.pipeline import local
-from ml.pipeline.local import LocalRun, execute
+from ml.pipeline.local import LocalRun, execute, name_interpreter
 from ml.pipeline.run_folder import is_running
 from ml.signals import WISHES, uninterrupted
 
@@ -77,3 +81,60 @@ def test_what_is_ignored_stays_ignored(heard):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert heard == []
+
+
+@dsl.component(base_image="python", install_kfp_package=False)
+def _note(path: str):
+    import sys
+    from pathlib import Path
+
+    Path(path).write_text(sys.executable)
+
+
+@dsl.pipeline(name="one-step")
+def _one_step(path: str):
+    _note(path=path)
+
+
+def test_a_path_with_a_blank_and_an_accent_may_lead_to_the_python_and_to_the_run(tmp_path, monkeypatch):
+    """kfp.local alone puts the path of the Python unquoted into a shell script, and into paths of data."""
+    home = tmp_path / "it's a b é" / "python3"
+    venv.create(home / ".venv", symlinks=True)
+    folder = home / "runs" / "one"
+    (folder / "tmp").mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(home / ".venv" / "bin" / "python"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text="", parameters={})
+    compiler.Compiler().compile(_one_step, str(run.ir))
+    write_json(folder / "parameters.json", {"path": str(folder / "note")})
+    execute(run, lambda _: None)
+    assert (folder / "note").read_text() == sys.executable
+
+
+def test_only_the_call_of_python_is_replaced():
+    command = ["sh", "-ec", "X=1 python3 -m kfp.dsl.executor_main", "import python3", '{"uri": "/python3/"}']
+    changed = name_interpreter(command, "/a b/python")
+    assert changed == [*command[:2], "X=1 '/a b/python' -m kfp.dsl.executor_main", *command[3:]]
+
+
+def test_a_reader_that_goes_away_ends_the_processes_of_the_run(tmp_path, monkeypatch):
+    started = []
+    start = subprocess.Popen
+
+    def starting(_, **settings):
+        started.append(start(LONG, **settings))
+        (tmp_path / "events.jsonl").write_text('{"step": "fetch", "event": "start"}\n')
+        return started[0]
+
+    def gone(_):
+        raise ReaderGone("nobody reads the output any more")
+
+    monkeypatch.setattr(local.subprocess, "Popen", starting)
+    run = LocalRun(folder=tmp_path, ir=tmp_path / "pipeline.yaml", policy_text="", parameters={})
+    try:
+        with pytest.raises(ReaderGone):
+            execute(run, gone)
+        assert started[0].poll() == -signal.SIGKILL
+    finally:
+        started[0].kill()
+        started[0].wait()
