@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from base_image import PYTHON, base_tar
 from docker_registry import process, registry_server, wait_for
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
@@ -28,7 +29,6 @@ from ml.image.pip_settings import pip_secrets
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
-PYTHON = "3.11"
 FORGE_TOKEN = "f0rge-s3cret"
 
 RUN_KEY = {
@@ -202,14 +202,9 @@ def push(env: dict[str, str], image: str, reference: str) -> str:
 
 
 def _base(folder: Path, env: dict[str, str], registry: str) -> str:
-    rootfs = folder / "rootfs.tar"
-    packages = "--include=python3,python3-venv,ca-certificates"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(rootfs)]
-    subprocess.run(command, check=True, capture_output=True)
     container = buildah(env, "from", "scratch")
-    buildah(env, "add", container, rootfs, "/")
+    buildah(env, "add", container, base_tar(folder), "/")
     buildah(env, "commit", "--rm", "--quiet", container, "localhost/base:1")
-    rootfs.unlink()
     return push(env, "localhost/base:1", f"{registry}/base:1")
 
 
