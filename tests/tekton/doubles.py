@@ -42,7 +42,9 @@ home=$(dirname "$0"); name=${0##*/}
 printf '%s\\n' "$name $*" >> "$home/calls"
 printf '%s\\n' "${JUKEBOX_CA-} ${AWS_CA_BUNDLE-} ${JUKEBOX_REGISTRY_CA-}" >> "$home/authorities"
 case "$name $*" in *"$(cat "$home/broken")"*) echo "$name is broken" >&2; exit 3;; esac
-while [ $# -gt 1 ]; do [ "$1" != --digestfile ] || printf '%s' PUSHED > "$2"; shift; done
+while [ $# -gt 1 ]; do
+  case $1 in --digestfile) printf '%s' PUSHED > "$2";; --missing) cat "$home/missing" > "$2";; esac; shift
+done
 """.replace("PUSHED", PUSHED)
 
 
@@ -75,8 +77,9 @@ class Programs:
         (self.folder / "broken").write_text(call)
 
     def heal(self) -> None:
-        """Forget all calls, and have none fail."""
+        """Forget all calls, and have none fail; the toolchain lacks what builds the code."""
         self.broken("no call is like this")
+        (self.folder / "missing").write_text("BUILD build registry.example/jukebox/build:1\n")
         for name in ("calls", "authorities"):
             (self.folder / name).write_text("")
 
