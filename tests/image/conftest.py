@@ -1,16 +1,29 @@
-"""Both images, built once from this work tree and pushed to a registry, for all tests of images."""
+"""Both images of this work tree for all tests of images: built, pushed to a registry, and built once more."""
 
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from image.workshop import NEEDED, Unable, checkout_of, open_workshop
+from image.workshop import NEEDED, Unable, checkout_of, copy_of, open_workshop
 from servers import Site, serving
+
+from ml.image.key import TARGETS
 
 PASSWORD = "canary-7f3a91"
 """What pip is given to reach its index with: it must be in no image."""
+
+
+def _needs_again(item: pytest.Item) -> bool:
+    return "again" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that need the second build last: it is made while the others run."""
+    items.sort(key=_needs_again)
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +55,52 @@ def checkout(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def images(workshop, checkout) -> dict:
+def images(workshop, checkout, request) -> dict:
     """Build both images and push them, with a password for pip's index; by target, what the command says."""
-    with serving(Site()) as index:
+    with serving(Site()) as index, ThreadPoolExecutor() as threads:
         url = index.url.replace("://", f"://someone:{PASSWORD}@")
         repository = f"{workshop.registry}/jukebox"
-        env = {"PIP_EXTRA_INDEX_URL": f"{url}/simple"}
-        built = workshop.build(checkout, "--push", "--repository", repository, env=env)
+
+        def build(target: str) -> dict:
+            arguments = ("--push", "--repository", repository, "--bills", checkout / ".jukebox" / target)
+            env = {"PIP_EXTRA_INDEX_URL": f"{url}/simple"}
+            return workshop.build(checkout, "--target", target, *arguments, env=env)[target]
+
+        built = dict(zip(TARGETS, threads.map(build, TARGETS), strict=True))
     assert index.asked, "pip did not ask the index that needs the password"
     for image in built.values():
         image["by_digest"] = f"{repository}/{image['target']}@{image['digest']}"
         workshop.podman("pull", "--quiet", image["by_digest"])
+    if any(map(_needs_again, request.session.items)):
+        request.getfixturevalue("rebuilding")
     return built
+
+
+@pytest.fixture(scope="session")
+def rebuilding(workshop, checkout, tmp_path_factory):
+    """Begin to build both images once more; other tests are run meanwhile.
+
+    From no cache, in another folder, by somebody with another umask; the tools by the other engine.
+    """
+    umask = os.umask(0o077)
+    try:
+        copy = copy_of(checkout, tmp_path_factory.mktemp("again") / "copy")
+    finally:
+        os.umask(umask)
+
+    def build(target: str, engine: str) -> dict:
+        arguments = ("--fresh", "--repository", "localhost/again", "--engine", engine)
+        bills = copy / ".jukebox" / target
+        return workshop.build(copy, "--target", target, *arguments, "--bills", bills)[target]
+
+    with ThreadPoolExecutor() as threads:
+        yield {
+            "component": threads.submit(build, "component", "podman"),
+            "tools": threads.submit(build, "tools", "buildah"),
+        }
+
+
+@pytest.fixture(scope="session")
+def again(images, rebuilding) -> dict:
+    """Both images, built once more; by target, what the command says."""
+    return {target: build.result() for target, build in rebuilding.items()}

@@ -76,7 +76,7 @@ def test_bytecode_goes_by_no_date(workshop, images, added, target):
 def test_no_secret_is_in_a_file_or_in_the_history(workshop, images, checkout, added, target):
     known = json.dumps(workshop.inspect(images[target]["reference"]))
     history = workshop.podman("history", "--no-trunc", images[target]["reference"])
-    log = (checkout / ".jukebox/image/build.log").read_text()
+    log = (checkout / images[target]["bill"]).with_name("build.log").read_text()
     for text in (known, history, log):
         assert PASSWORD not in text
         assert "s3cr3t" not in text

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import SAMPLE, jukebox
+from command import jukebox
 from image.workshop import ROOT
 
 from ml.gate.evidence import read_evidence
@@ -29,24 +29,14 @@ for place in ('/', '/opt/jukebox', '/opt/jukebox/lib', '/var/tmp', '/home', '/tm
 
 
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory):
-    """The pipeline on this machine, as `jukebox run` does it; its result."""
-    home = tmp_path_factory.mktemp("outside")
-    arguments = ["--rankings", SAMPLE, "--songs", SAMPLE, "--no-promote", "--json"]
-    done = jukebox("run", *arguments, cwd=home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def inside(workshop, images, outside) -> Path:
-    """The same pipeline with the same parameters in containers; the folder that it leaves."""
+def inside(workshop, images, finished_run) -> Path:
+    """The pipeline of a finished run with the same parameters in containers; the folder that it leaves."""
     folder = workshop.folder / "inside"
     (folder / "store").mkdir(parents=True)
     image = images["component"]["by_digest"]
     compiled = jukebox("compile", "-o", folder / "pipeline.yaml", "--image", image, cwd=folder)
     assert compiled.returncode == 0, compiled.stderr
-    parameters = json.loads((Path(outside["evidence"]).parent / "parameters.json").read_text())
+    parameters = json.loads(finished_run.evidence.with_name("parameters.json").read_text())
     places = {"store_uri": str(folder / "store"), "evidence_uri": str(folder / "evidence.json")}
     (folder / "parameters.json").write_text(json.dumps({**parameters, **places, "image": image}))
     for path in (folder, folder / "store"):
@@ -69,10 +59,9 @@ def test_every_step_ran_in_the_image(inside):
     assert {event["step"] for event in events if event["event"] == "end"} == set(BOUNDS)
 
 
-def test_the_verdict_and_the_model_are_the_ones_outside(inside, outside):
-    ours, theirs = (
-        read_evidence(path.read_bytes()) for path in (inside / "evidence.json", Path(outside["evidence"]))
-    )
+def test_the_verdict_and_the_model_are_the_ones_outside(inside, finished_run):
+    files = (inside / "evidence.json", finished_run.evidence)
+    ours, theirs = (read_evidence(path.read_bytes()) for path in files)
     assert ours.verdict.passed
     assert theirs.verdict.passed
     decided = [[(check.name, check.passed) for check in one.verdict.checks] for one in (ours, theirs)]

@@ -2,10 +2,10 @@
 
 import shutil
 
+from base_image import PYTHON
 from command import jukebox
 from dspa_command import PLACES, TOKEN
 from dspa_server import Dspa, serving
-from image.workshop import PYTHON
 from servers import Site, s3_server
 from servers import serving as serving_site
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+from base_image import PYTHON, base_tar
 from docker.types import Ulimit
 from docker_registry import registry_server
 from servers import closed_port
@@ -23,9 +24,6 @@ ROOT = Path(__file__).parents[2]
 NEEDED = ("podman", "buildah", "mmdebstrap", "docker-registry", "runc")
 BASE = "localhost/base:bookworm"
 REMOTE = "https://someone:s3cr3t@git.example/team/jukebox"
-PYTHON = "3.11"
-"""Debian 12's, with which the base is made."""
-
 RESTRICTED = {
     "user": f"{random.SystemRandom().randrange(1_000_000_000, 1_001_000_000)}:0",
     "read_only": True,
@@ -90,7 +88,7 @@ class Workshop:
         self.podman("image", "umount", reference)
 
     def build(self, checkout: Path, *arguments: object, env: dict[str, str] | None = None) -> dict:
-        """Build images of a checkout with the command, and return what it says as JSON."""
+        """Build images of a checkout with the command; returns by target what it says as JSON."""
         command = [
             sys.executable,
             "-m",
@@ -111,7 +109,10 @@ class Workshop:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return {image["target"]: image for image in json.loads(done.stdout)["images"]}
+        told = json.loads(done.stdout)
+        for stage in told["stages"]:
+            print(f"{stage['step']}: {stage['seconds']:.0f} s")
+        return {image["target"]: image for image in told["images"]}
 
 
 @contextlib.contextmanager
@@ -143,12 +144,7 @@ def _open(shop: Workshop, stack: contextlib.ExitStack) -> None:
     """Start the registry and podman's service, make the base, and see that it runs."""
     folder = shop.folder
     stack.enter_context(registry_server(folder, int(shop.registry.partition(":")[2])))
-    tar = folder / "base.tar"
-    wanted = "--include=python3,python3-venv,ca-certificates"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", wanted, "bookworm", str(tar)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    shop.podman("import", "--quiet", tar, BASE)
-    tar.unlink()
+    shop.podman("import", "--quiet", base_tar(folder), BASE)
     stack.enter_context(_service(shop, "podman", "system", "service", "--time=0", shop.env["DOCKER_HOST"]))
     _wait_for(folder / "podman.sock")
     ended = shop.run(BASE, "true")

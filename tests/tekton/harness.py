@@ -2,8 +2,8 @@
 
 Params, results and contexts are substituted as Tekton substitutes them, workspaces and volumes are folders,
 and a task that fails is tried again as often as the Pipeline says. There are no images: a script finds its
-programs on the path. What a pod would mount (``/tekton/results``, ``/etc/jukebox/ca``) is replaced by
-folders, in the scripts and in their variables.
+programs on the path. What a pod would mount (``/tekton/results``, ``/etc/jukebox/ca``, ``/tmp``) is replaced
+by folders, in the scripts and in their variables.
 """
 
 import os
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 REFERENCE = re.compile(r"\$\(([^()\s]+)\)")
@@ -21,6 +22,9 @@ RESULT = re.compile(r"\$\(tasks\.([\w-]+)\.results\.([\w-]+)\)")
 NAMESPACE = "music"
 PIPELINE_RUN = "metadata.labels['tekton.dev/pipelineRun']"
 """The label that the pods of a PipelineRun have, and those of a TaskRun alone do not."""
+
+SETTINGS = ("AWS_", "JUKEBOX_", "PYTEST_")
+"""How the names of variables begin that a pod does not have from whoever runs the tests."""
 
 Object = dict[str, Any]
 
@@ -34,6 +38,7 @@ class World:
         objects: Tasks and Pipelines, as kustomize renders them.
         secrets: by name, key and value.
         env: the variables of every step; ``identities`` those of the pods of one service account.
+        mounted: by mount path, the files of config maps that are optional.
     """
 
     folder: Path
@@ -41,6 +46,14 @@ class World:
     secrets: Mapping[str, Mapping[str, str]]
     env: Mapping[str, str]
     identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mounted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def tmp(self) -> Path:
+        """The /tmp of all pods, one after the other."""
+        folder = self.folder / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def find(self, kind: str, name: str) -> Object:
         (found,) = (o for o in self.objects if o["kind"] == kind and o["metadata"]["name"] == name)
@@ -73,13 +86,16 @@ class Run:
         return "\n".join(f"== {name} {end.status}\n{end.log}" for name, end in self.tasks.items())
 
 
-def execute(world: World, spec: Object, uid: str) -> Run:
+def execute(
+    world: World, spec: Object, uid: str, known: Mapping[str, TaskEnd] = MappingProxyType({})
+) -> Run:
     """Execute a PipelineRun to its end.
 
     Args:
         world: what surrounds it.
         spec: the PipelineRun's spec.
         uid: its uid, and here its name too.
+        known: tasks that another run has executed, and whose results are taken from there.
     """
     pipeline = world.find("Pipeline", spec["pipelineRef"]["name"])
     given = {param["name"]: param["value"] for param in spec.get("params", ())}
@@ -93,7 +109,9 @@ def execute(world: World, spec: Object, uid: str) -> Run:
     run = Run(world, spec, uid, {task["name"]: TaskEnd() for task in pipeline["tasks"]}, variables, home)
     by_name = {task["name"]: task for task in pipeline["tasks"]}
     for name in TopologicalSorter({n: _before(task) for n, task in by_name.items()}).static_order():
-        if all(run.tasks[before].status == "Succeeded" for before in _before(by_name[name])):
+        if name in known:
+            _succeed(run, name, known[name].results)
+        elif all(run.tasks[before].status == "Succeeded" for before in _before(by_name[name])):
             _try(run, by_name[name])
     variables |= {f"tasks.{name}.status": end.status for name, end in run.tasks.items()}
     for task in pipeline["finally"]:
@@ -116,12 +134,14 @@ def _try(run: Run, task: Object) -> None:
         end.tries += 1
         results = _task_run(run, task, run.home / f"{task['name']}-{end.tries}")
         if results is not None:
-            end.status, end.results = "Succeeded", results
-            run.variables |= {
-                f"tasks.{task['name']}.results.{name}": value for name, value in results.items()
-            }
+            _succeed(run, task["name"], results)
             return
     end.status = "Failed"
+
+
+def _succeed(run: Run, task: str, results: Mapping[str, str]) -> None:
+    run.tasks[task].status, run.tasks[task].results = "Succeeded", dict(results)
+    run.variables |= {f"tasks.{task}.results.{name}": value for name, value in results.items()}
 
 
 def _task_run(run: Run, task: Object, pod: Path) -> dict[str, str] | None:
@@ -149,6 +169,29 @@ def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
     results = _steps(world, task, world.folder / name, end, variables, {}, spec["serviceAccountName"])
     end.status, end.results = ("Failed", {}) if results is None else ("Succeeded", results)
     return end
+
+
+def execute_task(world: World, name: str, uid: str, params: Mapping[str, str]) -> TaskEnd:
+    """Execute one Task to its end, in the folder of a run, with every workspace that it needs.
+
+    Args:
+        world: what surrounds it.
+        name: the Task's name.
+        uid: the run's uid; a Task that follows others finds in its folder what they have left.
+        params: the Task's params.
+    """
+    bound = {"shared": {"volumeClaimTemplate": {}}, "pip-settings": {"configMap": {"name": "pip"}}}
+    task = {
+        "name": name,
+        "taskRef": {"name": name},
+        "params": [{"name": param, "value": value} for param, value in params.items()],
+        "workspaces": [{"name": workspace, "workspace": workspace} for workspace in bound],
+    }
+    workspaces = [{"name": workspace, **source} for workspace, source in bound.items()]
+    spec = {"workspaces": workspaces, "taskRunSpecs": []}
+    run = Run(world, spec, uid, {name: TaskEnd()}, {}, world.folder / uid)
+    _try(run, task)
+    return run.tasks[name]
 
 
 def _params(spec: Object, given: Mapping[str, str]) -> dict[str, str]:
@@ -183,13 +226,17 @@ def _steps(
         fields: the pod's fields by path; a label that it does not have is empty.
         account: the service account of the pod.
     """
-    folders = _folders(spec, pod)
+    folders = _folders(spec, pod) | {"/tmp": world.tmp}
+    for path, files in world.mounted.items():
+        for name, text in files.items() if path in folders else ():
+            (folders[path] / name).write_text(text)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     for step in spec["steps"]:
-        env = {**os.environ, **world.env, **world.identities.get(account, {})}
+        env = {**ours, **world.env, **world.identities.get(account, {})}
         for entry in (*spec["stepTemplate"]["env"], *step.get("env", ())):
-            value = _value(world, entry, variables, fields)
+            value = _value(world, _moved_entry(entry, folders), variables, fields)
             if value is not None:
-                env[entry["name"]] = _moved(value, folders)
+                env[entry["name"]] = value
         script = pod / step["name"]
         script.write_text(_moved(step["script"], folders))
         script.chmod(0o755)
@@ -198,7 +245,8 @@ def _steps(
         if done.returncode:
             return None
     results = folders["/tekton/results"]
-    return {result["name"]: (results / result["name"]).read_text() for result in spec.get("results", ())}
+    names = [result["name"] for result in spec.get("results", ())]
+    return {name: (results / name).read_text() for name in names if (results / name).exists()}
 
 
 def _workspaces(run: Run, task: Object, spec: Object) -> dict[str, str]:
@@ -219,7 +267,7 @@ def _workspaces(run: Run, task: Object, spec: Object) -> dict[str, str]:
 
 
 def _folders(spec: Object, pod: Path) -> dict[str, Path]:
-    """Make the folders that a pod would mount; the host has a /tmp of its own."""
+    """Make the folders that a pod would mount, empty."""
     mounts = [mount["mountPath"] for step in spec["steps"] for mount in step.get("volumeMounts", ())]
     folders = {}
     for path in ("/tekton/results", "/tekton/home", *mounts):
@@ -230,9 +278,13 @@ def _folders(spec: Object, pod: Path) -> dict[str, Path]:
 
 
 def _moved(text: str, folders: Mapping[str, Path]) -> str:
-    for path in sorted(folders, key=len, reverse=True):
-        text = text.replace(path, str(folders[path]))
-    return text
+    paths = "|".join(re.escape(path) for path in sorted(folders, key=len, reverse=True))
+    return re.sub(rf"(?<![\w.-])(?:{paths})(?![\w.-])", lambda found: str(folders[found[0]]), text)
+
+
+def _moved_entry(entry: Object, folders: Mapping[str, Path]) -> Object:
+    """Move what an entry says itself, not what is filled in: that is a folder of this machine already."""
+    return {**entry, "value": _moved(entry["value"], folders)} if "value" in entry else entry
 
 
 def _value(

@@ -4,17 +4,20 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 from dspa_command import TOKEN
 from dspa_server import Fault, Request
-from tekton.harness import Run, execute
+from tekton.harness import Run, TaskEnd, execute
 from tekton.manifests import task_names
 from tekton.world import FORGE_TOKEN, ROOT, Site, missing, open_site
 
 TASKS = task_names()
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +36,21 @@ def site():
         subprocess.run(["rm", "-rf", str(folder)], check=False)
 
 
-def run(site: Site, revision: str, uid: str, **params: str) -> Run:
-    """Run the Pipeline for a revision; the DSPA's steps run the code of that commit."""
+def run(site: Site, revision: str, uid: str, known: Mapping[str, TaskEnd] | None = None) -> Run:
+    """Run the Pipeline for a revision; the DSPA's steps run the code of that commit.
+
+    Args:
+        site: where.
+        revision: the commit.
+        uid: the run's uid.
+        known: tasks of another run that would end here as they did there.
+    """
     code = site.world.folder / "code"
     shutil.rmtree(code, ignore_errors=True)
     subprocess.run(["git", "clone", "-q", str(site.checkout), str(code)], check=True)
     subprocess.run(["git", "fetch", "-q", "origin", revision], cwd=code, check=True)
     subprocess.run(["git", "checkout", "-q", "FETCH_HEAD"], cwd=code, check=True)
-    done = execute(site.world, site.spec(revision, **params), uid)
+    done = execute(site.world, site.spec(revision), uid, known or {})
     secrets = [TOKEN, FORGE_TOKEN, *(secret["AWS_SECRET_ACCESS_KEY"] for secret in _keys(site))]
     for secret in secrets:
         assert secret not in done.log
@@ -49,6 +59,11 @@ def run(site: Site, revision: str, uid: str, **params: str) -> Run:
 
 def _keys(site: Site) -> list[dict[str, str]]:
     return [secret for secret in site.world.secrets.values() if "AWS_SECRET_ACCESS_KEY" in secret]
+
+
+def ended(done: Run, *names: str) -> dict[str, TaskEnd]:
+    """Return how some tasks of a run have ended, for another run that differs only behind them."""
+    return {name: done.tasks[name] for name in names}
 
 
 def ends(done: Run) -> dict[str, str]:
@@ -113,13 +128,14 @@ def test_a_commit_that_breaks_lint_is_not_built(site, passed, monkeypatch):
 
 def test_a_failing_test_is_not_built(site, passed, monkeypatch):
     bad = site.commit("ml/gate/canonical.py", 'separators=(",", ":")', 'separators=(", ", ":")')
-    blocked(site, run(site, bad, "uid-test"), monkeypatch, "unit-test", "unit-test failed", "failure")
+    done = run(site, bad, "uid-test", ended(passed[1], "toolchain", "lint"))
+    blocked(site, done, monkeypatch, "unit-test", "unit-test failed", "failure")
 
 
 def test_a_model_that_fails_parity_is_blocked(site, passed, monkeypatch):
     old = "    answers = answer(network, rows)\n"
     bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
-    done = run(site, bad, "uid-parity")
+    done = run(site, bad, "uid-parity", ended(passed[1], "toolchain", "lint", "unit-test"))
     blocked(site, done, monkeypatch, "submit-run", "parity", "failure")
     assert done.tasks["submit-run"].tries == 2, "a retry adopts the run"
     assert len([found for found in site.dspa.runs.values() if found.parameters["commit"] == bad]) == 1
@@ -131,7 +147,9 @@ def test_a_dspa_that_dies_promotes_nothing(site, passed, monkeypatch):
         return Fault.reset() if submitted else None
 
     monkeypatch.setattr(site.dspa, "fault", dies)
-    done = execute(site.world, site.spec(passed[0], timeout="15", cause="a death"), "uid-dead")
+    spec = site.spec(passed[0], timeout="15", cause="a death")
+    before = ended(passed[1], "toolchain", "lint", "unit-test", "build-image")
+    done = execute(site.world, spec, "uid-dead", before)
     blocked(site, done, monkeypatch, "submit-run", "Connection reset", "error")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from base_image import PYTHON, base_tar
 from docker_registry import process, registry_server, wait_for
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
@@ -28,7 +29,6 @@ from ml.image.pip_settings import pip_secrets
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
-PYTHON = "3.11"
 FORGE_TOKEN = "f0rge-s3cret"
 
 RUN_KEY = {
@@ -78,17 +78,15 @@ class Site:
 
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
         """Commit a change on top of main, and return the commit."""
-        git = ["git", "-C", str(self.checkout), "-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run([*git, "checkout", "-q", "main"], check=True)
+        git(self.checkout, "checkout", "-q", "main")
         if file:
             path = self.checkout / file
             text = path.read_text()
             assert text.count(old) == 1, f"{file}: {old}"
             path.write_text(text.replace(old, new))
-            subprocess.run([*git, "checkout", "-q", "--detach"], check=True)
-            subprocess.run([*git, "commit", "-qam", f"change {file}"], check=True)
-        done = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+            git(self.checkout, "checkout", "-q", "--detach")
+            git(self.checkout, "commit", "-qam", f"change {file}")
+        return git(self.checkout, "rev-parse", "HEAD")
 
     def spec(self, revision: str, **params: str) -> dict:
         """Return the spec of a PipelineRun, as a trigger would make it."""
@@ -107,6 +105,12 @@ class Site:
         }
 
 
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a repository, and return what it printed."""
+    command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def missing() -> list[str]:
     """Name the programs that this machine lacks."""
     return [name for name in NEEDED if not shutil.which(name)]
@@ -118,13 +122,13 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
     checkout = folder / "served" / "team" / "jukebox.git"
     checkout.mkdir(parents=True)
     checkout_of(checkout)
-    subprocess.run(["git", "branch", "-qM", "main"], cwd=checkout, check=True)
+    git(checkout, "branch", "-qM", "main")
     with contextlib.ExitStack() as stack:
         registry = stack.enter_context(registry_server(folder))
         env = _engine(folder)
         base, repository = _base(folder, env, registry), f"{registry}/jukebox"
         _seed(checkout, env, repository, base)
-        git = stack.enter_context(_git(folder / "served"))
+        served = stack.enter_context(serving_git(folder / "served"))
         s3 = stack.enter_context(s3_server())
         run_key = stack.enter_context(only_allowed(RUN_KEY))
         promotion_key = stack.enter_context(only_allowed(PROMOTION_KEY))
@@ -138,13 +142,13 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
         code = folder / "code"
         executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(code)}, secrets)
         dspa = stack.enter_context(serving(Dspa(tokens={TOKEN}, executor=executor)))
-        forge = stack.enter_context(_forge())
+        forge = stack.enter_context(serving_forge())
         (folder / "pip").mkdir()
         pip_secrets(folder / "pip")
         identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
         world = World(folder, objects, secrets, env, identities)
         params = {
-            "repository-url": f"{git}/team/jukebox.git",
+            "repository-url": f"{served}/team/jukebox.git",
             "api": forge.url,
             "base-image": base,
             "base-python": PYTHON,
@@ -198,14 +202,9 @@ def push(env: dict[str, str], image: str, reference: str) -> str:
 
 
 def _base(folder: Path, env: dict[str, str], registry: str) -> str:
-    rootfs = folder / "rootfs.tar"
-    packages = "--include=python3,python3-venv,ca-certificates"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(rootfs)]
-    subprocess.run(command, check=True, capture_output=True)
     container = buildah(env, "from", "scratch")
-    buildah(env, "add", container, rootfs, "/")
+    buildah(env, "add", container, base_tar(folder), "/")
     buildah(env, "commit", "--rm", "--quiet", container, "localhost/base:1")
-    rootfs.unlink()
     return push(env, "localhost/base:1", f"{registry}/base:1")
 
 
@@ -217,7 +216,8 @@ def _seed(checkout: Path, env: dict[str, str], repository: str, base: str) -> No
 
 
 @contextlib.contextmanager
-def _git(folder: Path) -> Iterator[str]:
+def serving_git(folder: Path) -> Iterator[str]:
+    """Serve the repositories below a folder; gives the address."""
     port = closed_port()
     options = ["--export-all", f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
     with process(folder / "git.log", "git", "daemon", *options, str(folder)):
@@ -226,7 +226,8 @@ def _git(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _forge() -> Iterator[Forge]:
+def serving_forge() -> Iterator[Forge]:
+    """Serve a forge's API."""
     forge = Forge()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,299 @@
+"""The script of each Task, on a world of doubles: what it does, what it hands on, and what makes it fail."""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from dspa_command import TOKEN
+from tekton.doubles import BASE, HELD, PUSHED, Programs, open_doubles
+from tekton.harness import TaskEnd, World, execute, execute_task
+from tekton.manifests import TEKTON, task_names
+from tekton.world import FORGE_TOKEN, Site, git
+
+IMAGE = f"registry.example/jukebox/component@sha256:{'a' * 64}"
+NOWHERE = "0" * 40
+
+
+def objects() -> list:
+    files = [*(TEKTON / "tasks").glob("*.yaml"), TEKTON / "pipelines" / "jukebox-train.yaml"]
+    return [found for file in files if "metadata" in (found := yaml.safe_load(file.read_text()))]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    if not shutil.which("git"):
+        pytest.skip("no git; install it: apt-get install git")
+    with open_doubles(tmp_path_factory.mktemp("world"), objects()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def passed(opened):
+    """One run of the whole Pipeline: the commit, the run, and what the programs were asked."""
+    site, programs = opened
+    commit = site.commit()
+    done = execute(site.world, site.spec(commit), "uid-pass")
+    assert {name: end.status for name, end in done.tasks.items()} == dict.fromkeys(
+        [*task_names(), "report"], "Succeeded"
+    ), done.log
+    return commit, done, programs.calls
+
+
+@pytest.fixture
+def site(opened) -> Site:
+    return opened[0]
+
+
+@pytest.fixture
+def programs(opened):
+    opened[1].heal()
+    yield opened[1]
+    opened[1].heal()
+
+
+@pytest.fixture
+def verb(site, tmp_path) -> tuple[World, Programs]:
+    """A world in which `jukebox` is a double too."""
+    double = Programs(tmp_path / "bin")
+    double.install("jukebox")
+    env = {**site.world.env, "PATH": f"{double.folder}:{site.world.env['PATH']}"}
+    return dataclasses.replace(site.world, folder=tmp_path, env=env), double
+
+
+def params_of(world: World, task: str, **given: str) -> dict[str, str]:
+    """Return a Task's params: those that are given, and a word for each other that has no default."""
+    declared = world.find("Task", task)["params"]
+    named = {param["name"]: "something" for param in declared if "default" not in param}
+    return {**named, **{name.replace("_", "-"): value for name, value in given.items()}}
+
+
+def run_task(world: World, name: str, uid: str = "uid-pass", **given: str) -> TaskEnd:
+    return execute_task(world, name, uid, params_of(world, name, **given))
+
+
+def statuses(site: Site, commit: str) -> list[dict]:
+    path = f"/repos/team/jukebox/statuses/{commit}"
+    return [status for asked, status in site.forge.statuses if asked == path]
+
+
+def failed(end: TaskEnd, said: str = "") -> None:
+    assert (end.status, end.results) == ("Failed", {}), end.log
+    assert said in end.log
+
+
+# One run, from a commit to the model in production.
+
+
+def test_a_commit_is_fetched(site, passed):
+    commit, done, _ = passed
+    results = done.tasks["fetch-source"].results
+    assert results["COMMIT"] == results["CHAINS-GIT_COMMIT"] == commit
+    assert results["CHAINS-GIT_URL"] == site.params["repository-url"]
+    assert results["COMMITTED_AT"] == git(site.checkout, "log", "-1", "--format=%ct", commit)
+    assert results["CREATED"] == git(site.checkout, "log", "-1", "--format=%cI", commit)
+
+
+def test_only_what_the_registry_lacks_is_built_and_pushed(site, passed):
+    _, done, calls = passed
+    results = dict(done.tasks["toolchain"].results)
+    repository = site.params["image-repository"]
+    assert results.pop("BUILD") == f"{repository}/build@{PUSHED}"
+    for name, reference in results.items():
+        assert reference == f"{repository}/{name.lower().replace('_', '-')}@{HELD}"
+    build, push, remove = (call for call in calls if "component:" not in call and call.startswith("buildah"))
+    assert build.startswith("buildah --storage-driver vfs build --cert-dir ")
+    assert f"--secret id=pip.conf,src={site.world.folder}/pip/pip.conf --timestamp 0 --target build " in build
+    assert f"--build-arg BASE_IMAGE={BASE} --build-arg PYTHON=3.12 --file Containerfile ." in build
+    assert "ca.pem" not in build
+    assert "--tls-verify=false --quiet --digestfile " in push
+    assert push.split()[-1].startswith(f"{repository}/build:")
+    assert remove == "buildah --storage-driver vfs rmi --all --force"
+
+
+def test_each_linter_checks_everything(passed):
+    _, _, calls = passed
+    asked = [call for call in calls if not call.startswith("buildah")]
+    assert asked[:2] == ["ruff format --no-cache --check .", "ruff check --no-cache ."]
+    assert asked[2].startswith("mypy --cache-dir=/")
+    assert asked[3:] == ["lint-imports --no-logo --no-cache", "yamllint --strict ."]
+
+
+def test_the_tests_that_the_param_names_are_run(passed):
+    _, done, _ = passed
+    assert " passed" in done.tasks["unit-test"].log
+
+
+def test_the_image_is_built_on_what_the_registry_has_and_handed_on_by_its_digest(site, passed):
+    commit, done, calls = passed
+    below, fetched = done.tasks["toolchain"].results, done.tasks["fetch-source"].results
+    build, push = (call for call in calls if "component:" in call)
+    name = f"{site.params['image-repository']}/component"
+    assert done.tasks["build-image"].results == {
+        "IMAGE_URL": f"{name}:{commit}",
+        "IMAGE_DIGEST": PUSHED,
+        "IMAGE": f"{name}@{PUSHED}",
+    }
+    for option in (
+        f"--timestamp {fetched['COMMITTED_AT']} --target component --tag {name}:{commit} ",
+        f"--build-arg REVISION={commit} --build-arg CREATED={fetched['CREATED']} ",
+        f"--build-arg SOURCE={site.params['repository-url']} ",
+        f"--build-context build=container-image://{below['BUILD']} ",
+        f"--build-context component-dependencies=container-image://{below['COMPONENT_DEPENDENCIES']} .",
+    ):
+        assert option in build
+    assert push.endswith(f" {name}:{commit}")
+
+
+def test_the_ir_is_the_one_whose_digest_is_handed_on_and_that_is_submitted(site, passed):
+    commit, done, _ = passed
+    ir = (done.home / "shared" / "pipeline.yaml").read_bytes()
+    assert done.tasks["compile-pipeline"].results["IR_DIGEST"] == f"sha256:{hashlib.sha256(ir).hexdigest()}"
+    (run,) = site.dspa.runs.values()
+    assert run.parameters["commit"] == commit
+    assert run.parameters["image"] == done.tasks["build-image"].results["IMAGE"]
+    assert run.description.endswith("a test")
+
+
+def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
+    commit, done, _ = passed
+    assert done.tasks["submit-run"].results["VERDICT"] == "pass"
+    assert done.tasks["promote"].results["PROMOTION"] == "1"
+    (status,) = statuses(site, commit)
+    assert status["state"] == "success"
+    assert site.forge.tokens == {FORGE_TOKEN}
+    for secret in (TOKEN, FORGE_TOKEN, site.s3["AWS_SECRET_ACCESS_KEY"]):
+        assert secret not in done.log
+
+
+# What makes each of them fail.
+
+
+def test_a_revision_that_is_not_there_ends_before_anything_is_run(site, programs):
+    done = execute(site.world, site.spec(NOWHERE), "uid-nowhere")
+    assert done.tasks["fetch-source"].tries == 3
+    assert {end.status for name, end in done.tasks.items() if name not in ("fetch-source", "report")} == {
+        "None"
+    }
+    assert programs.calls == []
+    assert [status["state"] for status in statuses(site, NOWHERE)] == ["error"]
+
+
+def test_an_object_that_only_leads_to_a_commit_is_refused(site):
+    git(site.checkout, "tag", "-a", "-m", "x", "annotated")
+    tag = git(site.checkout, "rev-parse", "annotated")
+    failed(
+        run_task(
+            site.world, "fetch-source", "uid-tag", repository_url=site.params["repository-url"], revision=tag
+        ),
+        f"not {tag}",
+    )
+
+
+def toolchain(world: World) -> TaskEnd:
+    (world.folder / "uid" / "shared" / "source").mkdir(parents=True, exist_ok=True)
+    return run_task(world, "toolchain", "uid")
+
+
+@pytest.mark.parametrize("broken", ["vfs build", "vfs push"])
+def test_dependencies_that_cannot_be_built_or_pushed_are_not_handed_on(verb, programs, broken):
+    programs.broken(broken)
+    failed(toolchain(verb[0]), "buildah is broken")
+    assert broken in programs.calls[-1]
+
+
+def test_a_registry_that_cannot_be_asked_fails_the_toolchain(verb, programs):
+    world, double = verb
+    double.broken("toolchain")
+    failed(toolchain(world), "jukebox is broken")
+    assert programs.calls == []
+
+
+@pytest.mark.parametrize("broken", ["ruff format", "ruff check", "mypy", "lint-imports", "yamllint"])
+def test_a_finding_of_any_linter_fails_lint(site, passed, programs, broken):
+    programs.broken(broken)
+    failed(run_task(site.world, "lint"), "is broken")
+
+
+def test_several_files_are_tested_and_any_of_them_may_fail(site):
+    source = site.world.folder / "uid-tests" / "shared" / "source"
+    source.mkdir(parents=True)
+    (source / "test_a.py").write_text("def test_it():\n    assert False\n")
+    (source / "test_b.py").write_text("def test_it():\n    pass\n")
+    failed(run_task(site.world, "unit-test", "uid-tests", tests="test_a.py test_b.py"), "1 failed, 1 passed")
+
+
+def test_an_image_without_a_digest_is_not_compiled_in(site, passed):
+    failed(run_task(site.world, "compile-pipeline", image="registry.example/jukebox:latest"), "digest")
+
+
+@pytest.mark.parametrize("broken", ["vfs build", "vfs push"])
+def test_an_image_that_cannot_be_built_or_pushed_is_not_handed_on(site, passed, programs, broken):
+    programs.broken(broken)
+    failed(run_task(site.world, "build-image"), "buildah is broken")
+    assert broken in programs.calls[-1]
+
+
+def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(verb):
+    world, double = verb
+    ir = world.folder / "uid" / "shared" / "pipeline.yaml"
+    ir.parent.mkdir(parents=True)
+    ir.write_text("a: pipeline\n")
+    compiled = f"sha256:{hashlib.sha256(ir.read_bytes()).hexdigest()}"
+    given = {"ir_digest": compiled, "commit": "c" * 40, "store_secret": "jukebox-store"}
+    assert run_task(world, "submit-run", "uid", **given).status == "Succeeded"
+    assert double.calls == [f"jukebox submit {ir} --commit {'c' * 40}"]
+    ir.write_text("another: pipeline\n")
+    failed(run_task(world, "submit-run", "uid", **given), "did NOT match")
+    assert len(double.calls) == 1
+
+
+def report(world: World, commit: str, **given: str) -> TaskEnd:
+    shared = world.folder / "uid" / "shared"
+    (shared / "source" / ".git").mkdir(parents=True, exist_ok=True)
+    (shared / "source" / ".git" / "HEAD").write_text(f"{commit}\n")
+    return run_task(world, "report", "uid", **{"report_secret": "jukebox-report", **given})
+
+
+@pytest.mark.parametrize("head", ["ref: refs/heads/main", "", f"{'c' * 40}0"])
+def test_the_report_is_about_the_commit_that_was_fetched_or_else_the_revision(verb, head):
+    world, double = verb
+    assert report(world, "c" * 40, revision="main").status == "Succeeded"
+    assert report(world, head, revision="main").status == "Succeeded"
+    assert double.calls == [f"jukebox report --commit {commit}" for commit in ("c" * 40, "main")]
+
+
+def test_a_verb_that_fails_fails_its_task(verb):
+    world, double = verb
+    double.broken("jukebox")
+    (world.folder / "uid" / "shared").mkdir(parents=True)
+    (world.folder / "uid" / "shared" / "pipeline.yaml").write_text("")
+    nothing = f"sha256:{hashlib.sha256().hexdigest()}"
+    failed(run_task(world, "submit-run", "uid", ir_digest=nothing, store_secret="jukebox-store"), "broken")
+    failed(run_task(world, "promote", "uid", promotion_secret="jukebox-promotion"), "jukebox is broken")
+    failed(report(world, "c" * 40), "jukebox is broken")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_certificates_are_trusted_where_the_cluster_has_them(verb, there):
+    world, double = verb
+    files = {
+        "/etc/jukebox/ca": ("dspa.crt", "ca-bundle.crt"),
+        "/etc/jukebox/registry-ca": ("service-ca.crt",),
+    }
+    text = "a certificate" if there else ""
+    mounted = {path: dict.fromkeys(names, text) for path, names in files.items()}
+    world = dataclasses.replace(world, mounted=mounted)
+    (world.folder / "uid" / "shared").mkdir(parents=True)
+    (world.folder / "uid" / "shared" / "pipeline.yaml").write_text("")
+    nothing = f"sha256:{hashlib.sha256().hexdigest()}"
+    run_task(world, "submit-run", "uid", ir_digest=nothing, store_secret="jukebox-store")
+    run_task(world, "promote", "uid", promotion_secret="jukebox-promotion")
+    report(world, "c" * 40)
+    double.broken("toolchain")
+    toolchain(world)
+    names = [[Path(path).name for path in call] for call in double.authorities]
+    dspa, bundle, registry = ("dspa.crt", "ca-bundle.crt", "service-ca.crt") if there else ("", "", "")
+    assert names == [[dspa, bundle, ""], ["", bundle, ""], [bundle, "", ""], ["", "", registry]]
