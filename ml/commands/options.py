@@ -94,6 +94,7 @@ def print_json(value: dict[str, Any]) -> None:
 def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     """Print what a promotion or rollback did."""
     entry = outcome.promotion
+    candidate = entry.candidate[:12]
     if as_json:
         found = {"new": outcome.new, "unpublished": outcome.unpublished, "model": outcome.served_at}
         print_json({**entry.to_json(), **found})
@@ -107,13 +108,13 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     elif not outcome.new:
         out.print(f"nothing to do: this model is in production already (promotion {entry.number})")
     elif entry.action == "rollback":
-        out.print(f"rolled back: promotion {entry.number} restores {entry.restores}")
+        out.print(f"rolled back: promotion {entry.number} restores {entry.restores}, candidate {candidate}")
     else:
         made = " (trained on synthetic data)" if entry.synthetic else ""
         out.print(f"promoted:  number {entry.number}, champion before: {entry.champion[:12] or 'none'}{made}")
     waived = f", although it fails {', '.join(entry.waived)} (waived)" if entry.waived else ""
     commit = short_commit(entry.commit, dirty=entry.dirty) or "unknown"
-    out.print(f"candidate: {entry.candidate[:12]}, commit {commit}", markup=False)
+    out.print(f"commit:    {commit}", markup=False)
     out.print(f"by:        {entry.who or 'unknown'}{f': {entry.why}' if entry.why else ''}", markup=False)
     out.print(f"policy:    {entry.policy_digest[7:19]}{waived}")
     out.print(f"model:     {outcome.served_at}")

@@ -38,7 +38,7 @@ def runs(
     """List the runs on this machine, newest first: commit, data, verdict, log loss.
 
     The name is the one that `jukebox run` prints first, and the one that `compare` and `gate` take. A commit
-    with +dirty was not all: the work tree had changes. Times are UTC, log loss is in nats.
+    is marked +dirty where the work tree had changes beside it. Times are UTC, log loss is in nats.
 
     Example: jukebox runs --last 5
     """

@@ -69,11 +69,11 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
         target = restored(log, in_force.replaces)
     else:
         found = f"{interrupted(missing)}, and " if missing else ""
-        remedy = (
-            f"`jukebox promote {present.candidate[:12]}` publishes it"
-            if missing
-            else ("`jukebox models` shows the log, and `jukebox rollback --to N` restores promotion N")
-        )
+        remedy = "`jukebox models` shows the log"
+        if missing:
+            remedy = f"`jukebox promote {present.candidate[:12]}` publishes it"
+        elif len(log) > 1:
+            remedy += ", `jukebox rollback --to N` restores promotion N"
         raise EvidenceError(f"{store.uri}: {found}there is no earlier model to go back to; {remedy}")
     if target.number == in_force.number:
         return Plan(present, target, present, missing, _files_of(store, present))

@@ -46,7 +46,7 @@ def test_promote_tells_commit_person_and_reason(store, jukebox):
     done = jukebox("promote", third[:12], "--reason", "better in BR")
     assert done.code == 0, done.err
     assert "promoted:  number 3" in done.out
-    assert f"candidate: {third[:12]}, commit 3f2a91c0d4e5+dirty\n" in done.out
+    assert "commit:    3f2a91c0d4e5+dirty\n" in done.out
     assert "by:        ada@laptop: better in BR\n" in done.out
 
 
@@ -70,7 +70,7 @@ def test_rollback_over_an_unpublished_promotion_says_so_and_goes_back(store, juk
     delete(store.uri, "serving/jukebox/2/model.onnx")
     done = jukebox("rollback", "--reason", "slow")
     assert done.out.startswith("found:     promotion 2 was in the log but not published")
-    assert "rolled back: promotion 3 restores 1\n" in done.out
+    assert f"rolled back: promotion 3 restores 1, candidate {store.log()[0].candidate[:12]}\n" in done.out
     assert "by:        ada@laptop: slow\n" in done.out
     assert "nothing to do" not in done.out
 
