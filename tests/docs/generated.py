@@ -1,4 +1,4 @@
-"""Every file below docs/ that follows from the code, by its path, and what writes it."""
+"""Every page and picture that follows from the code, by its path, and what writes it."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ from .policy import policy_page
 from .schemas import schemas, schemas_page
 from .settings import settings_page
 from .states import states_page
-from .tekton import tekton_page
+from .tekton import tasks_readme, tekton_page
 from .verbs import verbs_page
 
 PAGES = {
@@ -20,6 +20,7 @@ PAGES = {
     "docs/reference/states.md": states_page,
     "docs/reference/tekton.md": tekton_page,
     "docs/reference/verbs.md": verbs_page,
+    "tekton/tasks/README.md": tasks_readme,
 }
 SCHEMAS = "docs/reference/schemas"
 

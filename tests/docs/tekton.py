@@ -1,4 +1,4 @@
-"""The page of Tekton's Pipeline and Tasks, from their YAML."""
+"""The page of Tekton's Pipeline and Tasks, and the README of the Tasks, from their YAML."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,21 +9,51 @@ from .graphs import PIPELINE, ROOT
 from .markdown import code, page, table
 
 TASKS = ROOT / "tekton" / "tasks"
+ALONE = """\
+The Pipeline [`jukebox-train`](../pipelines/jukebox-train.yaml) consists of these Tasks, and
+`kubectl apply -k tekton/overlays/openshift` (or `kubernetes`) installs all of them.
+
+A Task also runs alone, by its sample in [`samples/`](../samples). The samples share one volume, on which each
+finds what those before it have left. Replace their images and addresses by those of your `settings.env`, and
+what a Task takes from another by that one's results (`tkn taskrun describe --last`).
+
+    kubectl apply -n jukebox -f tekton/samples/claim.yaml
+    kubectl create -n jukebox -f tekton/samples/fetch-source.yaml
+
+On Kubernetes, add the content of [`pod-template.yaml`](../overlays/kubernetes/pod-template.yaml) as
+`spec.podTemplate`; OpenShift needs none.
+"""
 
 
 def tekton_page() -> str:
     """Return docs/reference/tekton.md."""
     pipeline = _read(PIPELINE.read_text(encoding="utf-8"))
-    tasks = {found["metadata"]["name"]: found for found in map(_read, _files())}
-    order = [task["name"] for task in (*pipeline["spec"]["tasks"], *pipeline["spec"]["finally"])]
     return page(
         "Tekton",
         "The Pipeline is `tekton/pipelines/jukebox-train.yaml`, its Tasks are in `tekton/tasks/`. What a "
         "site sets once for all runs is in its [settings](settings.md#settingsenv).",
         f"## Pipeline {pipeline['metadata']['name']}",
-        *_described(pipeline["spec"]),
-        *(part for name in order for part in (f"## Task {name}", *_described(tasks[name]["spec"]))),
+        *described(pipeline),
+        *(part for task in tasks() for part in (f"## Task {task['metadata']['name']}", *described(task))),
     )
+
+
+def tasks_readme() -> str:
+    """Return tekton/tasks/README.md."""
+    parts = (
+        part
+        for task in tasks()
+        for name in [task["metadata"]["name"]]
+        for part in (f"## {name}", *described(task), f"Sample: [`{name}.yaml`](../samples/{name}.yaml)")
+    )
+    return page("Tasks", ALONE, *parts)
+
+
+def tasks() -> list[dict[str, Any]]:
+    """Return the Tasks in the order of the Pipeline."""
+    pipeline = _read(PIPELINE.read_text(encoding="utf-8"))
+    found = {task["metadata"]["name"]: task for task in map(_read, _files())}
+    return [found[task["name"]] for task in (*pipeline["spec"]["tasks"], *pipeline["spec"]["finally"])]
 
 
 def _files() -> list[str]:
@@ -36,9 +66,16 @@ def _read(text: str) -> dict[str, Any]:
     return found
 
 
-def _described(spec: dict[str, Any]) -> Iterator[str]:
-    """Tell what a Pipeline or a Task is, takes and gives."""
+def described(found: dict[str, Any]) -> Iterator[str]:
+    """Tell what a Pipeline or a Task is, needs, takes and gives."""
+    metadata, spec = found["metadata"], found["spec"]
+    notes = metadata["annotations"]
     yield spec["description"]
+    yield (
+        f"Version {metadata['labels']['app.kubernetes.io/version']}; "
+        f"needs Tekton Pipelines {notes['tekton.dev/pipelines.minVersion']} or later; "
+        f"runs on {notes['tekton.dev/platforms']}."
+    )
     if params := spec.get("params"):
         yield table(
             ("parameter", "default", "what it is"),

@@ -19,6 +19,7 @@ from .markdown import table
 from .picture import Panel, svg
 from .schemas import documents, modules, schemas
 from .states import always, exit_code, failing
+from .tekton import described, tasks, tasks_readme
 from .verbs import verbs
 
 WRITE = "run `make docs-write`"
@@ -118,3 +119,45 @@ def test_a_state_that_waits_for_something_else_than_its_row_says_is_an_error(mon
 
 def test_a_bar_in_a_cell_does_not_end_it():
     assert table(("a", "b"), [("x|y", "")]) == "| a |\n| --- |\n| x\\|y |\n"
+
+
+def test_the_readme_of_the_tasks_has_all_that_they_have():
+    text = tasks_readme()
+    assert text.count("\n## ") == len(tasks()) == len(list((ROOT / "tekton" / "tasks").glob("*.yaml"))) - 1
+    for task in tasks():
+        name = task["metadata"]["name"]
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert f"(../samples/{name}.yaml)" in section
+        for part in ("params", "results", "workspaces"):
+            for item in task["spec"].get(part, ()):
+                assert f"| `{item['name']}` | " in section, (name, item["name"])
+                assert item["description"] in section
+
+
+def test_a_task_tells_what_it_needs_and_what_must_be_given():
+    task = {
+        "metadata": {
+            "labels": {"app.kubernetes.io/version": "1.2.3"},
+            "annotations": {
+                "tekton.dev/pipelines.minVersion": "0.43.0",
+                "tekton.dev/platforms": "linux/arm64",
+            },
+        },
+        "spec": {
+            "description": "Does it.",
+            "params": [
+                {"name": "a", "description": "A|B."},
+                {"name": "b", "description": "B.", "default": ""},
+                {"name": "c", "description": "C.", "default": "x"},
+            ],
+        },
+    }
+    said, needs, params = described(task)
+    assert (said, needs) == (
+        "Does it.",
+        "Version 1.2.3; needs Tekton Pipelines 0.43.0 or later; runs on linux/arm64.",
+    )
+    assert params == (
+        "| parameter | default | what it is |\n| --- | --- | --- |\n"
+        "| `a` | must be given | A\\|B. |\n| `b` | empty | B. |\n| `c` | `x` | C. |\n"
+    )
