@@ -28,7 +28,7 @@ from ml.release.judgement import Judgement, Proven
 from .exit_codes import words
 from .markdown import code, page, table
 
-LONG, SHORT = 5.0, 0.01
+LONG, SHORT = 30.0, 0.01
 """Seconds that a wait of the stand-in takes; a row that needs another one than it names is wrong."""
 
 FOUND = ("none", "passes", "blocks", "not this run's", "passes, its candidate is missing or changed")
