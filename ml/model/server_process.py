@@ -176,7 +176,7 @@ def started(command: Sequence[str], patience: Patience) -> Iterator[Server]:
     """
     if not (PROC / "self/stat").exists():
         raise RunFailed(
-            f"the model server is measured on Linux alone, and {PROC} is not here: run in a Linux container"
+            f"the model server is measured on Linux alone, there is no {PROC} here: run in a Linux container"
         )
     folder = Path(tempfile.mkdtemp(prefix="serving-"))
     server = None

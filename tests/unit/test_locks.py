@@ -73,9 +73,11 @@ def versions(text: str, platform: str) -> dict[str, str]:
     return {each.name: next(iter(each.specifier)).version for each in found}
 
 
-def left_out(lock: str) -> set[str]:
+def left_out(lock: str, platform: str) -> set[str]:
+    """Return the names that a lock's overrides leave out on a platform."""
     path = FOLDER / f"{lock}{OVERRIDES}"
-    return {Requirement(line).name for line in entries(path.read_text())} if path.exists() else set()
+    lines = entries(path.read_text()) if path.exists() else []
+    return {Requirement(line).name for line in lines} - {each.name for each in asked(lines, platform)}
 
 
 def lacking(lock: str, text: str, platform: str) -> list[str]:
@@ -85,7 +87,7 @@ def lacking(lock: str, text: str, platform: str) -> list[str]:
     return [
         str(each)
         for name, each in needed.items()
-        if name not in left_out(lock) and not (name in held and each.specifier.contains(held[name]))
+        if name not in left_out(lock, platform) and not (name in held and each.specifier.contains(held[name]))
     ]
 
 

@@ -261,5 +261,5 @@ def test_what_cannot_be_started_is_said(tmp_path):
 def test_a_system_without_proc_is_told_of_before_anything_is_started(tmp_path, monkeypatch):
     monkeypatch.setattr(server_process, "PROC", tmp_path / "proc")
     refused = started([str(tmp_path / "nothing")], SHORT)
-    with pytest.raises(RunFailed, match=r"on Linux alone, and .*/proc is not here"), refused:
+    with pytest.raises(RunFailed, match=r"on Linux alone, there is no .*/proc here"), refused:
         pass
