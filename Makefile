@@ -108,7 +108,7 @@ mutants: $(READY) ## Change the code in 120 small ways, and count what the tests
 	$(BIN)/pip install --quiet --require-hashes --only-binary :all: --no-deps --target $(VENV)/mutants \
 	  -r requirements/mutants.txt && touch $(VENV)/mutants/.ready; }
 	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py record
-	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py run --page docs/mutants.md $(ARGS)
+	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py run --page docs/explanation/mutants.md $(ARGS)
 
 $(UV): requirements/build.txt requirements/lock.txt
 	@$(PYTHON) -m venv --clear $(VENV)/lock
