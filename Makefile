@@ -103,14 +103,12 @@ bench-gate: $(READY) ## Simulate how often the comparison with the production mo
 	@$(BIN)/python tests/bench/bench_gate.py --docs docs/explanation $(ARGS)
 
 .PHONY: mutants
-mutants: $(READY) ## Break the gate in some thousand small ways, and count what its tests see (forty minutes)
-	@test -e $(VENV)/mutants/.ready || { rm -rf $(VENV)/mutants && $(BIN)/python -m venv --without-pip $(VENV)/mutants && \
-	$(BIN)/pip --python $(VENV)/mutants/bin/python install --quiet --require-hashes --only-binary :all: \
-	  -r requirements/mutants.txt && \
-	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' \
-	  > $$(echo $(VENV)/mutants/lib/python3.*/site-packages)/project.pth && touch $(VENV)/mutants/.ready; }
-	@JUKEBOX_EXAMPLES=5 $(VENV)/mutants/bin/mutmut run --max-children 2 $(ARGS)
-	@$(VENV)/mutants/bin/mutmut results
+mutants: $(READY) ## Change the code in 120 small ways, and count what the tests notice (two hours)
+	@test -e $(VENV)/mutants/.ready || { rm -rf $(VENV)/mutants && \
+	$(BIN)/pip install --quiet --require-hashes --only-binary :all: --no-deps --target $(VENV)/mutants \
+	  -r requirements/mutants.txt && touch $(VENV)/mutants/.ready; }
+	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py record
+	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py run --page docs/explanation/mutants.md $(ARGS)
 
 $(UV): requirements/build.txt requirements/lock.txt
 	@"$(PYTHON)" -m venv --clear $(VENV)/lock
