@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import jukebox
+from command import called
 
 from ml.image.key import base_digest, default_base, dependencies
 
@@ -32,9 +32,9 @@ def commit_all(folder: Path) -> str:
 
 
 def build(checkout: Path, *arguments: object, both: bool = False, **env: str):
-    """Build the component in a process, or both images."""
+    """Build the component, or both images."""
     target = [] if both else ["--target", "component"]
-    return jukebox("image-build", *target, *arguments, cwd=checkout, env=env)
+    return called("image-build", *target, *arguments, cwd=checkout, env=env)
 
 
 def passed(done: subprocess.CompletedProcess) -> str:

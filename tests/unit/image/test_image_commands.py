@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 
 import pytest
 from checkouts import build, passed
@@ -21,13 +22,14 @@ def test_a_refused_push_is_the_registrys_fault(fake, checkout):
     assert line.endswith("Error: writing blob: denied")
 
 
-def test_a_password_is_in_the_secrets_file_and_nowhere_else(fake, checkout, tmp_path):
+def test_a_password_is_in_the_secrets_file_and_nowhere_else(fake, checkout, tmp_path, monkeypatch):
     url = f"https://someone:{PASSWORD}@pypi.example/simple"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     for says in ("", "ERROR: no"):
         fake.tell(broken="component" if says else "", says=says)
-        done = build(checkout, "--fresh", PIP_INDEX_URL=url, PIP_CERT="/etc/hostname", TMPDIR=str(temporary))
+        done = build(checkout, "--fresh", PIP_INDEX_URL=url, PIP_CERT="/etc/hostname")
         assert done.returncode == (20 if says else 0)
         assert f"index-url = {url}\n" in fake.seen["secrets"]["pip.conf"]
         assert fake.seen["modes"]["pip.conf"] == "0o600"

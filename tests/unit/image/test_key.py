@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from command import jukebox
+from command import called
 
 import ml.image.key
 from ml.errors import UsageError
@@ -133,14 +133,14 @@ def test_a_containerfile_without_a_base_asks_for_one(tree):
 
 
 def test_the_command_prints_the_key_and_what_it_follows_from(tree):
-    done = jukebox("image-key", "--json", cwd=tree)
+    done = called("image-key", "--json", cwd=tree)
     found = json.loads(done.stdout)
     base = base_digest(default_base(tree))
     assert found == dependencies(tree, "component", "3.12", base).to_json()
     assert (found["python"], found["target"], found["base"]) == ("3.12", "component", base)
     assert BY_DIGEST.match(default_base(tree))[1] == base
     assert len(found["files"]) == 5
-    assert jukebox("image-key", cwd=tree).stdout == f"{found['key']}\n"
+    assert called("image-key", cwd=tree).stdout == f"{found['key']}\n"
 
 
 def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_path):
@@ -154,7 +154,7 @@ def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_pat
         "--checkout",
         tree,
     ]
-    done = jukebox("image-key", *options, cwd=tmp_path)
+    done = called("image-key", *options, cwd=tmp_path)
     assert done.stdout == f"{key(tree, 'tools', '3.11')}\n"
 
 
@@ -169,7 +169,7 @@ def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_pat
     ],
 )
 def test_what_the_command_refuses(tree, tmp_path, options, said):
-    done = jukebox("image-key", "--checkout", tree, *options, cwd=tmp_path)
+    done = called("image-key", "--checkout", tree, *options, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert said in line

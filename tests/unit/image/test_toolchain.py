@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from command import jukebox
+from command import called
 from processes import assert_one_line
 from registries import DIGEST, LOGIN, Shelf, encoded, serving_registry
 from servers import closed_port
@@ -49,7 +49,7 @@ def look(shelf, tree, *options: object, **env: str):
     }
     (tree.parent / "elsewhere").mkdir(exist_ok=True)
     arguments = ("--checkout", tree, "--missing", tree.parent / "plan" / "missing")
-    return jukebox("toolchain", *arguments, *options, cwd=tree.parent / "elsewhere", env=told)
+    return called("toolchain", *arguments, *options, cwd=tree.parent / "elsewhere", env=told)
 
 
 def results(tree) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_json_is_one_object(shelf, tree):
 
 
 def test_nothing_has_to_be_written(shelf, tree):
-    done = jukebox("toolchain", "--repository", f"{shelf.host}/team/jukebox", "--plain-http", cwd=tree)
+    done = called("toolchain", "--repository", f"{shelf.host}/team/jukebox", "--plain-http", cwd=tree)
     assert (done.returncode, done.stdout.count("to be built as")) == (0, 4)
     assert sorted(path.name for path in tree.parent.iterdir()) == ["tree"]
 
@@ -166,6 +166,6 @@ def test_what_is_refused_asks_nobody(shelf, tree, options, said):
 
 
 def test_a_repository_is_needed(tree):
-    done = jukebox("toolchain", cwd=tree)
+    done = called("toolchain", cwd=tree)
     assert done.returncode == 2
     assert "--repository" in done.stderr
