@@ -86,9 +86,7 @@ class Run:
         return "\n".join(f"== {name} {end.status}\n{end.log}" for name, end in self.tasks.items())
 
 
-def execute(
-    world: World, spec: Object, uid: str, known: Mapping[str, TaskEnd] = MappingProxyType({})
-) -> Run:
+def execute(world: World, spec: Object, uid: str, known: Mapping[str, TaskEnd] = MappingProxyType({})) -> Run:
     """Execute a PipelineRun to its end.
 
     Args:
