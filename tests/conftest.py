@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from command import SAMPLE, FinishedRun, jukebox
+from command import SAMPLE, FinishedRun, jukebox, unhurried
 from hypothesis import settings
 from processes import wait_for
 

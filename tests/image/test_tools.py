@@ -61,10 +61,12 @@ def test_the_key_named_inside_is_the_one_that_was_built(workshop, images, checko
 def test_a_candidate_is_promoted_with_the_tools(workshop, images, finished_run):
     folder = workshop.folder / "promoting"
     shutil.copytree(finished_run.store, folder / "store")
+    shutil.copy(finished_run.home / "unhurried.yaml", folder / "policy.yaml")
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o775 if path.is_dir() else 0o664)
     volumes = {str(folder): {"bind": str(folder), "mode": "rw"}}
     command = ["jukebox", "promote", finished_run.result["candidate"], "--store", str(folder / "store")]
+    command += ["--policy", str(folder / "policy.yaml")]
     ended = workshop.run(images["tools"]["by_digest"], *command, volumes=volumes)
     assert ended.code == 0, ended.err
     assert "promoted:  number 1" in ended.out

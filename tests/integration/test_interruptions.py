@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from command import unhurried
 from processes import (
     assert_nothing_half_written,
     assert_one_line,
@@ -32,7 +33,7 @@ from ml.release.store import ModelStore
 SMALL = SampleSpec(songs=600, days=4, seed=7).uri
 RUN = ("run", "--rankings", SMALL, "--songs", SMALL)
 LONG = (*RUN, "--epochs", "100000", "--patience", "100000")
-QUICK = (*RUN, "--epochs", "25", "--learning-rate", "0.02")
+QUICK = (*RUN, "--epochs", "25", "--learning-rate", "0.02", "--policy", "unhurried.yaml")
 """As little training as passes the gate."""
 
 
@@ -94,6 +95,7 @@ def runs(request, tmp_path_factory) -> Iterator[dict]:
             home = homes.get(name, root / name)
             if wanted & set(needed_by):
                 home.mkdir(exist_ok=True)
+                unhurried(home)
                 started[name] = home, pool.submit(work, home, *arguments)
 
         duel = ["test_of_two_runs_at_once_one_is_promoted"]

@@ -82,13 +82,13 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
 
 def test_promote_serves_the_model_and_again_is_a_no_op(home, finished_run):
     candidate = finished_run.result["candidate"]
-    first = jukebox("promote", candidate[:10], cwd=home)
+    first = jukebox("promote", candidate[:10], cwd=home, env=finished_run.policy)
     assert first.returncode == 0, first.stderr
     assert "promoted:  number 1" in first.stdout
     assert "synthetic" in first.stdout
     served = home / ".jukebox/store/serving/jukebox/1/model.onnx"
     assert file_digest(served) == file_digest(finished_run.artifact("convert", "onnx_model.onnx"))
-    again = jukebox("promote", candidate, cwd=home)
+    again = jukebox("promote", candidate, cwd=home, env=finished_run.policy)
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
     assert len(list((home / ".jukebox/store/promotions").iterdir())) == 1
@@ -102,7 +102,7 @@ def test_promote_serves_the_model_and_again_is_a_no_op(home, finished_run):
 
 
 def test_gate_decides_the_same_from_the_file(finished_run):
-    done = jukebox("gate", finished_run.evidence, "--json", cwd=finished_run.home)
+    done = jukebox("gate", finished_run.evidence, "--json", cwd=finished_run.home, env=finished_run.policy)
     assert done.returncode == 0
     assert json.loads(done.stdout)["checks"] == finished_run.result["checks"]
 

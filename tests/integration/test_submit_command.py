@@ -11,7 +11,7 @@ from pathlib import Path
 
 import obstore
 import pytest
-from command import SAMPLE, jukebox
+from command import SAMPLE, UNHURRIED, jukebox, unhurried
 from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
 from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
 from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, PROFILE, SERVED, edited, passing_reports
@@ -21,7 +21,7 @@ from tiers import SLOW
 
 from ml.gate.canonical import canonical_bytes
 from ml.gate.evidence import Subject, make_evidence
-from ml.gate.policy import default_policy
+from ml.gate.policy import parse_policy
 from ml.objects import put_object
 from ml.release.store import ModelStore
 
@@ -89,7 +89,7 @@ def cluster(tmp_path_factory):
         }
         dspa = Dspa(tokens={TOKEN}, executor=kfp_local(home / "runs", {}, {SECRET: connection}))
         with serving(dspa):
-            yield Cluster(home, dspa, s3)
+            yield Cluster(home, dspa, {**s3, **unhurried(home)})
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Blocked:
 @pytest.fixture(scope="module")
 def blocked(cluster) -> Blocked:
     before = set(cluster.dspa.runs)
-    policy = json.loads(default_policy().text)
+    policy = json.loads(parse_policy(UNHURRIED).text)
     policy["budget"]["max_model_bytes"] = 1
     (cluster.home / "strict.yaml").write_text(json.dumps(policy))
     report = cluster.home / "blocked.json"

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import SAMPLE, jukebox
+from command import SAMPLE, jukebox, unhurried
 from tiers import SLOW
 
 from ml.files import file_digest
@@ -19,14 +19,14 @@ pytestmark = SLOW
 def home(finished_run, tmp_path) -> Path:
     """A place where the finished run's candidate is in production."""
     shutil.copytree(finished_run.home / ".jukebox" / "store", tmp_path / ".jukebox" / "store")
-    promoted = jukebox("promote", finished_run.result["candidate"], cwd=tmp_path)
+    promoted = jukebox("promote", finished_run.result["candidate"], cwd=tmp_path, env=unhurried(tmp_path))
     assert promoted.returncode == 0, promoted.stderr
     return tmp_path
 
 
 def run(home: Path, *hyper: object) -> tuple[int, str, dict]:
     where = "--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"
-    done = jukebox("run", *where, *hyper, "--json", cwd=home)
+    done = jukebox("run", *where, *hyper, "--json", cwd=home, env=unhurried(home))
     return done.returncode, done.stderr, json.loads(done.stdout or "{}")
 
 
