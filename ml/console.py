@@ -207,8 +207,8 @@ def _word(check: Check) -> str:
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; a column that is empty throughout is left out.
 
-    On a terminal that is too narrow the longest columns are broken between words. Where that does not do,
-    each row is a block with a line for each column.
+    On a terminal that is too narrow the longest columns are broken between words. Where that does not do
+    because of a few rows, these are out of line; otherwise each row is a block with a line for each column.
     """
     kept = [index for index in range(len(header)) if any(row[index] for row in rows)]
     names = [header[index] for index in kept]
@@ -219,7 +219,11 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         room = out.width - GAP * (len(widths) - 1)
         least = [_least(column, width) for column, width in zip(columns, widths, strict=True)]
         if sum(least) > room:
-            _show_blocks(names, cells)
+            usual = [_usual(column) for column in columns]
+            if sum(usual) <= room:
+                _show_ragged(columns, usual)
+            else:
+                _show_blocks(names, cells)
             return
         while sum(widths) > room:
             spare = [width - few for width, few in zip(widths, least, strict=True)]
@@ -239,6 +243,26 @@ def _least(column: Sequence[Text], width: int) -> int:
     """Return the columns that a table's column needs: its longest word, and as few as can be read."""
     words = [cell_len(word.strip()) for cell in column for word in WORD.findall(cell.plain)]
     return max(*words, min(width, NARROWEST))
+
+
+def _usual(column: Sequence[Text]) -> int:
+    """Return the columns that nine in ten cells of a table's column need, and its name."""
+    name, *cells = (cell.cell_len for cell in column)
+    return max(name, sorted(cells)[len(cells) * 9 // 10])
+
+
+def _show_ragged(columns: Sequence[Sequence[Text]], widths: Sequence[int]) -> None:
+    """Print a table with a line for each row, in which a cell that is too wide moves those behind it."""
+    for number, row in enumerate(zip(*columns, strict=True)):
+        cells = [cell + Text(" " * (width - cell.cell_len)) for cell, width in zip(row, widths, strict=True)]
+        line = Text(" " * GAP).join(cells)
+        line.rstrip()
+        if not number:
+            line.stylize("bold")
+        first, *others = fold(line, out.width - GAP).split("\n")
+        out.print(first)
+        for other in others:
+            out.print(Text.assemble(" " * GAP, other))
 
 
 def _show_blocks(names: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:

@@ -95,6 +95,14 @@ def test_on_a_terminal_that_is_too_narrow_for_the_columns_each_row_is_a_block(pr
     assert max(map(len, lines)) <= 60
 
 
+def test_a_few_rows_that_are_too_wide_are_out_of_line_and_the_others_are_not(printed):
+    rows = [*((f"check{number}", "0", "") for number in range(30)), (ID, ID[::-1], "they differ")]
+    head, *lines, first, second = printed(80, ("check", "value", "reason"), rows)
+    assert head == "check    value  reason"
+    assert lines == [f"check{number:<4}0" for number in range(30)]
+    assert (first, second) == (ID, f"  {ID[::-1]}  they differ")
+
+
 @pytest.mark.parametrize("columns", range(20, 100, 7))
 def test_no_width_breaks_a_word(columns):
     text = Text(f"  start {ID} and `jukebox models --store here`, wide 歌曲 é\n\nend")
