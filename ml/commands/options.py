@@ -16,6 +16,7 @@ from ml.version import short_commit
 
 if TYPE_CHECKING:
     from ml.release.promotion import Outcome
+    from ml.release.store import ModelStore
 
 FOLDER = Path(".jukebox")
 STORE = str(FOLDER / "store")
@@ -71,15 +72,25 @@ def command(*words: str) -> str:
     return f"`{shlex.join(('jukebox', *words))}`"
 
 
-def sample_store_hint(store: str) -> str:
-    """Return how to look at the sample's models, for a store without any; "" where there are none.
+def open_store(store: str) -> "ModelStore":
+    """Open a store that is there; where the default one is not, say where models of the sample are.
 
-    Args:
-        store: the store as the user named it.
+    Raises:
+        UsageError: it is not there, or cannot be opened.
     """
-    if store == SAMPLE_STORE or not Path(SAMPLE_STORE).is_dir():
-        return ""
-    return f"; {command('models', '--store', SAMPLE_STORE)} shows those of the sample"
+    from ml.release.store import ModelStore
+
+    try:
+        return ModelStore(absolute(store))
+    except UsageError as error:
+        raise UsageError(f"{error}; {next_store(store)}") from error
+
+
+def next_store(store: str) -> str:
+    """Return what to do about a store that has nothing: look at the sample's, or make a model."""
+    if store == STORE and Path(SAMPLE_STORE).is_dir():
+        return f"{command('models', '--store', SAMPLE_STORE)} shows the models of the sample"
+    return "`jukebox run` makes a model, --store names another store"
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json, say
+from ml.commands.options import (
+    STORE,
+    AsJson,
+    PolicyFile,
+    Store,
+    next_store,
+    open_store,
+    policy_text_of,
+    print_json,
+    say,
+)
 from ml.console import out, show_table
 from ml.version import short_commit
 
@@ -17,23 +27,22 @@ if TYPE_CHECKING:
 Reason = Annotated[str, typer.Option(help="Why, for the promotion log: one line of at most 200 characters.")]
 
 
-def models(store: Store = str(FOLDER / "store"), as_json: AsJson = False) -> None:
+def models(store: Store = STORE, as_json: AsJson = False) -> None:
     """Show the store's promotion log and its candidates, newest first.
 
     Each entry says who promoted which candidate, made from which commit; +dirty marks a work tree with
     changes that were not committed. `jukebox rollback --to NUMBER` puts an entry in force again.
     """
     from ml.release.promotion import unpublished
-    from ml.release.store import ModelStore
 
-    opened = ModelStore(absolute(store))
+    opened = open_store(store)
     log, candidates = opened.log(), opened.candidates()
     missing = unpublished(opened, log)
     if as_json:
         print_json({"promotions": [entry.to_json() for entry in log], "candidates": candidates})
         return
     if not candidates:
-        out.print(f"{opened.uri}: no candidates yet; `jukebox run` makes one")
+        out.print(f"{opened.uri}: no candidates yet; {next_store(store)}")
         return
     rows = [
         (
@@ -80,7 +89,7 @@ def models(store: Store = str(FOLDER / "store"), as_json: AsJson = False) -> Non
 
 def promote(
     candidate: Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")],
-    store: Store = str(FOLDER / "store"),
+    store: Store = STORE,
     policy: PolicyFile = None,
     reason: Reason = "",
     results_dir: Annotated[
@@ -100,11 +109,10 @@ def promote(
     """
     from ml.files import require_folder, write_bytes
     from ml.release.promotion import promote as promote_candidate
-    from ml.release.store import ModelStore
 
     if results_dir:
         require_folder(results_dir)
-    opened = ModelStore(absolute(store))
+    opened = open_store(store)
     outcome = promote_candidate(opened, opened.find_candidate(candidate), policy_text_of(policy), reason)
     if results_dir:
         write_bytes(results_dir / "PROMOTION", str(outcome.promotion.number).encode())
@@ -113,7 +121,7 @@ def promote(
 
 
 def rollback(
-    store: Store = str(FOLDER / "store"),
+    store: Store = STORE,
     to: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Restore promotion N; `jukebox models` shows them.")
     ] = None,
@@ -132,9 +140,8 @@ def rollback(
     """
     from ml.release.rollback import plan_rollback
     from ml.release.rollback import rollback as roll_back
-    from ml.release.store import ModelStore
 
-    opened = ModelStore(absolute(store))
+    opened = open_store(store)
     if dry_run:
         _show_plan(plan_rollback(opened, to, reason), as_json=as_json)
     else:

@@ -6,11 +6,13 @@ import subprocess
 
 import pytest
 import typer.testing
+from command import called
 from messages import ROOT, message_problems
+from processes import assert_one_line
 
 from ml.cli import app
 from ml.commands import train
-from ml.commands.options import SAMPLE_STORE, STORE, command, near, sample_store_hint
+from ml.commands.options import SAMPLE_STORE, STORE, command, near
 from ml.errors import RunFailed
 from ml.pipeline import local
 
@@ -64,12 +66,19 @@ def test_the_end_of_a_run_names_the_next_command_with_its_store(capsys, place, s
     assert message_problems(shown) == []
 
 
-def test_who_has_run_the_sample_only_is_told_where_its_models_are(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert sample_store_hint(STORE) == ""
+def test_who_has_run_the_sample_only_is_told_where_its_models_are(tmp_path):
+    shown = f"`jukebox models --store {SAMPLE_STORE}` shows the models of the sample"
     (tmp_path / SAMPLE_STORE).mkdir(parents=True)
-    assert f"`jukebox models --store {SAMPLE_STORE}`" in sample_store_hint(STORE)
-    assert sample_store_hint(SAMPLE_STORE) == ""
+    for verb in (["models"], ["promote", CANDIDATE], ["rollback"]):
+        assert shown in assert_one_line(called(*verb, cwd=tmp_path), 2)
+    (tmp_path / STORE).mkdir()
+    assert shown in called("models", cwd=tmp_path).stdout.replace("\n", " ")
+    other = called("models", "--store", SAMPLE_STORE, cwd=tmp_path)
+    assert "`jukebox run` makes a model" in other.stdout
+
+
+def test_without_any_store_a_run_is_what_comes_next(tmp_path):
+    assert "`jukebox run` makes a model" in assert_one_line(called("models", cwd=tmp_path), 2)
 
 
 def test_paths_are_shown_from_here(tmp_path, monkeypatch):
@@ -95,7 +104,6 @@ def test_clean_leaves_the_environment(tmp_path):
     assert planned == {"clean": ["rm -rf .jukebox"], "distclean": ["rm -rf .jukebox", "rm -rf .venv"]}
 
 
-def test_no_text_proposes_to_remove_the_environment():
-    texts = [*(ROOT / "ml").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+def test_no_message_proposes_to_remove_the_environment():
     wrong = re.compile(r"make distclean|rm -rf? \.venv")
-    assert [path.name for path in texts if wrong.search(path.read_text())] == []
+    assert [path.name for path in (ROOT / "ml").rglob("*.py") if wrong.search(path.read_text())] == []
