@@ -2,6 +2,7 @@
 
 import pytest
 from processes import assert_nothing_half_written, assert_one_line, call_at, fill, run_at, small_disk
+from tiers import SLOW
 
 from ml.data.sample_spec import SampleSpec
 
@@ -13,8 +14,8 @@ SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)
     ("kilobytes", "code"),
     [
         pytest.param(0, 2, id="nothing fits"),
-        pytest.param(48, 2, id="the pipeline fits"),
-        pytest.param(60, 20, id="the parameters fit"),
+        pytest.param(48, 2, id="the pipeline fits", marks=SLOW),
+        pytest.param(60, 20, id="the parameters fit", marks=SLOW),
     ],
 )
 def test_a_full_disk_under_the_runs(tmp_path, kilobytes, code):

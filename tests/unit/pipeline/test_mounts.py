@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from command import called, jukebox
+from tiers import SLOW, sampled
 
 from ml.pipeline.compiler import compile_pipeline
 from ml.settings import STORE_MOUNT, Mounts
@@ -42,7 +43,7 @@ def compiled(tmp_path_factory):
     return compiled
 
 
-@pytest.mark.parametrize("option", MOUNTED)
+@pytest.mark.parametrize("option", sampled(MOUNTED, ["store_secret"]))
 def test_an_option_reaches_the_steps_that_reach_outside_and_no_other(compiled, option):
     steps, _ = compiled(**{option: "models"})
     for name, settings in steps.items():
@@ -56,6 +57,7 @@ def test_the_ca_is_named_to_s3_and_to_https(compiled):
     assert environments == {name: trusted if name in OUTSIDE else None for name in environments}
 
 
+@SLOW
 def test_without_options_nothing_is_mounted_even_after_a_compile_with_them(compiled):
     plain = compiled()
     compiled(store_pvc="a", store_secret="b", ca_config_map="c")
