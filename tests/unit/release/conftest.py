@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 @pytest.fixture(params=sampled(["folder", "s3"], ["folder"]))
 def store(request, monkeypatch):
-    """A store in a folder, and in the slow tier one in a bucket: `test_store_on_s3` shows what differs there."""
+    """A store in a folder, and in the slow tier one in a bucket; `test_store_on_s3` is in both."""
     if request.param == "folder":
         return request.getfixturevalue("folder")
     monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_endpoint"))
