@@ -29,7 +29,7 @@ PASSED, FAILED = 0, (1, 2, 3, 4)
 class End:
     """What came of a mutant: the test that killed it, "import", or "" where it survived.
 
-    ``flaky`` are the tests that failed once, and passed with the same mutant when they ran again.
+    ``flaky`` are the tests that failed, and either passed when they ran again or fail without the mutant too.
     """
 
     killed_by: str = ""
@@ -52,6 +52,8 @@ class Bench:
     budget: float
     seconds: Mapping[str, float] = field(default_factory=dict)
     late: Set[str] = frozenset()
+    sound: set[str] = field(default_factory=set)
+    """Tests that passed here, alone, without a mutant."""
 
     @property
     def original(self) -> Path:
@@ -91,32 +93,42 @@ class Bench:
         return sorted(tests, key=lambda test: (files[file := test.partition("::")[0]], file, turn[test]))
 
     def run(self, mutant: Mutant, tests: Sequence[str], **variables: str) -> End:
-        """Run tests with a mutant, until one fails twice or all have passed."""
-        start, flaky = time.monotonic(), []
-        with self._mutated(mutant) as tree:
+        """Run tests with a mutant, until one fails because of it or all have passed."""
+        start, flaky, killed_by = time.monotonic(), [], ""
+        with self._changed(mutant) as tree:
             for part in self.passes(tests):
-                while left := [test for test in part if test not in flaky]:
+                while not killed_by and (left := [test for test in part if test not in flaky]):
                     failed = self._failed(tree, left, variables)
-                    again = self._failed(tree, [failed], variables) if "::" in failed else failed
-                    if failed and not again:
+                    if not failed:
+                        break
+                    if failed == "import" or self._confirmed(tree, failed, variables):
+                        killed_by = failed
+                    else:
                         flaky.append(failed)
-                        continue
-                    if again:
-                        return End(failed, time.monotonic() - start, tuple(flaky))
-                    break
-        return End("", time.monotonic() - start, tuple(flaky))
+        return End(killed_by, time.monotonic() - start, tuple(flaky))
+
+    def _confirmed(self, tree: Path, test: str, variables: Mapping[str, str]) -> bool:
+        """Tell whether a test fails again, alone, and passes without the mutant."""
+        if not self._failed(tree, [test], variables):
+            return False
+        if test not in self.sound:
+            with self._changed(None) as unchanged:
+                if not self._failed(unchanged, [test], variables):
+                    self.sound.add(test)
+        return test in self.sound
 
     @contextlib.contextmanager
-    def _mutated(self, mutant: Mutant) -> Iterator[Path]:
+    def _changed(self, mutant: Mutant | None) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="m", dir=self.folder))
         tree = folder / "tree"
         try:
             shutil.copytree(self.original, tree, symlinks=True)
-            path = tree / mutant.path
-            path.write_text(mutant.applied(path.read_text()))
-            for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
-                compiled.unlink()
-            _commit(tree, "commit")
+            if mutant:
+                path = tree / mutant.path
+                path.write_text(mutant.applied(path.read_text()))
+                for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+                    compiled.unlink()
+                _commit(tree, "commit")
             yield tree
         finally:
             end_all(folder)

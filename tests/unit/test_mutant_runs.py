@@ -40,12 +40,17 @@ def test_flaky():
     first.touch()
     assert was_there
 
+def test_broken():
+    assert False
+
 @given(strategies.integers())
 def test_same(number):
     assert least([number, number]) == number
 """
 FILE = "tests/test_least.py"
-SECONDS = {f"{FILE}::{name}": 0.1 for name in ("test_one", "test_two", "test_same", "test_flaky")}
+SECONDS = {
+    f"{FILE}::{name}": 0.1 for name in ("test_one", "test_two", "test_same", "test_flaky", "test_broken")
+}
 
 
 def mutant(before: str, after: str) -> Mutant:
@@ -102,9 +107,10 @@ def test_a_mutant_is_killed_by_the_test_that_fails_or_does_not_end(bench, monkey
 
 
 @pytest.mark.slow
-def test_a_test_that_fails_only_once_kills_nothing(bench):
-    end = bench.run(EQUAL, names("test_one", "test_flaky"))
-    assert (end.killed_by, end.flaky) == ("", tuple(names("test_flaky")))
+@pytest.mark.parametrize("test", ["test_flaky", "test_broken"])
+def test_a_test_that_fails_only_once_or_without_the_mutant_kills_nothing(bench, test):
+    end = bench.run(EQUAL, names("test_one", test))
+    assert (end.killed_by, end.flaky) == ("", tuple(names(test)))
 
 
 def test_the_fastest_tests_run_first_and_the_dearest_not_at_all(tmp_path, monkeypatch):
