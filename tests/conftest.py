@@ -39,6 +39,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def pytest_sessionfinish() -> None:
+    """Let DuckDB's objects be collected: it prints a list of those that are left in the end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def finished_run_home(tmp_path_factory, worker_id) -> Path:
     """The folder of the finished run, the same for all workers."""

@@ -15,7 +15,7 @@ def sampled(cases: Iterable[Any], fast: Collection[Any] = (), *, every: int = 0)
     """Mark as slow all cases of a parametrized test but a sample.
 
     Args:
-        cases: values of one parameter.
+        cases: values of one parameter, or a tuple of values for each of several.
         fast: the cases of the sample.
         every: take each so-many-th case too; 0 for none.
     """
@@ -23,4 +23,9 @@ def sampled(cases: Iterable[Any], fast: Collection[Any] = (), *, every: int = 0)
     unknown = [case for case in fast if case not in listed]
     assert not unknown, f"the sample has cases that are not there: {unknown}"
     kept = [case in fast or (every and index % every == 0) for index, case in enumerate(listed)]
-    return [case if keep else pytest.param(case, marks=SLOW) for case, keep in zip(listed, kept, strict=True)]
+    return [case if keep else _slow(case) for case, keep in zip(listed, kept, strict=True)]
+
+
+def _slow(case: Any) -> Any:
+    # A named tuple is a value of one parameter.
+    return pytest.param(*(case if type(case) is tuple else (case,)), marks=SLOW)
