@@ -32,6 +32,8 @@ def workshop():
     missing = [name for name in NEEDED if not shutil.which(name)]
     if missing:
         _unable(f"apt-get install {' '.join(missing)}")
+    if os.geteuid() != 0:
+        _unable("run this as root: the containers' user is one that OpenShift gives, of no range here")
     # Not below pytest's folder: the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="jukebox-images-"))
     try:

@@ -170,7 +170,7 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
             "songs": "sample:songs=600,days=7,seed=7",
             "store": "s3://bucket/scripts/store",
             "evidence": "s3://bucket/scripts/evidence",
-            "tests": "tests/unit/gate/test_canonical.py",
+            "tests": "-n0 tests/unit/gate/test_canonical.py",
         }
         yield Site(world, dspa, forge, checkout, params, s3), programs
 
