@@ -185,7 +185,7 @@ def show_verdict(verdict: Verdict, *, folded: bool = False) -> None:
     if folded:
         subjects = Counter(check.name.partition(".")[0] for check in verdict.checks if check.passed)
         counted = ", ".join(f"{name} {count}" for name, count in subjects.items()) or "none"
-        out.print(f"passed: {counted}; `jukebox gate EVIDENCE` shows each")
+        out.print(f"passed: {counted}; `jukebox gate RUN` shows each")
     total = len(verdict.checks)
     if verdict.passed:
         passed = sum(check.passed for check in verdict.checks)

@@ -1,4 +1,4 @@
-"""The errors that reach a user: one line each, with the exit code that the README documents."""
+"""The errors that reach a user: one line each, with the exit code that `docs/reference/exit-codes.md` lists."""
 
 from typing import Any
 

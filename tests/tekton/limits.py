@@ -116,7 +116,7 @@ def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
         yield from (f"task {task['name']}: {said}" for said in _given(task, target, optional))
     for param in spec["params"]:
         if param["name"] in SECRETS and param.get("default") != SECRETS[param["name"]]:
-            yield f"param {param['name']}: {param.get('default')} is not among those that README names"
+            yield f"param {param['name']}: {param.get('default')} is not among those that the docs name"
 
 
 def _given(task: Object, target: Object, optional: set[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 PIPELINE_CONTEXTS = {"context.pipelineRun.uid"}
 TASK_CONTEXTS = {"context.taskRun.name", "context.taskRun.namespace"}
 SECRETS = {"jukebox-webhook", "jukebox-store", "jukebox-promotion", "jukebox-report", "jukebox-git"}
-"""What the user creates; the README says how."""
+"""What the user creates; docs/how-to says how."""
 
 CONFIG_MAPS = {"jukebox-ca", "jukebox-registry-ca", "jukebox-pip", "jukebox-settings"}
 RETRIED = {"fetch-source", "toolchain", "build-image", "submit-run", "promote", "report"}
@@ -68,7 +68,7 @@ def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
     volumes = {volume["name"] for volume in spec["volumes"]}
     for volume in spec["volumes"]:
         if "configMap" in volume and volume["configMap"]["name"] not in CONFIG_MAPS:
-            yield f"config map {volume['configMap']['name']} is not among those that README names"
+            yield f"config map {volume['configMap']['name']} is not among those that the docs name"
     written = "\n".join(step["script"] for step in spec["steps"])
     for result in spec.get("results", ()):
         if f"$RESULTS/{result['name']}" not in written and name not in ("submit-run", "promote", "toolchain"):
@@ -257,7 +257,7 @@ def trigger_problems(trigger: Object, objects: list[Object]) -> Iterator[str]:
     for interceptor in spec["interceptors"]:
         for param in interceptor["params"]:
             if param["name"] == "secretRef" and param["value"]["secretName"] not in SECRETS:
-                yield f"secret {param['value']['secretName']} is not among those that README names"
+                yield f"secret {param['value']['secretName']} is not among those that the docs name"
 
 
 def listener_problems(listener: Object, objects: list[Object]) -> Iterator[str]:

@@ -46,7 +46,7 @@ RUN_KEY = {
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket"},
     ],
 }
-"""What the README allows the key of a run; it reads the promotion log, and cannot write it."""
+"""What docs/how-to/storage.md allows the key of a run; it reads the promotion log, and cannot write it."""
 
 PROMOTION_KEY = {
     "Version": "2012-10-17",

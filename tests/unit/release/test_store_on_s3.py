@@ -21,7 +21,7 @@ WRITE = [*READ, "s3:PutObject"]
 
 
 def _policy(prefix: str) -> dict:
-    """The policy of the README: what a run may do below a prefix of the bucket."""
+    """The policy of docs/how-to/storage.md: what a run may do below a prefix of the bucket."""
     objects = f"arn:aws:s3:::bucket/{prefix}"
     return {
         "Version": "2012-10-17",
