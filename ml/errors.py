@@ -1,4 +1,4 @@
-"""The errors that reach a user: one line each, with the exit code that `docs/reference/exit-codes.md` lists."""
+"""The errors that reach a user: one line each, and its exit code (`docs/reference/exit-codes.md`)."""
 
 from typing import Any
 
