@@ -7,8 +7,11 @@ import pytest
 
 SLOW = pytest.mark.slow
 
-STRIDES = [pytest.param(23, id="a sample"), pytest.param(1, id="all", marks=SLOW)]
-"""For tests that walk a list by themselves: take each 23rd of it, and in the slow tier each."""
+PARTS = [
+    pytest.param(slice(None, None, 23), id="a sample"),
+    *(pytest.param(slice(part, None, 4), id=f"part {part} of 4", marks=SLOW) for part in range(4)),
+]
+"""For tests that walk a list by themselves: each 23rd of it, and in the slow tier all of it in parts."""
 
 
 def sampled(cases: Iterable[Any], fast: Collection[Any] = (), *, every: int = 0) -> list[Any]:

@@ -16,7 +16,7 @@ import pytest
 from candidates import delete, forge, overwrite, paths, read
 from reports import DAY, OTHER_DIGEST, POLICY, Path, another, at, dotted, leaves, replaced, subject
 from submissions import files_of, world
-from tiers import SLOW, STRIDES, sampled
+from tiers import PARTS, SLOW, sampled
 
 from ml.errors import EvidenceError, GateBlocked
 from ml.gate.canonical import canonical_bytes
@@ -227,11 +227,11 @@ def test_the_matrix_holds_every_value_of_the_evidence():
     assert all(canonical_bytes(evidence) != DATA for _, _, evidence in found)
 
 
-@pytest.mark.parametrize("stride", STRIDES)
-def test_every_change_of_the_evidence_is_refused(genuine, tmp_path, stride):
+@pytest.mark.parametrize("part", PARTS)
+def test_every_change_of_the_evidence_is_refused(genuine, tmp_path, part):
     """Alone in the object store; and, but for what `FORGED` names, with a candidate that agrees with it."""
     alone, forged = [], []
-    for how, path, evidence in itertools.islice(variants(), 0, None, stride):
+    for how, path, evidence in itertools.islice(variants(), 0, None, part):
         data = canonical_bytes(evidence)
         # What is refused without a look at any candidate is refused beside all of them.
         if holds(lambda data=data: judged(data)):
@@ -246,19 +246,23 @@ def test_a_digest_of_nothing_in_a_forged_candidate_is_refused(tmp_path):
     assert not passes(stored(tmp_path / "store", forgery(evidence)), canonical_bytes(evidence))
 
 
-@SLOW
-def test_only_numbers_and_words_of_reports_can_be_forged_and_these_are_all(tmp_path):
+@pytest.mark.parametrize("part", PARTS)
+def test_only_numbers_and_words_of_reports_can_be_forged_and_these_are_all(tmp_path, part):
     """The limit of evidence without a signature: its verdict made anew, these changes cannot be found out."""
-    forged = set()
-    for how, path, evidence in variants():
+    forged, everything = set(), set()
+    for how, path, evidence in itertools.islice(variants(), part.start, None, part.step):
         if path.startswith("reports."):
+            everything.add((how, path))
             verdict = decide(evidence["reports"], POLICY, read_evidence(DATA).identity, DAY)
             data = canonical_bytes({**evidence, "verdict": verdict.to_json()})
             if verdict.passed and passes(stored(tmp_path / "store", forgery(json.loads(data))), data):
                 forged.add((how, path))
-    everything = {(how, path) for how, path, _ in variants() if path.startswith("reports.")}
     assert forged == {entry for entry in everything if is_forgeable(*entry)}
-    assert {how for how, _ in forged} == {*FORGED}
+
+
+@SLOW
+def test_every_way_to_forge_that_is_listed_is_there():
+    assert {*FORGED} <= {how for how, path, _ in variants() if is_forgeable(how, path)}
 
 
 def is_forgeable(how: str, path: str) -> bool:
@@ -332,10 +336,10 @@ def test_two_files_of_the_candidate_swapped_are_refused(candidate):
     assert passes(candidate, DATA)
 
 
-@pytest.mark.parametrize("stride", STRIDES)
-def test_a_byte_changed_anywhere_in_the_evidence_is_refused(genuine, stride):
+@pytest.mark.parametrize("part", PARTS)
+def test_a_byte_changed_anywhere_in_the_evidence_is_refused(genuine, part):
     size = len(DATA)
-    for place in sorted({index * size // 250 for index in range(250)} | {size - 1})[::stride]:
+    for place in sorted({index * size // 250 for index in range(250)} | {size - 1})[part]:
         spoilt = DATA[:place] + bytes([DATA[place] ^ 1]) + DATA[place + 1 :]
         assert not passes(genuine, spoilt), place
     for spoilt in (
