@@ -1,6 +1,7 @@
 """What an image is built from: the commit that is checked out, and nothing that is not committed."""
 
 import io
+import posixpath
 import re
 import subprocess
 import tarfile
@@ -50,10 +51,13 @@ def export(checkout: Path, commit: str, folder: Path) -> None:
     plain = [word for setting in PLAIN for word in ("-c", setting)]
     archive = _run(checkout, *plain, "archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        try:
-            tar.extractall(folder, filter="data")
-        except tarfile.FilterError as error:
-            raise UsageError(f"{checkout} is no checkout to build from: {error}") from error
+        for link in (member for member in tar if member.issym()):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(link.name), link.linkname))
+            if target.startswith(("/", "../")) or target == "..":
+                raise UsageError(f"{checkout} is no checkout to build from: {link.name} is a link out of it")
+        # Python before 3.11.4, which Debian 12 has, knows no filters.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(folder)  # noqa: S202
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -136,7 +136,11 @@ def main(home: Path, parent: int) -> None:
     """Run the IR that lies in a folder; this is the child."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, local
+    from kfp.local import subprocess_task_handler
 
+    from ml.pipeline.local import name_interpreter
+
+    subprocess_task_handler.replace_python_executable = name_interpreter
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner=runner, pipeline_root=str(home / "artifacts"), enable_caching=False)
     parameters = json.loads((home / "parameters.json").read_bytes())

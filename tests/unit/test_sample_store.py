@@ -93,7 +93,7 @@ def test_clean_leaves_the_environment(tmp_path):
         pytest.skip("no make; install it: apt-get install make")
     planned = {
         target: subprocess.run(
-            ["make", "-n", "-f", ROOT / "Makefile", target],
+            ["make", "-n", "--no-print-directory", "-f", ROOT / "Makefile", target],
             cwd=tmp_path,
             capture_output=True,
             text=True,
