@@ -100,9 +100,8 @@ def _build(
     reused = _reuse(wish, engine, below, show)
     if not reused:
         with _shown(show, known.stage) as say:
-            # Their date is no commit's: they are the same in each that has their key. What they are copied
-            # from is two gigabytes that nothing else is built on: it becomes no layer.
-            engine.build(context, known.stage, [*options, "--timestamp=0", f"--tag={below}"], layers=False)
+            # Their date is no commit's: they are the same in each that has their key.
+            engine.build(context, known.stage, [*options, "--timestamp=0", f"--tag={below}"])
             if wish.push:
                 engine.push(below)
             say(f"{_inspect(engine, below).size} with the base, key {known.key[:12]}")

@@ -74,21 +74,16 @@ class Engine:
                 raise PlatformError(f"cannot push {reference}: {_complaint(done.stderr)}")
             return file.read_text(encoding="utf-8").strip()
 
-    def build(self, context: Path, target: str, options: Sequence[str], *, layers: bool = True) -> None:
+    def build(self, context: Path, target: str, options: Sequence[str]) -> None:
         """Build one stage of a checkout; all that the engine prints goes to the log.
-
-        Args:
-            context: the checkout.
-            target: the stage.
-            options: further options of the engine's `build`.
-            layers: keep a layer of each instruction for later builds. Without layers, buildah makes a stage
-                that is another image already once more, and removes both.
 
         Raises:
             RunFailed: the build failed; the message has the first error of its log.
         """
+        # Without layers, buildah makes a stage that is another image already once more, and removes both, even
+        # where another build at the same time lies on one.
         # Whatever it builds on is here by now, and is not to be another one meanwhile.
-        stage = ["--target", target, f"--layers={str(layers).lower()}", "--pull=never", *options]
+        stage = ["--target", target, "--layers", "--pull=never", *options]
         command = [self.name, "build", *stage, "--file", "Containerfile", "."]
         for _ in range(TRIES):
             failed, said = self._logged(command, context, target)

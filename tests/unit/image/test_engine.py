@@ -82,15 +82,22 @@ def test_a_build_takes_its_files_from_the_context_and_says_everything_to_the_log
     context = tmp_path / "context"
     context.mkdir()
     (context / "Containerfile").touch()
-    engine.build(context, "code", ["--no-cache"], layers=False)
+    engine.build(context, "code", ["--no-cache"])
     engine.build(context, "tools", [f"--tag={IMAGE}"])
     assert either.seen["files"] == ["Containerfile"]
     assert engine.inspect(IMAGE)
     rest = ["--file", "Containerfile", "."]
     builds = [call for call in either.calls if call[1] == "build"]
-    start = [engine.name, "build", "--target"]
-    assert builds[0] == [*start, "code", "--layers=false", "--pull=never", "--no-cache", *rest]
-    assert builds[1] == [*start, "tools", "--layers=true", "--pull=never", f"--tag={IMAGE}", *rest]
+    assert builds[0] == [
+        engine.name,
+        "build",
+        "--target",
+        "code",
+        "--layers",
+        "--pull=never",
+        "--no-cache",
+        *rest,
+    ]
     assert engine.log.read_text().splitlines() == [
         "== code",
         "STEP 1/1: FROM base AS code",
