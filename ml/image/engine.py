@@ -81,7 +81,7 @@ class Engine:
             RunFailed: the build failed; the message has the first error of its log.
         """
         # Without layers, buildah makes a stage that is another image already once more, and removes both,
-        # even where another build at the same time lies on one.
+        # even where another build at the same time lies on it.
         # Whatever it builds on is here by now, and is not to be another one meanwhile.
         stage = ["--target", target, "--layers", "--pull=never", *options]
         command = [self.name, "build", *stage, "--file", "Containerfile", "."]
