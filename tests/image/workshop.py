@@ -38,6 +38,10 @@ RESTRICTED = {
 """What OpenShift's restricted-v2 gives a container, a read-only root besides, and no network."""
 
 
+IN_MEMORY = 16 << 30
+"""Bytes: more than both images take, built twice, with every layer that is kept."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """A container that has run."""
@@ -123,10 +127,13 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
         Unable: containers do not run on this machine.
     """
     port = closed_port()
-    env = {**os.environ, **_settings(folder, port), "BUILDAH_ISOLATION": "chroot"}
-    env["DOCKER_HOST"] = f"unix://{folder}/podman.sock"
-    shop = Workshop(folder, env, f"127.0.0.1:{port}")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_in_memory(folder))
+        env = {**os.environ, **_settings(folder, port), "BUILDAH_ISOLATION": "chroot"}
+        env["DOCKER_HOST"] = f"unix://{folder}/podman.sock"
+        # Where an engine puts a layer on its way.
+        env["TMPDIR"] = str(folder)
+        shop = Workshop(folder, env, f"127.0.0.1:{port}")
         stack.callback(_remove, shop)
         try:
             _open(shop, stack)
@@ -138,6 +145,20 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
         ) as error:
             raise Unable(getattr(error, "stderr", None) or str(error)) from error
         yield shop
+
+
+@contextlib.contextmanager
+def _in_memory(folder: Path) -> Iterator[None]:
+    """Keep a folder in memory where there is enough: the builds write 28 GB, and wait for the disk."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={IN_MEMORY},mode=755", "tmpfs", str(folder)]
+    enough = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > IN_MEMORY * 1.25
+    mounted = enough and not subprocess.run(mount, capture_output=True, check=False).returncode
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
+            folder.rmdir()
 
 
 def _open(shop: Workshop, stack: contextlib.ExitStack) -> None:
@@ -187,7 +208,7 @@ def _wait_for(path: Path) -> None:
 
 
 def _remove(shop: Workshop) -> None:
-    for command in (("rm", "--all", "--force"), ("image", "umount", "--all"), ("rmi", "--all", "--force")):
+    for command in (("rm", "--all", "--force"), ("image", "umount", "--all")):
         subprocess.run(["podman", *command], env=shop.env, capture_output=True, check=False)
     subprocess.run(["umount", str(shop.folder / "storage/overlay")], capture_output=True, check=False)
     shutil.rmtree(shop.folder, ignore_errors=True)
