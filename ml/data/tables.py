@@ -151,12 +151,19 @@ _IS_KIND: dict[Kind, Callable[[pa.DataType], bool]] = {
 
 def _misfit(path: str | Path, column: str, kind: Kind) -> str:
     """Find a value that is not of its kind: in a column of numbers or dates as text, the one that is none."""
-    values = pq.read_table(path, columns=[column])[column].to_pylist()
+    found = pq.read_table(path, columns=[column])[column]
+    # A CSV column of nothing but `inf` is read as dates at infinity, which Python's dates cannot be.
+    values = _as_text(path, column) if _is_date(found.type) else found.to_pylist()
     rows = [row for row, value in enumerate(values) if value is not None]
     if not rows:
         return "a column without values"
     row = next((row for row in rows if not _parses(values[row], kind)), rows[0])
     return f"{values[row]!r} (row {row + 1})"
+
+
+def _as_text(path: str | Path, column: str) -> list[str | None]:
+    texts: list[str | None] = connect().read_parquet(path)[column].cast("string").to_pyarrow().to_pylist()
+    return texts
 
 
 def _parses(value: object, kind: Kind) -> bool:

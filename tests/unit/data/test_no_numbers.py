@@ -71,3 +71,25 @@ def test_a_column_in_which_all_is_infinite_is_counted(tmp_path):
     (tmp_path / "source.json").write_text('{"data_version": "0123456789abcdef", "synthetic": true}')
     with pytest.raises(DataError, match=rf"column energy: {len(songs)} rows, e\.g\. inf"):
         validate(*files, tmp_path / "source.json", *unopposed(tmp_path))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("songs", "danceability"), ("rankings", "daily_rank"), ("rankings", "snapshot_date")],
+)
+def test_a_csv_column_of_nothing_else_is_named(tmp_path, table, column, value):
+    """The reader takes a column of infinities for dates: it has to be told all the same."""
+    tables = dict(zip(("rankings", "songs"), sample_tables(SPEC), strict=True))
+    tables[table] = tables[table].assign(**{column: value})
+    files = write_csv(tmp_path, **tables)
+    given = str(files.rankings), str(files.songs)
+    fetched = tmp_path / "r.parquet", tmp_path / "s.parquet", tmp_path / "source.json"
+    fetch(*given, data_version(*given), *fetched)
+    with pytest.raises(DataError, match=f"column {column}"):
+        validate(*fetched, *unopposed(tmp_path))
+    targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
+    try:
+        make_examples(*fetched[:2], targets, tmp_path / "labels.json")
+    except DataError as error:
+        assert column in str(error)
