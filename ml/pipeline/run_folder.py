@@ -121,7 +121,7 @@ def started(folder: Path) -> str:
     return ""
 
 
-def read_run(folder: Path, promotions: Callable[[str], dict[str, int]]) -> Run:
+def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str]]) -> Run:
     """Read one run; whatever is wrong with it makes it a broken one.
 
     Args:
@@ -141,18 +141,19 @@ def read_run(folder: Path, promotions: Callable[[str], dict[str, int]]) -> Run:
         return Run(**known, state="broken", problem=f"parameters.json: {error}")
     evidence, data, problem = _evidence(folder, asked.nonce)
     state, step, message = _state(folder, evidence, problem)
+    numbers, unread = promotions(asked.store_uri) if evidence else ({}, "")
     synthetic = asked.rankings_uri.startswith("sample:")
     return Run(
         **known,
         state=state,
         step=step,
-        problem=message,
+        problem=message or unread,
         source="synthetic sample" if synthetic else public_uri(asked.rankings_uri),
         synthetic=synthetic,
         policy=policy_digest(asked.policy),
         hyperparameters=asked.model_dump(include=set(Hyperparameters.model_fields)),
         evidence=evidence,
-        promotion=promotions(asked.store_uri).get(digest(data)) if evidence else None,
+        promotion=numbers.get(digest(data)),
         **asked.model_dump(include={"commit", "dirty", "data_version", "image", "champion"}),
         model_name=asked.model_name,
         model_version=asked.model_version,
@@ -214,11 +215,14 @@ def is_running(folder: Path) -> bool:
     return False
 
 
-def promotions_in(store: str) -> dict[str, int]:
-    """Return the numbers of promotions by the digest of their evidence; a bucket is not asked."""
+def promotions_in(store: str) -> tuple[dict[str, int], str]:
+    """Return the numbers of promotions by the digest of their evidence, or why the log cannot be read.
+
+    A bucket is not asked.
+    """
     if not Path(store).is_dir():
-        return {}
+        return {}, ""
     try:
-        return {entry.evidence_digest: entry.number for entry in ModelStore(store).log()}
-    except JukeboxError:
-        return {}
+        return {entry.evidence_digest: entry.number for entry in ModelStore(store).log()}, ""
+    except JukeboxError as error:
+        return {}, str(error)

@@ -13,7 +13,7 @@ from ml.gate.canonical import digest, parse
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import REPORTS
 from ml.release.actor import actor, require_line
-from ml.release.store import ModelStore, Promotion
+from ml.release.store import AGAIN, ModelStore, Promotion
 
 BOUND = ("model.keras", "model.onnx", "profile.json", "served.json")
 """The files of a candidate whose digests the evidence states."""
@@ -83,17 +83,17 @@ def promote(store: ModelStore, candidate: str, policy_text: str, why: str = "") 
     compared = evidence.reports["evaluation"]["champion"]
     if log and compared["onnx_digest"] != log[-1].model_digest:
         raise EvidenceError(
-            f"candidate {candidate[:12]} was not compared with the model of champion {champion[:12]}"
+            f"candidate {candidate[:12]} was not compared with the model of champion {champion[:12]}; {AGAIN}"
         )
     drift = evidence.reports["data_report"]["drift"]
     if log and drift["profile_digest"] != store.file_digest(champion, "profile.json"):
         raise EvidenceError(
-            f"candidate {candidate[:12]}: its data was not compared with champion {champion[:12]}'s"
+            f"candidate {candidate[:12]}: its data was not compared with champion {champion[:12]}'s; {AGAIN}"
         )
     if log and drift["measured"] and drift["measured"]["trained_on_synthetic"] != log[-1].synthetic:
         raise EvidenceError(
             f"candidate {candidate[:12]}: what it says of champion {champion[:12]}'s data, synthetic or not, "
-            "is not what the log says"
+            f"is not what the log says; {AGAIN}"
         )
     promotion = Promotion(
         number=len(log) + 1,
@@ -132,14 +132,14 @@ def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
     needed = {"evidence.json", *BOUND, *(f"{name}.json" for name in REPORTS)}
     missing = sorted(needed - files.keys())
     if missing:
-        raise EvidenceError(f"{what}: {', '.join(missing)} is missing")
+        raise EvidenceError(f"{what}: {', '.join(missing)} is missing; {AGAIN}")
     try:
         evidence = read_evidence(files["evidence.json"])
         reports = {name: parse(files[f"{name}.json"]) for name in REPORTS}
     except ValueError as error:
         raise EvidenceError(f"{what}: {error}") from error
     if evidence.reports != reports:
-        raise EvidenceError(f"{what}: its reports are not those in its evidence")
+        raise EvidenceError(f"{what}: its reports are not those in its evidence; {AGAIN}")
     found = mismatches(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
     if found:
         raise EvidenceError(f"{what}: {'; '.join(found)}")
@@ -176,7 +176,7 @@ def append(store: ModelStore, promotion: Promotion, files: dict[str, bytes], mis
         if promotion.action == "promote" and winner.candidate == promotion.candidate:
             return Outcome(winner, new=False, served_at=store.publish(winner, files))
         raise EvidenceError(
-            "another promotion or rollback came first (see `jukebox models`); if this model should "
+            f"another promotion or rollback came first ({store.listed}); if this model should "
             "follow it, run the pipeline again"
         )
     return Outcome(promotion, new=True, served_at=store.publish(promotion, files), unpublished=missing)

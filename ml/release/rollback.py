@@ -54,10 +54,10 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
     who, why = actor(), require_line("--reason", why)
     log = store.log()
     if to is not None and not 1 <= to <= len(log):
-        raise UsageError(f"--to {to}: {store.uri} has no promotion {to}; `jukebox models` shows the log")
+        raise UsageError(f"--to {to}: {store.uri} has no promotion {to}; {store.listed}")
     if not log:
         raise EvidenceError(
-            f"{store.uri}: there is no earlier model to go back to: nothing was ever promoted"
+            f"{store.uri}: there is no earlier model to go back to: nothing was ever promoted; {store.listed}"
         )
     present, missing = log[-1], unpublished(store, log)
     in_force = restored(log, present.number)
@@ -69,7 +69,7 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
         target = restored(log, in_force.replaces)
     else:
         found = f"{interrupted(missing)}, and " if missing else ""
-        remedy = "`jukebox models` shows the log"
+        remedy = store.listed
         if missing:
             remedy = f"`jukebox promote {present.candidate[:12]}` publishes it"
         elif len(log) > 1:
@@ -118,5 +118,7 @@ def _files_of(store: ModelStore, promotion: Promotion) -> dict[str, bytes]:
     passed = read_evidence(files["evidence.json"]).verdict.passed
     if stated != (promotion.model_digest, promotion.evidence_digest) or not passed:
         short = promotion.candidate[:12]
-        raise EvidenceError(f"{store.uri}: promotion {promotion.number} is not about candidate {short}")
+        raise EvidenceError(
+            f"{store.uri}: promotion {promotion.number} is not about candidate {short}; {store.listed}"
+        )
     return files

@@ -11,6 +11,7 @@ Layout, the same in a folder and in a bucket:
 
 import datetime
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Literal
 
@@ -28,6 +29,9 @@ from ml.s3 import explain
 
 SHORTEST = 8
 """Characters of a candidate's id that name it: an empty shell variable must not."""
+
+AGAIN = "run the pipeline again for a new candidate"
+RESTORE = "restore the entry from a backup of the store"
 
 CANDIDATE = re.compile("[0-9a-f]{64}")
 ENTRY = re.compile("[0-9]{8}[.]json")
@@ -103,6 +107,11 @@ class ModelStore:
         self.uri = uri.rstrip("/")
         self._objects: ObjectStore = open_folder(self.uri, create=create)
 
+    @property
+    def listed(self) -> str:
+        """The command that lists what is in this store, for messages."""
+        return f"`{shlex.join(('jukebox', 'models', '--store', self.uri))}` lists what is there"
+
     def put_candidate(self, files: Mapping[str, bytes]) -> str:
         """Store files as a candidate and return its id; the manifest comes last, and makes it one.
 
@@ -146,7 +155,9 @@ class ModelStore:
         for name, entry in manifest.files.items():
             content = self._get(f"candidates/{candidate}/{name}")
             if content is None or digest(content) != entry.digest:
-                raise EvidenceError(f"candidate {candidate}: {name} is missing or was changed after the gate")
+                raise EvidenceError(
+                    f"candidate {candidate}: {name} is missing or was changed after the gate; {AGAIN}"
+                )
             files[name] = content
         return files
 
@@ -155,13 +166,15 @@ class ModelStore:
         known = CANDIDATE.fullmatch(candidate)
         data = self._get(f"candidates/{candidate}/manifest.json") if known else None
         if data is None:
-            raise EvidenceError(f"there is no candidate {candidate} in {self.uri}; see `jukebox models`")
+            raise EvidenceError(f"there is no candidate {candidate} in {self.uri}; {self.listed}")
         try:
             manifest = Manifest.load(parse(data))
         except (TypeError, ValueError) as error:
-            raise EvidenceError(f"candidate {candidate}: its manifest is damaged: {error}") from error
+            raise EvidenceError(
+                f"candidate {candidate}: its manifest is damaged: {error}; {AGAIN}"
+            ) from error
         if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
-            raise EvidenceError(f"candidate {candidate}: its manifest was changed")
+            raise EvidenceError(f"candidate {candidate}: its manifest was changed; {AGAIN}")
         return manifest
 
     def file_digest(self, candidate: str, name: str) -> str:
@@ -181,12 +194,12 @@ class ModelStore:
             EvidenceError: none or several do.
         """
         if len(prefix) < SHORTEST:
-            raise EvidenceError(f"candidate {prefix!r}: give {SHORTEST} characters of its id, or more")
+            raise EvidenceError(
+                f"candidate {prefix!r}: give {SHORTEST} characters of its id, or more; {self.listed}"
+            )
         found = [candidate for candidate in self.candidates() if candidate.startswith(prefix)]
         if len(found) != 1:
-            raise EvidenceError(
-                f"{len(found)} candidates in {self.uri} start with {prefix!r}; see `jukebox models`"
-            )
+            raise EvidenceError(f"{len(found)} candidates in {self.uri} start with {prefix!r}; {self.listed}")
         return found[0]
 
     def find_by_evidence(self, evidence: bytes) -> str:
@@ -211,7 +224,9 @@ class ModelStore:
                 f"{self.uri}: several candidates have the evidence {wanted}: {', '.join(found)}"
             )
         if not found:
-            raise EvidenceError(f"{self.uri} holds no candidate with the evidence {wanted}")
+            raise EvidenceError(
+                f"{self.uri} holds no candidate with the evidence {wanted}; is it the run's --store?"
+            )
         return found[0]
 
     def _evidence_of(self, candidate: str) -> str:
@@ -236,15 +251,17 @@ class ModelStore:
             raise EvidenceError(f"{self.uri}/promotions/{strange[0]} is no promotion; remove it")
         numbers = [int(name.removesuffix(".json")) for name in names]
         if numbers != list(range(1, len(numbers) + 1)):
-            raise EvidenceError(f"{self.uri}: the promotion log has a gap: {numbers}")
+            raise EvidenceError(f"{self.uri}: the promotion log has a gap: {numbers}; {RESTORE}")
         promotions = []
         for number in numbers:
             try:
                 promotion = Promotion.load(parse(self._get(_entry(number)) or b""))
             except (TypeError, ValueError) as error:
-                raise EvidenceError(f"{self.uri}: promotion {number} is damaged: {error}") from error
+                raise EvidenceError(
+                    f"{self.uri}: promotion {number} is damaged: {error}; {RESTORE}"
+                ) from error
             if promotion.number != number or not promotion.is_sound:
-                raise EvidenceError(f"{self.uri}: promotion {number} does not fit into the log")
+                raise EvidenceError(f"{self.uri}: promotion {number} does not fit into the log; {RESTORE}")
             promotions.append(promotion)
         return promotions
 

@@ -111,7 +111,7 @@ def test_a_dry_run_tells_what_it_would_publish(store, jukebox):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("rollback", "--to", "9"), "no promotion 9; `jukebox models`"),
+        (("rollback", "--to", "9"), "no promotion 9; `jukebox models --store "),
         (("rollback", "--to", "0"), "--to"),
         (("rollback", "--reason", "two\nlines"), "--reason: give one printable line"),
         (("rollback", "--dry-run", "--reason", "a" * 201), "--reason: give one printable line"),

@@ -166,11 +166,12 @@ def test_a_run_knows_under_which_number_it_was_promoted(folder):
     assert {run.id: run.promotion for run in list_runs(folder, 20)} == {FIRST: 1, SECOND: None}
 
 
-def test_a_damaged_log_hides_no_run(folder):
+def test_a_damaged_log_hides_no_run_and_is_told(folder):
     make_run(folder, evidence={})
     (folder.parent / "store" / "promotions").mkdir(parents=True)
     (folder.parent / "store" / "promotions" / "notes.json").write_text("")
     assert (only(folder).verdict, only(folder).promotion) == ("pass", None)
+    assert "notes.json is no promotion" in only(folder).problem
 
 
 @pytest.mark.parametrize("text", [FIRST, "20260101", "aaaa", "aaaaaa"])

@@ -240,7 +240,12 @@ def test_an_interrupted_rollback_does_not_hinder_one_to_another_number(store):
 def test_a_promotion_that_there_never_was_is_refused(folder, to):
     for name in "AB":
         release(folder, name)
-    refused(folder, f"--to {to}: .* has no promotion {to}; `jukebox models`", to=to, error=UsageError)
+    refused(
+        folder,
+        f"--to {to}: .* has no promotion {to}; `jukebox models --store {folder.uri}`",
+        to=to,
+        error=UsageError,
+    )
 
 
 def test_back_to_a_promotion_of_what_never_passed_is_refused(folder):
