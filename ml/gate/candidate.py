@@ -1,0 +1,51 @@
+"""What a candidate is: the bytes that are served and measured, and nothing that a run says about them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.records import Count, Digest, Record
+
+FileName = Literal["model.keras", "model.onnx", "served.json"]
+CANDIDATE_FILES: tuple[FileName, ...] = ("model.keras", "model.onnx", "served.json")
+"""The files of a candidate: the Keras model, its ONNX export, and how that is to be served."""
+
+CandidateId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(Record):
+    """One file: its digest, and its size in bytes."""
+
+    digest: Digest
+    size: Count
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Describe the bytes of a file."""
+        return cls(digest=digest(data), size=len(data))
+
+
+class Manifest(Record):
+    """What a candidate consists of. Its digest is the candidate's id."""
+
+    schema_: Literal["jukebox.candidate/v2"] = Field("jukebox.candidate/v2", alias="schema")
+    files: dict[FileName, FileEntry]
+
+    @property
+    def id(self) -> str:
+        """The candidate's id: 64 hexadecimal digits."""
+        return digest(canonical_bytes(self.to_json())).removeprefix("sha256:")
+
+
+def manifest_of(files: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest of a candidate's files.
+
+    Args:
+        files: the bytes of each of `CANDIDATE_FILES`; others are left out.
+
+    Raises:
+        KeyError: one of the files is missing.
+    """
+    return Manifest(files={name: FileEntry.of(files[name]) for name in CANDIDATE_FILES})

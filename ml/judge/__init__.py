@@ -1,0 +1,1 @@
+"""The trusted side: it seals the holdout, measures candidates on it, and attests what it measured."""
