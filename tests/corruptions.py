@@ -61,7 +61,7 @@ def judge(folder: Path, tables: Tables, champion_profile: Path, synthetic: bool 
     """Run the step `validate` beside a champion's profile, and the gate's checks of what it reports."""
     data = _validate(folder, tables, champion_profile, CHAMPION, synthetic)
     policy = default_policy()
-    return [*data_checks(data, policy.data), *drift_checks(data, policy.drift, CHAMPION)]
+    return [*data_checks(data, policy.data), *drift_checks(data, policy.drift)]
 
 
 def blocking(checks: list[Check]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.records import Count, Digest, Record
@@ -32,6 +32,12 @@ class Manifest(Record):
 
     schema_: Literal["jukebox.candidate/v2"] = Field("jukebox.candidate/v2", alias="schema")
     files: dict[FileName, FileEntry]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if missing := sorted(set(CANDIDATE_FILES) - set(self.files)):
+            raise ValueError(f"{', '.join(missing)} is missing")
+        return self
 
     @property
     def id(self) -> str:

@@ -1,7 +1,8 @@
-"""The evidence: one small JSON document that says what was measured, on what, and what follows from it.
+"""The evidence of a run: what its own code measured, and the verdict of its self-check.
 
-It binds a verdict to a run, a commit, an image, data, models and a policy, and holds the reports with
-every raw number, so that anyone can decide again without trusting the run that wrote it.
+It is *self-reported*: the commit under test wrote every number of it, so it is shown and never believed. It
+says which run, commit, data and policy it is about, and which candidate the run made. What promotion believes
+is an attestation (`ml.gate.statement`).
 """
 
 import datetime
@@ -10,16 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ml.gate.candidate import FileEntry, FileName, Manifest
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.policy import parse_policy
-from ml.gate.records import Digest, Record, Text
+from ml.gate.records import Record, Text
 from ml.gate.verdict import REPORTS, Verdict, decide
 
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A model's name is a folder of the model server, and a name in Kubernetes."""
-
-FILES = ("model.keras", "model.onnx", "test.parquet", "profile.json", "served.json")
-"""The files whose digests the evidence states."""
 
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
 
@@ -39,20 +38,21 @@ class Subject(Record):
 
 
 class Evidence(Record):
-    """The document that the gate writes and that promotion verifies."""
+    """The document that the gate of a run writes. ``files`` are those of the candidate."""
 
-    schema_: Literal["jukebox.evidence/v2"] = Field("jukebox.evidence/v2", alias="schema")
+    schema_: Literal["jukebox.evidence/v3"] = Field("jukebox.evidence/v3", alias="schema")
+    kind: Literal["self-reported"] = "self-reported"
     subject: Subject
-    digests: dict[str, Digest]
+    files: dict[FileName, FileEntry]
     policy_digest: str
     decided_on: datetime.date
     reports: dict[str, Any]
     verdict: Verdict
 
     @property
-    def identity(self) -> dict[str, str]:
-        """What the reports must be about, for `decide`."""
-        return _identity(self.subject, self.digests)
+    def candidate(self) -> str:
+        """The id of the candidate that the run made."""
+        return Manifest(files=self.files).id
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -61,16 +61,16 @@ class Evidence(Record):
 
 def make_evidence(
     subject: Subject,
-    digests: Mapping[str, str],
+    manifest: Manifest,
     reports: Mapping[str, Any],
     policy_text: str,
     day: datetime.date,
 ) -> Evidence:
-    """Decide, and bind the verdict to its subject.
+    """Decide, and say what the verdict is about.
 
     Args:
         subject: the run, code, data and champion.
-        digests: of each of `FILES`, as `digest` writes them.
+        manifest: of the candidate.
         reports: as for `decide`.
         policy_text: the policy as YAML; one that cannot be read blocks.
         day: the day (UTC) of the decision.
@@ -78,16 +78,12 @@ def make_evidence(
     kept = {name: _storable(reports.get(name)) for name in REPORTS}
     return Evidence(
         subject=subject,
-        digests=dict(digests),
+        files=manifest.files,
         policy_digest=policy_digest(policy_text),
         decided_on=day,
         reports=kept,
-        verdict=decide(kept, policy_text, _identity(subject, digests), day),
+        verdict=decide(kept, policy_text, day),
     )
-
-
-def _identity(subject: Subject, digests: Mapping[str, str]) -> dict[str, str]:
-    return {**digests, "data_version": subject.data_version, "champion": subject.champion}
 
 
 def _storable(report: Any) -> Any:
@@ -123,28 +119,20 @@ def read_evidence(data: bytes) -> Evidence:
 
 
 def decide_again(evidence: Evidence, policy_text: str, day: datetime.date) -> Verdict:
-    """Recompute the verdict from the raw numbers in the evidence, under a policy, as of a day."""
-    return decide(evidence.reports, policy_text, evidence.identity, day)
+    """Decide on the numbers in the evidence, under a policy, as of a day."""
+    return decide(evidence.reports, policy_text, day)
 
 
-def mismatches(evidence: Evidence, policy_text: str, expected: Mapping[str, Any]) -> list[str]:
-    """List in what evidence is not what it should be: about something else, or at odds with itself.
-
-    Empty means that it can be believed, not that it passes: that is what `decide_again` says.
+def mismatches(evidence: Evidence, expected: Mapping[str, Any]) -> list[str]:
+    """List in what evidence is about something else than what is expected.
 
     Args:
         evidence: as read by `read_evidence`.
-        policy_text: *our* policy, not the run's.
-        expected: fields of `Subject`, and names of files with their digests, that must be equal.
+        expected: fields of `Subject` that must be equal.
     """
-    found = []
-    known = {**evidence.digests, **evidence.subject.to_json()}
-    for name, value in expected.items():
-        if known.get(name) != value:
-            found.append(f"{name} is {known.get(name)!r} in the evidence, expected {value!r}")
-    found += [f"the digest of {name} is about nothing" for name in sorted(set(evidence.digests) - set(FILES))]
-    if evidence.policy_digest != policy_digest(policy_text):
-        found.append("the run was judged under another policy")
-    elif decide_again(evidence, policy_text, evidence.decided_on) != evidence.verdict:
-        found.append("the stated verdict is not what its own numbers give")
-    return found
+    known = evidence.subject.to_json()
+    return [
+        f"{name} is {known.get(name)!r} in the evidence, expected {value!r}"
+        for name, value in expected.items()
+        if known.get(name) != value
+    ]

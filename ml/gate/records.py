@@ -12,8 +12,6 @@ from ml.gate.canonical import canonical_bytes
 
 # Nothing that is measured here comes near these: they keep sums and products of the gate finite.
 LARGEST = 1e12
-ROUNDING = 1e-9
-"""What two ways to sum the same nats may differ by."""
 
 Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]

@@ -1,7 +1,9 @@
 """Reports and a policy in, a verdict out: the one place where it is decided whether a model may pass.
 
-`decide` never raises for what it is given. Whatever is missing, unreadable, of another version or about
-another model becomes a failed check with its reason, and one failed check blocks.
+`decide` never raises for what it is given. Whatever is missing, unreadable or of another version becomes a
+failed check with its reason, and one failed check blocks. The checks are thresholds on what was measured: who
+measured it decides what the verdict is worth. In a run the commit's own code did, and the verdict is a
+self-check; the judge's attestation (`ml.judge`) decides about promotion.
 """
 
 import datetime
@@ -9,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from ml.gate.checks.champion import champion_checks
-from ml.gate.checks.check import Check, about, readable
+from ml.gate.checks.check import Check, readable
 from ml.gate.checks.data import data_checks
 from ml.gate.checks.drift import drift_checks
 from ml.gate.checks.evaluation import evaluation_checks
 from ml.gate.checks.parity import agreement_checks, budget_checks, parity_checks
-from ml.gate.checks.serving import all_songs_served, serving_checks
+from ml.gate.checks.serving import serving_checks
 from ml.gate.checks.slices import slice_checks
 from ml.gate.policy import Policy, parse_policy
 from ml.gate.records import Record
@@ -50,62 +52,74 @@ class Verdict(Record):
         return tuple(check for check in self.checks if check.waiver)
 
     @property
+    def summary(self) -> str:
+        """How it came out, in a line: how many checks passed, or which block and why."""
+        if self.passed:
+            return f"passed: {sum(check.passed for check in self.checks)} checks{self.aside}"
+        reasons = "; ".join(f"{check.name}: {check.reason}" for check in self.failures)
+        return f"blocked: {len(self.failures)} of {len(self.checks)} checks failed: {reasons}"
+
+    def to_markdown(self) -> str:
+        """Return the verdict as Markdown: its summary, and a table of the checks that did not pass."""
+        lines = [f"# Self-check: {'passed' if self.passed else 'blocked'}", ""]
+        unmet = [check for check in self.checks if not check.passed]
+        if unmet:
+            lines += ["| check | value | bound | level | reason |", "|---|---|---|---|---|"]
+            lines += [
+                f"| {check.name} | {_cell(check.value)} | {check.relation} {_cell(check.bound)} | "
+                f"{'waived' if check.waiver else check.level} | {_cell(check.reason)} |"
+                for check in unmet
+            ]
+            lines += [""]
+        lines += [f"{sum(check.passed for check in self.checks)} of {len(self.checks)} checks passed.", ""]
+        return "\n".join(lines)
+
+    @property
     def aside(self) -> str:
         """What a summary adds to how many checks passed: how many only warn, and how many are waived."""
         counted = {"warn": len(self.warnings), "waived": len(self.waived)}
         return "".join(f", {count} {word}" for word, count in counted.items() if count)
 
 
-def decide(
-    reports: Mapping[str, Any], policy_text: str, identity: Mapping[str, str], day: datetime.date
-) -> Verdict:
+def _cell(value: float | str) -> str:
+    """Write a value so that it stays within its cell of a Markdown table."""
+    text = f"{value:.6g}" if isinstance(value, float) else " ".join(value.split())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def decide(reports: Mapping[str, Any], policy_text: str, day: datetime.date) -> Verdict:
     """Decide from the reports alone.
 
     Args:
         reports: the parsed JSON of each of `REPORTS`; ``{"unreadable": reason}`` where it could not be read.
         policy_text: the policy as YAML.
-        identity: what the reports must be about: ``data_version``, ``champion`` ("": none), and the digests
-            of ``model.keras``, ``model.onnx``, ``test.parquet`` and ``served.json``.
         day: the day (UTC) of the decision: waivers end.
     """
     try:
         policy = parse_policy(policy_text)
     except ValueError as error:
         return sum_up([readable("policy", "unreadable", str(error))])
-    return sum_up(apply_waivers(_checks(reports, policy, identity), policy.waivers, day))
+    return sum_up(apply_waivers(_checks(reports, policy), policy.waivers, day))
 
 
-def _checks(reports: Mapping[str, Any], policy: Policy, identity: Mapping[str, str]) -> Iterator[Check]:
+def _checks(reports: Mapping[str, Any], policy: Policy) -> Iterator[Check]:
     data, data_check = _load(DataReport, "data_report", reports)
     evaluation, evaluation_check = _load(Evaluation, "evaluation", reports)
     parity, parity_check = _load(Parity, "parity", reports)
     serving, serving_check = _load(Serving, "serving", reports)
     yield from (data_check, evaluation_check, parity_check, serving_check)
     if data:
-        yield from about("data_report.data_version", data.data_version, identity.get("data_version"))
         yield from data_checks(data, policy.data)
-        yield from drift_checks(data, policy.drift, identity.get("champion"))
+        yield from drift_checks(data, policy.drift)
     if evaluation:
-        yield from about("evaluation.model", evaluation.keras_digest, identity.get("model.keras"))
-        yield from about("evaluation.test_data", evaluation.test_digest, identity.get("test.parquet"))
         yield from evaluation_checks(evaluation, policy.evaluation)
-        yield from champion_checks(evaluation, policy.champion, identity.get("champion"))
+        yield from champion_checks(evaluation, policy.champion)
         yield from slice_checks(evaluation, policy.slices)
     if parity:
-        yield from about("parity.keras_model", parity.keras_digest, identity.get("model.keras"))
-        yield from about("parity.onnx_model", parity.onnx_digest, identity.get("model.onnx"))
-        yield from about("parity.test_data", parity.test_digest, identity.get("test.parquet"))
-        yield from about("parity.served_as", parity.served.digest, identity.get("served.json"))
         yield from parity_checks(parity, policy.parity)
         yield from budget_checks(parity, policy.budget)
     if serving:
-        yield from about("serving.keras_model", serving.keras_digest, identity.get("model.keras"))
-        yield from about("serving.onnx_model", serving.onnx_digest, identity.get("model.onnx"))
-        yield from about("serving.test_data", serving.test_digest, identity.get("test.parquet"))
-        yield from about("serving.served_as", serving.served_digest, identity.get("served.json"))
         yield from serving_checks(serving, policy.serving, policy.parity)
-    if evaluation and serving:
-        yield from all_songs_served(evaluation, serving)
     if evaluation and parity:
         yield from agreement_checks(evaluation, parity, policy.parity)
 

@@ -7,7 +7,7 @@ the image. No step installs anything at run time.
 import functools
 
 from kfp import dsl
-from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
 from ml.pipeline.compiler import LOCAL_IMAGE
 
@@ -199,8 +199,6 @@ def gate(
     evaluation: Input[Artifact],
     parity_report: Input[Artifact],
     serving_report: Input[Artifact],
-    test_split: Input[Dataset],
-    profile: Input[Artifact],
     model: Input[Model],
     onnx_model: Input[Model],
     served: Input[Artifact],
@@ -216,8 +214,9 @@ def gate(
     policy: str,
     evidence_uri: str,
     evidence: Output[Artifact],
+    verdict: Output[Markdown],
 ):
-    """Decide from the reports and write the evidence; fail the run if the verdict blocks."""
+    """Decide from the run's own reports: the self-check that `save` heeds and promotion does not believe."""
     from ml.pipeline import steps
 
     steps.gate(
@@ -240,14 +239,9 @@ def gate(
             "parity": parity_report,
             "serving": serving_report,
         },
-        {
-            "test.parquet": test_split,
-            "profile.json": profile,
-            "model.keras": model,
-            "model.onnx": onnx_model,
-            "served.json": served,
-        },
+        {"model.keras": model, "model.onnx": onnx_model, "served.json": served},
         evidence,
+        verdict,
     )
 
 
@@ -265,17 +259,16 @@ def save(
     model: Input[Model],
     onnx_model: Input[Model],
     served: Input[Artifact],
-    policy: str,
     store_uri: str,
 ):
-    """Store the model and all that was measured as a candidate, where promotion finds it."""
+    """Store the model as a candidate with the run's reports beside it; refuse what the self-check blocks."""
     from ml.pipeline import steps
 
     steps.save(
         store_uri,
-        policy,
+        evidence,
+        {"model.keras": model, "model.onnx": onnx_model, "served.json": served},
         {
-            "evidence.json": evidence,
             "source.json": source,
             "data_report.json": data_report,
             "evaluation.json": evaluation,
@@ -284,8 +277,5 @@ def save(
             "history.json": history,
             "labels.json": labels,
             "profile.json": profile,
-            "model.keras": model,
-            "model.onnx": onnx_model,
-            "served.json": served,
         },
     )

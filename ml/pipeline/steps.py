@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
 from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError
-from ml.files import file_digest, read_json, write_bytes
+from ml.files import read_json, write_bytes
 from ml.settings import Hyperparameters
 
 EVENTS = "JUKEBOX_EVENTS"
@@ -291,27 +291,26 @@ def gate(
     reports: dict[str, Artifact],
     files: dict[str, Artifact],
     evidence: Artifact,
+    verdict: Artifact,
 ) -> str:
-    """Decide, write the evidence where the submitter reads it, and only then fail if it blocks."""
+    """Decide, and leave the evidence and the verdict; a verdict that blocks ends the run in `save`."""
     from ml.clock import today
+    from ml.gate.candidate import manifest_of
     from ml.gate.evidence import Subject, make_evidence
     from ml.objects import put_object
 
     found = make_evidence(
         Subject(**subject),
-        {name: file_digest(artifact.path) for name, artifact in files.items()},
+        manifest_of({name: Path(artifact.path).read_bytes() for name, artifact in files.items()}),
         {name: _report(artifact.path) for name, artifact in reports.items()},
         policy,
         today(),
     )
     data = found.to_bytes()
     write_bytes(_file(evidence, ".json"), data)
+    write_bytes(_file(verdict, ".md"), found.verdict.to_markdown().encode())
     put_object(evidence_uri.replace("{run_id}", found.subject.run_id), data)
-    failures = found.verdict.failures
-    if failures:
-        reasons = "; ".join(f"{check.name}: {check.reason}" for check in failures)
-        raise GateBlocked(f"{len(failures)} of {len(found.verdict.checks)} checks failed: {reasons}")
-    return f"{sum(check.passed for check in found.verdict.checks)} checks passed{found.verdict.aside}"
+    return f"self-check {found.verdict.summary}"
 
 
 def _report(path: str) -> Any:
@@ -322,11 +321,18 @@ def _report(path: str) -> Any:
 
 
 @step
-def save(store_uri: str, policy: str, files: dict[str, Artifact]) -> str:
-    """Store what passed as a candidate, under the digest of its content."""
-    from ml.release.promotion import verify
+def save(store_uri: str, evidence: Artifact, files: dict[str, Artifact], reports: dict[str, Artifact]) -> str:
+    """Store the model as a candidate with the reports beside it; refuse what the self-check blocks."""
+    from ml.gate.evidence import read_evidence
     from ml.release.store import ModelStore
 
+    data = Path(evidence.path).read_bytes()
+    found = read_evidence(data)
+    if not found.verdict.passed:
+        raise GateBlocked(f"the self-check {found.verdict.summary}")
     contents = {name: Path(artifact.path).read_bytes() for name, artifact in files.items()}
-    verify("what is to be saved", contents, policy)
-    return f"candidate {ModelStore(store_uri, create=True).put_candidate(contents)}"
+    beside = {name: Path(artifact.path).read_bytes() for name, artifact in reports.items()}
+    store = ModelStore(store_uri, create=True)
+    return (
+        f"candidate {store.put_candidate(contents, found.subject.run_id, {**beside, 'evidence.json': data})}"
+    )

@@ -10,8 +10,9 @@
 7. convert     (beside evaluate) writes the ONNX model, and how it is to be served
 8. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
 9. serving     (beside parity) loads it in a real model server, and asks that over HTTP
-10. gate       decides, writes the evidence, and fails the run if the verdict blocks
-11. save       stores the candidate; only promotion, outside the run, makes it the production model
+10. gate       decides on these reports and writes the evidence: the run's self-check
+11. save       stores the candidate, or fails the run in one line where the self-check blocks; only promotion,
+               outside the run and on the judge's attestation, makes it the production model
 
     champion ─┐
     fetch ────┴┬─ validate ──┐
@@ -142,8 +143,6 @@ def training_pipeline(
     }
     gate = steps.gate(
         **reports,
-        test_split=test_split,
-        profile=validate.outputs["profile"],
         model=model,
         onnx_model=onnx_model,
         served=served,
@@ -169,7 +168,6 @@ def training_pipeline(
         model=model,
         onnx_model=onnx_model,
         served=served,
-        policy=policy,
         store_uri=store_uri,
     )
     mount(production, fetch, gate, save)

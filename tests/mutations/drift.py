@@ -23,7 +23,6 @@ WORSE = {
 def drift_mutations() -> dict[str, Mutation]:
     """Make the mutations."""
     found = {
-        "drift.subject": Mutation({f"{DRIFT}.champion": "f" * 64}),
         "drift.compared": Mutation({f"{DRIFT}.not_compared": "it cannot be read", MEASURED: None}),
         "drift.synthetic": Mutation({f"{MEASURED}.trained_on_synthetic": False}),
         "drift.features": Mutation({f"{MEASURED}.features": {"energy": {"psi": 0.0625, "ks": 0.03125}}}),

@@ -12,16 +12,6 @@ def slice_mutations() -> dict[str, Mutation]:
     """Make the mutations."""
     newest, earlier = AT["decade=2020s"], AT["released=earlier"]
     return {
-        "slices.sizes": Mutation({f"{newest}.songs": 129, f"{earlier}.songs": 89}),
-        "slices.countries.rows": Mutation({"evaluation.countries.BR.songs": 89}),
-        "slices.countries.all_rows": Mutation(
-            {"evaluation.countries.BR.rows": 2616, f"{AT['country=BR']}.rows": 2616}
-        ),
-        "slices.countries.gain": Mutation({"evaluation.countries.BR.log_loss": 3.91}),
-        "slices.explicit.rows": Mutation({f"{AT['explicit=no']}.songs": 91}),
-        "slices.explicit.gain": Mutation({f"{AT['explicit=yes']}.gain": 0.3001}),
-        "slices.released.rows": Mutation({f"{earlier}.songs": 71}),
-        "slices.released.gain": Mutation({f"{earlier}.gain": 0.3376}),
         "slices.required.explicit=yes": Mutation(
             {f"{AT['explicit=yes']}.songs": 9, f"{AT['explicit=no']}.songs": 119}
         ),

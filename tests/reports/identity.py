@@ -2,6 +2,7 @@
 
 import datetime
 
+from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, digest
 
 DAY = datetime.date(2026, 11, 25)
@@ -25,5 +26,5 @@ DIGESTS = {
     "served.json": digest(canonical_bytes(SERVED)),
 }
 CHAMPION, CHAMPION_ONNX = "c0ffee" + 58 * "1", b"the graph in production"
-IDENTITY = {"data_version": DATA_VERSION, "champion": CHAMPION, **DIGESTS}
+MANIFEST = manifest_of({"model.keras": KERAS, "model.onnx": ONNX, "served.json": canonical_bytes(SERVED)})
 OTHER_DIGEST = digest(b"something else")

@@ -1,6 +1,5 @@
 """A check: one line of the verdict, ``value relation bound``, and how checks are made."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from ml.gate.records import Record
@@ -62,29 +61,3 @@ def readable(name: str, found: str, reason: str) -> Check:
     passed = found == "readable"
     why = "" if passed else reason or "no reason is given"
     return Check(name=name, value=found, relation="==", bound="readable", passed=passed, reason=why)
-
-
-def beside(name: str, compared: str, champion: str | None, reason: str) -> Check:
-    """Make the check that something was compared with the run's champion: "" for none, None for unknown."""
-    passed = champion is not None and compared == champion
-    return Check(
-        name=name,
-        value=compared or "none",
-        relation="==",
-        bound="unknown" if champion is None else champion or "none",
-        passed=passed,
-        reason="" if passed else reason,
-    )
-
-
-def about(name: str, found: str, expected: str | None) -> Iterator[Check]:
-    """Make the check that a report is about what this run is about."""
-    passed = expected is not None and found == expected
-    yield Check(
-        name=name,
-        value=found,
-        relation="==",
-        bound=expected or "unknown",
-        passed=passed,
-        reason="" if passed else "the report is about something else than this run's",
-    )

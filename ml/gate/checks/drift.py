@@ -1,4 +1,4 @@
-"""Checks of drift: the tables are compared with those of the right champion, and are not too far from them.
+"""Checks of drift: the tables are not too far from those that the champion was trained on.
 
 Each measure has two bounds: beyond the one it warns, beyond the other it blocks. A champion of synthetic data
 says nothing about real tables, so beside one everything only warns; else nobody could leave the sample. The
@@ -8,7 +8,7 @@ other way round, synthetic data after real, always blocks.
 from collections.abc import Iterator, Mapping
 
 from ml.gate.canonical import digest
-from ml.gate.checks.check import Check, Level, Relation, beside, compare, readable
+from ml.gate.checks.check import Check, Level, Relation, compare, readable
 from ml.gate.reports.data import DataReport
 from ml.gate.reports.drift import KNOWN_SONGS, Drift, FeatureDrift, Measured
 from ml.gate.thresholds import DriftPolicy
@@ -17,15 +17,9 @@ NOTHING = digest(b"")
 """The digest of a profile that is not there."""
 
 
-def drift_checks(report: DataReport, bounds: DriftPolicy, champion: str | None) -> Iterator[Check]:
-    """Check the drift from the champion of the run: a candidate's id, "" for none, None for unknown."""
+def drift_checks(report: DataReport, bounds: DriftPolicy) -> Iterator[Check]:
+    """Check the drift from the champion's tables; without a champion there is nothing to check."""
     found = report.drift
-    yield beside(
-        "drift.subject",
-        found.champion if found else "",
-        champion,
-        "the data was not compared with the training data of this run's champion",
-    )
     if found is None:
         return
     yield _compared(found)
@@ -47,7 +41,7 @@ def drift_checks(report: DataReport, bounds: DriftPolicy, champion: str | None) 
 
 
 def _compared(found: Drift) -> Check:
-    """Make the check that there are numbers; a champion that never had a profile is forgiven, aloud."""
+    """Make the check that there are numbers; a champion without a profile is accepted with a warning."""
     absent = found.profile_digest == NOTHING
     check = readable(
         "drift.compared", "not compared" if found.not_compared else "readable", found.not_compared

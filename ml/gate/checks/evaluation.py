@@ -1,9 +1,8 @@
-"""Checks of the evaluation: enough songs, numbers that add up, and a model that beats its baselines."""
+"""Checks of the evaluation: enough songs, and a model that beats its baselines."""
 
 from collections.abc import Iterator
 
 from ml.gate.checks.check import Check, compare
-from ml.gate.records import ROUNDING
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.thresholds import EvaluationPolicy
 
@@ -11,19 +10,8 @@ from ml.gate.thresholds import EvaluationPolicy
 def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy) -> Iterator[Check]:
     """Check the evaluation on its own: absolute merit, and merit beside the baselines."""
     yield compare("evaluation.songs", report.songs, ">=", bounds.min_songs)
-    yield compare("evaluation.rows", report.rows, ">=", report.songs, "fewer chart rows than songs")
     yield compare("evaluation.resamples", report.bootstrap.resamples, ">=", bounds.min_resamples)
     yield compare("evaluation.confidence", report.bootstrap.confidence, ">=", bounds.min_confidence)
-    for name, baseline in (("prior", report.prior), ("logistic", report.logistic)):
-        gain = baseline.log_loss.value - report.model.log_loss.value
-        stated = getattr(report, f"gain_over_{name}").value
-        yield compare(
-            f"evaluation.gain_over_{name}.adds_up",
-            abs(stated - gain),
-            "<=",
-            ROUNDING,
-            f"the stated gain {stated:.6g} is not the difference of the log losses, {gain:.6g}",
-        )
     yield compare(
         "evaluation.gain_over_prior.low",
         report.gain_over_prior.low,

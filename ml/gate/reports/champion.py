@@ -26,12 +26,6 @@ class Standing(Record):
     difference: Bounds
     superior: bool
 
-    @model_validator(mode="after")
-    def _superior(self) -> Self:
-        if self.superior != (self.difference.low > NOISE):
-            raise ValueError("superior is not what the lower bound says")
-        return self
-
 
 class ShareStanding(Standing):
     """The standing of a metric that is a share."""
@@ -62,12 +56,6 @@ class Shared(Record):
     resamples: Count
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
     seed: int
-
-    @model_validator(mode="after")
-    def _labels(self) -> Self:
-        if self.shared_labels > min(self.champion_labels, self.challenger_labels):
-            raise ValueError("more labels are shared than one of the models has")
-        return self
 
     @property
     def standings(self) -> dict[str, Standing]:

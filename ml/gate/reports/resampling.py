@@ -1,10 +1,10 @@
 """How two models were compared on resampled songs, and the bounds that came out."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ml.gate.records import ROUNDING, Count, NonNegative, Number, Record
+from ml.gate.records import Count, NonNegative, Number, Record
 
 JUDGED_AT = 0.5
 """The share of alpha at which bounds are taken; the rest pays for tails that a small sample lacks."""
@@ -33,9 +33,3 @@ class Bounds(Record):
     standard_error: NonNegative
     low: Number
     high: Number
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.low - ROUNDING <= self.value <= self.high + ROUNDING:
-            raise ValueError("the value lies outside of its bounds")
-        return self

@@ -1,17 +1,14 @@
-"""Drift before the gate: beside the right champion, measured in full, and what a champion's past excuses."""
+"""Drift before the gate: measured in full, and what a champion's past excuses."""
 
 import pytest
 from mutations.drift import WORSE
 from reports import (
-    CHAMPION,
     FEATURES,
-    IDENTITY,
     OTHER_DIGEST,
     edited,
     failing,
     judge,
     passing_reports,
-    removed,
     unmet,
 )
 
@@ -20,7 +17,6 @@ from ml.gate.canonical import digest
 DRIFT = "data_report.drift"
 MEASURED = f"{DRIFT}.measured"
 NOTHING = digest(b"")
-ALONE = passing_reports(champion="")["data_report"]
 WORST = {f"{MEASURED}.{where}": blocks for where, _, blocks in WORSE.values()}
 """All measures at once beyond the bound that blocks: fewer songs, and more chart rows."""
 
@@ -46,9 +42,9 @@ def _not_compared(reason, profile_digest=OTHER_DIGEST):
 def test_without_a_champion_nothing_is_asked_of_drift():
     reports = passing_reports(champion="")
     assert reports["data_report"]["drift"] is None
-    verdict = judge(reports, identity={**IDENTITY, "champion": ""})
+    verdict = judge(reports)
     assert verdict.passed
-    assert _drift(check.name for check in verdict.checks) == {"drift.subject"}
+    assert not _drift(check.name for check in verdict.checks)
 
 
 def test_a_champion_without_a_profile_warns_aloud_and_passes():
@@ -69,19 +65,6 @@ def test_a_profile_that_cannot_be_read_blocks():
     assert _check(judge(passing_reports()), "drift.compared").value == "readable"
 
 
-def test_a_champion_in_production_and_data_that_was_not_compared_with_it_blocks():
-    verdict = judge({**passing_reports(), "data_report": ALONE})
-    assert failing(verdict) == {"drift.subject"}
-    assert (verdict.failures[0].value, verdict.failures[0].bound) == ("none", CHAMPION)
-
-
-@pytest.mark.parametrize("champion", ["", "f" * 64, None])
-def test_data_that_was_compared_with_another_champion_than_the_runs_blocks(champion):
-    identity = removed(IDENTITY, ("champion",)) if champion is None else {**IDENTITY, "champion": champion}
-    verdict = judge(passing_reports(), identity=identity)
-    assert _drift(failing(verdict)) == {"drift.subject"}
-
-
 def _between(trained_on_synthetic, synthetic, edits):
     origin = {f"{MEASURED}.trained_on_synthetic": trained_on_synthetic, "data_report.synthetic": synthetic}
     return judge(edited(passing_reports(), {**origin, **edits}))
@@ -98,8 +81,8 @@ def test_real_data_after_a_synthetic_champion_only_warns_of_everything():
 
 def test_a_synthetic_champion_does_not_excuse_what_is_not_a_measure():
     lacking = {name: {"psi": 0.0625, "ks": 0.03125} for name in FEATURES[1:]}
-    verdict = _between(True, False, {f"{MEASURED}.features": lacking, f"{DRIFT}.champion": "f" * 64})
-    assert failing(verdict) == {"drift.features", "drift.subject"}
+    verdict = _between(True, False, {f"{MEASURED}.features": lacking})
+    assert failing(verdict) == {"drift.features"}
     assert _check(verdict, "drift.features").reason == f"not compared: {FEATURES[0]}"
 
 
@@ -203,14 +186,10 @@ def test_a_measure_between_its_bounds_warns_and_passes():
     [
         ({"before.songs": 0, "known_songs": 0}, "greater than or equal to 1"),
         ({"after.rows": 0}, "greater than or equal to 1"),
-        ({"changed_songs": 257}, "more songs changed than are known"),
-        ({"known_songs": 501}, "more songs are known than one of the tables has"),
-        ({"lost_share": 0.0}, "countries are gone without their chart rows"),
-        ({"lost_countries": []}, "or rows without a country"),
-        ({"features": {}}, "no feature was compared"),
+        ({"features": {}}, "at least 1 item"),
     ],
 )
-def test_numbers_that_do_not_hang_together_are_malformed(edits, problem):
+def test_numbers_that_cannot_be_are_malformed(edits, problem):
     changed = edited(passing_reports(), {f"{MEASURED}.{where}": value for where, value in edits.items()})
     verdict = judge(changed)
     assert "data_report" in failing(verdict)

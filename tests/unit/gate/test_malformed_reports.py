@@ -1,13 +1,9 @@
 """Reports that are missing, of another version or damaged in any one place never pass by accident."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import (
-    DATA_CHECKS,
-    OPTIONAL_CHECK,
     at,
     dotted,
     edited,
@@ -24,13 +20,6 @@ from ml.gate.verdict import REPORTS
 
 GOOD = passing_reports()
 LEAVES = [path for path in leaves(GOOD) if path]
-NUMBERS = [path for path in LEAVES if type(at(GOOD, path)) in (int, float)]
-FREE_TEXT = re.compile(
-    r"data_report\.drift\.measured\.(correlated|(lost|new)_countries\.\d+)|"
-    rf"data_report\.checks\.(\d+\.detail|{list(DATA_CHECKS).index(OPTIONAL_CHECK)}\.name)"
-    r"|parity\.runtimes\.\d+\.(version|families\.\d+\.worst_row)|parity\.runtimes\.[12]\.precision"
-    r"|serving\.(server|version)"
-)
 """Words for people, and the name of a check that the policy does not ask for: another word is as good."""
 
 OPEN = ("countries", "features", "settings")
@@ -39,12 +28,6 @@ OPEN = ("countries", "features", "settings")
 FIELDS = [
     path for path in LEAVES if isinstance(path[-1], str) and path[-1] != "schema" and path[-2] != "settings"
 ]
-SIGNED = re.compile(
-    r"evaluation\.champion\.shared\.(seed|(log_loss|top5_mass|hit_at_5)\.difference\.(value|low|high))|"
-    r"data_report\.checks\.\d+\.(value|bound)|evaluation\.bootstrap\.seed"
-    r"|evaluation\.slices\.(floor|slices\.\d+\.gain)"
-    r"|evaluation\.(gain_over_\w+|\w+\.(log_loss|top1_mass|top5_mass|hit_at_5))\.(value|low|high)"
-)
 """Numbers whose type lets them be negative; the last line's masses and shares should not be."""
 
 JSON = st.recursive(
@@ -137,37 +120,6 @@ def test_no_value_may_be_null_or_infinite_or_nested(new, part):
     assert accepted(there, new) == []
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_no_word_stands_in_for_a_value(part):
-    paths = LEAVES[part]
-    assert accepted(paths, "x") == [dotted(path) for path in paths if FREE_TEXT.fullmatch(dotted(path))]
-
-
-@pytest.mark.parametrize("new", [True, False, "0", "1.0", "NaN"], ids=repr)
-@pytest.mark.parametrize("part", PARTS)
-def test_nothing_that_looks_like_a_number_stands_in_for_one(new, part):
-    assert accepted(NUMBERS[part], new) == []
-
-
-@pytest.mark.parametrize("new", [0, 1, "true"])
-def test_nothing_that_looks_like_a_truth_stands_in_for_one(new):
-    truths = [path for path in LEAVES if at(passing_reports(), path) is True]
-    assert accepted(truths, new) == []
-
-
-@pytest.mark.parametrize("new", [-1, -(10**9), -1e-9, -1e9])
-@pytest.mark.parametrize("part", PARTS)
-def test_no_count_share_or_size_may_be_negative(new, part):
-    unsigned = [path for path in NUMBERS if not SIGNED.fullmatch(dotted(path))]
-    assert len(unsigned) > 60
-    assert accepted(unsigned[part], new) == []
-
-
-@given(st.sets(st.sampled_from(FIELDS), min_size=1))
-def test_no_set_of_missing_fields_passes(paths):
-    assert not judge(removed(passing_reports(), *paths)).passed
-
-
 @given(st.sampled_from(LEAVES), JSON)
 def test_no_json_in_any_place_makes_it_raise(path, new):
     failing(judge(replaced(passing_reports(), (path, new))))
@@ -190,19 +142,4 @@ def test_no_json_passes_for_a_report(report, found):
     ids=str,
 )
 def test_enormous_numbers_block(edits):
-    assert not judge(edited(passing_reports(), edits)).passed
-
-
-@pytest.mark.parametrize(
-    "edits",
-    [
-        {"evaluation.prior.top5_mass.value": -1e9},
-        {"evaluation.model.hit_at_5.high": 7.0},
-        {"evaluation.model.log_loss.low": -1.0},
-        {"evaluation.gain_over_prior.low": 9.0},
-        {"evaluation.gain_over_logistic.value": 9.0},
-    ],
-    ids=str,
-)
-def test_an_interval_that_cannot_be_one_blocks(edits):
     assert not judge(edited(passing_reports(), edits)).passed

@@ -6,7 +6,6 @@ import pytest
 from reports import (
     BINDING,
     FAMILIES,
-    IDENTITY,
     POLICY,
     RUNTIMES,
     edited,
@@ -17,24 +16,12 @@ from reports import (
     runtime,
 )
 
-from ml.gate.canonical import canonical_bytes, digest
-
-
-def test_more_rows_compared_than_there_are_test_songs_block_too():
-    more = FAMILIES["test"] + 1
-    family = "parity.runtimes.0.families.0"
-    edits = {f"{family}.rows": more, f"{family}.batch_sizes": [1, 7, 64, 10000, more]}
-    verdict = judge(edited(passing_reports(), edits))
-    assert failing(verdict) == {"parity.served.test.all_songs"}
-
 
 @pytest.mark.parametrize("index", range(len(FAMILIES)))
 @pytest.mark.parametrize("runtime", BINDING)
 def test_a_required_family_that_is_missing_blocks(runtime, index):
-    name = list(FAMILIES)[index]
-    others = {f"parity.{runtime}.test.all_songs"} if name == "test" else set()
     verdict = judge(removed(passing_reports(), ("parity", "runtimes", BINDING[runtime], "families", index)))
-    assert failing(verdict) == {f"parity.{runtime}.{name}", *others}
+    assert failing(verdict) == {f"parity.{runtime}.{list(FAMILIES)[index]}"}
 
 
 def test_a_family_that_the_policy_does_not_ask_for_counts_too():
@@ -42,9 +29,9 @@ def test_a_family_that_the_policy_does_not_ask_for_counts_too():
     families = reports["parity"]["runtimes"][0]["families"]
     extra = {**families[1], "name": "noise"}
     assert judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]})).passed
-    extra["violations"] = 1
+    extra["nonfinite"] = 1
     verdict = judge(edited(reports, {"parity.runtimes.0.families": [*families, extra]}))
-    assert failing(verdict) == {"parity.served.noise.violations"}
+    assert failing(verdict) == {"parity.served.noise.nonfinite"}
 
 
 @pytest.mark.parametrize("index", range(len(RUNTIMES)))
@@ -74,10 +61,8 @@ def test_a_model_served_in_another_runtime_needs_no_setting_of_openvinos():
         "parity.served": served,
         "parity.runtimes.0.engine": "onnxruntime",
         "parity.runtimes.0.settings": {},
-        "serving.served_digest": digest(canonical_bytes(served)),
     }
-    identity = {**IDENTITY, "served.json": digest(canonical_bytes(served))}
-    assert judge(edited(passing_reports(), edits), identity=identity).passed
+    assert judge(edited(passing_reports(), edits)).passed
 
 
 @pytest.mark.parametrize("setting", ["bf16", "f16", "F32", "", "dynamic"])
@@ -112,12 +97,6 @@ def test_runtimes_may_stand_in_any_order():
     assert failing(judge(edited(reports, edits))) == {"parity.onnxruntime.hit_at_5.difference"}
 
 
-def test_without_test_songs_in_a_runtime_none_was_compared():
-    verdict = judge(removed(passing_reports(), ("parity", "runtimes", 0, "families", 0)))
-    (found,) = (check for check in verdict.failures if check.name == "parity.served.test.all_songs")
-    assert (found.value, found.bound) == (0, FAMILIES["test"])
-
-
 @pytest.mark.parametrize(
     ("edits", "name", "value", "reason"),
     [
@@ -126,12 +105,6 @@ def test_without_test_songs_in_a_runtime_none_was_compared():
             "parity.served.other_precision",
             1,
             "the served runtime computes in bfloat16, not float32, float64",
-        ),
-        (
-            {"1.engine": "tflite"},
-            "parity.onnxruntime.configuration",
-            "another",
-            "measured tflite {} for onnxruntime {}",
         ),
         (
             {"1.layouts.strided": "different", "1.layouts.fortran": "different"},
@@ -146,7 +119,7 @@ def test_without_test_songs_in_a_runtime_none_was_compared():
             f"not compared in it exactly once, in each size of batch: {', '.join(FAMILIES)}",
         ),
     ],
-    ids=["precision", "engine", "layouts", "families"],
+    ids=["precision", "layouts", "families"],
 )
 def test_what_is_wrong_is_told_whole(edits, name, value, reason):
     both = json.dumps(edited(json.loads(POLICY), {"parity.served_precisions": ["float32", "float64"]}))

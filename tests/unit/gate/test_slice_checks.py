@@ -1,4 +1,4 @@
-"""Slices: a required one is there, all add up, and one that is shown to be below the floor is named."""
+"""Slices: a required one is there, and one that is shown to be below the floor is named."""
 
 import json
 
@@ -96,12 +96,7 @@ def test_a_required_slice_that_is_missing_blocks(name):
 def test_no_slices_at_all_block():
     missing = {f"slices.required.explicit={word}" for word in ("yes", "no")}
     verdict = judge(edited(passing_reports(), {ALL: []}))
-    assert failing(verdict) == {
-        *missing,
-        "slices.countries.rows",
-        "slices.explicit.rows",
-        "slices.explicit.gain",
-    }
+    assert failing(verdict) == missing
 
 
 @pytest.mark.parametrize("pattern", ["country=*", "*=*", "country=[BS]*"])
@@ -114,63 +109,6 @@ def test_a_pattern_needs_one_slice_with_support(pattern):
 def test_a_pattern_that_is_asked_for_twice_is_checked_once():
     checks = [check.name for check in judge(passing_reports(), under(required=["a=b", "a=b"])).checks]
     assert checks.count("slices.required.a=b") == 1
-
-
-def test_a_country_without_its_slice_blocks():
-    without = removed(passing_reports(), ("evaluation", "slices", "slices", 0))
-    assert failing(judge(without)) == {"slices.countries.rows"}
-    unscored = removed(passing_reports(), ("evaluation", "countries", "BR"))
-    assert failing(judge(unscored)) == {"slices.countries.rows", "slices.countries.all_rows"}
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("rows", 2616), ("gain", 0.3501), ("gain", 0.3499)], ids=["rows", "better", "worse"]
-)
-def test_a_slice_that_is_not_what_its_countrys_scores_say_blocks(key, value):
-    verdict = judge(edited(passing_reports(), {f"{AT['country=BR']}.{key}": value}))
-    assert failing(verdict) == {"slices.countries." + key}
-    assert "country=BR" in verdict.failures[0].reason
-
-
-@pytest.mark.parametrize(
-    "edits", [{"songs": 129}, {"rows": 5235}, {"rows": 109}], ids=["songs", "rows", "fewer-rows-than-songs"]
-)
-def test_a_slice_that_is_no_part_of_the_test_songs_blocks(edits):
-    newest = AT["decade=2020s"]
-    found = judge(edited(passing_reports(), {f"{newest}.{key}": value for key, value in edits.items()}))
-    assert failing(found) - {"slices.released.rows", "slices.released.gain"} == {"slices.sizes"}
-
-
-@pytest.mark.parametrize(("songs", "rows"), [(128, 5234), (8, 8)], ids=["all-songs", "a-row-a-song"])
-def test_a_slice_may_be_all_test_songs_or_have_a_row_a_song(songs, rows):
-    edits = {f"{AT['decade=1990s']}.songs": songs, f"{AT['decade=1990s']}.rows": rows}
-    verdict = judge(edited(passing_reports(), {**edits, f"{AT['decade=1990s']}.gain": 0.25}))
-    assert failing(verdict) <= {"slices.released.rows", "slices.released.gain"}
-    assert verdict.warnings == ()
-
-
-@pytest.mark.parametrize("name", ["decade=1990s", "decade=2020s", "released=this year", "released=earlier"])
-def test_a_year_that_is_missing_or_has_other_songs_blocks(name):
-    without = removed(passing_reports(), ("evaluation", "slices", "slices", list(SLICES).index(name)))
-    assert failing(judge(without)) == {"slices.released.rows", "slices.released.gain"}
-    fewer = edited(passing_reports(), {f"{AT[name]}.songs": 1})
-    assert failing(judge(fewer)) == {"slices.released.rows"}
-
-
-def test_a_country_with_other_songs_than_were_scored_blocks():
-    fewer = edited(passing_reports(), {f"{AT['country=BR']}.songs": 1})
-    assert failing(judge(fewer)) == {"slices.countries.rows"}
-
-
-def test_songs_that_are_missing_do_not_make_up_for_rows_that_are():
-    edits = {f"{AT['explicit=no']}.{key}": value for key, value in {"songs": 89, "rows": 4001}.items()}
-    assert "slices.explicit.rows" in failing(judge(edited(passing_reports(), edits)))
-
-
-def test_slices_that_are_not_there_gain_nothing():
-    verdict = judge(edited(passing_reports(), {ALL: []}))
-    (found,) = (check for check in verdict.failures if check.name == "slices.explicit.gain")
-    assert found.value == passing_reports()["evaluation"]["gain_over_prior"]["value"]
 
 
 def test_a_slice_that_stands_twice_blocks():

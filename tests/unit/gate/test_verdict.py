@@ -1,26 +1,19 @@
 """The verdict: good reports pass, and whatever breaks one check is blocked by just that check."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from mutations import BLOCKING, MUTATIONS
+from mutations import MUTATIONS
 from reports import (
     BAD_REQUESTS,
     DATA_CHECKS,
-    IDENTITY,
     OPTIONAL_CHECK,
-    OTHER_DIGEST,
     at,
     edited,
     failing,
     judge,
-    leaves,
     passing_reports,
     removed,
     unmet,
 )
-
-REPORT_LEAVES = list(leaves(passing_reports()))
 
 
 def test_good_reports_pass_every_check():
@@ -47,36 +40,12 @@ def test_what_breaks_one_check_is_blocked_by_just_that_check(name):
     assert name in ({check.name for check in verdict.warnings} if warns else failing(verdict))
 
 
-@given(st.sampled_from(sorted(BLOCKING)), st.sets(st.sampled_from(REPORT_LEAVES), max_size=40))
-def test_taking_numbers_out_of_a_blocked_report_never_makes_it_pass(name, paths):
-    broken = edited(passing_reports(), MUTATIONS[name].edits)
-    still_there = set(leaves(broken))
-    assert not judge(removed(broken, *(path for path in paths if path in still_there))).passed
-
-
-@pytest.mark.parametrize("index", range(len(DATA_CHECKS)))
-def test_a_data_check_needs_both_its_number_and_its_word(index):
-    check = f"data_report.checks.{index}"
-    name = list(DATA_CHECKS)[index]
-    (worse,) = (new for path, new in MUTATIONS[f"data.{name}"].edits.items() if path.endswith("value"))
-    assert failing(judge(edited(passing_reports(), {f"{check}.passed": False}))) == {f"data.{name}"}
-    assert failing(judge(edited(passing_reports(), {f"{check}.value": worse}))) == {f"data.{name}"}
-
-
 def test_a_contract_that_was_loosened_is_held_against_the_policy():
     parts = {part["name"]: index for index, part in enumerate(passing_reports()["data_report"]["checks"])}
     for name, value, bound in (("rankings.rows", 999.0, 0.0), ("songs.unique", 1.0, 1e9)):
         at_check = f"data_report.checks.{parts[name]}"
         verdict = judge(edited(passing_reports(), {f"{at_check}.value": value, f"{at_check}.bound": bound}))
         assert failing(verdict) == {f"data.{name}"}
-
-
-def test_a_contract_that_was_turned_round_is_unclear():
-    parts = {part["name"]: index for index, part in enumerate(passing_reports()["data_report"]["checks"])}
-    for name, turned in (("rankings.rows", "<="), ("songs.unique", ">=")):
-        verdict = judge(edited(passing_reports(), {f"data_report.checks.{parts[name]}.relation": turned}))
-        assert failing(verdict) == {f"data.{name}"}
-        assert verdict.failures[0].value == "unclear"
 
 
 def test_a_broken_data_check_gives_its_example_as_the_reason():
@@ -126,7 +95,7 @@ def test_what_is_reported_twice_is_unclear(part, check, reason):
     {
         "data_report.checks": "data.songs.broken",
         "parity.runtimes": "parity.onnxruntime.layouts",
-        "parity.runtimes.0.families": "parity.served.zeros.violations",
+        "parity.runtimes.0.families": "parity.served.zeros.nonfinite",
         "serving.bad_requests": "serving.refuses.huge",
         "serving.batches": "serving.batches_of_128.violations",
     }.items(),
@@ -137,26 +106,6 @@ def test_what_comes_after_what_is_unclear_is_judged_as_well(part, broken):
     found = failing(judge(edited(reports, {part: [first, *rest, first]})))
     assert broken in found
     assert len(found) == 2
-
-
-@pytest.mark.parametrize(
-    ("key", "checks"),
-    {
-        "data_version": {"data_report.data_version"},
-        "champion": {"champion.subject", "drift.subject"},
-        "model.keras": {"evaluation.model", "parity.keras_model", "serving.keras_model"},
-        "model.onnx": {"parity.onnx_model", "serving.onnx_model"},
-        "test.parquet": {"evaluation.test_data", "parity.test_data", "serving.test_data"},
-        "served.json": {"parity.served_as", "serving.served_as"},
-    }.items(),
-)
-def test_reports_about_something_else_are_blocked(key, checks):
-    for identity in ({**IDENTITY, key: OTHER_DIGEST}, removed(IDENTITY, (key,)), {**IDENTITY, key: ""}):
-        verdict = judge(passing_reports(), identity=identity)
-        assert failing(verdict) == checks
-        # A champion of "" is none; of all else, to be about nothing is not to know what about.
-        nothing = "none" if identity.get("champion") == "" else "unknown"
-        assert {failure.bound for failure in verdict.failures} == {identity.get(key) or nothing}
 
 
 def test_a_policy_that_cannot_be_read_blocks_and_says_why():

@@ -4,38 +4,27 @@ import datetime
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mutations import BLOCKING, MUTATIONS, ONE_OF_EACH
 from reports import (
     DAY,
-    DIGESTS,
-    IDENTITY,
-    OTHER_DIGEST,
+    MANIFEST,
     POLICY,
-    at,
-    dotted,
     edited,
     failing,
     judge,
-    leaves,
     passing_reports,
     removed,
-    replaced,
     subject,
 )
 from tiers import sampled
 
-from ml.gate.canonical import digest
-from ml.gate.evidence import decide_again, make_evidence, mismatches, read_evidence
+from ml.gate.evidence import decide_again, make_evidence, read_evidence
 from ml.gate.policy import default_text, parse_policy
-from ml.gate.verdict import decide
 from ml.gate.waivers import WAIVABLE
 
 CHECK = "evaluation.songs"
 WAIVED = sorted(name for name in BLOCKING if name in WAIVABLE)
 UNWAIVABLE = sorted(set(BLOCKING) - set(WAIVED))
-BAD = (None, float("nan"), float("inf"), float("-inf"), "0.5", "", -1, -1e9, True, [], {}, OTHER_DIGEST)
 """What may stand where a good number stood."""
 
 
@@ -81,10 +70,9 @@ def test_a_check_that_may_not_be_waived_cannot_even_be_named(name):
         "evaluation",
         "parity",
         "data.songs.columns",
-        "evaluation.model",
         "evaluation.resamples",
         "parity.interface",
-        "parity.test.violations",
+        "parity.test.worst_ratio",
         "parity.test.top1_flips",
         "parity.test.nonfinite",
         "*",
@@ -94,7 +82,7 @@ def test_a_check_that_may_not_be_waived_cannot_even_be_named(name):
         "",
     ],
 )
-def test_shape_parity_identity_and_what_is_missing_are_never_waivable(name):
+def test_shape_parity_and_what_is_missing_are_never_waivable(name):
     with pytest.raises(ValueError, match=r"waive|at least 1 character"):
         parse_policy(waiving(waiver(name)))
 
@@ -170,11 +158,11 @@ def test_a_waiver_changes_the_policys_digest():
 
 def test_a_waiver_is_in_the_evidence_and_its_end_ends_the_pass():
     policy = waiving(waiver())
-    evidence = read_evidence(make_evidence(subject(), DIGESTS, broken(CHECK), policy, DAY).to_bytes())
+    evidence = read_evidence(make_evidence(subject(), MANIFEST, broken(CHECK), policy, DAY).to_bytes())
     assert evidence.verdict.passed
     assert [check.waiver[:13] for check in evidence.verdict.waived] == ["waived by Ada"]
     # It is held against the day of its decision, whatever day it is now.
-    assert mismatches(evidence, policy, {}) == []
+    assert decide_again(evidence, policy, evidence.decided_on) == evidence.verdict
     assert decide_again(evidence, policy, datetime.date(2026, 12, 31)).passed
     assert failing(decide_again(evidence, policy, datetime.date(2027, 1, 1))) == {CHECK}
 
@@ -184,32 +172,3 @@ def test_a_number_that_is_missing_or_malformed_is_never_waived(number):
     reports = edited(passing_reports(), {"evaluation.songs": number})
     assert "evaluation" in failing(judge(reports, waiving(waiver())))
     assert not judge(removed(passing_reports(), ("evaluation", "songs")), waiving(waiver())).passed
-
-
-LEAVES = list(leaves(passing_reports()))
-NUMBERS = [path for path in LEAVES if type(at(passing_reports(), path)) in (int, float)]
-NO_NUMBERS = (None, float("nan"), float("inf"), float("-inf"), "0.5", "", True, [], {})
-
-
-@given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(LEAVES), st.sampled_from(BAD))
-def test_no_single_damaged_field_turns_a_block_into_a_pass(name, path, damage):
-    reports = broken(name)
-    mended = any(dotted(path).startswith(edit) for edit in MUTATIONS[name].edits)
-    if path in set(leaves(reports)) and not mended:
-        assert not judge(replaced(reports, (path, damage))).passed
-        assert not judge(removed(reports, path)).passed
-
-
-@given(st.sampled_from(NUMBERS), st.sampled_from(NO_NUMBERS))
-def test_what_is_no_number_blocks_whatever_is_waived(path, damage):
-    """Even under a policy that waives all that may be waived."""
-    everything = waiving(*(waiver(check) for check in WAIVED))
-    assert judge(passing_reports(), everything).passed
-    assert not judge(replaced(passing_reports(), (path, damage)), everything).passed
-
-
-@given(st.sampled_from(sorted(BLOCKING)), st.sampled_from(sorted(IDENTITY)))
-def test_a_report_of_another_run_never_turns_a_block_into_a_pass(name, stale):
-    other = digest(b"another run's")
-    assert not decide(broken(name), POLICY, {**IDENTITY, stale: other}, DAY).passed
-    assert not decide(broken(name), POLICY, removed(IDENTITY, (stale,)), DAY).passed
