@@ -7,11 +7,16 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore
 
 from ml.errors import PlatformError, UsageError
 from ml.s3 import explain, open_bucket
+
+
+class Denied(PlatformError):
+    """The object store knows the key and does not let it do this."""
+
 
 ObjectError = BaseError
 """What every operation on an object may raise, whatever the store; `explain` says it in one line."""
@@ -65,14 +70,25 @@ def put_object(uri: str, data: bytes) -> None:
     try:
         obstore.put(open_folder(folder, create=True), name, data)
     except (BaseError, OSError) as error:
-        raise PlatformError(f"cannot write {uri}: {explain(error)}") from error
+        raise _failed("write", uri, error) from error
 
 
-def get_object(uri: str, most: int) -> bytes | None:
+def _failed(action: str, uri: str, error: Exception) -> PlatformError:
+    kind = Denied if isinstance(error, PermissionDeniedError) else PlatformError
+    return kind(f"cannot {action} {uri}: {explain(error)}")
+
+
+def get_object(uri: str, most: int, *, whole: bool = True) -> bytes | None:
     """Read one object; None when it is not there.
+
+    Args:
+        uri: of the object.
+        most: bytes that it may have.
+        whole: False asks whether it can be read, and returns b"".
 
     Raises:
         UsageError: as `open_folder`.
+        Denied: the key may not read it.
         PlatformError: it cannot be read, or has more than ``most`` bytes.
     """
     folder, name = split_uri(uri)
@@ -80,11 +96,11 @@ def get_object(uri: str, most: int) -> bytes | None:
         found = obstore.get(open_folder(folder, create=True), name)
         if found.meta["size"] > most:
             raise PlatformError(f"{uri} has {found.meta['size']} bytes, more than {most}")
-        return bytes(found.bytes())
+        return bytes(found.bytes()) if whole else b""
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:
-        raise PlatformError(f"cannot read {uri}: {explain(error)}") from error
+        raise _failed("read", uri, error) from error
 
 
 def create_object(uri: str, data: bytes) -> bool:
@@ -92,6 +108,7 @@ def create_object(uri: str, data: bytes) -> bool:
 
     Raises:
         UsageError: as `open_folder`.
+        Denied: the key may not write it.
         PlatformError: it cannot be written.
     """
     folder, name = split_uri(uri)
@@ -100,7 +117,7 @@ def create_object(uri: str, data: bytes) -> bool:
     except AlreadyExistsError:
         return False
     except (BaseError, OSError) as error:
-        raise PlatformError(f"cannot write {uri}: {explain(error)}") from error
+        raise _failed("write", uri, error) from error
     return True
 
 
@@ -115,4 +132,4 @@ def delete_object(uri: str) -> None:
     try:
         obstore.delete(open_folder(folder), name)
     except (BaseError, OSError) as error:
-        raise PlatformError(f"cannot delete {uri}: {explain(error)}") from error
+        raise _failed("delete", uri, error) from error

@@ -195,6 +195,22 @@ def doctor(
     store: Annotated[
         str, typer.Option(envvar="JUKEBOX_STORE", help="The model store; not checked if left out.")
     ] = "",
+    runs_key: Annotated[
+        bool,
+        typer.Option(
+            "--runs-key",
+            help="The AWS_* variables hold the key that runs get: also try what it must not reach.",
+        ),
+    ] = False,
+    holdout: Annotated[
+        str, typer.Option(envvar="JUKEBOX_HOLDOUT", help="The judge's place; for --runs-key.")
+    ] = "",
+    rankings: Annotated[
+        str, typer.Option(envvar="JUKEBOX_RANKINGS", help="The source rankings; for --runs-key.")
+    ] = "",
+    songs: Annotated[
+        str, typer.Option(envvar="JUKEBOX_SONGS", help="The source songs; for --runs-key.")
+    ] = "",
     host: Host = None,
     dspa: Dspa = "dspa",
     namespace: Namespace = None,
@@ -204,13 +220,15 @@ def doctor(
 ) -> None:
     """Check everything that `jukebox submit` needs, and say for each failure what to change.
 
-    In the buckets a small object is written, read, and deleted where the key may do that.
+    In the buckets a small object is written, read, and deleted where the key may do that. With --runs-key it
+    must be denied to write promoted models or the log, and to read the holdout or the source tables.
     """
     from ml.dspa.connection import connect
     from ml.dspa.doctor import examine
 
     connection = connect(host, dspa, namespace, ca, token_file)
-    checks = examine(connection, {"evidence": evidence, "store": store})
+    closed = {"holdout": holdout, "rankings": rankings, "songs": songs} if runs_key else None
+    checks = examine(connection, {"evidence": evidence, "store": store}, closed=closed)
     if not as_json:
         out.print(f"{connection.host}, namespace {connection.namespace or 'unknown'}")
         words = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]skipped[/]"}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
+from ml.dspa.denied import Reached, attempts
 from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import NotInTime, Patience, call_within
 from ml.errors import JukeboxError, PlatformError
@@ -52,14 +53,20 @@ class Failed(Exception):
 
 
 def examine(
-    connection: Connection, places: Mapping[str, str], patience: Patience | None = None
+    connection: Connection,
+    places: Mapping[str, str],
+    patience: Patience | None = None,
+    *,
+    closed: Mapping[str, str] | None = None,
 ) -> list[Check]:
-    """Check the way to the DSPA, and the places in the object store.
+    """Check the way to the DSPA, the places in the object store, and what the runs' key must not reach.
 
     Args:
         connection: the DSPA.
         places: URIs by what they are for; an empty one is skipped.
         patience: how long to wait for an answer.
+        closed: the URIs of ``holdout``, ``rankings`` and ``songs``, where the AWS_* variables hold the runs'
+            key; these, the promoted models and the log must be closed to it.
     """
     patience = patience or Patience(request=20)
     client = Client(connection, patience)
@@ -91,7 +98,23 @@ def examine(
             check(f"{name} bucket", lambda uri=uri: _place(uri, patience))  # type: ignore[misc]
         else:
             checks.append(Check(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
+    if closed is not None:
+        tables = {name: closed[name] for name in ("rankings", "songs")}
+        for name, attempt, option in attempts(places.get("store", ""), closed["holdout"], tables):
+            if attempt:
+                check(name, lambda attempt=attempt: _denied(attempt, patience))  # type: ignore[misc]
+            else:
+                checks.append(Check(name=name, result="skipped", found=f"give {option} s3://…"))
     return checks
+
+
+def _denied(attempt: Callable[[], str], patience: Patience) -> str:
+    try:
+        return call_within(patience.storage, attempt)
+    except Reached as error:
+        raise Failed(error.found, error.remedy) from error
+    except NotInTime:
+        raise Failed("the object store does not answer", "check endpoint and network") from None
 
 
 def _remedy(error: JukeboxError, connection: Connection) -> str:

@@ -17,7 +17,7 @@ from servers import closed_port, only_allowed, s3_server
 from ml.dspa.connection import Connection
 from ml.dspa.doctor import examine
 from ml.dspa.patience import Patience
-from ml.objects import open_folder
+from ml.objects import open_folder, put_object
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMPATIENT = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=1)}
@@ -54,11 +54,11 @@ def dspa():
         yield found
 
 
-def checked(url, places=None, ca=None, token=TOKEN, **fields):
+def checked(url, places=None, ca=None, token=TOKEN, closed=None, **fields):
     """Examine, check that no check gives the token away, and return the checks by name."""
     fields = {"token_value": token or None, **fields}
     connection = Connection(host=url, namespace="music", ca=ca, **fields)
-    checks = examine(connection, places or {}, QUICK)
+    checks = examine(connection, places or {}, QUICK, closed=closed)
     assert TOKEN not in repr(checks)
     assert all((check.result == "failed") == bool(check.remedy) for check in checks)
     return {check.name: check for check in checks}
@@ -374,3 +374,71 @@ def test_the_command_without_host_or_token(dspa, tmp_path):
     done = jukebox("doctor", "--host", "https://example.com", "--json", cwd=tmp_path)
     assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (2, 2)
     assert dspa.requests == []
+
+
+TRUSTED = ("promoted", "promotions", "holdout", "source")
+CLOSED = {
+    "no write to promoted/": "promoted",
+    "no write to promotions/": "promotions",
+    "no read of the holdout": "holdout",
+    "no write to the holdout": "holdout",
+    "no read of the rankings": "source",
+    "no read of the songs": "source",
+}
+"""What a run must be denied, and the folder that it would reach."""
+
+
+def as_run(dspa, bucket, monkeypatch, opened=""):
+    """Examine with a key that may do all but reach the trusted folders, or all but one of them."""
+    prefix = bucket.removeprefix("s3://bucket/")
+    denied = [f"arn:aws:s3:::bucket/{prefix}/{name}/*" for name in TRUSTED if name != opened]
+    rights = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+            {"Effect": "Deny", "Action": "s3:*", "Resource": denied},
+        ],
+    }
+    put_object(f"{bucket}/source/rankings.parquet", b"rows")
+    put_object(f"{bucket}/source/songs.parquet", b"songs")
+    put_object(f"{bucket}/holdout/ledger/00000001.parquet", b"ids")
+    closed = {
+        "holdout": f"{bucket}/holdout",
+        "rankings": f"{bucket}/source/rankings.parquet",
+        "songs": f"{bucket}/source/songs.parquet",
+    }
+    with only_allowed(rights) as key:
+        for name, value in key.items():
+            monkeypatch.setenv(name, value)
+        checks = checked(dspa.url, {"store": bucket}, closed=closed)
+    return {name: checks[name] for name in CLOSED}
+
+
+def test_a_runs_key_that_reaches_nothing_of_the_trusted_ring(dspa, bucket, monkeypatch):
+    found = as_run(dspa, bucket, monkeypatch)
+    assert {name: (check.result, check.found) for name, check in found.items()} == dict.fromkeys(
+        CLOSED, ("ok", "denied")
+    )
+
+
+@pytest.mark.parametrize("opened", TRUSTED)
+def test_a_runs_key_that_reaches_a_trusted_place_fails_and_leaves_nothing(dspa, bucket, monkeypatch, opened):
+    before = ["holdout/ledger/00000001.parquet", "source/rankings.parquet", "source/songs.parquet"]
+    found = as_run(dspa, bucket, monkeypatch, opened)
+    failed = {name for name, check in found.items() if check.result == "failed"}
+    assert failed == {name for name, folder in CLOSED.items() if folder == opened}
+    assert all("give the runs another key" in found[name].remedy for name in failed)
+    with only_allowed(ALL) as key:
+        for name, value in key.items():
+            monkeypatch.setenv(name, value)
+        assert left_in(bucket) == before
+
+
+def test_without_the_runs_key_nothing_has_to_be_denied(dspa, bucket):
+    assert not CLOSED.keys() & checked(dspa.url, {"store": bucket}).keys()
+
+
+def test_trusted_places_that_are_not_given_are_skipped(dspa):
+    checks = checked(dspa.url, {"store": ""}, closed={"holdout": "", "rankings": "", "songs": ""})
+    assert {checks[name].result for name in CLOSED} == {"skipped"}
+    assert checks["no read of the holdout"].found == "give --holdout s3://…"
