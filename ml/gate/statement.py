@@ -41,8 +41,9 @@ class Measured(Record):
     """What the judge measured.
 
     ``champion`` is the model in production when the attestation ran ("": none), and ``champion_kind`` how it
-    got there. ``reports`` are the aggregate numbers by subject, as `ml.gate.verdict.decide` takes them.
-    ``isolation`` says for each place that *infer* tried to reach what came of it.
+    got there. ``judge_code`` is the digest of the judge's own package (`ml.version.code_digest`). ``reports``
+    are the aggregate numbers by subject, as `ml.gate.verdict.decide` takes them. ``isolation`` says for each
+    place that *infer* tried to reach what came of it.
     """
 
     model: dict[FileName, FileEntry]
@@ -51,6 +52,7 @@ class Measured(Record):
     champion_kind: Kind
     policy_digest: Digest
     judge_image: Text
+    judge_code: Digest
     isolation: dict[Text, Text]
     at: datetime.datetime
     reports: dict[str, Any]

@@ -12,7 +12,7 @@ from ml import version
 def tree(tmp_path, monkeypatch):
     """A package in a folder of its own."""
     (tmp_path / "ml").mkdir()
-    monkeypatch.setattr(version, "__file__", str(tmp_path / "ml" / "version.py"))
+    monkeypatch.setattr(version, "PACKAGE", tmp_path / "ml")
     monkeypatch.delenv("JUKEBOX_COMMIT", raising=False)
     return tmp_path
 
@@ -53,7 +53,7 @@ def test_a_repository_around_the_package_is_not_the_packages(tree, monkeypatch):
     commit(tree)
     inner = tree / "vendored"
     (inner / "ml").mkdir(parents=True)
-    monkeypatch.setattr(version, "__file__", str(inner / "ml" / "version.py"))
+    monkeypatch.setattr(version, "PACKAGE", inner / "ml")
     assert version.code_version() == (version.UNKNOWN, True)
 
 
@@ -61,3 +61,37 @@ def test_a_commit_is_shown_short_and_with_its_changes():
     assert version.short_commit("3f2a91c0d4e5" + "0" * 28) == "3f2a91c0d4e5"
     assert version.short_commit("3f2a91c0d4e5" + "0" * 28, dirty=True) == "3f2a91c0d4e5+dirty"
     assert version.short_commit("", dirty=True) == ""
+
+
+def test_the_code_of_a_commit_is_found_again_and_what_differs_since(tree):
+    source = tree / "ml" / "gate.py"
+    source.write_text("bound = 1\n")
+    commit(tree)
+    judged = version.code_digest()
+    assert version.commits_since(judged) == (0, [])
+    (tree / "README.md").write_text("words")
+    commit(tree)
+    assert version.commits_since(judged) == (1, [])
+    assert version.code_digest() == judged
+    source.write_text("bound = 2\n")
+    commit(tree)
+    assert version.commits_since(judged) == (2, ["ml/gate.py"])
+    assert version.code_digest() != judged
+
+
+def test_code_that_no_commit_has_is_not_found(tree):
+    (tree / "ml" / "gate.py").write_text("bound = 1\n")
+    assert version.commits_since(version.code_digest()) is None
+    commit(tree)
+    (tree / "ml" / "gate.py").write_text("bound = 2\n")
+    assert version.commits_since(version.code_digest()) is None
+
+
+def test_compiled_files_and_notes_are_not_code(tree):
+    (tree / "ml" / "gate.py").write_text("bound = 1\n")
+    before = version.code_digest()
+    (tree / "ml" / "gate.pyc").write_bytes(b"x")
+    (tree / "ml" / "notes.txt").write_text("x")
+    assert version.code_digest() == before
+    (tree / "ml" / "policy.yaml").write_text("x")
+    assert version.code_digest() != before
