@@ -34,6 +34,9 @@ LARGEST_ENVELOPE = 16_000_000
 LARGEST_FILE = 1_000_000
 """Bytes of a key file or trust file."""
 
+LONGEST_REASON = 200
+"""Characters of a reason in a message."""
+
 MAKE_KEYS = "`jukebox judge keys` makes a pair"
 NOT_OURS = "take the attestation that `jukebox judge` signed"
 
@@ -173,7 +176,9 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         dsse = DsseEnvelope.from_dict(read.to_json())
     except ValueError as error:
         # Among them a key id that stands twice.
-        raise EvidenceError(f"the attestation's envelope is malformed: {error}; {NOT_OURS}") from error
+        raise EvidenceError(
+            f"the attestation's envelope is malformed: {_brief(error)}; {NOT_OURS}"
+        ) from error
     signers = [key_id for key_id in dsse.signatures if key_id in trust.keys]
     if not signers:
         ids = ", ".join(key_id[:12] for key_id in sorted(dsse.signatures)[:3])
@@ -193,7 +198,7 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         statement = read_statement(dsse.payload)
     except ValueError as error:
         raise EvidenceError(
-            f"the attestation is signed, but it is {error}; this jukebox does not know its version"
+            f"the attestation is signed, but it is {_brief(error)}; this jukebox does not know its version"
         ) from error
     return Signed(statement, key_id, trust.keys[key_id].name)
 
@@ -207,7 +212,13 @@ def _read_envelope(data: bytes) -> Envelope:
     try:
         return Envelope.load(parse(data))
     except (TypeError, ValueError, RecursionError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {error}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
+
+
+def _brief(error: Exception) -> str:
+    """Return the beginning of a message: it may quote what is in the envelope."""
+    text = str(error)
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
 
 
 def _read(path: str | Path, where: str) -> str:
