@@ -49,8 +49,8 @@ def verify(
 
     Example: jukebox verify ./model --trust trust.pem
     """
+    from ml.release.model_files import find_model
     from ml.release.signing import read_trust
-    from ml.release.verification import find_model
     from ml.release.verification import verify as verify_model
 
     trusted = read_trust(trust)

@@ -9,42 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import obstore
-from obstore.store import ObjectStore
-
-from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.errors import EvidenceError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
 from ml.gate.canonical import digest
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.statement import Statement
-from ml.objects import ObjectError, open_folder
+from ml.release.model_files import Model
 from ml.release.signing import LARGEST_ENVELOPE, Signed, Trust, open_envelope
-from ml.s3 import explain
 
 ATTESTATION = "attestation.json"
 """The attestation's name where it lies beside a model; a store has a folder of them."""
 
 MOST_ATTESTATIONS = 100
 """So many attestations of one model are read."""
-
-SHORTEST = 8
-"""Characters of a candidate's id that name it."""
-
-PLACES = ("promoted", "candidates")
-"""Where a store has a candidate's files; what is promoted comes first, because no run writes there."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """The bytes to verify: a folder or prefix, and where each of the candidate's files is in it.
-
-    ``where`` is how messages name it.
-    """
-
-    where: str
-    objects: ObjectStore
-    prefix: str
-    files: dict[FileName, str]
 
 
 @dataclass(frozen=True)
@@ -75,35 +52,6 @@ class Verified:
     def age(self, now: datetime.datetime) -> datetime.timedelta:
         """How long ago the model was measured."""
         return now - self.statement.predicate.measured.at
-
-
-def find_model(named: str, store: str) -> Model:
-    """Return the model that a user named.
-
-    Args:
-        named: a folder with a model, a file that is one, or the beginning of a candidate's id.
-        store: the URI of the model store, for an id.
-
-    Raises:
-        UsageError: there is no such file, folder or store, or no model in it.
-        EvidenceError: none or several candidates of the store have such an id.
-        PlatformError: the store cannot be read.
-    """
-    path = Path(named)
-    if path.is_file():
-        (name,) = [name for name in CANDIDATE_FILES if name == path.name] or ["model.onnx"]
-        return Model(str(path), open_folder(str(path.parent)), "", {name: path.name})
-    if path.is_dir():
-        objects = open_folder(str(path))
-        files: dict[FileName, str] = {name: name for name in CANDIDATE_FILES if (path / name).is_file()}
-        if "model.onnx" not in files:
-            raise UsageError(f"{path} has no model.onnx; name the folder that holds a model")
-        return Model(str(path), objects, "", files)
-    if len(named) < SHORTEST or not set(named) <= set("0123456789abcdef"):
-        raise UsageError(
-            f"{named!r} is no file, no folder, and no candidate's id of {SHORTEST} characters or more"
-        )
-    return _candidate(named, store)
 
 
 def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verified:
@@ -164,30 +112,6 @@ def headline(statement: Statement) -> list[str]:
     ]
 
 
-def _candidate(beginning: str, store: str) -> Model:
-    """Return the files of the one candidate in a store whose id begins so."""
-    store = store.rstrip("/")
-    objects = open_folder(store)
-    for place in PLACES:
-        ids = [folder.rpartition("/")[2] for folder in _folders(objects, place, store)]
-        found = [candidate for candidate in ids if candidate.startswith(beginning)]
-        if len(found) > 1:
-            raise EvidenceError(
-                f"{len(found)} candidates in {store}/{place} start with {beginning}; give more of it"
-            )
-        if found:
-            prefix = f"{place}/{found[0]}/"
-            return Model(f"{store}/{prefix[:-1]}", objects, prefix, {name: name for name in CANDIDATE_FILES})
-    raise EvidenceError(f"no candidate in {store} starts with {beginning}; is it the right --store?")
-
-
-def _folders(objects: ObjectStore, prefix: str, store: str) -> list[str]:
-    try:
-        return list(obstore.list_with_delimiter(objects, prefix)["common_prefixes"])
-    except (ObjectError, OSError) as error:
-        raise PlatformError(f"cannot list {store}/{prefix}: {explain(error)}") from error
-
-
 def _given(path: Path) -> Iterator[tuple[str, bytes]]:
     """Return the attestation in a file."""
     try:
@@ -199,17 +123,11 @@ def _given(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
     """Return the attestations beside a model and below ``attestations/``."""
-    folder = f"{model.prefix}attestations"
-    try:
-        pages = obstore.list(model.objects, folder)
-        names = sorted(entry["path"] for page in pages for entry in page)
-    except (ObjectError, OSError) as error:
-        raise PlatformError(f"cannot list {model.where}/attestations: {explain(error)}") from error
-    names = [name for name in names if name.endswith(".json")]
-    for name in [f"{model.prefix}{ATTESTATION}", *names[:MOST_ATTESTATIONS]]:
-        envelope = _read(model, name, LARGEST_ENVELOPE)
+    names = [name for name in model.below("attestations") if name.endswith(".json")]
+    for name in [ATTESTATION, *names[:MOST_ATTESTATIONS]]:
+        envelope = model.read(name, LARGEST_ENVELOPE)
         if envelope is not None:
-            yield name.removeprefix(model.prefix), envelope
+            yield name, envelope
 
 
 def _compare(model: Model, statement: Statement) -> None:
@@ -220,7 +138,7 @@ def _compare(model: Model, statement: Statement) -> None:
     """
     measured = statement.predicate.measured.model
     for name, path in model.files.items():
-        data = _read(model, f"{model.prefix}{path}", measured[name].size)
+        data = model.read(path, measured[name].size)
         if data is None:
             raise EvidenceError(f"{path} is missing in {model.where}; take the whole model")
         if FileEntry.of(data) != measured[name]:
@@ -228,16 +146,3 @@ def _compare(model: Model, statement: Statement) -> None:
                 f"{path} in {model.where} is not the {name} that was measured; take the model as it was "
                 "promoted, or its own attestation"
             )
-
-
-def _read(model: Model, path: str, most: int) -> bytes | None:
-    """Read an object; of one that is larger than it may be, no more than its first bytes."""
-    try:
-        found = obstore.get(model.objects, path)
-        if found.meta["size"] > most:
-            return bytes(obstore.get_range(model.objects, path, start=0, length=most + 1))
-        return bytes(found.bytes())
-    except FileNotFoundError:
-        return None
-    except (ObjectError, OSError) as error:
-        raise PlatformError(f"cannot read {model.where}/{path}: {explain(error)}") from error

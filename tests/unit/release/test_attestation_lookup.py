@@ -11,8 +11,9 @@ from ml.gate.candidate import manifest_of
 from ml.gate.canonical import digest
 from ml.objects import open_folder
 from ml.release import signing, verification
+from ml.release.model_files import find_model
 from ml.release.signing import read_trust
-from ml.release.verification import find_model, headline, verify
+from ml.release.verification import headline, verify
 
 DAY = datetime.timedelta(days=1)
 ID = manifest_of(FILES).id
