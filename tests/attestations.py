@@ -23,7 +23,6 @@ from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import policy_digest
 from ml.gate.statement import Claimed, HoldoutRef, Measured, Statement, make_statement
-from ml.gate.verdict import Verdict
 from ml.release.signing import sign
 
 AT = datetime.datetime(2026, 8, 1, 12, tzinfo=datetime.UTC)
@@ -86,10 +85,11 @@ def statement_about(
         "champion_kind": "attested" if champion else "",
         "policy_digest": policy_digest(policy_text),
         "judge_image": "localhost/jukebox-judge@" + digest(b"judge"),
+        "judge_code": digest(b"the judge's code"),
         "isolation": {"API server": "no route", "DNS": "no answer", "store": "no route"},
         "at": at,
         "reports": reports,
-        "verdict": _decided(reports, policy_text, digests, champion),
+        "verdict": judge(reports, policy_text),
     }
     claimed = {
         "run_id": "40564379",
@@ -121,8 +121,3 @@ def holdout_ref() -> HoldoutRef:
         key_id="key-1",
         synthetic=False,
     )
-
-
-def _decided(reports: Any, policy_text: str, digests: Mapping[str, str], champion: str) -> Verdict:
-    """Decide on the reports, as of the day that the reports of `tests/reports` are of."""
-    return judge(reports, policy_text, {**digests, "data_version": DATA_VERSION, "champion": champion})
