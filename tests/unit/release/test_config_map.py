@@ -58,7 +58,8 @@ def api(tmp_path, monkeypatch):
             self.end_headers()
             self.wfile.write(data)
 
-        do_PATCH = do_GET
+        def do_PATCH(self):
+            self.do_GET()
 
         def log_message(self, *_):
             pass

@@ -1,5 +1,7 @@
 """The head of the log, kept outside the store: whoever deletes the newest entries is found out."""
 
+from pathlib import Path
+
 import pytest
 from candidates import delete, overwrite, put
 from promotions import release
@@ -23,7 +25,7 @@ def kept(folder, tmp_path):
 
 
 def read(store):
-    return Head.load(parse(open(store.head_at, "rb").read()))
+    return Head.load(parse(Path(store.head_at).read_bytes()))
 
 
 def test_each_promotion_and_rollback_keeps_the_head(kept):
@@ -43,7 +45,7 @@ def test_a_deleted_newest_entry_is_found_out_by_whoever_reads_the_log(kept, newe
         lambda: rollback(kept),
         lambda: plan_rollback(kept),
     ):
-        with pytest.raises(EvidenceError, match="says that promotion 2 was made: the newest .* removed"):
+        with pytest.raises(EvidenceError, match=r"says that promotion 2 was made: the newest .* removed"):
             work()
 
 
@@ -96,16 +98,16 @@ def test_a_mounted_config_map_is_read_and_left_alone(kept, tmp_path):
     """It is a symbolic link into a folder that Kubernetes replaces as a whole."""
     mounted = tmp_path / "mounted"
     mounted.symlink_to(kept.head_at)
-    before = open(kept.head_at).read()
+    before = Path(kept.head_at).read_text()
     store = ModelStore(kept.uri, head=str(mounted))
     outcome = rollback(store)
     assert (outcome.head.number, outcome.checked) == (3, f"head 2 of {mounted}")
-    assert open(kept.head_at).read() == before
+    assert Path(kept.head_at).read_text() == before
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "2", '{"number": 2}', '{"number": 1, "digest": "x"}'])
 def test_what_is_no_head_is_refused(kept, text):
-    open(kept.head_at, "w").write(text)
+    Path(kept.head_at).write_text(text)
     with pytest.raises(UsageError, match="not the head of a log"):
         kept.log()
 

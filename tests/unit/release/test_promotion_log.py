@@ -84,7 +84,7 @@ TWO = promotion(2, promotion(1))
 def test_a_damaged_entry_of_the_log_is_refused_by_number(store, damage):
     chain(store, 3)
     overwrite(store.uri, path(2), damage)
-    with pytest.raises(EvidenceError, match="promotion 2 is damaged.*restore the entry from a backup"):
+    with pytest.raises(EvidenceError, match=r"promotion 2 is damaged.*restore the entry from a backup"):
         store.log()
 
 
@@ -155,5 +155,5 @@ def test_entries_of_earlier_versions_are_read_as_they_are_and_chained_to(store, 
 def test_an_entry_of_an_older_jukebox_after_one_of_this_is_refused(store):
     chain(store, 1)
     overwrite(store.uri, path(2), old(3, 2))
-    with pytest.raises(EvidenceError, match="promotion 2 does not fit.*written by an older jukebox"):
+    with pytest.raises(EvidenceError, match=r"promotion 2 does not fit.*written by an older jukebox"):
         store.log()
