@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from candidates import store_run
 from dspa_server import Dspa, Request, RunRecord, serving
 from mutations import MUTATIONS
 from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
@@ -25,6 +26,7 @@ from ml.dspa.findings import Findings
 from ml.dspa.patience import Patience
 from ml.dspa.submission import Submission
 from ml.errors import JukeboxError
+from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence
 from ml.pipeline.compiler import compile_pipeline
@@ -85,6 +87,7 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
         name: another name is another model.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
+    models["served.json"] = canonical_bytes(SERVED)
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
     reports = edited(
         passing_reports(digests, about.champion), {"data_report.data_version": about.data_version}
@@ -93,11 +96,10 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
         reports = edited(reports, MUTATIONS[broken].edits_beside(about.champion))
     return {
         **models,
-        "served.json": canonical_bytes(SERVED),
         "labels.json": b'["BR","SE"]\n',
         "profile.json": PROFILE,
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
-        "evidence.json": make_evidence(about, digests, reports, policy, DAY).to_bytes(),
+        "evidence.json": make_evidence(about, manifest_of(models), reports, policy, DAY).to_bytes(),
     }
 
 
@@ -202,7 +204,7 @@ class World:
         files = self.files(run, broken, **changes)
         self.write_evidence(run, files["evidence.json"])
         if not broken:
-            ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+            store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
     def leaving(self, broken: str = "", **changes: Any) -> None:
         """Have runs leave something else behind."""

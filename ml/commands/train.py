@@ -26,12 +26,13 @@ from ml.commands.options import (
 )
 from ml.console import out, show_verdict, shown_steps
 from ml.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
+from ml.gate.policy import parse_policy
 from ml.gate.records import first_problem
 from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
 from ml.version import short_commit
 
 if TYPE_CHECKING:
-    from ml.release.promotion import Outcome
+    from ml.release.production import Outcome
 
 DEFAULTS = Hyperparameters()
 
@@ -78,6 +79,7 @@ def run(
     from ml.pipeline.local import collect, execute, prepare
     from ml.release.judgement import prove
     from ml.release.promotion import promote as promote_candidate
+    from ml.release.self_checked import require_self_checked_allowed
     from ml.release.store import ModelStore
 
     policy_text = policy_text_of(policy)
@@ -96,6 +98,8 @@ def run(
         raise UsageError(f"--{first_problem(error)}") from error
     synthetic = rankings.startswith("sample:")
     store = store or (SAMPLE_STORE if synthetic else STORE)
+    if promote:
+        require_self_checked_allowed(absolute(store), parse_policy(policy_text))
     this = prepare(
         absolute(rankings),
         absolute(songs),
@@ -118,7 +122,7 @@ def run(
             raise RunFailed(f"interrupted; nothing was promoted (log: {near(this.log)})") from None
         except (RunFailed, PlatformError) as error:
             raise type(error)(f"{error} (log: {near(this.log)})", {"run": this.folder.name}) from None
-    evidence, judgement = collect(this)
+    judgement = collect(this)
     verdict = judgement.verdict
     result: dict[str, Any] = {
         "run": this.folder.name,
@@ -140,12 +144,12 @@ def run(
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(
-            f"the gate blocked the model ({names}); nothing was promoted; "
+            f"the self-check blocks the model ({names}); nothing was promoted; "
             f"{command('gate', near(this.evidence), *judged)} shows every check with its reason",
             result,
         )
     models = ModelStore(absolute(store))
-    candidate = prove(models, evidence, policy_text).candidate
+    candidate = prove(models, judgement.evidence).candidate
     result["candidate"] = candidate
     outcome = None
     if promote:

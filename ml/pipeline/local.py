@@ -193,8 +193,8 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
         raise kind(f"{last['step']} failed: {last['message']}")
 
 
-def collect(run: LocalRun) -> tuple[bytes, Judgement]:
-    """Read the run's evidence and judge it, as `jukebox submit` does a cluster's.
+def collect(run: LocalRun) -> Judgement:
+    """Return the run's evidence, judged as `jukebox submit` judges a cluster's.
 
     Raises:
         EvidenceError: it is missing, malformed, or about something else.
@@ -204,7 +204,7 @@ def collect(run: LocalRun) -> tuple[bytes, Judgement]:
     except OSError as error:
         raise EvidenceError(f"the run left no evidence at {run.evidence}; {run.log} says why") from error
     expected = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
-    return data, judge(data, str(run.evidence), {**expected, "run_id": run.folder.name}, run.policy_text)
+    return judge(data, str(run.evidence), {**expected, "run_id": run.folder.name}, run.policy_text)
 
 
 def _hopeless(seen: list[Event]) -> bool:

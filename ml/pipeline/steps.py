@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
-from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError
+from ml.errors import GateBlocked, JukeboxError, PlatformError
 from ml.files import read_json, write_bytes
 from ml.settings import Hyperparameters
 
@@ -175,16 +175,17 @@ def champion(champion: str, store_uri: str, champion_model: Artifact, champion_p
     """Fetch the model that is in production, and the profile of its training data, if it has one."""
     from ml.release.store import ModelStore
 
-    files = ModelStore(store_uri).read_candidate(champion) if champion else {}
-    if champion and "model.onnx" not in files:
-        raise EvidenceError(
-            f"candidate {champion} has no model.onnx; `jukebox rollback` restores an earlier model"
-        )
+    store = ModelStore(store_uri) if champion else None
+    files = store.read_promoted(champion) if store else {}
+    profile = files.get("profile.json", b"")
+    if store and not profile:
+        reports = store.read_reports(champion).values()
+        profile = next((found["profile.json"] for found in reports if "profile.json" in found), b"")
     write_bytes(_file(champion_model, ".onnx"), files.get("model.onnx", b""))
-    write_bytes(_file(champion_profile, ".json"), files.get("profile.json", b""))
+    write_bytes(_file(champion_profile, ".json"), profile)
     if not champion:
         return "no champion: absolute checks only"
-    return f"champion {champion[:12]}" + ("" if "profile.json" in files else ", which has no profile")
+    return f"champion {champion[:12]}" + ("" if profile else ", which has no profile")
 
 
 @step

@@ -1,7 +1,7 @@
-"""Judge a run by its evidence: is it about this run, is it true to itself, and does it pass our policy?
+"""A run judged by its evidence: which candidate it made, and whether that passes the self-check.
 
-The verdict that the run states counts for nothing but agreement: it is decided again here, from the raw
-numbers, and the candidate in the store must be, byte for byte, what the evidence is about.
+People see this verdict, decided again here under our policy on the run's own numbers. What may be promoted is
+decided elsewhere (`ml.release.basis`).
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,12 @@ from ml.errors import EvidenceError
 from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import Verdict
-from ml.release.promotion import verify
 from ml.release.store import ModelStore
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Evidence that can be believed, and the verdict that follows from it under our policy."""
+    """Evidence of a run, and the verdict that follows from it under our policy."""
 
     evidence: Evidence
     verdict: Verdict
@@ -28,7 +27,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Proven:
-    """A candidate that its evidence vouches for: its id, and digest and place of the model."""
+    """The candidate that evidence names: its id, and digest and place of the model."""
 
     candidate: str
     model_digest: str
@@ -45,29 +44,24 @@ def judge(data: bytes, where: str, expected: Mapping[str, Any], policy_text: str
         policy_text: our policy.
 
     Raises:
-        EvidenceError: it is malformed, about something else, judged under another policy, or its stated
-            verdict is not what its numbers give.
+        EvidenceError: it is malformed, or about something else.
     """
     try:
         evidence = read_evidence(data)
     except ValueError as error:
         raise EvidenceError(f"{where}: {error}") from error
-    found = mismatches(evidence, policy_text, expected)
-    if found:
+    if found := mismatches(evidence, expected):
         raise EvidenceError(f"{where}: {'; '.join(found)}")
     return Judgement(evidence, decide_again(evidence, policy_text, today()), digest(data))
 
 
-def prove(store: ModelStore, data: bytes, policy_text: str) -> Proven:
-    """Find the candidate that was stored with this evidence, and check its every byte.
+def prove(store: ModelStore, evidence: Evidence) -> Proven:
+    """Check that the candidate that evidence names is in the store, byte for byte.
 
     Raises:
-        EvidenceError: there is none, or it is not what the evidence is about.
-        GateBlocked: it does not pass.
+        EvidenceError: it is not there, or not what the evidence names.
         PlatformError: the store cannot be read.
     """
-    candidate = store.find_by_evidence(data)
-    files = store.read_candidate(candidate)
-    verify(f"candidate {candidate[:12]}", files, policy_text)
-    model_uri = f"{store.uri}/candidates/{candidate}/model.onnx"
-    return Proven(candidate, digest(files["model.onnx"]), model_uri)
+    files = store.read_candidate(evidence.candidate)
+    model_uri = f"{store.uri}/candidates/{evidence.candidate}/model.onnx"
+    return Proven(evidence.candidate, digest(files["model.onnx"]), model_uri)

@@ -66,8 +66,7 @@ def test_the_verdict_and_the_model_are_the_ones_outside(inside, finished_run):
     assert theirs.verdict.passed
     decided = [[(check.name, check.passed) for check in one.verdict.checks] for one in (ours, theirs)]
     assert decided[0] == decided[1]
-    assert ours.digests["model.onnx"] == theirs.digests["model.onnx"]
-    assert ours.digests["test.parquet"] == theirs.digests["test.parquet"]
+    assert ours.files["model.onnx"] == theirs.files["model.onnx"]
 
 
 def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
@@ -77,7 +76,7 @@ def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
     assert subject.image == parameters["image"]
     expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
     assert judge(data, "evidence", expected, parameters["policy"]).verdict.passed
-    assert prove(ModelStore(str(inside / "store")), data, parameters["policy"]).candidate
+    assert prove(ModelStore(str(inside / "store")), data).candidate
 
 
 def test_the_containers_are_as_restricted_as_they_are_said_to_be(workshop, images):

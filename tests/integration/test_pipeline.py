@@ -48,8 +48,10 @@ def test_every_step_reports_its_time_memory_and_number(finished_run):
 
 def test_the_evidence_is_bound_to_what_the_run_made(finished_run):
     evidence = read_evidence(finished_run.evidence.read_bytes())
-    assert evidence.digests["model.onnx"] == file_digest(finished_run.artifact("convert", "onnx_model.onnx"))
-    assert evidence.digests["model.keras"] == file_digest(finished_run.artifact("train", "model.keras"))
+    assert evidence.files["model.onnx"].digest == file_digest(
+        finished_run.artifact("convert", "onnx_model.onnx")
+    )
+    assert evidence.files["model.keras"].digest == file_digest(finished_run.artifact("train", "model.keras"))
     assert evidence.reports["data_report"]["synthetic"] is True
     assert evidence.subject.champion == ""
     assert evidence.reports["evaluation"]["champion"] is None

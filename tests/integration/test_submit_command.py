@@ -11,10 +11,11 @@ from pathlib import Path
 
 import obstore
 import pytest
+from candidates import store_run
 from command import SAMPLE, UNHURRIED, jukebox, unhurried
 from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
 from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
-from reports import DAY, DIGESTS, KERAS, ONNX, POLICY, PROFILE, SERVED, edited, passing_reports
+from reports import DAY, DIGESTS, KERAS, MANIFEST, ONNX, POLICY, PROFILE, SERVED, edited, passing_reports
 from servers import Site, s3_server
 from servers import serving as serving_site
 from tiers import SLOW
@@ -302,12 +303,12 @@ def leave(run: RunRecord) -> None:
     about = Subject(**fields, run_id=run.run_id)
     reports = passing_reports(DIGESTS, about.champion)
     reports = edited(reports, {"data_report.data_version": about.data_version})
-    evidence = make_evidence(about, DIGESTS, reports, POLICY, DAY).to_bytes()
+    evidence = make_evidence(about, MANIFEST, reports, POLICY, DAY).to_bytes()
     put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), evidence)
     files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}
     files |= {"model.keras": KERAS, "model.onnx": ONNX, "labels.json": b"[]\n", "evidence.json": evidence}
     files |= {"served.json": canonical_bytes(SERVED), "profile.json": PROFILE}
-    ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+    store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
 
 def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch):
