@@ -11,7 +11,14 @@ from ml.gate.records import Record
 
 from .markdown import code, page, paragraphs, sentence, table
 
-OTHERS = ("ml.gate.evidence", "ml.gate.policy", "ml.release.store", "ml.data.profile")
+OTHERS = (
+    "ml.gate.candidate",
+    "ml.gate.evidence",
+    "ml.gate.policy",
+    "ml.release.log",
+    "ml.data.manifests",
+    "ml.data.profile",
+)
 """Modules with documents of their own, beside the reports."""
 
 

@@ -175,7 +175,7 @@ def test_evidence_about_another_model_than_the_stored_one_is_refused(here):
         store_run(ModelStore(str(here.store)), {**files, "model.onnx": b"another graph"})
 
     here.dspa.on_finish = swap
-    ends_in(here, EvidenceError, "model.onnx is 'sha256:")
+    ends_in(here, EvidenceError, "does not hold the candidate of this run")
 
 
 @pytest.mark.parametrize(
@@ -225,12 +225,12 @@ def test_a_stated_verdict_that_was_flipped_is_refused(here, broken):
 
 def test_a_store_without_the_candidate_is_refused(here):
     here.dspa.on_finish = lambda run: here.write_evidence(run, here.files(run)["evidence.json"])
-    error = ends_in(here, EvidenceError, "holds no candidate with the evidence sha256:")
+    error = ends_in(here, EvidenceError, "does not hold the candidate of this run")
     assert error.details["evidence_digest"].startswith("sha256:")
     assert error.details["checks"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "labels.json", "evidence.json"])
+@pytest.mark.parametrize("name", ["manifest.json", "model.keras", "model.onnx", "served.json"])
 def test_a_candidate_that_lost_or_changed_a_file_is_refused(here, name):
     def spoil(run):
         here.leave(run)
