@@ -18,7 +18,9 @@ MANIFEST = "manifest.json"
 MOST_LISTED = 100_000
 """Objects below candidates/ that are looked at."""
 
-LARGEST_MANIFEST = 1 << 16
+LARGEST_MANIFEST = 512
+"""Bytes of the manifest of three files; that of an older candidate, which names ten, is longer."""
+
 LARGEST_FILE = 1 << 29
 """Bytes of a file of a candidate."""
 

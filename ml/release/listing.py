@@ -14,6 +14,7 @@ from ml.release.candidates import (
     RUN,
 )
 from ml.release.objects import Objects
+from ml.release.promoted import LARGEST_MANIFEST as LARGEST_OLD_MANIFEST
 
 MOST_NAMED = 20
 """Objects that are named as skipped; more are counted."""
@@ -34,26 +35,26 @@ def list_candidates(objects: Objects) -> Listing:
         PlatformError: the store cannot be listed.
     """
     found = objects.listed("candidates", MOST_LISTED)
-    whole, skipped, older = [], [], set()
+    whole, strange, older = [], [], set()
     for entry in found.entries:
         parts = entry["path"].split("/")
         candidate, rest = parts[1], parts[2:]
         if not ID.fullmatch(candidate):
-            skipped.append(f"{entry['path']}: no candidate")
-        elif rest == ["evidence.json"]:
-            older.add(candidate)
+            strange.append((candidate, f"{entry['path']}: no candidate"))
         elif rest == [MANIFEST] and entry["size"] <= LARGEST_MANIFEST:
             whole.append((entry["last_modified"], candidate))
+        elif rest == [MANIFEST] and entry["size"] <= LARGEST_OLD_MANIFEST:
+            older.add(candidate)
         elif reason := _strange(rest, entry["size"]):
-            skipped.append(f"{entry['path']}: {reason}")
-    candidates = tuple(name for _, name in sorted(whole, reverse=True) if name not in older)
+            strange.append((candidate, f"{entry['path']}: {reason}"))
+    skipped = [line for candidate, line in strange if candidate not in older]
     if len(skipped) > MOST_NAMED:
         skipped[MOST_NAMED:] = [f"{len(skipped) - MOST_NAMED} more objects"]
     if older:
         skipped.append(f"{len(older)} candidates of an older jukebox, which cannot be promoted")
     if found.stopped:
         skipped.append(f"candidates/: {found.stopped}; a candidate is still found by its whole id")
-    return Listing(candidates, tuple(skipped))
+    return Listing(tuple(name for _, name in sorted(whole, reverse=True)), tuple(skipped))
 
 
 def _strange(rest: list[str], size: int) -> str:

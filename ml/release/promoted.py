@@ -15,10 +15,11 @@ from ml.errors import EvidenceError
 from ml.gate.candidate import FileEntry, Manifest, manifest_of
 from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.records import Record
-from ml.release.candidates import ID, LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, read_content
+from ml.release.candidates import ID, LARGEST_FILE, MANIFEST, read_content
 from ml.release.objects import Objects
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LARGEST_MANIFEST = 1 << 14
 MOST_FILES = 32
 RESTORE = "restore it from a backup of the store"
 
@@ -26,7 +27,7 @@ RESTORE = "restore it from a backup of the store"
 class OldManifest(Record):
     """What a candidate of an older jukebox consisted of: models, reports and evidence together."""
 
-    schema_: Literal["jukebox.candidate/v1"] = Field("jukebox.candidate/v1", alias="schema")
+    version: Literal["jukebox.candidate/v1"] = Field(alias="schema")
     files: dict[str, FileEntry]
 
     @property

@@ -13,13 +13,13 @@ from ml.gate.records import Record
 from .markdown import code, page, paragraphs, sentence, table
 
 OTHERS = (
+    "ml.gate.candidate",
     "ml.gate.evidence",
     "ml.gate.policy",
-    "ml.release.store",
-    "ml.data.profile",
-    "ml.gate.candidate",
     "ml.gate.statement",
+    "ml.release.log",
     "ml.data.manifests",
+    "ml.data.profile",
 )
 """Modules with documents of their own, beside the reports."""
 

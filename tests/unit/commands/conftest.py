@@ -54,5 +54,13 @@ def jukebox(monkeypatch, capsys):
 @pytest.fixture(autouse=True)
 def _nobody(monkeypatch):
     """Keep what this machine is told out of the tests."""
-    for name in ("JUKEBOX_ACTOR", "JUKEBOX_RUNS", "JUKEBOX_STORE", "JUKEBOX_POLICY", "JUKEBOX_RESULTS_DIR"):
+    for name in (
+        "JUKEBOX_ACTOR",
+        "JUKEBOX_RUNS",
+        "JUKEBOX_STORE",
+        "JUKEBOX_POLICY",
+        "JUKEBOX_RESULTS_DIR",
+        "JUKEBOX_HEAD",
+        "JUKEBOX_TRUST",
+    ):
         monkeypatch.delenv(name, raising=False)

@@ -13,7 +13,7 @@ from submissions import World, world
 
 from ml.dspa.findings import MOST
 from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed
-from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.canonical import digest
 from ml.release.store import ModelStore
 
 BROKEN = "parity.served.test.worst_ratio"
@@ -158,16 +158,6 @@ def test_evidence_of_another_run_of_the_same_attempt_is_refused(here):
     ends_in(here, EvidenceError, "run_id is '40564379-the-run-before'")
 
 
-def test_evidence_judged_under_another_policy_than_ours_is_refused(here):
-    here.leaving(policy=LOOSE)
-    ends_in(here, EvidenceError, "judged under another policy")
-
-
-def test_our_policy_counts_not_the_one_that_the_run_was_given(here):
-    with pytest.raises(EvidenceError, match="judged under another policy"):
-        here.submit(policy=LOOSE)
-
-
 def test_evidence_about_another_model_than_the_stored_one_is_refused(here):
     def swap(run):
         files = here.files(run)
@@ -175,7 +165,7 @@ def test_evidence_about_another_model_than_the_stored_one_is_refused(here):
         store_run(ModelStore(str(here.store)), {**files, "model.onnx": b"another graph"})
 
     here.dspa.on_finish = swap
-    ends_in(here, EvidenceError, "model.onnx is 'sha256:")
+    ends_in(here, EvidenceError, "there is no candidate")
 
 
 @pytest.mark.parametrize(
@@ -212,25 +202,14 @@ def test_evidence_of_more_than_its_bound_is_not_read(here):
     assert ends_in(here, PlatformError, f"has {MOST + 1} bytes, more than {MOST}").exit_code == 30
 
 
-@pytest.mark.parametrize("broken", ["", BROKEN])
-def test_a_stated_verdict_that_was_flipped_is_refused(here, broken):
-    def flip(run):
-        evidence = json.loads(here.files(run, broken)["evidence.json"])
-        evidence["verdict"]["passed"] = not evidence["verdict"]["passed"]
-        here.write_evidence(run, canonical_bytes(evidence))
-
-    here.dspa.on_finish = flip
-    ends_in(here, EvidenceError, "the stated verdict is not what its own numbers give")
-
-
 def test_a_store_without_the_candidate_is_refused(here):
     here.dspa.on_finish = lambda run: here.write_evidence(run, here.files(run)["evidence.json"])
-    error = ends_in(here, EvidenceError, "holds no candidate with the evidence sha256:")
+    error = ends_in(here, EvidenceError, "there is no candidate")
     assert error.details["evidence_digest"].startswith("sha256:")
     assert error.details["checks"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "labels.json", "evidence.json"])
+@pytest.mark.parametrize("name", ["manifest.json", "model.keras", "model.onnx", "served.json"])
 def test_a_candidate_that_lost_or_changed_a_file_is_refused(here, name):
     def spoil(run):
         here.leave(run)
@@ -302,3 +281,9 @@ def test_the_command_has_a_deadline_for_its_verdict_too(here):
     here.dspa.on_finish = None
     with pytest.raises(PlatformError, match=r"not done within 1\.5 s"):
         here.submit(deadline=1.5, evidence=60)
+
+
+def test_our_policy_decides_not_the_one_that_the_run_was_given(here):
+    strict = POLICY.replace('"min_songs":100', '"min_songs":1000000')
+    with pytest.raises(GateBlocked, match=r"evaluation\.songs"):
+        here.submit(policy=strict)

@@ -25,7 +25,7 @@ GRAPH = {
     "convert": {"train", "preprocess"},
     "parity": {"convert", "preprocess"},
     "serving": {"convert", "preprocess"},
-    "gate": {"validate", "preprocess", "train", "evaluate", "convert", "parity", "serving"},
+    "gate": {"validate", "train", "evaluate", "convert", "parity", "serving"},
     "save": {"fetch", "gate", "validate", "preprocess", "train", "evaluate", "convert", "parity", "serving"},
 }
 

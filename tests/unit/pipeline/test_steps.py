@@ -9,7 +9,7 @@ from candidates import candidate_files, model_of, store_run
 from reports import removed
 
 from ml.errors import DataError, GateBlocked, PlatformError
-from ml.gate.evidence import FILES
+from ml.gate.candidate import CANDIDATE_FILES, manifest_of
 from ml.gate.policy import default_policy
 from ml.gate.verdict import REPORTS
 from ml.pipeline import steps
@@ -132,22 +132,22 @@ def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage
     assert not (tmp_path / "model.onnx").exists()
 
 
-def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
-    """Run the gate step on report files with this content; return the evidence where it was asked for."""
+def gate(tmp_path, reports: dict[str, bytes | None]) -> tuple[bytes, str]:
+    """Run the gate step on report files with this content; return the evidence and the verdict in words."""
     artifacts = {}
     for name in REPORTS:
         content = reports.get(name, b"{}")
         artifacts[name] = File(tmp_path / name)
         if content is not None:
             (tmp_path / name).write_bytes(content)
-    for name in FILES:
+    for name in CANDIDATE_FILES:
         (tmp_path / name).write_bytes(name.encode())
-    files = {name: File(tmp_path / name) for name in FILES}
+    files = {name: File(tmp_path / name) for name in CANDIDATE_FILES}
     target = tmp_path / "asked" / "evidence.json"
-    with pytest.raises(SystemExit, match="checks failed"):
-        steps.gate(SUBJECT, default_policy().text, str(target), artifacts, files, File(tmp_path / "own"))
+    own = File(tmp_path / "own"), File(tmp_path / "verdict")
+    steps.gate(SUBJECT, default_policy().text, str(target), artifacts, files, *own)
     assert target.read_bytes() == (tmp_path / "own.json").read_bytes()
-    return target.read_bytes()
+    return target.read_bytes(), (tmp_path / "verdict.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,45 @@ def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:
         (b"[]", "evaluation"),
     ],
 )
-def test_a_report_that_cannot_be_read_blocks_and_the_evidence_is_written_first(tmp_path, content, reason):
-    evidence = json.loads(gate(tmp_path, {"evaluation": content}))
+def test_a_report_that_cannot_be_read_blocks_and_the_verdict_is_left(tmp_path, events, content, reason):
+    data, words = gate(tmp_path, {"evaluation": content})
+    evidence = json.loads(data)
     assert evidence["verdict"]["passed"] is False
     (check,) = [check for check in evidence["verdict"]["checks"] if check["name"] == "evaluation"]
     assert reason in check["reason"]
     assert evidence["subject"] == SUBJECT
+    assert events()[-1]["headline"].startswith("self-check blocked: 4 of 4 checks failed: ")
+    assert words.startswith("# Self-check: blocked")
+    assert "| evaluation | " in words
+
+
+def save(tmp_path, files: dict[str, bytes]) -> ModelStore:
+    """Run the save step on the files that a run leaves."""
+    artifacts = {name: File(tmp_path / name) for name in files}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    model = {name: artifacts.pop(name) for name in CANDIDATE_FILES}
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    steps.save(store.uri, artifacts.pop("evidence.json"), model, artifacts)
+    return store
+
+
+def test_what_passes_the_self_check_is_saved_with_its_reports_beside_it(tmp_path):
+    files = candidate_files()
+    store = save(tmp_path, files)
+    (candidate,) = store.candidates()
+    assert candidate == manifest_of(files).id
+    assert store.read_candidate(candidate) == model_of(files)
+    assert store.read_reports(candidate)["run-of-A"]["evidence.json"] == files["evidence.json"]
+
+
+def test_what_the_self_check_blocks_is_not_saved_and_the_reason_is_one_line(tmp_path, events):
+    with pytest.raises(
+        SystemExit, match=r"^save: the self-check blocked: 1 of \d+ checks failed: evaluation"
+    ):
+        save(tmp_path, candidate_files(broken="evaluation.songs"))
+    assert events()[-1]["blocked"] is True
+    assert not list((tmp_path / "store").rglob("*.onnx"))
 
 
 @pytest.mark.parametrize(("system", "unit"), [("linux", 2**10), ("darwin", 2**20)])

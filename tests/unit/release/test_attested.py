@@ -83,7 +83,7 @@ def test_an_attestation_of_another_model_is_refused(refused, store, keys):
 
 def test_an_attestation_that_blocks_is_refused_with_its_reason(refused, store, keys):
     envelope = attestation_of(store, "A", keys[0], verdict_passes=False)
-    refused(r"does not pass: evaluation\.songs: ", envelope, GateBlocked)
+    refused(r"does not pass: serving\.memory_mb: ", envelope, GateBlocked)
 
 
 def test_an_attestation_under_another_policy_is_refused(refused, store, keys):

@@ -5,13 +5,12 @@ import os
 import boto3
 import pytest
 from candidates import candidate_files, delete, overwrite, paths, put, store_run
+from old_stores import old_candidate
 from promotions import EVERYWHERE
 from reports import POLICY
 
 from ml.release import listing
 from ml.release.promotion import promote
-
-OLD = "0" * 64
 
 
 @pytest.mark.parametrize(
@@ -67,11 +66,19 @@ def test_of_very_many_objects_some_are_looked_at_and_promotion_goes_on(folder, m
 
 def test_candidates_of_an_older_jukebox_are_counted_and_not_offered(folder):
     candidate = put(folder)
-    for name in ("manifest.json", "evidence.json", "model.onnx"):
-        overwrite(folder.uri, f"candidates/{OLD}/{name}", b"{}")
+    old = [old_candidate(folder.uri, name) for name in "AB"]
+    found = folder.listing()
+    assert candidate not in old
+    assert found.candidates == (candidate,)
+    assert found.skipped == ("2 candidates of an older jukebox, which cannot be promoted",)
+
+
+def test_what_a_run_puts_beside_another_candidate_does_not_hide_it(folder):
+    candidate = put(folder)
+    overwrite(folder.uri, f"candidates/{candidate}/evidence.json", b"{}")
     found = folder.listing()
     assert found.candidates == (candidate,)
-    assert found.skipped == ("1 candidates of an older jukebox, which cannot be promoted",)
+    assert found.skipped == (f"candidates/{candidate}/evidence.json: not part of a candidate",)
 
 
 @pytest.mark.parametrize("key", ["/x", "../x", "{other}/./x", "{other}/a\x01"])

@@ -205,19 +205,16 @@ def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
 
 
 def test_our_policy_decides(folder):
-    loose, strict = (changed({"evaluation.min_songs": n}, POLICY) for n in (1, 10**6))
+    strict = changed({"evaluation.min_songs": 10**6}, POLICY)
     candidate = put(folder)
-    for other in (loose, strict):
-        promotion_refused(folder, candidate, EvidenceError, "judged under another policy", policy=other)
-    told = put(folder, policy=strict, run_id="strict")
-    promotion_refused(folder, told, GateBlocked, "evaluation.songs", policy=strict, run="strict")
+    promotion_refused(folder, candidate, GateBlocked, "evaluation.songs", policy=strict)
     promotion_refused(folder, candidate, UsageError, "the policy is empty", policy="")
 
 
 def test_a_report_about_another_model_is_refused(folder):
     for name in ("model.keras", "model.onnx", "served.json"):
         candidate = store_run(folder, {**FILES, name: b"another"})
-        promotion_refused(folder, candidate, EvidenceError, f"{name} is 'sha256:")
+        promotion_refused(folder, candidate, EvidenceError, "it is about candidate")
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", FILES["evidence.json"] + b" "])

@@ -40,7 +40,7 @@ def test_a_looser_policy_would_have_let_pass_and_says_which_check():
     assert found.no_longer_blocking == ("budget.model_bytes",)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", PASSING[:-9], PASSING.replace(b"evidence/v2", b"evidence/v1")])
+@pytest.mark.parametrize("data", [b"", b"{}", PASSING[:-9], PASSING.replace(b"evidence/v3", b"evidence/v1")])
 def test_what_cannot_be_read_is_reported_not_left_out(data):
     (found,) = replay([("where", data)], POLICY)
     assert found.where == "where"

@@ -132,7 +132,7 @@ def test_a_manifest_in_another_form_is_refused(store):
         store.read_candidate(candidate)
     for value, message in (
         ({**parse(manifest), "colour": "red"}, "colour: unknown key"),
-        ({**parse(manifest), "files": {}}, "a candidate is model.keras, model.onnx, served.json"),
+        ({**parse(manifest), "files": {}}, "model.keras, model.onnx, served.json is missing"),
     ):
         overwrite(store.uri, path, canonical_bytes(value))
         with pytest.raises(EvidenceError, match=message):

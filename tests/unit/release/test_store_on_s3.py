@@ -11,6 +11,7 @@ from promotions import EVERYWHERE
 from servers import only_allowed, s3_server
 
 from ml.errors import PlatformError
+from ml.gate.candidate import CANDIDATE_FILES
 from ml.objects import open_folder, put_object
 from ml.pipeline import steps
 from ml.release.promotion import promote
@@ -48,12 +49,13 @@ def connect(monkeypatch):
 
 @pytest.fixture
 def saved(tmp_path):
-    """The artifacts that the step `save` gets."""
+    """The artifacts that the step `save` gets: the evidence, the candidate, the other reports."""
     artifacts = {}
     for name, data in candidate_files(policy=EVERYWHERE).items():
         (tmp_path / name).write_bytes(data)
         artifacts[name] = SimpleNamespace(path=str(tmp_path / name), metadata={})
-    return artifacts
+    model = {name: artifacts.pop(name) for name in CANDIDATE_FILES}
+    return artifacts.pop("evidence.json"), model, artifacts
 
 
 def test_the_keys_of_a_data_connection_are_enough(connect, tmp_path):
@@ -78,9 +80,9 @@ def test_a_run_can_save_and_write_evidence_but_not_promote(connect, saved):
     uri = f"s3://bucket/{uuid.uuid4().hex}"
     with s3_server() as there, only_allowed(_policy(uri.rpartition("/")[2])) as keys:
         connect({**there, **keys})
-        steps.save(uri, EVERYWHERE, saved)
+        steps.save(uri, *saved)
         # A step is tried again after an end that nobody saw: the same candidate, once more.
-        steps.save(uri, EVERYWHERE, saved)
+        steps.save(uri, *saved)
         put_object(f"{uri}/evidence/run.json", b"{}")
         store = ModelStore(uri)
         (candidate,) = store.candidates()
@@ -106,7 +108,7 @@ def test_a_promoter_who_may_write_all_promotes_what_such_a_run_saved(connect, sa
     with s3_server() as there:
         with only_allowed(_policy(prefix)) as keys:
             connect({**there, **keys})
-            steps.save(uri, EVERYWHERE, saved)
+            steps.save(uri, *saved)
         whole = {"Effect": "Allow", "Action": [*WRITE, "s3:ListBucket"], "Resource": "arn:aws:s3:::*"}
         with only_allowed({"Version": "2012-10-17", "Statement": [whole]}) as keys:
             connect({**there, **keys})
