@@ -4,6 +4,7 @@ Everything is refused that the policy does not name, and every field of the IR t
 know. A command is no boundary: the commit's image may run anything, so commands and arguments are not judged.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,8 +103,14 @@ def _places(values: Mapping[str, Any], policy: AdmissionPolicy) -> list[str]:
         places = policy.uris.get(name, ())
         points = value is not None and (name in policy.uris or name.endswith("_uri"))
         if points and not below(str(value), ("", *places)):
-            found.append(f"parameter {name}: {value} is not allowed{_of(places)}")
+            found.append(f"parameter {name}: {_shown(str(value))} is not allowed{_of(places)}")
     return found
+
+
+def _shown(uri: str) -> str:
+    """Return a URI without the password or the signature that it may hold."""
+    where, query, _ = re.sub("//[^/]*@", "//…@", uri).partition("?")
+    return f"{where}?…" if query else where
 
 
 def _of(allowed: Iterable[str]) -> str:
@@ -169,7 +176,7 @@ def _graph(spec: Specification, policy: AdmissionPolicy) -> Iterator[str]:
             yield f"task {name}: {retries} retries; the policy allows {policy.max_retries}"
     root = spec.default_pipeline_root
     if not below(root, ("", *policy.pipeline_roots)):
-        yield f"the pipeline: its root {root} is not allowed{_of(policy.pipeline_roots)}"
+        yield f"the pipeline: its root {_shown(root)} is not allowed{_of(policy.pipeline_roots)}"
 
 
 def _declared(spec: Specification, image: str, policy: AdmissionPolicy) -> Iterator[str]:
@@ -189,7 +196,14 @@ def _unknown(model: type[Part], document: Any) -> list[str]:
     try:
         model.model_validate(document)
     except ValidationError as error:
-        return [_line(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()]
+        problems = error.errors()
+        unknown = {problem["loc"][:-1] for problem in problems if problem["type"] == "extra_forbidden"}
+        # What is missing beside a field that is not known is only that field's shadow.
+        return [
+            _line(problem["loc"], problem["type"], problem["msg"])
+            for problem in problems
+            if problem["type"] != "missing" or problem["loc"][:-1] not in unknown
+        ]
     return []
 
 

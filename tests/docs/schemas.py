@@ -11,7 +11,13 @@ from ml.gate.records import Record
 
 from .markdown import code, page, paragraphs, sentence, table
 
-OTHERS = ("ml.gate.evidence", "ml.gate.policy", "ml.release.store", "ml.data.profile")
+OTHERS = (
+    "ml.dspa.admission_policy",
+    "ml.gate.evidence",
+    "ml.gate.policy",
+    "ml.release.store",
+    "ml.data.profile",
+)
 """Modules with documents of their own, beside the reports."""
 
 
