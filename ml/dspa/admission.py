@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from ml.dspa.admission_policy import AdmissionPolicy, amount
 from ml.dspa.compiled import Pipeline
 from ml.dspa.failures import NotAdmitted
-from ml.dspa.ir import Given, Part, Platform, Resources, Specification
+from ml.dspa.ir import Part, Resources, Specification
+from ml.dspa.ir_platform import Given, Platform
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
