@@ -8,7 +8,9 @@ import typer
 from rich.markup import escape
 
 from ml.commands.dspa_options import (
+    Admission,
     Ca,
+    ComponentImage,
     Dashboard,
     Dspa,
     Evidence,
@@ -52,6 +54,8 @@ def submit(
     model_name: ModelName = "jukebox",
     model_version: ModelVersion = "1",
     policy: PolicyFile = None,
+    image: ComponentImage = "",
+    admission: Admission = None,
     attempt: Annotated[
         str | None,
         typer.Option(
@@ -89,10 +93,13 @@ def submit(
     """Submit a compiled pipeline once, follow the run, and pass only what its evidence proves.
 
     Exactly one run belongs to an --attempt. The verdict is decided again here, from the evidence's raw
-    numbers, under our policy; the candidate must be in the store byte for byte.
+    numbers, under our policy; the candidate must be in the store byte for byte. Before anything is asked of
+    the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
     from ml.data.sources import data_version
     from ml.data.uris import refuse_password
+    from ml.dspa.admission import examine, examine_parameters, require_admitted
+    from ml.dspa.admission_policy import read_admission
     from ml.dspa.client import Client
     from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect
@@ -105,7 +112,9 @@ def submit(
 
     with reporting(results_dir, outcome, as_json=as_json) as passed:
         policy_text = policy_text_of(policy)
-        compiled = read_pipeline(pipeline)
+        rules = read_admission(admission)
+        compiled = read_pipeline(pipeline, image)
+        require_admitted(examine(compiled, rules), str(pipeline))
         connection = connect(host, dspa, namespace, ca, token_file, dashboard)
         for uri in (rankings, songs):
             refuse_password(uri)
@@ -128,7 +137,8 @@ def submit(
         key = attempt or str(uuid.uuid4())
         # Everything that can be wrong with what was typed comes before anything is asked of anybody.
         placeholders = {"data_version": "", "champion": ""}
-        make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
+        draft = make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
+        require_admitted(examine_parameters(compiled, draft.parameters, rules), str(pipeline))
         deadline = Deadline(timeout)
 
         def resolve() -> dict[str, str]:
@@ -141,10 +151,15 @@ def submit(
             raise PlatformError(f"no data version and no champion within {timeout:g} s (--timeout)") from None
         submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
         patience = Patience(deadline=max(deadline.remaining, 1))
+        about_it = {"cause": cause, "service_accounts": rules.service_accounts}
         with shown_run(quiet=as_json) as shown:
+            if not image:
+                shown.say(
+                    f"note: without --image the pipeline's own word for its image counts: {compiled.image}"
+                )
             found = submit_run(
                 Client(connection, patience),
-                submission.model_copy(update={"cause": cause}),
+                submission.model_copy(update=about_it),
                 policy_text,
                 patience=patience,
                 say=shown.say,

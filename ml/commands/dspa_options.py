@@ -51,3 +51,20 @@ RemoteStore = Annotated[
         "--store", envvar="JUKEBOX_STORE", help="The model store: s3://bucket/prefix, or on the claim."
     ),
 ]
+ComponentImage = Annotated[
+    str,
+    typer.Option(
+        "--image",
+        envvar="JUKEBOX_IMAGE",
+        help="This commit's component by digest, REF@sha256:…, as the build gave it.",
+    ),
+]
+Admission = Annotated[
+    Path | None,
+    typer.Option(
+        "--admission",
+        envvar="JUKEBOX_ADMISSION",
+        dir_okay=False,
+        help="What a pipeline may ask of the cluster; the package's own admission.yaml by default.",
+    ),
+]

@@ -68,7 +68,9 @@ def _write(file: Path, known: dict[str, Any]) -> None:
 
 
 def _show(known: dict[str, Any]) -> None:
-    """Print the checks, and where everything is, as far as it is known."""
+    """Print the checks or why it was not admitted, and where everything is, as far as it is known."""
+    for line in known.get("findings", ()):
+        out.print(tame(line), markup=False)
     if checks := known.get("checks"):
         out.print()
         show_verdict(sum_up(Check.load(check) for check in checks))

@@ -74,6 +74,7 @@ class RuntimeConfig(Answer):
     """What a run was started with."""
 
     parameters: dict[str, Any] = {}
+    pipeline_root: str = ""
 
 
 class Run(Answer):
@@ -85,6 +86,8 @@ class Run(Answer):
     state: str = UNSPECIFIED
     created_at: AwareDatetime
     runtime_config: Annotated[RuntimeConfig, Nothing] = RuntimeConfig()
+    pipeline_spec: Any = None
+    service_account: str = ""
     run_details: Annotated[Details, Shown] = Details()
     tasks: Annotated[tuple[Task, ...], Shown] = ()
 

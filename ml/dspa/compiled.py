@@ -1,6 +1,8 @@
-"""Read what `jukebox compile` wrote, without kfp: the specification, the platform's part, the image."""
+"""Read what `jukebox compile` wrote, without kfp: the specification and the platform's part.
 
-import json
+Whether it may be run, `ml.dspa.admission` says.
+"""
+
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from ml.dspa.plain_yaml import MOST_BYTES, NotPlain, read_documents
 from ml.errors import UsageError
 from ml.gate.canonical import digest
 from ml.settings import STORE_MOUNT
@@ -16,7 +19,10 @@ IMAGE = re.compile(r"[\w.\-:/]+@sha256:[0-9a-f]{64}")
 
 
 class Pipeline(BaseModel):
-    """A compiled pipeline: its specification, what it needs of the platform, and the digest of its bytes."""
+    """A compiled pipeline: its specification, what it needs of the platform, and the digest of its bytes.
+
+    ``image`` is the component that its steps are to run in.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,35 +42,48 @@ class Pipeline(BaseModel):
         return list(self.spec["root"]["dag"]["tasks"])
 
     @property
+    def executors(self) -> dict[str, Any]:
+        """What the platform gives each executor, by name."""
+        return dict(self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+
+    @property
     def mounts_store(self) -> bool:
-        """Whether the steps mount the claim in which a folder can be a store."""
-        return f'"{STORE_MOUNT}"' in json.dumps(self.platform)
+        """Whether steps mount the claim in which a folder can be a store."""
+        mounts = [mount for given in self.executors.values() for mount in given.get("pvcMount", ())]
+        return any(mount["mountPath"] == STORE_MOUNT for mount in mounts)
 
 
-def read_pipeline(path: Path) -> Pipeline:
+def read_pipeline(path: Path, image: str = "") -> Pipeline:
     """Read a compiled pipeline.
 
+    Args:
+        path: the file.
+        image: the component image by digest; "" takes the one that the file names itself.
+
     Raises:
-        UsageError: the file cannot be read, is no pipeline of ours, or names its image not by digest.
+        UsageError: the file cannot be read or is no pipeline, or the image is not named by its digest.
     """
     try:
-        data = path.read_bytes()
-        documents = list(yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-        spec, platform = documents[0], documents[1] if len(documents) > 1 else {}
-        image = spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
-        pipeline = Pipeline(spec=spec, platform=platform, digest=digest(data), image=image)
-        executors = spec["deploymentSpec"]["executors"]
-        images = {executor["container"]["image"] for executor in executors.values()}
-        # Each step has its time limit there: a file that was cut off lacks some.
-        bounded = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        if bounded.keys() != executors.keys() or not data.endswith(b"\n"):
-            raise ValueError("cut off")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        documents = read_documents(data)
+        if len(documents) != 2:
+            raise NotPlain(f"{len(documents)} documents, not a specification and a platform")
+        spec, platform = documents
+        named = spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
+        pipeline = Pipeline(spec=spec, platform=platform, digest=digest(data), image=image or named)
+        if not data.endswith(b"\n"):
+            raise NotPlain("it was cut off")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except NotPlain as error:
+        raise UsageError(f"{path} is not a pipeline of `jukebox compile`: {error}") from error
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is not a pipeline of `jukebox compile`") from error
-    if images != {image} or not IMAGE.fullmatch(image):
+    if not IMAGE.fullmatch(pipeline.image):
+        if image:
+            raise UsageError(f"--image {image}: name the image by its digest, as REF@sha256:…")
         raise UsageError(
-            f"{path} names the image {image}, not one by its digest: compile it with --image REF@sha256:…"
+            f"{path} names the image {named}, not one by its digest: compile it with --image REF@sha256:…"
         )
     return pipeline

@@ -9,7 +9,11 @@ from urllib.parse import urlparse
 import requests
 
 from ml.dspa.connection import Connection
-from ml.errors import PlatformError
+from ml.errors import GateBlocked, PlatformError
+
+
+class NotAdmitted(GateBlocked):
+    """The compiled pipeline asks for something that the admission policy does not allow. Nothing was sent."""
 
 
 class Unavailable(PlatformError):

@@ -1,21 +1,20 @@
 """From a submission to what came of it: submit once, follow, decide. And cleaning up when told to stop."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
 from ml.dspa.findings import Findings, conclude
 from ml.dspa.follow import Show, follow
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
+from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission, subject_of
 from ml.dspa.submit import (
     ENDED,
     Trace,
-    differences,
     find_experiment,
     keep_one,
     submit_once,
@@ -70,7 +69,8 @@ def submit(
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
         say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
-        return _see_through(session, run, submission.parameters, policy_text, show, trace)
+        asked = asked_for(submission, experiment.experiment_id, client.connection.dspa)
+        return _see_through(session, run, asked, policy_text, show, trace)
 
 
 def follow_run(
@@ -99,27 +99,27 @@ def follow_run(
         raise UsageError(f"there is no run {run_id} at {client.connection.host}") from error
     if not NAME.fullmatch(run.display_name):
         raise EvidenceError(f"run {run_id} ({run.display_name}) was not started by `jukebox submit`")
-    parameters = run.runtime_config.parameters
-    subject_of(run_id, parameters)
+    asked = as_seen(run)
+    subject_of(run_id, asked.parameters)
     trace = Trace(run=run)
     with _stopped_by(lambda: f"run {run_id} goes on", trace):
-        return _see_through(session, run, parameters, policy_text, show, trace)
+        return _see_through(session, run, asked, policy_text, show, trace)
 
 
 def _see_through(
-    session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str, show: Show, trace: Trace
+    session: Session, run: Run, asked: Asked, policy_text: str, show: Show, trace: Trace
 ) -> Findings:
     """Follow a run to its end, make sure that it is the one that counts, and decide."""
     trace.run = ended = follow(session, run, show)
-    if other := differences(ended, parameters):
-        raise EvidenceError(f"the record of run {run.run_id} has changed: {', '.join(other)}")
+    if other := ", ".join(differences(ended, asked.parameters)) or unlike(ended, asked):
+        raise EvidenceError(f"the record of run {run.run_id} has changed: {other}")
     kept = keep_one(session, run.experiment_id, run.display_name.rpartition("-")[0] + "-", [ended])
     if kept.run_id != run.run_id:
         raise EvidenceError(
             f"run {run.run_id} does not count: run {kept.run_id} of the same attempt is older; "
             f"`jukebox follow {kept.run_id}`"
         )
-    return conclude(session, ended, parameters, policy_text)
+    return conclude(session, ended, asked.parameters, policy_text)
 
 
 @contextmanager

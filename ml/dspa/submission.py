@@ -54,7 +54,11 @@ KINDS: dict[str, Any] = {
 
 
 class Submission(BaseModel):
-    """One run to ask for. ``attempt`` is the caller's key: one key, one run; ``cause`` is for people."""
+    """One run to ask for.
+
+    ``attempt`` is the caller's key: one key, one run. ``cause`` is for people. ``service_accounts`` are those
+    that the run may have beside the DSPA's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,6 +66,7 @@ class Submission(BaseModel):
     experiment: str
     attempt: str
     cause: str = ""
+    service_accounts: tuple[str, ...] = ()
     parameters: dict[str, Any]
 
     @property

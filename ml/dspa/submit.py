@@ -12,15 +12,14 @@ counts for the run that is kept, alone. Whoever comes later and finds several th
 """
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ml.dspa.client import Client, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.patience import Deadline, jittered
+from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
-from ml.dspa.submission import DERIVED, Submission
+from ml.dspa.submission import Submission
 from ml.errors import EvidenceError, PlatformError
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -72,6 +71,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
         PlatformError: no run, or none that is known of.
     """
     body = submission.body(experiment.experiment_id)
+    asked = asked_for(submission, experiment.experiment_id, session.client.connection.dspa)
     for _ in range(session.patience.posts):
         own = ""
         found = _look_up(session, experiment, submission)
@@ -81,7 +81,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
                 run = keep_one(session, experiment.experiment_id, submission.prefix, found)
             else:
                 run = _only(found)
-            _check_same(run, submission)
+            _check_same(run, submission, asked)
             trace.run = run
             session.say(f"run {run.run_id} of this attempt is there already: it is adopted")
             return run
@@ -105,7 +105,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             trace.run = created[0]
             trace.run = run = keep_one(session, experiment.experiment_id, submission.prefix, created)
             try:
-                _check_same(run, submission)
+                _check_same(run, submission, asked)
             except EvidenceError:
                 if run.run_id == own:
                     session.say(f"run {own} is not what was asked for: it is terminated")
@@ -155,16 +155,6 @@ def terminate(client: Client, run_id: str, within: float) -> bool:
     return True
 
 
-def differences(run: Run, parameters: Mapping[str, Any]) -> list[str]:
-    """Name the parameters in which a run differs from what is wanted, those that explain the rest alone."""
-    has = run.runtime_config.parameters
-    names = sorted({*has, *parameters})
-    found = [
-        name for name in names if name not in has or name not in parameters or has[name] != parameters[name]
-    ]
-    return [name for name in found if name not in DERIVED] or found
-
-
 def _look_up(session: Session, experiment: Experiment, submission: Submission) -> list[Run]:
     prefix = submission.prefix
     return session.ask(lambda within: session.client.runs(experiment.experiment_id, prefix, within))
@@ -194,7 +184,7 @@ def _only(found: list[Run]) -> Run:
     return oldest
 
 
-def _check_same(run: Run, submission: Submission) -> None:
+def _check_same(run: Run, submission: Submission, asked: Asked) -> None:
     """Make sure that a run is the one that we would submit now."""
     other = differences(run, submission.parameters)
     if other == ["champion"]:
@@ -207,3 +197,5 @@ def _check_same(run: Run, submission: Submission) -> None:
         raise EvidenceError(
             f"this attempt has a run already, {run.run_id}, with {what}: use another --attempt"
         )
+    if what := unlike(run, asked):
+        raise EvidenceError(f"run {run.run_id} is not what was asked for: {what}; use another --attempt")

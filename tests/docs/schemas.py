@@ -13,6 +13,7 @@ from ml.gate.records import Record
 from .markdown import code, page, paragraphs, sentence, table
 
 OTHERS = (
+    "ml.dspa.admission_policy",
     "ml.gate.candidate",
     "ml.gate.evidence",
     "ml.gate.policy",

@@ -34,8 +34,8 @@ HERE = {
     rf"{JUKEBOX}sample [^$]*": 0,
     rf"{JUKEBOX}compile [^$]*": 0,
     r"\.venv/bin/python -c [^$]*pandas[^$]*": 0,
-    r"cp ml/gate/policy\.yaml policy\.yaml": 0,
-    r"sed -i [^;|]* policy\.yaml": 0,
+    r"cp ml/gate/policy\.yaml policy\.yaml|cp ml/dspa/admission\.yaml admission\.yaml": 0,
+    r"sed -i [^;|]* (policy|admission)\.yaml": 0,
     r"mkdir -p \.tekton": 0,
     r"cp tekton/runs/pipelines-as-code\.yaml \.tekton/": 0,
     r"\(umask 077; for key in push data alert; .* > \.\./webhook\.env\)": 0,
@@ -48,6 +48,7 @@ ELSEWHERE = {
     r"make docs": "tests/docs/test_site.py::test_the_site_is_built_and_has_no_broken_link",
     r"make image ARGS=.*": "tests/image/test_tools.py::test_the_key_named_inside_is_the_one_that_was_built",
     r"make test-cluster .*": "tests/cluster/test_cluster.py::test_a_commit_is_promoted",
+    rf"{JUKEBOX}admit .*": "tests/unit/commands/test_admission_verbs.py::test_a_pipeline_is_admitted",
     rf"{JUKEBOX}doctor .*": "tests/unit/dspa/test_doctor.py::test_the_command_says_that_all_is_well",
     rf"{JUKEBOX}submit .*": (
         "tests/integration/test_submit_command.py::test_a_submission_passes_and_says_where_everything_is"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from command import SAMPLE
-from dspa_command import PLACES, TOKEN, Ended, ended_here
+from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended_here
 from dspa_server import Dspa, Fault, serving
 from servers import s3_server
 
@@ -99,6 +99,15 @@ def test_a_refused_token_is_the_platforms_error_at_once(local):
     assert (done.code, done.json["exit_code"]) == (30, 30)
     assert "datasciencepipelinesapplications/api" in done.line
     assert done.results["VERDICT"] == "error"
+
+
+def test_whose_word_for_the_image_counts_is_said(local):
+    with s3_server() as s3, serving(Dspa(tokens={"another"})) as dspa:
+        arguments = ("submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url)
+        said = ended_here(local, *arguments, env=s3).stdout
+        silent = ended_here(local, *arguments, "--image", IMAGE, env=s3).stdout
+    note = f"note: without --image the pipeline's own word for its image counts: {IMAGE}"
+    assert (note in said, "--image" in silent) == (True, False)
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m2.16\x1b[0m\nline"

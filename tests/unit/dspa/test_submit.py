@@ -9,6 +9,7 @@ import requests
 from dspa_server import Fault, Script
 from reports import POLICY
 from submissions import OTHER_IMAGE, World, at_first, nth, outcome, pipeline, world
+from tiers import sampled
 
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
@@ -423,3 +424,105 @@ def test_a_run_that_another_submitter_has_made_meanwhile_is_left_alone(here):
         here.submit(here.submission(seed=7))
     (own,) = [run for run in here.dspa.runs.values() if run is not other]
     assert (other.terminated, own.terminated) == (False, True)
+
+
+def as_another(run, what: str) -> None:
+    """Make a run one that nobody asked for, under the same name and with the same parameters."""
+    container = run.pipeline_spec["deploymentSpec"]["executors"]["exec-train"]["container"]
+    platform = run.platform_spec["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    if what == "image":
+        container["image"] = OTHER_IMAGE
+    elif what == "command":
+        container["command"][-1] += "\nimport os"
+    elif what == "secret":
+        platform["exec-train"]["secretAsEnv"] = [{"secretName": "jukebox-promotion", "keyToEnv": []}]
+    elif what == "step":
+        tasks = run.pipeline_spec["root"]["dag"]["tasks"]
+        tasks["another"] = tasks["train"]
+    elif what == "cache":
+        run.pipeline_spec["root"]["dag"]["tasks"]["gate"]["cachingOptions"] = {"enableCache": 1}
+    elif what == "platform":
+        run.platform_spec = {}
+    elif what == "reference":
+        run.reference = {"pipeline_id": "1", "pipeline_version_id": "2"}
+    elif what == "account":
+        run.service_account = "admin"
+    else:
+        run.pipeline_root = "s3://elsewhere"
+
+
+STEP = "pipeline_spec.deploymentSpec.executors.exec-train.container"
+ANOTHER = {
+    "image": f"pipeline .it differs at {STEP}.image.",
+    "command": f"pipeline .it differs at {STEP}.command.",
+    "secret": r"pipeline .it differs at platform_spec.*\.exec-train\.secretAsEnv.",
+    "step": "pipeline .it differs at pipeline_spec.root.dag.tasks.another.",
+    "cache": r"pipeline .it differs at .*\.gate\.cachingOptions\.enableCache.",
+    "platform": "pipeline .it differs at ",
+    "reference": "pipeline .it names one, and does not show it",
+    "account": "runs as the service account admin, not as pipeline-runner-dspa",
+    "root": "artifacts go to s3://elsewhere",
+}
+
+
+@pytest.mark.parametrize("what", ANOTHER)
+def test_a_planted_run_with_our_name_and_parameters_is_refused(here, what):
+    run = here.begin()
+    as_another(here.dspa.runs[run.run_id], what)
+    refused(here, here.submission(), f"run {run.run_id} is not what was asked for: it.* {ANOTHER[what]}")
+
+
+@pytest.mark.parametrize("what", sampled(ANOTHER, ["image", "account"]))
+def test_a_run_of_ours_that_comes_back_as_another_is_terminated(here, what):
+    def begin_another(run):
+        as_another(run, what)
+        return Script()
+
+    here.dspa.script = begin_another
+    with pytest.raises(EvidenceError, match="is not what was asked for") as caught:
+        here.submit()
+    assert "\n" not in str(caught.value)
+    (run,) = here.runs()
+    assert run.terminated
+
+
+@pytest.mark.parametrize("what", sampled(ANOTHER, ["image", "root"]))
+def test_a_run_that_becomes_another_on_the_way_is_not_believed(here, what):
+    here.dspa.on_finish = lambda run: (as_another(run, what), here.leave(run))
+    with pytest.raises(EvidenceError, match=f"has changed: it.* {ANOTHER[what]}"):
+        here.submit()
+
+
+def test_a_run_in_another_experiment_than_asked_for_is_refused(here):
+    moved = here.dspa.add_experiment("another").experiment_id
+
+    def begin_elsewhere(run):
+        run.experiment_id = moved
+        return Script()
+
+    here.dspa.script = begin_elsewhere
+    with pytest.raises(EvidenceError, match=f"it is in another experiment, {moved}"):
+        here.submit()
+    assert here.runs()[0].terminated
+
+
+def test_an_account_that_the_policy_names_is_one_that_a_run_may_have(here):
+    run = here.begin()
+    here.dspa.runs[run.run_id].service_account = "trainer"
+    allowed = here.submission().model_copy(update={"service_accounts": ("trainer",)})
+    assert here.submit(allowed).run_id == run.run_id
+
+
+def test_a_number_is_the_same_however_a_server_writes_it_and_a_boolean_is_none(here):
+    """A Struct holds doubles: 128.0 of the IR comes back as 128."""
+    submission = here.submission(epochs=3, learning_rate=1.0)
+    parameters = submission.pipeline.spec["root"]["inputDefinitions"]["parameters"]
+    assert repr(parameters["epochs"]["defaultValue"]) == "300.0"
+    here.submit(submission)
+    (run,) = here.runs()
+    shown = run.pipeline_spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"]
+    assert repr(shown) == "300"
+    run.parameters = {**run.parameters, "epochs": 3.0, "learning_rate": 1}
+    assert here.submit(submission).run_id == run.run_id
+    run.parameters["dirty"] = 0
+    refused(here, submission, "with another dirty")
