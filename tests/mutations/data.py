@@ -9,6 +9,7 @@ def data_mutations() -> dict[str, Mutation]:
     """Make the mutations."""
     found = {
         "data_report": Mutation({"data_report.schema": "jukebox.data-report/v1"}),
+        "data.left_out": Mutation({"data_report.near_copies": 100}),
         "data_report.data_version": Mutation({"data_report.data_version": "59ddef4777eb0126"}),
     }
     for index, (name, (_, relation, bound)) in enumerate(DATA_CHECKS.items()):
