@@ -78,7 +78,7 @@ def joined(*links: Sequence[str]) -> np.ndarray:
     first = rows
     ends = []
     for values in links:
-        codes, distinct = pd.factorize(pd.Series(values, dtype="object").replace("", None))
+        codes, distinct = pd.factorize(pd.Series([value or None for value in values], dtype="object"))
         known = np.flatnonzero(codes >= 0)
         ends.append((known, first + codes[known]))
         first += len(distinct)
@@ -97,9 +97,8 @@ def recording_keys(features: Sequence[str], titles: Sequence[str], groups: np.nd
         titles: title digests, "" for none, [N].
         groups: as `joined` returns them, [N].
     """
-    table = pd.DataFrame({"group": groups, "features": features, "title": titles}).replace(
-        {"title": {"": None}}
-    )
+    named = [title or None for title in titles]
+    table = pd.DataFrame({"group": groups, "features": features, "title": named})
     smallest = table.groupby("group")[["title", "features"]].min()
     keys = smallest["title"].fillna(smallest["features"])
     return np.asarray(keys.reindex(groups), dtype="object")

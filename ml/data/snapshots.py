@@ -64,11 +64,13 @@ def fetch_snapshot(
             f"{manifest.version}; submit it again with the snapshot of that version"
         )
     tables = {"rankings.parquet": Path(rankings), "songs.parquet": Path(songs)}
+    versions = {}
     for name, entry in manifest.files.items():
         data = get_object(f"{uri.rstrip('/')}/{name}", LARGEST_TABLE)
         if data is None or digest(data) != entry.digest:
             raise EvidenceError(f"the snapshot {uri}: {name} is missing or was changed; {_again()}")
         write_bytes(tables[name], data)
+        versions[str(name)] = entry.digest
     rows = {name: pq.read_metadata(path).num_rows for name, path in tables.items()}
     write_json(
         source,
@@ -82,7 +84,7 @@ def fetch_snapshot(
             "tables": {
                 name.removesuffix(".parquet"): {
                     "uri": f"{public_uri(uri).rstrip('/')}/{name}",
-                    "version": manifest.files[name].digest,
+                    "version": versions[name],
                     "rows": rows[name],
                 }
                 for name in tables

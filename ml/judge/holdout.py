@@ -77,7 +77,7 @@ def seal_holdout(rankings_uri: str, songs_uri: str, places: Places, key: Holdout
     source_version = data_version(rankings_uri, songs_uri)
     ledger = read_ledger(places.holdout)
     _require_head(places.holdout, ledger)
-    if found := _find(places, source_version, ledger):
+    if ledger.number and (found := _find(places, source_version, ledger)):
         return found
     with tempfile.TemporaryDirectory() as folder:
         tables = Tables(Path(folder))
