@@ -161,7 +161,7 @@ def append(holdout: str, ledger: Ledger, rows: pd.DataFrame, key_id: str, source
         source_version: the version of the source tables.
 
     Raises:
-        PlatformError: it cannot be written.
+        PlatformError: it cannot be written, or the store does not promise conditional create.
     """
     entry = Entry(
         number=ledger.number + 1, previous=ledger.digest, key_id=key_id, source_version=source_version
@@ -170,4 +170,12 @@ def append(holdout: str, ledger: Ledger, rows: pd.DataFrame, key_id: str, source
     told = table.replace_schema_metadata({METADATA: canonical_bytes(entry.to_json())})
     target = io.BytesIO()
     pq.write_table(told, target)
-    return create_object(f"{holdout.rstrip('/')}/ledger/{entry.number:08}.parquet", target.getvalue())
+    uri = f"{holdout.rstrip('/')}/ledger/{entry.number:08}.parquet"
+    if not create_object(uri, target.getvalue()):
+        return False
+    if create_object(uri, target.getvalue()):
+        raise PlatformError(
+            f"{uri}: the store creates an object that is there already: it ignores If-None-Match, and two "
+            "writers would overwrite each other; use another store"
+        )
+    return True
