@@ -1,4 +1,4 @@
-"""A data version: snapshot and sealed holdout, disjoint, the same bytes every time, whoever is killed or late."""
+"""A data version: snapshot and holdout, disjoint, the same bytes every time, whoever is killed or late."""
 
 import json
 import os
@@ -26,6 +26,7 @@ from holdouts import (
 )
 from servers import s3_server
 from tables import Files, real_tables, sample_tables, write_tables
+from tiers import sampled
 
 from ml.data.columns import FEATURES
 from ml.data.examples import make_examples
@@ -36,10 +37,12 @@ from ml.errors import DataError, EvidenceError, UsageError
 from ml.gate.canonical import digest, parse
 from ml.gate.reports.data import DataReport
 from ml.judge import holdout as holdouts
+from ml.judge import ledger as ledgers
 from ml.judge.holdout import Places, seal_holdout
 from ml.judge.ledger import read_ledger
 from ml.judge.parts import same_answers
 from ml.model.evaluation import country_prior, logistic
+from ml.objects import create_object
 
 COLUMNS = list(FEATURES)
 
@@ -387,41 +390,47 @@ class Killed(BaseException):
     """What a test raises in place of a kill: nothing catches it."""
 
 
-WRITES = 12
-"""Objects that a version consists of, and one more for the ledger's second look."""
+WRITES = 11
+"""An entry of the ledger, which is tried twice, five files and two, and the two manifests."""
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+STOPS = [(stop, after) for stop in range(WRITES) for after in (False, True)]
+
+
+@pytest.mark.parametrize(("stop", "after"), sampled(STOPS, [(0, True), (3, False), (10, False)]))
 def test_a_call_that_stopped_at_any_write_is_completed_by_the_next(
-    tmp_path, home, sealed, tables, quick, monkeypatch, after
+    tmp_path, home, sealed, tables, quick, monkeypatch, stop, after
 ):
-    expected = contents(home)
-    real_ledger, real_holdout = holdouts.append.__globals__["create_object"], holdouts.create_object
-    for stop in range(WRITES):
-        folder = tmp_path / str(stop)
-        left = [stop]
+    left = [stop]
 
-        def create(uri, data, left=left):
-            if left[0] == 0 and not after:
-                raise Killed
-            done = real_holdout(uri, data)
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return done
+    def create(uri, data):
+        if left[0] == 0 and not after:
+            raise Killed
+        done = create_object(uri, data)
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        return done
 
-        monkeypatch.setitem(holdouts.append.__globals__, "create_object", create)
-        monkeypatch.setattr(holdouts, "create_object", create)
-        try:
-            seal(folder, tables)
-            complete = True
-        except Killed:
-            complete = False
-        monkeypatch.setitem(holdouts.append.__globals__, "create_object", real_ledger)
-        monkeypatch.setattr(holdouts, "create_object", real_holdout)
-        assert complete == (stop == WRITES - 1)
-        seal(folder, tables)
-        assert contents(folder) == expected
+    with monkeypatch.context() as patch:
+        for module in (ledgers, holdouts):
+            patch.setattr(module, "create_object", create)
+        with pytest.raises(Killed):
+            seal(tmp_path, tables)
+    assert left == [0]
+    seal(tmp_path, tables)
+    assert contents(tmp_path) == contents(home)
+
+
+def test_a_version_is_so_many_writes(tmp_path, sealed, tables, quick, monkeypatch):
+    written = []
+    for module in (ledgers, holdouts):
+        monkeypatch.setattr(
+            module, "create_object", lambda *put: written.append(put[0]) or create_object(*put)
+        )
+    seal(tmp_path, tables)
+    assert len(written) == WRITES
+    assert [uri.rpartition("/")[2] for uri in written[-2:]] == ["holdout.json", "snapshot.json"]
 
 
 KILLED = """

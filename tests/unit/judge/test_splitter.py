@@ -1,4 +1,4 @@
-"""Sealed or open: the ledger decides for what it knows, the key for the rest; copies stay with their original."""
+"""Sealed or open: the ledger decides for what it knows, else the key; copies stay with their original."""
 
 import numpy as np
 import pandas as pd
