@@ -22,6 +22,10 @@ ObjectError = BaseError
 """What every operation on an object may raise, whatever the store; `explain` says it in one line."""
 
 
+class NoFolder(UsageError):
+    """A local folder is not there."""
+
+
 def open_folder(uri: str, *, create: bool = False) -> ObjectStore:
     """Open the folder or prefix at a URI.
 
@@ -47,7 +51,7 @@ def open_folder(uri: str, *, create: bool = False) -> ObjectStore:
         if create:
             folder.mkdir(parents=True, exist_ok=True)
         elif not folder.is_dir():
-            raise UsageError(f"there is no folder {folder}")
+            raise NoFolder(f"there is no folder {folder}")
         return LocalStore(folder)
     except (BaseError, OSError) as error:
         raise UsageError(f"cannot open the folder {folder}: {explain(error)}") from error
@@ -93,11 +97,11 @@ def get_object(uri: str, most: int, *, whole: bool = True) -> bytes | None:
     """
     folder, name = split_uri(uri)
     try:
-        found = obstore.get(open_folder(folder, create=True), name)
+        found = obstore.get(open_folder(folder), name)
         if found.meta["size"] > most:
             raise PlatformError(f"{uri} has {found.meta['size']} bytes, more than {most}")
         return bytes(found.bytes()) if whole else b""
-    except FileNotFoundError:
+    except (FileNotFoundError, NoFolder):
         return None
     except (BaseError, OSError) as error:
         raise _failed("read", uri, error) from error

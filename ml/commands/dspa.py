@@ -24,14 +24,17 @@ from ml.commands.dspa_options import (
 )
 from ml.commands.options import (
     COMMIT,
+    SAMPLE,
     AsJson,
     ModelName,
     ModelVersion,
     PolicyFile,
     Rankings,
+    Snapshot,
     Songs,
     policy_text_of,
     print_json,
+    tables_or_snapshot,
 )
 from ml.commands.reporting import reporting
 from ml.console import out, show_table, shown_run
@@ -46,8 +49,9 @@ def submit(
         str,
         typer.Option(envvar="JUKEBOX_EXPERIMENT", help="The experiment; it is created if it is not there."),
     ] = "jukebox",
-    rankings: Rankings = "sample:",
-    songs: Songs = "sample:",
+    rankings: Rankings = SAMPLE,
+    songs: Songs = SAMPLE,
+    snapshot: Snapshot = "",
     param: Annotated[
         list[str] | None, typer.Option(help="A hyperparameter, as epochs=50; may be given several times.")
     ] = None,
@@ -96,6 +100,7 @@ def submit(
     numbers, under our policy; the candidate must be in the store byte for byte. Before anything is asked of
     the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
+    from ml.data.snapshots import read_snapshot
     from ml.data.sources import data_version
     from ml.data.uris import refuse_password
     from ml.dspa.admission import examine, examine_parameters, require_admitted
@@ -116,7 +121,8 @@ def submit(
         compiled = read_pipeline(pipeline, image)
         require_admitted(examine(compiled, rules), str(pipeline))
         connection = connect(host, dspa, namespace, ca, token_file, dashboard)
-        for uri in (rankings, songs):
+        rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
+        for uri in (rankings, songs, snapshot):
             refuse_password(uri)
         if commit is not None and not COMMIT.fullmatch(commit):
             raise UsageError(f"--commit {commit}: give all 40 or 64 hexadecimal digits")
@@ -126,6 +132,7 @@ def submit(
         decided = {
             "rankings_uri": rankings,
             "songs_uri": songs,
+            "snapshot_uri": snapshot,
             "store_uri": store,
             "commit": built_from,
             "dirty": dirty,
@@ -143,7 +150,8 @@ def submit(
 
         def resolve() -> dict[str, str]:
             champion = champion_of(ModelStore(store, create=True).log())
-            return {"data_version": data_version(rankings, songs), "champion": champion}
+            version = read_snapshot(snapshot).version if snapshot else data_version(rankings, songs)
+            return {"data_version": version, "champion": champion}
 
         try:
             resolved = call_within(deadline.remaining, resolve)

@@ -5,14 +5,30 @@ from typing import Annotated
 
 import typer
 
-from ml.commands.options import AsJson, print_json
+from ml.commands.options import AsJson, Rankings, Songs, absolute, print_json
 from ml.console import out
+from ml.errors import DataError, GateBlocked
 
 app = typer.Typer(
     name="judge",
     help="The trusted side: seal the holdout, measure a candidate on it, attest what was measured.",
     no_args_is_help=True,
 )
+
+HoldoutUri = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_HOLDOUT",
+        help="Where ledger and sealed holdouts lie: a folder or s3://bucket/prefix that no run can read.",
+    ),
+]
+SnapshotsUri = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_SNAPSHOTS",
+        help="Where training snapshots lie, for runs: a folder or s3://bucket/prefix.",
+    ),
+]
 
 
 @app.callback()
@@ -59,3 +75,71 @@ def keys(
     out.print(
         "      keep the secret files where no run can read them, and a copy of each; lost keys stay lost"
     )
+
+
+@app.command()
+def holdout(
+    rankings: Rankings,
+    songs: Songs,
+    holdout: HoldoutUri,
+    snapshots: SnapshotsUri,
+    key_file: Annotated[
+        Path,
+        typer.Option(
+            envvar="JUKEBOX_HOLDOUT_KEY",
+            help="The secret key that decides for new recordings; `jukebox judge keys` makes one.",
+        ),
+    ],
+    results_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Seal the holdout of the source tables, and write the training snapshot that runs read.
+
+    A fifth of all recordings is sealed, for ever. The ledger says which: it is appended to and never
+    changed. Run this once for each version of the tables; a second time, it finds what is there. Tables
+    that break the data contract end it with exit code 10.
+
+    Example: jukebox judge holdout --rankings s3://charts/rankings.parquet --songs s3://charts/songs.parquet
+    --holdout s3://judge/holdout --snapshots s3://snapshots/jukebox --key-file holdout.key
+    """
+    from ml.data.manifests import SHARES
+    from ml.files import require_folder, write_bytes
+    from ml.judge.holdout import Places, seal_holdout
+    from ml.judge.holdout_key import read_key
+
+    key = read_key(key_file)
+    if results_dir:
+        require_folder(results_dir)
+    places = Places(absolute(holdout), absolute(snapshots))
+    try:
+        found = seal_holdout(absolute(rankings), absolute(songs), places, key)
+    except DataError as error:
+        raise GateBlocked(str(error)) from error
+    version = found.snapshot.version
+    results = {"SNAPSHOT": found.snapshot_uri, "HOLDOUT_VERSION": version, "DATA_VERSION": version}
+    if results_dir:
+        for name, value in results.items():
+            write_bytes(results_dir / name, value.encode())
+    if as_json:
+        print_json(
+            {
+                "snapshot_uri": found.snapshot_uri,
+                "new": found.new,
+                "snapshot": found.snapshot.to_json(),
+                "holdout": found.holdout.to_json(),
+            }
+        )
+        return
+    sealed, left = found.holdout.sealed, found.snapshot.left_out
+    shares = ", ".join(f"{found.snapshot.shares[share].songs:,} {share}" for share in SHARES)
+    out.print(
+        f"version:   {version} {'' if found.new else '(was there already; nothing was changed)'}".rstrip()
+    )
+    out.print(f"ledger:    entry {found.holdout.ledger}, key {found.holdout.key_id}")
+    out.print(f"sealed:    {sealed.songs:,} songs that chart, {sealed.rows:,} chart rows")
+    out.print(f"snapshot:  {shares} songs that chart; left out: {left.both_sides} on both sides, ", end="")
+    out.print(f"{left.near_copies} near copies")
+    out.print(f"next:      jukebox run --snapshot {found.snapshot_uri}", markup=False)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ml.release.store import ModelStore
 
 FOLDER = Path(".jukebox")
+SAMPLE = "sample:"
 STORE = str(FOLDER / "store")
 SAMPLE_STORE = str(FOLDER / "sample-store")
 """Where models of the sample go unless a store is named: none of them becomes the champion of real data."""
@@ -48,6 +49,13 @@ Rankings = Annotated[
     typer.Option(envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."),
 ]
 Songs = Annotated[str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")]
+Snapshot = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_SNAPSHOT",
+        help="A training snapshot of `jukebox judge holdout`, in place of the two tables: a folder or s3://.",
+    ),
+]
 ModelName = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_NAME", help="The model's name.")]
 ModelVersion = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_VERSION", help="The model's version.")]
 
@@ -67,6 +75,19 @@ def policy_text_of(path: Path | None) -> str:
 def absolute(uri: str) -> str:
     """Make a path absolute, so that it means the same in every step."""
     return uri if ":" in uri.split("/", maxsplit=1)[0] else str(Path(uri).absolute())
+
+
+def tables_or_snapshot(rankings: str, songs: str, snapshot: str) -> tuple[str, str]:
+    """Return the URIs of the two tables, "" each where a snapshot stands in for them.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if not snapshot:
+        return rankings, songs
+    if (rankings, songs) != (SAMPLE, SAMPLE):
+        raise UsageError("--snapshot has both tables: leave out --rankings and --songs, or --snapshot")
+    return "", ""
 
 
 def near(path: Path) -> str:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ml.commands.options import (
     FOLDER,
+    SAMPLE,
     SAMPLE_STORE,
     STORE,
     AsJson,
@@ -16,6 +17,7 @@ from ml.commands.options import (
     ModelVersion,
     PolicyFile,
     Rankings,
+    Snapshot,
     Songs,
     absolute,
     command,
@@ -23,6 +25,7 @@ from ml.commands.options import (
     policy_text_of,
     print_json,
     say,
+    tables_or_snapshot,
 )
 from ml.console import out, show_verdict, shown_steps
 from ml.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
@@ -38,8 +41,9 @@ DEFAULTS = Hyperparameters()
 
 
 def run(
-    rankings: Rankings = "sample:",
-    songs: Songs = "sample:",
+    rankings: Rankings = SAMPLE,
+    songs: Songs = SAMPLE,
+    snapshot: Snapshot = "",
     store: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +77,9 @@ def run(
     """Run the whole pipeline on this machine: data in, a gated model out.
 
     Without --rankings and --songs it runs on the embedded sample, which is synthetic. Its models go into a
-    store of their own, so that no model of real data is compared with them.
+    store of their own, so that no model of real data is compared with them. With --snapshot it repeats a
+    run of the cluster on the tables of that run.
     """
-    from ml.data.uris import public_uri
     from ml.pipeline.local import collect, execute, prepare
     from ml.release.judgement import prove
     from ml.release.promotion import promote as promote_candidate
@@ -96,13 +100,12 @@ def run(
         )
     except ValidationError as error:
         raise UsageError(f"--{first_problem(error)}") from error
-    synthetic = rankings.startswith("sample:")
+    tables, data, synthetic = _tables(rankings, songs, snapshot)
     store = store or (SAMPLE_STORE if synthetic else STORE)
     if promote:
         require_self_checked_allowed(absolute(store), parse_policy(policy_text))
     this = prepare(
-        absolute(rankings),
-        absolute(songs),
+        *tables,
         absolute(store),
         runs,
         policy_text,
@@ -111,7 +114,6 @@ def run(
         pipeline,
     )
     with shown_steps(quiet=as_json) as shown:
-        data = "the synthetic sample" if synthetic else public_uri(rankings)
         commit = short_commit(this.parameters["commit"], dirty=this.parameters["dirty"])
         out.print(f"run {this.folder.name} on {data}, commit {commit}", markup=False)
         try:
@@ -160,6 +162,20 @@ def run(
     else:
         place = () if store == STORE else ("--store", store)
         _show_end(candidate, outcome, place, judged, synthetic=synthetic)
+
+
+def _tables(rankings: str, songs: str, snapshot: str) -> tuple[tuple[str, str, str], str, bool]:
+    """Return the three URIs as a run takes them, what to call the data, and whether they are synthetic."""
+    from ml.data.snapshots import read_snapshot
+    from ml.data.uris import public_uri
+
+    rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
+    if snapshot:
+        uri = absolute(snapshot)
+        return ("", "", uri), f"snapshot {public_uri(uri)}", read_snapshot(uri).synthetic
+    synthetic = rankings.startswith(SAMPLE)
+    data = "the synthetic sample" if synthetic else public_uri(rankings)
+    return (absolute(rankings), absolute(songs), ""), data, synthetic
 
 
 def _show_places(places: Mapping[str, Path]) -> None:

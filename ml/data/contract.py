@@ -36,7 +36,7 @@ def validate(
     Args:
         rankings: parquet file.
         songs: parquet file.
-        source: ``source.json`` of `ml.data.sources.fetch`.
+        source: ``source.json`` of `ml.data.sources.fetch` or `ml.data.snapshots.fetch_snapshot`.
         champion_profile: ``profile.json`` of the champion; empty where there is no champion, or it has none.
         champion: the candidate in production, "" for none.
         report: the `DataReport` to write, also when the contract is broken.
@@ -60,6 +60,7 @@ def validate(
         checks += check_contents(chart, song, rankings, bounds)
         if all(check.passed for check in checks):
             ours = make_profile(chart, song, origin["data_version"], synthetic=origin["synthetic"])
+    left_out = origin.get("left_out", {})
     found = DataReport(
         data_version=origin["data_version"],
         synthetic=origin["synthetic"],
@@ -67,6 +68,8 @@ def validate(
         global_rows=without_country,
         songs_rows=pq.read_metadata(songs).num_rows,
         broken_songs=broken,
+        both_sides=left_out.get("both_sides", 0),
+        near_copies=left_out.get("near_copies", 0),
         checks=tuple(checks),
         drift=_drift(champion_profile, champion, ours),
     )

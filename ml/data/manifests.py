@@ -21,12 +21,13 @@ HOLDOUT_FILES = ("examples.parquet", "labels.json", "data_report.json", "profile
 baselines' probabilities on the sealed songs (columns ``prior`` and ``logistic``, lists [K], in the examples'
 order)."""
 
-SHARES = ("train", "validation", "self-test")
+Share = Literal["train", "validation", "self-test"]
+SHARES: tuple[Share, ...] = ("train", "validation", "self-test")
 """What a run may do with the open songs; the sealed ones are in no snapshot."""
 
 
 class Amount(Record):
-    """How many songs, and national chart rows of them."""
+    """How many songs that chart in a country, and chart rows of them there."""
 
     songs: Count
     rows: Count
@@ -50,7 +51,7 @@ class Snapshot(Record):
     splitter: Text
     ledger: Count
     countries: tuple[Text, ...]
-    shares: dict[Literal["train", "validation", "self-test"], Amount]
+    shares: dict[Share, Amount]
     left_out: LeftOut
     files: dict[Literal["rankings.parquet", "songs.parquet"], FileEntry]
 

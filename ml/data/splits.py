@@ -1,12 +1,14 @@
-"""Training examples, and the split that no song ever leaves.
+"""Training examples, and the split of a run.
 
-The split is decided by the sha256 of the song's id: no song is in two splits, and no model ever trained
-on a song of a later test split. Reading a split costs numpy and pyarrow, nothing heavier.
+A run splits by recording (`ml.data.recordings`), so that no test song is in the training split under another
+id. The split of raw tables follows from the hash of the recording's key, that of a snapshot from its column
+``share``. Reading a split costs numpy and pyarrow, nothing heavier.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,10 @@ from ml.data.columns import FEATURES
 from ml.files import read_json, whole_file
 
 SPLITS = ("train", "val", "test")
+
+Share = Literal["train", "validation", "self-test"]
+SPLIT_OF_SHARE: dict[Share, str] = {"train": "train", "validation": "val", "self-test": "test"}
+"""What a run does with each share of a snapshot."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,15 @@ class Examples:
         rows: np.ndarray = self.counts.sum(axis=1)
         return rows.astype("float64")
 
+    def take(self, rows: np.ndarray) -> "Examples":
+        """Return the examples at some rows, given by their indices."""
+        ids = [self.ids[row] for row in rows]
+        return Examples(ids, self.features[rows], self.counts[rows], self.released[rows])
 
-def split_of(spotify_id: str) -> str:
-    """Tell the split of a song: 70 % train, 10 % val, 20 % test, by the hash of its id."""
-    percent = int(hashlib.sha256(spotify_id.encode()).hexdigest()[:8], 16) % 100
+
+def split_of(recording: str) -> str:
+    """Return the split of a recording of raw tables: 70 % train, 10 % val, 20 % test, by the key's hash."""
+    percent = int(hashlib.sha256(recording.encode()).hexdigest()[:8], 16) % 100
     return "train" if percent < 70 else "val" if percent < 80 else "test"
 
 

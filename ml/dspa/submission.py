@@ -139,7 +139,10 @@ def make_submission(
         what = f"needs {', '.join(missing)}" if missing else f"does not know {', '.join(strange)}"
         raise UsageError(f"the pipeline {what}: compile it with this version of jukebox")
     places = {"--evidence": evidence, "--store": parameters["store_uri"]}
-    places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
+    if snapshot := parameters.get("snapshot_uri"):
+        places |= {"--snapshot": snapshot}
+    else:
+        places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
     for flag, uri in places.items():
         try:
             scheme, place = urlparse(uri).scheme, urlparse(uri).netloc

@@ -23,6 +23,7 @@ class DataPolicy(Record):
     min_known_songs: Share
     max_broken_songs: Share
     max_unreadable_dates: Share
+    max_left_out: Share
 
 
 class DriftPolicy(Record):

@@ -18,15 +18,16 @@ component = functools.partial(dsl.component, base_image=LOCAL_IMAGE, install_kfp
 def fetch(
     rankings_uri: str,
     songs_uri: str,
+    snapshot_uri: str,
     data_version: str,
     rankings: Output[Dataset],
     songs: Output[Dataset],
     source: Output[Artifact],
 ):
-    """Read the two tables and name the version of what was read."""
+    """Read the two tables, from a snapshot if there is one, and name the version of what was read."""
     from ml.pipeline import steps
 
-    steps.fetch(rankings_uri, songs_uri, data_version, rankings, songs, source)
+    steps.fetch(rankings_uri, songs_uri, snapshot_uri, data_version, rankings, songs, source)
 
 
 @component
@@ -54,7 +55,7 @@ def preprocess(
     test_split: Output[Dataset],
     labels: Output[Artifact],
 ):
-    """Reduce the tables to one example a song, split by the hash of its id."""
+    """Reduce the tables to one example a song, split by recording."""
     from ml.pipeline import steps
 
     steps.preprocess(rankings, songs, train_split, val_split, test_split, labels)

@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ml.data.snapshots import read_snapshot
 from ml.data.sources import data_version
 from ml.data.uris import refuse_password
 from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
@@ -72,6 +73,7 @@ class LocalRun(BaseModel):
 def prepare(
     rankings: str,
     songs: str,
+    snapshot: str,
     store_uri: str,
     runs: Path,
     policy_text: str,
@@ -82,8 +84,9 @@ def prepare(
     """Pin what the run is about (data, code, champion, nonce), and compile the IR.
 
     Args:
-        rankings: path or URI of the rankings.
-        songs: path or URI of the songs.
+        rankings: path or URI of the rankings, "" with a snapshot.
+        songs: path or URI of the songs, "" with a snapshot.
+        snapshot: path or URI of a training snapshot, "" without one.
         store_uri: the model store.
         runs: the folder of all runs.
         policy_text: the policy as one line.
@@ -101,7 +104,7 @@ def prepare(
         raise UsageError("the sample has both tables: give both --rankings and --songs, or neither")
     for uri in (rankings, songs):
         refuse_password(uri)
-    version = data_version(rankings, songs)
+    version = read_snapshot(snapshot).version if snapshot else data_version(rankings, songs)
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
@@ -112,6 +115,7 @@ def prepare(
     parameters = {
         "rankings_uri": rankings,
         "songs_uri": songs,
+        "snapshot_uri": snapshot,
         "data_version": version,
         "commit": commit,
         "dirty": dirty,

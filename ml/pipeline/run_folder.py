@@ -34,6 +34,7 @@ class Parameters(Hyperparameters):
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
     rankings_uri: str
+    snapshot_uri: str = ""
     commit: str
     dirty: bool
     nonce: str
@@ -148,7 +149,7 @@ def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str
         state=state,
         step=step,
         problem=message or unread,
-        source="synthetic sample" if synthetic else public_uri(asked.rankings_uri),
+        source="synthetic sample" if synthetic else public_uri(asked.snapshot_uri or asked.rankings_uri),
         synthetic=synthetic,
         policy=policy_digest(asked.policy),
         hyperparameters=asked.model_dump(include=set(Hyperparameters.model_fields)),

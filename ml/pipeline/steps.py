@@ -105,22 +105,21 @@ def _file(artifact: Artifact, suffix: str) -> Path:
 def fetch(
     rankings_uri: str,
     songs_uri: str,
+    snapshot_uri: str,
     data_version: str,
     rankings: Artifact,
     songs: Artifact,
     source: Artifact,
 ) -> str:
     """Copy the two tables, and check that they are the version that was asked for."""
+    targets = _file(rankings, ".parquet"), _file(songs, ".parquet"), _file(source, ".json")
+    if snapshot_uri:
+        from ml.data.snapshots import fetch_snapshot
+
+        return fetch_snapshot(snapshot_uri, data_version, *targets)
     from ml.data.sources import fetch
 
-    return fetch(
-        rankings_uri,
-        songs_uri,
-        data_version,
-        _file(rankings, ".parquet"),
-        _file(songs, ".parquet"),
-        _file(source, ".json"),
-    )
+    return fetch(rankings_uri, songs_uri, data_version, *targets)
 
 
 @step
@@ -149,7 +148,7 @@ def preprocess(
     test_split: Artifact,
     labels: Artifact,
 ) -> str:
-    """Reduce the tables to one training example a song, split by song."""
+    """Reduce the tables to one training example a song, split by recording."""
     from ml.data.examples import make_examples
 
     splits = {"train": train_split, "val": val_split, "test": test_split}

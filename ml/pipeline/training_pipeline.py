@@ -4,7 +4,7 @@
 2. fetch       (beside it) reads rankings and songs, and names the version of what it read
 3. validate    holds the tables against the data contract, and measures their drift from the champion's;
                a broken contract stops everything behind it
-4. preprocess  (beside validate) reduces chart rows to one example a song, split by song
+4. preprocess  (beside validate) reduces chart rows to one example a song, split by recording
 5. train       fits the Keras network, with early stopping
 6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
 7. convert     (beside evaluate) writes the ONNX model, and how it is to be served
@@ -44,6 +44,7 @@ def training_pipeline(
     champion: str,
     evidence_uri: str,
     store_uri: str,
+    snapshot_uri: str = "",
     image: str = LOCAL_IMAGE,
     policy: str = default_policy().text,
     model_name: str = "jukebox",
@@ -60,8 +61,8 @@ def training_pipeline(
     """Say how the steps hang together.
 
     Args:
-        rankings_uri: the chart rows: a path, http(s):// or s3:// URI, or sample:.
-        songs_uri: the audio features.
+        rankings_uri: the chart rows: a path, http(s):// or s3:// URI, or sample:; "" with a snapshot.
+        songs_uri: the audio features; "" with a snapshot.
         data_version: the version of both tables, as `jukebox` resolves it; fetch refuses any other.
         commit: the code's commit.
         dirty: whether the work tree differed from the commit.
@@ -69,6 +70,7 @@ def training_pipeline(
         champion: the candidate in production when the run began, or "".
         evidence_uri: where the gate writes the evidence; {run_id} in it becomes the run's id.
         store_uri: the model store.
+        snapshot_uri: a training snapshot, a folder or s3://, in place of the two tables; "" for none.
         image: the image that the steps run in; the compiler sets it.
         policy: the text of the gate's policy.
         model_name: the model's name in the store.
@@ -83,7 +85,9 @@ def training_pipeline(
         seed: seed of weights, order and dropout.
     """
     production = steps.champion(champion=champion, store_uri=store_uri)
-    fetch = steps.fetch(rankings_uri=rankings_uri, songs_uri=songs_uri, data_version=data_version)
+    fetch = steps.fetch(
+        rankings_uri=rankings_uri, songs_uri=songs_uri, snapshot_uri=snapshot_uri, data_version=data_version
+    )
     tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}
     validate = steps.validate(
         **tables,

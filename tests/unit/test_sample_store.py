@@ -28,7 +28,7 @@ def store_of(tmp_path, monkeypatch):
     monkeypatch.delenv("JUKEBOX_STORE", raising=False)
     asked = []
 
-    def prepare(rankings, songs, store_uri, *_):
+    def prepare(rankings, songs, snapshot, store_uri, *_):
         asked.append(store_uri)
         raise RunFailed("far enough")
 

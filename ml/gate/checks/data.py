@@ -20,6 +20,15 @@ def data_checks(data: DataReport, policy: DataPolicy) -> Iterator[Check]:
         # A required check is held against the policy; the commit's own contract may have been loosened.
         relation, bound = required.get(name, (check.relation, check.bound))
         yield compare(f"data.{name}", check.value, relation, bound, check.detail)
+    left_out = data.both_sides + data.near_copies
+    yield compare(
+        "data.left_out",
+        left_out / max(data.songs_rows, 1),
+        "<=",
+        policy.max_left_out,
+        f"{data.both_sides} songs of recordings on both sides and {data.near_copies} near copies of sealed "
+        f"ones were left out, of {data.songs_rows}",
+    )
 
 
 def _bound(name: str, policy: DataPolicy) -> tuple[Relation, float]:

@@ -20,14 +20,20 @@ class DataCheck(Record):
 
 
 class DataReport(Record):
-    """What `validate` found; counts are rows. ``drift`` is None without a champion."""
+    """What `validate` found; counts are rows. ``drift`` is None without a champion.
 
-    schema_: Literal["jukebox.data-report/v2"] = Field("jukebox.data-report/v2", alias="schema")
+    ``both_sides`` and ``near_copies`` are the songs that a snapshot left out, 0 for raw tables: see
+    `ml.data.manifests.LeftOut`.
+    """
+
+    schema_: Literal["jukebox.data-report/v3"] = Field("jukebox.data-report/v3", alias="schema")
     data_version: Text
     synthetic: bool
     rankings_rows: Count
     global_rows: Count
     songs_rows: Count
     broken_songs: Count
+    both_sides: Count
+    near_copies: Count
     checks: tuple[DataCheck, ...]
     drift: Drift | None

@@ -1,5 +1,6 @@
 """Examples: one row a song, its chart rows counted by country, as an independent count says."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tables import charts, real_tables, sample_tables, songs_of, write_tables
+from tables import charts, real_tables, sample_tables, titled_songs, write_tables
 
 from ml.data.columns import FEATURES
 from ml.data.examples import make_examples
@@ -16,8 +17,8 @@ from ml.data.sample_spec import SampleSpec
 from ml.data.splits import SPLITS, read_examples, read_labels, split_of
 from ml.errors import DataError
 
-# Each split has a song: see test_splits for the hashes.
-TRAIN, VAL, TEST = "song14", "song79", "song42"
+# Each split has a song: by the hash of its title's digest, computed elsewhere.
+TRAIN, VAL, TEST = "song0", "song16", "song4"
 ENOUGH = [(song, "DE", 1) for song in (TRAIN, VAL, TEST)]
 
 
@@ -30,13 +31,20 @@ def _read(folder: Path, rankings: Path, songs: Path) -> tuple[pd.DataFrame, pd.D
     targets = {name: folder / f"{name}.parquet" for name in SPLITS}
     make_examples(rankings, songs, targets, folder / "labels.json")
     countries = read_labels(folder / "labels.json")
+    titles = pd.read_parquet(songs).set_index("spotify_id")
     features, counts = [], []
     for name, path in targets.items():
         found = read_examples(path)
-        assert {split_of(song) for song in found.ids} == {name}
+        if (titles.groupby(["name", "artists"]).size() == 1).all():
+            assert {_split(*titles.loc[song, ["name", "artists"]]) for song in found.ids} == {name}
         features.append(pd.DataFrame(found.features, index=found.ids, columns=list(FEATURES)))
         counts.append(pd.DataFrame(found.counts, index=found.ids, columns=countries))
     return pd.concat(features).sort_index(), pd.concat(counts).sort_index()
+
+
+def _split(title: str, artist: str) -> str:
+    """The split of a recording that has this title only."""
+    return split_of(hashlib.sha256(f"{title}\0{artist}".casefold().encode()).hexdigest())
 
 
 def _oracle(rankings: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +57,7 @@ def _oracle(rankings: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
 
 def test_rows_are_counted_by_song_and_country(tmp_path):
     rankings = charts([(TRAIN, "DE", 3), (TRAIN, "FR", 1), (VAL, "FR", 2), (TEST, "AT", 4)])
-    _, counts = _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    _, counts = _make(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST]))
     assert counts.to_dict("index") == {
         TRAIN: {"AT": 0, "DE": 3, "FR": 1},
         VAL: {"AT": 0, "DE": 0, "FR": 2},
@@ -58,7 +66,7 @@ def test_rows_are_counted_by_song_and_country(tmp_path):
 
 
 def test_features_stay_with_their_song_in_the_order_of_the_model(tmp_path):
-    features, _ = _make(tmp_path, charts(ENOUGH), songs_of([TEST, TRAIN, VAL]))
+    features, _ = _make(tmp_path, charts(ENOUGH), titled_songs([TEST, TRAIN, VAL]))
     assert features.loc[TEST].tolist() == list(range(1, 14))
     assert features.loc[TRAIN].tolist() == list(range(101, 114))
     assert features.loc[VAL].tolist() == list(range(201, 214))
@@ -67,27 +75,27 @@ def test_features_stay_with_their_song_in_the_order_of_the_model(tmp_path):
 
 
 def test_global_rows_are_set_aside(tmp_path):
-    rankings = charts([*ENOUGH, (TRAIN, None, 9), ("song264", None, 2)])
-    _, counts = _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST, "song264"]))
+    rankings = charts([*ENOUGH, (TRAIN, None, 9), ("song1", None, 2)])
+    _, counts = _make(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST, "song1"]))
     assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
 
 
 @pytest.mark.parametrize("column", ["duration_ms", "tempo"])
 def test_broken_songs_are_dropped_with_their_rows_and_countries(tmp_path, column):
-    songs = songs_of([TRAIN, VAL, TEST, "song264"])
+    songs = titled_songs([TRAIN, VAL, TEST, "song1"])
     songs.loc[3, column] = 0.0
-    _, counts = _make(tmp_path, charts([*ENOUGH, ("song264", "FR", 2)]), songs)
+    _, counts = _make(tmp_path, charts([*ENOUGH, ("song1", "FR", 2)]), songs)
     assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
 
 
 def test_unknown_songs_are_dropped_with_their_rows_and_countries(tmp_path):
-    _, counts = _make(tmp_path, charts([*ENOUGH, ("song264", "FR", 2)]), songs_of([TRAIN, VAL, TEST]))
+    _, counts = _make(tmp_path, charts([*ENOUGH, ("song1", "FR", 2)]), titled_songs([TRAIN, VAL, TEST]))
     assert counts.to_dict("index") == {song: {"DE": 1} for song in (TRAIN, VAL, TEST)}
 
 
 def test_songs_that_never_charted_are_no_examples(tmp_path):
-    _, counts = _make(tmp_path, charts(ENOUGH), songs_of([TRAIN, VAL, TEST, "song264"]))
-    assert "song264" not in counts.index
+    _, counts = _make(tmp_path, charts(ENOUGH), titled_songs([TRAIN, VAL, TEST, "song1"]))
+    assert "song1" not in counts.index
 
 
 def test_the_sample_counts_as_pandas_counts(tmp_path):
@@ -122,12 +130,12 @@ def test_real_charts_count_as_pandas_counts(tmp_path):
     real = real_tables()
     _, counts = _read(tmp_path, *real)
     sizes = {name: len(read_examples(tmp_path / f"{name}.parquet").ids) for name in SPLITS}
-    assert sizes == {"train": 1546, "val": 202, "test": 474}
+    assert sizes == {"train": 1603, "val": 181, "test": 438}
     assert counts.shape[1] == 72
     pd.testing.assert_frame_equal(counts, _oracle(*(pd.read_parquet(path) for path in real)))
 
 
-SONGS = [TRAIN, VAL, TEST, "song264", "song105", "song33"]
+SONGS = [TRAIN, VAL, TEST, "song1", "song17", "song5"]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -141,7 +149,7 @@ SONGS = [TRAIN, VAL, TEST, "song264", "song105", "song33"]
     broken=st.sets(st.sampled_from(SONGS[3:])),
 )
 def test_any_small_charts_count_as_pandas_counts(tmp_path, rows, broken):
-    songs = songs_of(SONGS)
+    songs = titled_songs(SONGS)
     songs.loc[songs["spotify_id"].isin(broken), "tempo"] = 0.0
     rankings = charts([*ENOUGH, *rows])
     _, counts = _make(tmp_path, rankings, songs)
@@ -151,7 +159,7 @@ def test_any_small_charts_count_as_pandas_counts(tmp_path, rows, broken):
 
 def test_no_song_in_common_is_an_error(tmp_path):
     with pytest.raises(DataError, match="column spotify_id: none of the songs that chart"):
-        _make(tmp_path, charts(ENOUGH), songs_of(["song264"]))
+        _make(tmp_path, charts(ENOUGH), titled_songs(["song1"]))
     assert {path.name for path in tmp_path.iterdir()} == {"rankings.parquet", "songs.parquet"}
 
 
@@ -170,7 +178,7 @@ def test_the_year_of_release_is_kept_where_the_table_says_it(tmp_path, dates, ye
     rankings = charts(ENOUGH)
     if dates is not None:
         rankings["album_release_date"] = dates
-    rankings, songs = write_tables(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    rankings, songs = write_tables(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST]))
     targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
     make_examples(rankings, songs, targets, tmp_path / "labels.json")
     found = [read_examples(path).released for path in targets.values()]
@@ -181,7 +189,7 @@ def test_the_year_of_release_is_kept_where_the_table_says_it(tmp_path, dates, ye
 def test_a_song_of_several_albums_was_released_with_the_first(tmp_path):
     rankings = charts([*ENOUGH, (TEST, "FR", 1), (TEST, "DE", 1)])
     rankings["album_release_date"] = ["2020-01-01", "2020-01-01", "2023-01-01", "2011-05-01", "2024-01-01"]
-    rankings, songs = write_tables(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+    rankings, songs = write_tables(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST]))
     targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
     make_examples(rankings, songs, targets, tmp_path / "labels.json")
     assert read_examples(targets["test"]).released.tolist() == [2011]
@@ -189,12 +197,12 @@ def test_a_song_of_several_albums_was_released_with_the_first(tmp_path):
 
 def test_an_empty_split_is_an_error(tmp_path):
     with pytest.raises(DataError, match="only 2 songs, so the test split is empty"):
-        _make(tmp_path, charts(ENOUGH), songs_of([TRAIN, VAL]))
+        _make(tmp_path, charts(ENOUGH), titled_songs([TRAIN, VAL]))
 
 
 @pytest.mark.parametrize(("table", "column"), [("rankings", "country"), ("songs", "tempo")])
 def test_a_missing_column_is_named(tmp_path, table, column):
-    tables = {"rankings": charts(ENOUGH), "songs": songs_of([TRAIN, VAL, TEST])}
+    tables = {"rankings": charts(ENOUGH), "songs": titled_songs([TRAIN, VAL, TEST])}
     tables[table] = tables[table].drop(columns=column)
     with pytest.raises(DataError, match=f"{table}: column {column} is missing; the table has .*spotify_id"):
         _make(tmp_path, tables["rankings"], tables["songs"])
@@ -211,7 +219,7 @@ def test_a_wrong_type_is_an_error_that_the_user_understands(tmp_path, wrong):
     """Here too: under kfp.local this step runs before the contract is checked."""
     rankings = charts(ENOUGH).assign(**wrong)
     with pytest.raises(DataError, match=next(iter(wrong))):
-        _make(tmp_path, rankings, songs_of([TRAIN, VAL, TEST]))
+        _make(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST]))
 
 
 def test_no_test_song_was_ever_trained_on_over_ten_versions_of_the_data(tmp_path):
@@ -242,3 +250,62 @@ def test_no_test_song_was_ever_trained_on_over_ten_versions_of_the_data(tmp_path
     # The versions are about the same songs, so that another split of each would have mixed them.
     assert again > 200
     assert len(trained) > 500
+
+
+def _copies(songs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
+    """The first songs under other ids."""
+    return songs.head(len(ids)).assign(spotify_id=ids)
+
+
+@pytest.mark.parametrize("shared", ["features", "title"])
+def test_a_recording_is_in_one_split_under_all_its_ids(tmp_path, shared):
+    """Each song of the sample has a copy, which shares its features or its title."""
+    rankings, songs = sample_tables()
+    copies = _copies(songs, [f"copy {row}" for row in range(len(songs))])
+    if shared == "features":
+        copies["name"] = [f"Remix {row}" for row in range(len(songs))]
+    else:
+        copies["energy"] = np.random.default_rng(1).permutation(copies["energy"]) / 2
+    ids = dict(zip(songs["spotify_id"], copies["spotify_id"], strict=True))
+    known = rankings[rankings["spotify_id"].isin(songs["spotify_id"])]
+    rows = known.assign(spotify_id=known["spotify_id"].map(ids))
+    tables = write_tables(tmp_path, pd.concat([rankings, rows]), pd.concat([songs, copies]))
+    targets = {name: tmp_path / f"{name}.parquet" for name in SPLITS}
+    make_examples(*tables, targets, tmp_path / "labels.json")
+    split = {song: name for name, path in targets.items() for song in read_examples(path).ids}
+    charting = [song for song in ids if song in split]
+    assert len(charting) > 300
+    assert [split[ids[song]] for song in charting] == [split[song] for song in charting]
+
+
+def _snapshot(shares: list[str], recordings: list[str] | None = None) -> pd.DataFrame:
+    ids = [f"song{row}" for row in range(len(shares))]
+    return titled_songs(ids).assign(share=shares, recording=recordings or ids)
+
+
+def _made(folder: Path, songs: pd.DataFrame) -> dict[str, list[str]]:
+    tables = write_tables(folder, charts([(song, "DE", 1) for song in songs["spotify_id"]]), songs)
+    targets = {name: folder / f"{name}.parquet" for name in SPLITS}
+    make_examples(*tables, targets, folder / "labels.json")
+    return {name: read_examples(path).ids for name, path in targets.items()}
+
+
+def test_a_snapshot_is_split_by_its_shares(tmp_path):
+    found = _made(tmp_path, _snapshot(["self-test", "train", "validation", "train"]))
+    assert found == {"train": ["song1", "song3"], "val": ["song2"], "test": ["song0"]}
+
+
+@pytest.mark.parametrize(
+    ("songs", "message"),
+    [
+        (_snapshot(["train", "validation", "sealed"]), r"column share: 'sealed' \(song song2\) is none of"),
+        (
+            _snapshot(["train", "validation", "self-test"], ["a", "b", "a"]),
+            "is not that of all of its recording",
+        ),
+    ],
+    ids=["unknown", "torn"],
+)
+def test_a_snapshot_with_wrong_shares_is_refused(tmp_path, songs, message):
+    with pytest.raises(DataError, match=message):
+        _made(tmp_path, songs)

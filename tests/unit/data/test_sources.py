@@ -147,5 +147,5 @@ def test_csv_and_parquet_give_the_same_examples(tmp_path, files):
             (folder / "labels.json").read_bytes(),
             *(path.read_bytes() for path in targets.values()),
         ]
-        assert len(read_examples(targets["test"]).ids) == 114
+        assert len(read_examples(targets["test"]).ids) == 120
     assert read["csv"] == read["parquet"]

@@ -1,4 +1,4 @@
-"""Splits: decided by the song's id alone, in the proportions that were promised."""
+"""Splits: decided by the recording's key alone, in the proportions that were promised."""
 
 import json
 
@@ -8,24 +8,24 @@ import pytest
 from ml.data.columns import FEATURES
 from ml.data.splits import SPLITS, Examples, read_examples, read_labels, split_of, write_examples
 
-IDS = [f"{number:022d}" for number in range(20_000)]
+KEYS = [f"{number:022d}" for number in range(20_000)]
 
 
 @pytest.mark.parametrize(("split", "share"), [("train", 0.70), ("val", 0.10), ("test", 0.20)])
 def test_shares(split, share):
     # Three standard deviations of 20,000 draws.
-    assert sum(split_of(song) == split for song in IDS) / len(IDS) == pytest.approx(
-        share, abs=3 * (share * (1 - share) / len(IDS)) ** 0.5
+    assert sum(split_of(key) == split for key in KEYS) / len(KEYS) == pytest.approx(
+        share, abs=3 * (share * (1 - share) / len(KEYS)) ** 0.5
     )
 
 
-def test_every_song_is_in_one_split():
-    assert {split_of(song) for song in IDS} == set(SPLITS)
+def test_every_recording_is_in_one_split():
+    assert {split_of(key) for key in KEYS} == set(SPLITS)
 
 
 @pytest.mark.parametrize(
-    ("song", "split"),
-    # int(sha256(id)'s first 8 hexadecimal digits, 16) % 100 is 0, 69, 70, 79, 80 and 99, computed elsewhere.
+    ("key", "split"),
+    # int(sha256(key)'s first 8 hexadecimal digits, 16) % 100 is 0, 69, 70, 79, 80 and 99, computed elsewhere.
     [
         ("song264", "train"),
         ("song14", "train"),
@@ -35,8 +35,8 @@ def test_every_song_is_in_one_split():
         ("song42", "test"),
     ],
 )
-def test_the_split_of_a_song_never_changes(song, split):
-    assert split_of(song) == split
+def test_the_split_of_a_recording_never_changes(key, split):
+    assert split_of(key) == split
 
 
 @pytest.fixture
@@ -57,6 +57,13 @@ def test_what_is_written_is_read_again(tmp_path, examples):
     np.testing.assert_array_equal(read.released, examples.released)
     assert (read.features.dtype, read.counts.dtype, read.released.dtype) == (np.float32, np.int32, np.int16)
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+
+
+def test_some_examples_are_taken_with_all_that_belongs_to_them(examples):
+    some = examples.take(np.array([3, 1]))
+    assert (some.ids, some.released.tolist()) == (["d", "b"], [2024, 0])
+    np.testing.assert_array_equal(some.features, examples.features[[3, 1]])
+    np.testing.assert_array_equal(some.counts, examples.counts[[3, 1]])
 
 
 def test_the_weight_of_a_song_is_its_chart_rows(examples):

@@ -16,6 +16,7 @@ from ml.gate.evidence import Subject
 DECIDED = {
     "rankings_uri": "sample:",
     "songs_uri": "sample:",
+    "snapshot_uri": "",
     "store_uri": "s3://models/store",
     "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac",
     "dirty": False,
@@ -28,6 +29,7 @@ DECIDED = {
 OTHERS = {
     "rankings_uri": "s3://charts/rankings.parquet",
     "songs_uri": "s3://charts/songs.parquet",
+    "snapshot_uri": "s3://snapshots/0123456789abcdef",
     "store_uri": "s3://models/another",
     "commit": "0" * 40,
     "dirty": True,
@@ -217,6 +219,14 @@ def test_a_value_out_of_range_is_refused_before_anything_runs(name, value):
 
 def test_a_whole_number_that_the_wire_cannot_carry_is_refused():
     refused("--param seed", {"seed": str(2**53 + 1)})
+
+
+def test_a_snapshot_stands_in_for_both_tables():
+    tables = {"rankings_uri": "", "songs_uri": ""}
+    made_so = made(snapshot_uri="s3://snapshots/0123456789abcdef", **tables)
+    assert made_so.parameters["snapshot_uri"] == "s3://snapshots/0123456789abcdef"
+    refused("--snapshot /tmp/here is on this machine", snapshot_uri="/tmp/here", **tables)
+    refused("--snapshot: a password in it", snapshot_uri="s3://ada:hunter2@snapshots/x", **tables)
 
 
 @pytest.mark.parametrize("flag", ["--evidence", "--store", "--rankings", "--songs"])

@@ -27,6 +27,7 @@ THRESHOLDS = {
     "data.min_known_songs": (0.995, 0.996, {"data.rankings.known_songs"}),
     "data.max_broken_songs": (0.003, 0.0029, {"data.songs.broken"}),
     "data.max_unreadable_dates": (0.004, 0.0039, {"data.rankings.release_date"}),
+    "data.max_left_out": (0.01, 0.0099, {"data.left_out"}),
     "drift.required_features": ([*FEATURES], [*FEATURES, "lyrics"], {"drift.features"}),
     "drift.psi_warn": (0.0625, 0.0624, {"drift.psi.early"}),
     "drift.psi_block": (0.0625, 0.0624, {"drift.psi"}),

@@ -1,0 +1,224 @@
+"""Seal a holdout: from the source tables to the training snapshot and the sealed holdout of one data version.
+
+1. The tables are fetched and held against the contract; where they break it, nothing is decided or written.
+2. The ledger says which songs are sealed. Songs that it does not know are decided on and appended; whoever
+   loses a race for the next entry reads the winner's and decides again.
+3. Snapshot and holdout are written under a version that follows from source tables, ledger and splitter.
+   Files are only created, the manifests last, so a version without its manifests is no version, and a call
+   that was killed is completed by the next.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import obstore
+import pandas as pd
+
+from ml.data.contract import validate
+from ml.data.examples import DEFINITION
+from ml.data.manifests import HOLDOUT_FILES, SNAPSHOT_FILES, Holdout, LeftOut, Snapshot
+from ml.data.recordings import MARKS, read_songs
+from ml.data.snapshots import LARGEST_MANIFEST, LARGEST_TABLE
+from ml.data.sources import data_version, fetch
+from ml.data.uris import public_uri
+from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.files import read_json
+from ml.gate.candidate import FileEntry
+from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.records import Record
+from ml.judge.holdout_key import HoldoutKey
+from ml.judge.ledger import RESTORE, Ledger, append, read_ledger
+from ml.judge.parts import Parts, Tables, make_parts, same_answers
+from ml.judge.splitter import SPLITTER, Split, split
+from ml.objects import ObjectError, create_object, get_object, open_folder
+from ml.s3 import explain
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """One data version. ``new`` says whether this call has written it."""
+
+    snapshot_uri: str
+    snapshot: Snapshot
+    holdout: Holdout
+    new: bool
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the two parts of all data versions lie: a folder or s3://bucket/prefix each."""
+
+    holdout: str
+    snapshots: str
+
+    def snapshot(self, version: str) -> str:
+        """Return the URI of a snapshot."""
+        return f"{self.snapshots.rstrip('/')}/{version}"
+
+    def sealed(self, version: str) -> str:
+        """Return the URI of a sealed holdout."""
+        return f"{self.holdout.rstrip('/')}/{version}"
+
+
+def seal_holdout(rankings_uri: str, songs_uri: str, places: Places, key: HoldoutKey) -> Sealed:
+    """Write snapshot and holdout of the source tables, or find that they are there already.
+
+    Raises:
+        DataError: a table cannot be read or breaks the contract.
+        UsageError: a URI cannot be used, or the songs table is that of a snapshot.
+        EvidenceError: the ledger, or what is there already, is not what was written.
+        PlatformError: a place cannot be reached.
+    """
+    source_version = data_version(rankings_uri, songs_uri)
+    ledger = read_ledger(places.holdout)
+    _require_head(places.holdout, ledger)
+    if ledger.number and (found := _find(places, source_version, ledger)):
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        tables = Tables(Path(folder))
+        fetch(rankings_uri, songs_uri, source_version, tables.rankings, tables.songs, tables.source)
+        contract = tables.rankings, tables.songs, tables.source
+        validate(*contract, os.devnull, "", tables.report, tables.profile)
+        songs = read_songs(tables.songs)
+        if set(MARKS) & set(songs.columns):
+            raise UsageError(
+                f"--songs {public_uri(songs_uri)} has a column {' or '.join(MARKS)}, as the songs of a "
+                "snapshot have: give the source table"
+            )
+        ledger, decided = _decide(places.holdout, songs, key, source_version)
+        if found := _find(places, source_version, ledger):
+            return found
+        parts = make_parts(tables, songs, decided, _version(source_version, ledger))
+        synthetic = bool(read_json(tables.source)["synthetic"])
+        return _write(places, parts, decided, ledger, source_version, synthetic=synthetic)
+
+
+def _decide(holdout: str, songs: pd.DataFrame, key: HoldoutKey, source_version: str) -> tuple[Ledger, Split]:
+    """Return a ledger that knows every song, and what it says of them."""
+    while True:
+        ledger = read_ledger(holdout)
+        decided = split(songs, ledger, key, source_version)
+        if decided.news.empty:
+            return ledger, decided
+        # Also after an entry of ours the ledger is read again: what counts is what stands in it.
+        append(holdout, ledger, decided.news, key.id, source_version)
+
+
+def _version(source_version: str, ledger: Ledger) -> str:
+    """Return the version that follows from what was read and decided: 16 hexadecimal digits."""
+    about = {
+        "source": source_version,
+        "ledger": {"number": ledger.number, "digest": ledger.digest},
+        "splitter": SPLITTER,
+        "definition": DEFINITION,
+    }
+    return digest(canonical_bytes(about)).removeprefix("sha256:")[:16]
+
+
+def _require_head(holdout: str, ledger: Ledger) -> None:
+    """Hold the ledger against the newest holdout, which names the entry that was the newest then.
+
+    Raises:
+        EvidenceError: that entry is missing or was changed.
+    """
+    try:
+        listed = [entry for page in obstore.list(open_folder(holdout, create=True)) for entry in page]
+    except (ObjectError, OSError) as error:
+        raise PlatformError(f"cannot list {holdout}: {explain(error)}") from error
+    manifests = [
+        (entry["last_modified"], entry["path"])
+        for entry in listed
+        if entry["path"].count("/") == 1 and entry["path"].endswith("/holdout.json")
+    ]
+    if not manifests:
+        return
+    newest = max(manifests)[1]
+    manifest = _read(Holdout, f"{holdout.rstrip('/')}/{newest}")
+    if manifest and manifest.ledger_digest not in ledger.digests[manifest.ledger - 1 : manifest.ledger]:
+        raise EvidenceError(
+            f"{holdout}: entry {manifest.ledger} of the ledger is missing or was changed: {newest} was made "
+            f"with another; {RESTORE}"
+        )
+
+
+def _find(places: Places, source_version: str, ledger: Ledger) -> Sealed | None:
+    """Return what is there for these tables and this ledger; None where a manifest is missing."""
+    version = _version(source_version, ledger)
+    snapshot = _read(Snapshot, f"{places.snapshot(version)}/snapshot.json")
+    holdout = _read(Holdout, f"{places.sealed(version)}/holdout.json")
+    if snapshot is None or holdout is None:
+        return None
+    if holdout.snapshot_digest != digest(canonical_bytes(snapshot.to_json())) or holdout.version != version:
+        raise EvidenceError(
+            f"{places.snapshot(version)}/snapshot.json is not the one that "
+            f"{places.sealed(version)}/holdout.json was written with; remove that snapshot's folder, and run "
+            "this again"
+        )
+    return Sealed(places.snapshot(version), snapshot, holdout, new=False)
+
+
+def _read(kind: type[R], uri: str) -> R | None:
+    """Read a manifest; None where there is none."""
+    data = get_object(uri, LARGEST_MANIFEST)
+    if data is None:
+        return None
+    try:
+        return kind.load(parse(data))
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(f"{uri} is damaged: {error}; remove it, and run this again") from error
+
+
+def _write(
+    places: Places, parts: Parts, decided: Split, ledger: Ledger, source_version: str, *, synthetic: bool
+) -> Sealed:
+    """Create what is missing of a version, the manifests last."""
+    version = _version(source_version, ledger)
+    about: dict[str, Any] = {
+        "version": version,
+        "source_version": source_version,
+        "synthetic": synthetic,
+        "definition": DEFINITION,
+        "splitter": SPLITTER,
+        "ledger": ledger.number,
+        "left_out": LeftOut(both_sides=decided.count("both_sides"), near_copies=decided.count("near_copies")),
+    }
+    sealed: dict[Any, FileEntry] = {
+        name: FileEntry.of(_settle(f"{places.sealed(version)}/{name}", parts.files[name]))
+        for name in HOLDOUT_FILES
+    }
+    tables: dict[Any, FileEntry] = {
+        name: FileEntry.of(_settle(f"{places.snapshot(version)}/{name}", parts.files[name]))
+        for name in SNAPSHOT_FILES
+    }
+    snapshot = Snapshot(**about, countries=parts.countries, shares=parts.shares, files=tables)
+    manifest = canonical_bytes(snapshot.to_json())
+    holdout = Holdout(
+        **about,
+        ledger_digest=ledger.digest,
+        key_id=ledger.key_id,
+        snapshot_digest=digest(manifest),
+        sealed=parts.sealed,
+        files=sealed,
+    )
+    _settle(f"{places.sealed(version)}/holdout.json", canonical_bytes(holdout.to_json()))
+    # A run can begin as soon as this one is there.
+    _settle(f"{places.snapshot(version)}/snapshot.json", manifest)
+    return Sealed(places.snapshot(version), snapshot, holdout, new=True)
+
+
+def _settle(uri: str, data: bytes) -> bytes:
+    """Create an object, or find that it is there; return what is there: the same, but for rounding."""
+    if create_object(uri, data):
+        return data
+    found = get_object(uri, LARGEST_TABLE) or b""
+    if found != data and not (uri.endswith("/baselines.parquet") and same_answers(found, data)):
+        raise EvidenceError(
+            f"{uri} is there already, with other bytes; remove its folder, which is not complete, and run "
+            "this again"
+        )
+    return found
