@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ml import __version__
-from ml.commands import dspa, image, judge, policy, release, runs, status, train
+from ml.commands import assembly, dspa, image, judge, policy, release, runs, status, train
 from ml.commands.options import print_json
 from ml.console import err, out, tame
 from ml.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
@@ -64,9 +64,11 @@ for verb in (
     release.promote,
     release.rollback,
     status.report,
-    image.toolchain,
+    assembly.toolchain,
+    assembly.toolchain_push,
     image.image_key,
     image.image_build,
+    assembly.image_assemble,
 ):
     app.command()(verb)
 app.add_typer(policy.app)
