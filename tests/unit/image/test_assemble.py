@@ -10,8 +10,8 @@ import requests
 from checkouts import ROOT
 from command import called
 from docker_registry import registry_server
+from oci_images import KINDS, image, pull, push
 from processes import assert_one_line
-from real_registry import KINDS, image, pull, push
 
 from ml.gate.canonical import digest
 from ml.image.assemble import LABELS, SOURCE, code_layer

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from docker_registry import registry_server
-from real_registry import image, pull, write_layout
+from oci_images import image, pull, write_layout
 
 from ml.errors import RunFailed
 from ml.gate.canonical import digest

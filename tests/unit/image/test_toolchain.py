@@ -6,8 +6,8 @@ import shutil
 import pytest
 from command import called
 from docker_registry import registry_server
+from oci_images import image, pull, write_layout
 from processes import assert_one_line
-from real_registry import image, pull, write_layout
 from registries import DIGEST, LOGIN, Shelf, encoded, serving_registry
 from servers import closed_port
 

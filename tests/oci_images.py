@@ -104,18 +104,19 @@ class Pulled:
             }
 
 
-def pull(reference: str) -> Pulled:
-    """Pull an image by tag or digest, and check each of its digests."""
+def pull(reference: str, login: str = "") -> Pulled:
+    """Pull an image by tag or digest, with a login if need be, and check each of its digests."""
     host, _, rest = reference.partition("/")
     name, _, which = rest.rpartition("@" if "@" in rest else ":")
     root = f"http://{host}/v2/{name}"
     accept = ", ".join(kinds[0] for kinds in KINDS.values())
-    answer = requests.get(f"{root}/manifests/{which}", headers={"Accept": accept}, timeout=10)
+    auth = tuple(login.split(":")) if login else None
+    answer = requests.get(f"{root}/manifests/{which}", headers={"Accept": accept}, auth=auth, timeout=10)
     answer.raise_for_status()
     manifest = answer.json()
 
     def blob(entry: dict) -> bytes:
-        data = requests.get(f"{root}/blobs/{entry['digest']}", timeout=10).content
+        data = requests.get(f"{root}/blobs/{entry['digest']}", auth=auth, timeout=10).content
         assert (digest(data), len(data)) == (entry["digest"], entry["size"])
         return data
 
