@@ -12,7 +12,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ml import __version__
-from ml.commands import admission, dspa, image, judge, policy, release, runs, status, store, train, verify
+from ml.commands import (
+    admission,
+    assembly,
+    dspa,
+    image,
+    judge,
+    policy,
+    release,
+    runs,
+    status,
+    store,
+    train,
+    verify,
+)
 from ml.commands.options import print_json
 from ml.console import err, out, tame
 from ml.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
@@ -66,9 +79,11 @@ for verb in (
     release.rollback,
     verify.verify,
     status.report,
-    image.toolchain,
+    assembly.toolchain,
+    assembly.toolchain_push,
     image.image_key,
     image.image_build,
+    assembly.image_assemble,
 ):
     app.command()(verb)
 app.add_typer(policy.app)

@@ -9,16 +9,28 @@ from pathlib import Path
 
 from servers import closed_port
 
+LOGIN = "jukebox:canary-2d7e"
+HASHED = "jukebox:$2b$04$I7PVW1faQ9Fwgc6O06YyduyTLuMG1KcgDsiAPIpiE.S3BNxllxOIO"
+"""The login, as htpasswd has it."""
+
 
 @contextlib.contextmanager
-def registry_server(folder: Path, port: int = 0) -> Iterator[str]:
-    """Start it with its images below a folder, on any port that is free; gives its host and port."""
+def registry_server(folder: Path, port: int = 0, *, locked: bool = False) -> Iterator[str]:
+    """Start it with its images below a folder, on any port that is free; gives its host and port.
+
+    Args:
+        folder: a folder of its own.
+        port: the port, 0 for any.
+        locked: whether it asks for `LOGIN`.
+    """
     where = f"127.0.0.1:{port or closed_port()}"
     config = folder / "registry.yml"
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{where}'}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
+        + (f"auth: {{htpasswd: {{realm: it, path: {folder / 'htpasswd'}}}}}\n" if locked else "")
     )
+    (folder / "htpasswd").write_text(f"{HASHED}\n")
     with process(folder / "registry.log", "docker-registry", "serve", str(config)):
         wait_for(where)
         yield where

@@ -56,7 +56,7 @@ def report(
     The token is the variable JUKEBOX_REPORT_TOKEN. The exit code says whether the report was made, not how
     the run ended.
     """
-    from ml.image.registry import require_certificates
+    from ml.image.logins import require_certificates
     from ml.status.forge import Forge, Provider, require_token
     from ml.status.summary import read_tasks, summarise
 

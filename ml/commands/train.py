@@ -87,19 +87,16 @@ def run(
     from ml.release.store import ModelStore
 
     policy_text = policy_text_of(policy)
-    try:
-        hyper = Hyperparameters(
-            epochs=epochs,
-            patience=patience,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            hidden_layers=hidden_layers,
-            hidden_units=hidden_units,
-            dropout=dropout,
-            seed=seed,
-        )
-    except ValidationError as error:
-        raise UsageError(f"--{first_problem(error)}") from error
+    hyper = _hyperparameters(
+        epochs=epochs,
+        patience=patience,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        hidden_layers=hidden_layers,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        seed=seed,
+    )
     tables, data, synthetic = _tables(rankings, songs, snapshot)
     store = store or (SAMPLE_STORE if synthetic else STORE)
     if promote:
@@ -162,6 +159,13 @@ def run(
     else:
         place = () if store == STORE else ("--store", store)
         _show_end(candidate, outcome, place, judged, synthetic=synthetic)
+
+
+def _hyperparameters(**values: float) -> Hyperparameters:
+    try:
+        return Hyperparameters.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"--{first_problem(error)}") from error
 
 
 def _tables(rankings: str, songs: str, snapshot: str) -> tuple[tuple[str, str, str], str, bool]:

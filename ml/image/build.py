@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.errors import PlatformError, UsageError
 from ml.image.engine import Engine, Image, is_absent
-from ml.image.key import BY_DIGEST, TARGETS, Dependencies, dependencies, native_architecture
+from ml.image.key import BY_DIGEST, TARGETS, dependencies, keyed_files, native_architecture, write_context
 from ml.image.pip_settings import pip_secrets
 from ml.image.source import Source, export
 
@@ -53,6 +54,15 @@ class Built(BaseModel):
     bill: str
 
 
+@dataclass(frozen=True)
+class Contexts:
+    """What is built from: ``all`` of the commit, or the files of the ``dependencies``; and the options."""
+
+    all: Path
+    dependencies: Path
+    options: tuple[str, ...]
+
+
 def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list[Built]:
     """Build each target, one after the other.
 
@@ -68,13 +78,17 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
         PlatformError: a registry cannot be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context, secrets = Path(folder, "context"), Path(folder, "secrets")
+        context, below, secrets = (Path(folder, name) for name in ("context", "below", "secrets"))
         context.mkdir()
+        below.mkdir()
         secrets.mkdir(mode=0o700)
         export(wish.checkout, source.commit, context)
         base = _base(wish.base, engine)
+        arguments = {"BASE_IMAGE": wish.base, "PYTHON": wish.python, "SOURCE": source.url}
         options = [
-            *(f"--build-arg={name}={value}" for name, value in _arguments(wish, source).items()),
+            # Their date is no commit's: images with the same files are the same.
+            "--timestamp=0",
+            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
             *pip_secrets(secrets),
             *(["--no-cache"] if wish.fresh else []),
         ]
@@ -82,43 +96,36 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
         strange = sorted(set(wish.targets) - set(TARGETS))
         if strange:
             raise UsageError(f"--target {strange[0]}: the images are {' and '.join(TARGETS)}")
-        wanted = [dependencies(context, target, wish.python, base) for target in wish.targets]
-        return [_build(wish, engine, source, known, context, options, show) for known in wanted]
+        files = keyed_files(context)
+        write_context(files, below)
+        key = dependencies(files, wish.python, base).key
+        contexts = Contexts(context, below, tuple(options))
+        return [_build(wish, engine, source, target, key, contexts, show) for target in wish.targets]
 
 
 def _build(
-    wish: Wish,
-    engine: Engine,
-    source: Source,
-    known: Dependencies,
-    context: Path,
-    options: Sequence[str],
-    show: Show,
+    wish: Wish, engine: Engine, source: Source, target: str, key: str, given: Contexts, show: Show
 ) -> Built:
-    target = known.target
-    below = f"{wish.repository}/{known.stage}:{known.key}"
+    stage = f"{target}-dependencies"
+    below = f"{wish.repository}/{stage}:{key}"
     reused = _reuse(wish, engine, below, show)
     if not reused:
-        with _shown(show, known.stage) as say:
-            # Their date is no commit's: they are the same in each that has their key.
-            engine.build(context, known.stage, [*options, "--timestamp=0", f"--tag={below}"])
+        with _shown(show, stage) as say:
+            engine.build(given.dependencies, stage, [*given.options, f"--tag={below}"])
             if wish.push:
                 engine.push(below)
-            say(f"{_inspect(engine, below).size} with the base, key {known.key[:12]}")
-    on_top = [
-        *options,
-        f"--timestamp={source.seconds}",
-        f"--build-context={known.stage}=container-image://{below}",
-    ]
+            say(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
+    on_top = [*given.options, f"--build-context={stage}=container-image://{below}"]
+    if target == "tools":
+        on_top += [f"--build-arg=REVISION={source.commit}", f"--build-arg=CREATED={source.created}"]
     reference = f"{wish.repository}/{target}:{source.commit[:12]}"
     with _shown(show, target) as say:
-        engine.build(context, target, [*on_top, f"--tag={reference}"])
+        engine.build(given.all, target, [*on_top, f"--tag={reference}"])
         image = _inspect(engine, reference)
         say(f"{image.size} with the base")
     with _shown(show, f"{target}-sbom") as say:
-        engine.build(
-            context, f"{target}-sbom", [*on_top, f"--output=type=local,dest={wish.bills.absolute()}"]
-        )
+        output = f"--output=type=local,dest={wish.bills.absolute()}"
+        engine.build(given.all, f"{target}-sbom", [*on_top, output])
         bill = wish.bills / f"{target}.cdx.json"
         say(str(bill))
     digest = image.digest
@@ -133,7 +140,7 @@ def _build(
         pushed=wish.push,
         size=image.size,
         dependencies=below,
-        key=known.key,
+        key=key,
         reused=reused,
         bill=str(bill),
     )
@@ -171,16 +178,6 @@ def _base(base: str, engine: Engine) -> str:
         )
     named = BY_DIGEST.match(base)
     return named[1] if named else image.digest
-
-
-def _arguments(wish: Wish, source: Source) -> dict[str, str]:
-    return {
-        "BASE_IMAGE": wish.base,
-        "PYTHON": wish.python,
-        "REVISION": source.commit,
-        "CREATED": source.created,
-        "SOURCE": source.url,
-    }
 
 
 def _inspect(engine: Engine, reference: str) -> Image:

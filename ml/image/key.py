@@ -1,41 +1,54 @@
-"""The key of an image's dependencies: what they follow from, and nothing else.
+"""The key of the images' dependencies: what they follow from, and nothing else.
 
 Two checkouts with the same key have the same dependencies, so that a registry which holds them under this key
-saves building them. The code is no part of it, and a comment in the Containerfile is none.
+saves building them. The key is made of the bytes of a few files, the Containerfile among them, and they are
+built in a context that has no other file: whatever an instruction says, and however it is spelled, it takes
+nothing that the key does not see. All dependencies share one key: a `RUN` line of one stage that reaches into
+the image of another changes nothing that a checkout without this line would take.
 """
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ml.errors import UsageError
-from ml.files import file_digest
 from ml.gate.canonical import canonical_bytes, digest
-from ml.image.containerfile import read_containerfile
+from ml.image.package import plain_file
 
 TARGETS = ("component", "tools")
 """The images that are built of a commit."""
 
-KEYED = ("build", *TARGETS, "test")
-"""What has a key: what builds, what the two images lie on, and what the tests run in."""
+STAGES = ("component-dependencies", "tools-dependencies", "test-dependencies")
+"""The stages of the Containerfile that have the key: what both images lie on, and what the tests run in."""
+
+FILES = (
+    "Containerfile",
+    "ml/image/install.sh",
+    "ml/image/slim.py",
+    "requirements/all.txt",
+    "requirements/build.txt",
+    "requirements/component.txt",
+    "requirements/server.txt",
+    "requirements/tools.txt",
+)
+"""What dependencies are built from. A file that a stage of theirs copies has to be among them."""
 
 BY_DIGEST = re.compile(r"^[\w.\-:/]+@(sha256:[0-9a-f]{64})$")
+BASE = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)
 
 
 class Dependencies(BaseModel):
-    """What one stage of the Containerfile, the dependencies of an image, follows from."""
+    """What the dependencies of a checkout follow from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    target: str
-    stage: str
     architecture: str
     python: str
     base: str
-    containerfile: str
     files: dict[str, str]
 
     @property
@@ -54,16 +67,16 @@ def native_architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
-def default_base(context: Path) -> str:
+def default_base(checkout: Path) -> str:
     """Return the base image that the Containerfile names.
 
     Raises:
         UsageError: there is no Containerfile, or it names none.
     """
-    base = read_containerfile(context / "Containerfile").defaults.get("BASE_IMAGE")
-    if not base:
-        raise UsageError(f"{context / 'Containerfile'} names no BASE_IMAGE; give one with --base")
-    return base
+    found = BASE.search(plain_file(checkout, "Containerfile").decode(errors="replace"))
+    if not found:
+        raise UsageError(f"{checkout / 'Containerfile'} names no BASE_IMAGE; give one with --base")
+    return found[1]
 
 
 def base_digest(base: str) -> str:
@@ -78,33 +91,30 @@ def base_digest(base: str) -> str:
     return found[1]
 
 
-def dependencies(context: Path, target: str, python: str, base: str) -> Dependencies:
-    """Collect what the dependencies of an image follow from.
-
-    Args:
-        context: the checkout.
-        target: one of `KEYED`.
-        python: the base's Python, as 3.12.
-        base: the digest of the base image.
+def keyed_files(checkout: Path) -> dict[str, bytes]:
+    """Read the files that the dependencies of a checkout are built from, by name.
 
     Raises:
-        UsageError: the target is unknown, or a file that it is built from is not there.
+        UsageError: a file is not there, or a link.
     """
-    if target not in KEYED:
-        raise UsageError(f"--target {target}: there are {', '.join(KEYED)}")
-    stage = target if target == "build" else f"{target}-dependencies"
-    instructions, files = read_containerfile(context / "Containerfile").part(stage)
-    try:
-        digests = {name: file_digest(context / name) for name in files}
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
-    part = digest("\n".join(instructions).encode())
-    return Dependencies(
-        target=target,
-        stage=stage,
-        architecture=native_architecture(),
-        python=python,
-        base=base,
-        containerfile=part,
-        files=digests,
-    )
+    return {name: plain_file(checkout, name) for name in FILES}
+
+
+def dependencies(files: Mapping[str, bytes], python: str, base: str) -> Dependencies:
+    """Collect what the dependencies of a checkout follow from.
+
+    Args:
+        files: as `keyed_files` reads them.
+        python: the base's Python, as 3.12.
+        base: the digest of the base image.
+    """
+    digests = {name: digest(data) for name, data in files.items()}
+    return Dependencies(architecture=native_architecture(), python=python, base=base, files=digests)
+
+
+def write_context(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files into a folder, to build in it."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)

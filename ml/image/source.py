@@ -17,11 +17,10 @@ PLAIN = ("tar.umask=0022", "core.autocrlf=false", "core.eol=lf", "core.attribute
 
 @dataclass(frozen=True)
 class Source:
-    """A commit: its hash, its date in ISO 8601 and in seconds, where it came from, what lies beside it."""
+    """A commit: its hash, its date in ISO 8601, where it came from, whether other changes lie beside it."""
 
     commit: str
     created: str
-    seconds: int
     url: str
     dirty: bool
 
@@ -32,14 +31,14 @@ def read_source(checkout: Path) -> Source:
     Raises:
         UsageError: it is none, or has no commit.
     """
-    said = _git(checkout, "-c", "log.showSignature=false", "log", "-1", "--format=%H %cI %ct")
-    commit, created, seconds = said.split()
+    said = _git(checkout, "-c", "log.showSignature=false", "log", "-1", "--format=%H %cI")
+    commit, created = said.split()
     remote = _git(checkout, "config", "--default", "", "--get", "remote.origin.url")
     # git@host:team/repository is ssh, written as scp does. A path means nothing elsewhere, and an address may
     # have a password in it.
     remote = re.sub(r"^(?:[^@/:]+@)?([\w.-]+):(?!/)(.+)$", r"ssh://\1/\2", remote)
     url = public_uri(remote) if remote.startswith(("https://", "http://", "ssh://")) else ""
-    return Source(commit, created, int(seconds), url, bool(_git(checkout, "status", "--porcelain")))
+    return Source(commit, created, url, bool(_git(checkout, "status", "--porcelain")))
 
 
 def export(checkout: Path, commit: str, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from image.workshop import ROOT, checkout_of
 
 from ml.image import registry
-from ml.image.key import dependencies
+from ml.image.key import dependencies, keyed_files
 from ml.image.pip_settings import pip_secrets
 
 NEEDED = ("buildah", "git", "kubectl", "mmdebstrap")
@@ -76,7 +76,7 @@ def open_registry(repository: str, tls: bool, folder: Path) -> Registry:
 
 
 def build_all(site: Registry) -> dict[str, str]:
-    """Build and push everything but the stage `build`, which the cluster builds itself.
+    """Build and push everything that a run of the Pipeline needs.
 
     Returns:
         by name, each image by digest: base, builder, tools, double; and the commit's folder, ``checkout``.
@@ -106,12 +106,12 @@ def build_all(site: Registry) -> dict[str, str]:
 
 def _double(site: Registry, checkout: Path, base: str) -> str:
     """Build what the tests run in, and on top of it the double of the DSPA with the code of its steps."""
-    known = dependencies(checkout, "test", PYTHON, base.partition("@")[2])
-    reference = f"{site.repository}/{known.stage}:{known.key}"
+    key, target = dependencies(keyed_files(checkout), PYTHON, base.partition("@")[2]).key, "test-dependencies"
+    reference = f"{site.repository}/{target}:{key}"
     secrets = site.folder / "secrets"
     secrets.mkdir(exist_ok=True)
     arguments = [f"--build-arg=BASE_IMAGE={base}", f"--build-arg=PYTHON={PYTHON}", *pip_secrets(secrets)]
-    stage = ["--layers", "--timestamp=0", f"--target={known.stage}", f"--tag={reference}", "--pull=never"]
+    stage = ["--layers", "--timestamp=0", f"--target={target}", f"--tag={reference}", "--pull=never"]
     if not site.known(reference):
         site.buildah("build", *stage, *arguments, "--file", checkout / "Containerfile", checkout)
         site.push(reference, reference)

@@ -1,8 +1,10 @@
 """What a user sees where an image cannot do what it was asked: one line that says what to change."""
 
 import struct
+import subprocess
 
 import pytest
+from image.workshop import copy_of
 
 READ_ONLY = {"tmpfs": {"/tmp": "ro", "/var/tmp": "ro", "/run": "ro"}}
 
@@ -57,6 +59,18 @@ def test_an_image_for_another_architecture_does_not_start(workshop, tmp_path):
     ended = workshop.run("localhost/arm", "/python3")
     assert ended.code != 0
     assert "exec format error" in one_line(ended.err)
+
+
+def test_dependencies_take_nothing_that_their_key_does_not_see(workshop, checkout, tmp_path):
+    """Whatever the spelling: the file is not there while they are built."""
+    copy = copy_of(checkout, tmp_path / "copy")
+    text = (copy / "Containerfile").read_text()
+    taken = 'FROM build AS component-build\nRUN --mount=target=/x,"source"=ml \\\n  cat /x/version.py\n'
+    (copy / "Containerfile").write_text(text.replace("FROM build AS component-build\n", taken))
+    commit = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qam", "x"]
+    subprocess.run(commit, cwd=copy, check=True)
+    with pytest.raises(AssertionError, match="building component-dependencies failed"):
+        workshop.build(copy, "--target", "component")
 
 
 def test_a_base_for_another_architecture_is_refused(workshop, checkout, tmp_path):

@@ -1,38 +1,45 @@
 """A world for the scripts of the Tasks that needs no root: nothing is built, and no model is trained.
 
-Git, the verbs, the object store and the forge are real. The registry only says what it has; `buildah` and the
-linters only write down what they were asked; a run of the DSPA leaves what the steps gate and save leave.
+Git, the verbs, the registry, the object store and the forge are real. `buildah` and the linters write down
+what they were asked, `buildah push` leaves an image, and a run of the DSPA leaves what gate and save leave.
 """
 
+import base64
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from candidates import store_run
+from docker_registry import LOGIN, registry_server
 from dspa_command import TOKEN
 from dspa_server import Dspa, RunRecord, Script, serving
 from image.workshop import checkout_of
-from servers import http_server, s3_server
+from oci_images import image, push, write_layout
+from servers import s3_server
 from submissions import files_of
 from tekton.harness import Object, World
 from tekton.world import FORGE_TOKEN, Site, git, serving_forge, serving_git
 
 from ml.gate.evidence import Subject
-from ml.image.key import KEYED, dependencies
+from ml.image.key import STAGES, dependencies, keyed_files
+from ml.image.registry import Registry
 from ml.objects import put_object
 from ml.release.store import ModelStore
 
-PUSHED = f"sha256:{'b' * 64}"
-"""What the double of buildah says that a push has become."""
+MISSING = "test-dependencies"
+"""What the registry lacks."""
 
-HELD = f"sha256:{'d' * 64}"
-"""What the registry calls all that it has."""
+BUILT = image({"opt/jukebox/pyvenv.cfg": "built"})
+"""What the double of buildah builds, whatever it is asked for."""
 
-ABSENT = b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}'
+HELD = image({"opt/jukebox/pyvenv.cfg": "held"})
+"""What the registry has."""
+
+CREDENTIAL = {"auths": {"HOST": {"auth": base64.b64encode(LOGIN.encode()).decode()}}}
 PYTHON = "3.12"
 BASE = f"registry.example/python@sha256:{'0' * 64}"
 PROGRAMS = ("buildah", "ruff", "mypy", "lint-imports", "yamllint")
@@ -43,10 +50,12 @@ home=$(dirname "$0"); name=${0##*/}
 printf '%s\\n' "$name $*" >> "$home/calls"
 printf '%s\\n' "${JUKEBOX_CA-} ${AWS_CA_BUNDLE-} ${JUKEBOX_REGISTRY_CA-}" >> "$home/authorities"
 case "$name $*" in *"$(cat "$home/broken")"*) echo "$name is broken" >&2; exit 3;; esac
-while [ $# -gt 1 ]; do
-  case $1 in --digestfile) printf '%s' PUSHED > "$2";; --missing) cat "$home/missing" > "$2";; esac; shift
+env >> "$home/environment"
+while [ $# -gt 0 ]; do
+  case $1 in --plan) mkdir -p "$2"; echo test-dependencies > "$2/stages"; mkdir -p "$2/context";;
+    oci:*) cp -r "$home/layout" "${1#oci:}";; esac; shift
 done
-""".replace("PUSHED", PUSHED)
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Programs:
         """Put programs there, none of them broken."""
         self.folder.mkdir()
         self.heal()
+        write_layout(self.folder / "layout", BUILT)
         for name in names:
             (self.folder / name).write_text(PROGRAM)
             (self.folder / name).chmod(0o755)
@@ -73,57 +83,28 @@ class Programs:
         """Which certificates each call was told to trust: the DSPA's, the store's, the registry's."""
         return [line.split(" ") for line in self._lines("authorities")]
 
+    @property
+    def environment(self) -> str:
+        """The variables of all calls."""
+        return (self.folder / "environment").read_text()
+
     def broken(self, call: str) -> None:
         """Have each call with these words in it fail from now on."""
         (self.folder / "broken").write_text(call)
 
     def heal(self) -> None:
-        """Forget all calls, and have none fail; the toolchain lacks what builds the code."""
+        """Forget all calls, and have none fail."""
         self.broken("no call is like this")
-        (self.folder / "missing").write_text("BUILD build registry.example/jukebox/build:1\n")
-        for name in ("calls", "authorities"):
+        for name in ("calls", "authorities", "environment"):
             (self.folder / name).write_text("")
 
     def _lines(self, name: str) -> list[str]:
         return (self.folder / name).read_text().splitlines()
 
 
-@dataclass
-class Registry:
-    """What the registry has: paths of manifests."""
-
-    host: str = ""
-    held: set[str] = field(default_factory=set)
-
-
-@contextlib.contextmanager
-def serving_registry() -> Iterator[Registry]:
-    """Serve a registry that is only asked what it has."""
-    registry = Registry()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(200 if self.path in registry.held else 404)
-            self.send_header("Docker-Content-Digest", HELD)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(ABSENT)))
-            self.end_headers()
-
-        def do_GET(self):
-            self.do_HEAD()
-            self.wfile.write(ABSENT)
-
-        def log_message(self, *_):
-            pass
-
-    with http_server(Handler) as url:
-        registry.host = url.partition("://")[2]
-        yield registry
-
-
 @contextlib.contextmanager
 def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Programs]]:
-    """Start everything, and stop it in the end. The registry has all dependencies but `build`."""
+    """Start everything, and stop it in the end. The registry asks for a login, and lacks `MISSING`."""
     checkout = folder / "served" / "team" / "jukebox.git"
     checkout.mkdir(parents=True)
     checkout_of(checkout)
@@ -133,10 +114,12 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
     (folder / "pip").mkdir()
     (folder / "pip" / "pip.conf").write_text("[global]\n")
     with contextlib.ExitStack() as stack:
-        registry = stack.enter_context(serving_registry())
-        for target in set(KEYED) - {"build"}:
-            known = dependencies(checkout, target, PYTHON, BASE.partition("@")[2])
-            registry.held.add(f"/v2/jukebox/{known.stage}/manifests/{known.key}")
+        (folder / "images").mkdir()
+        host = stack.enter_context(registry_server(folder / "images", locked=True))
+        logins = {host: CREDENTIAL["auths"]["HOST"]["auth"]}
+        key = dependencies(keyed_files(checkout), PYTHON, BASE.partition("@")[2]).key
+        for stage in set(STAGES) - {MISSING}:
+            push(Registry(insecure=True, logins=logins), f"{host}/jukebox/{stage}:{key}", HELD)
         served = stack.enter_context(serving_git(folder / "served"))
         s3 = stack.enter_context(s3_server())
         forge = stack.enter_context(serving_forge())
@@ -157,14 +140,16 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
         }
         path = f"{programs.folder}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
-        world = World(folder, objects, secrets, {"PATH": path}, identities)
+        credential = json.dumps(CREDENTIAL).replace("HOST", host)
+        mounted = {"/etc/jukebox/registry": {".dockerconfigjson": credential}}
+        world = World(folder, objects, secrets, {"PATH": path}, identities, mounted)
         params = {
             "repository-url": f"{served}/team/jukebox.git",
             "provider": "github",
             "api": forge.url,
             "base-image": BASE,
             "base-python": PYTHON,
-            "image-repository": f"{registry.host}/jukebox",
+            "image-repository": f"{host}/jukebox",
             "registry-tls": "false",
             "dspa-host": dspa.url,
             "rankings": "sample:songs=600,days=7,seed=7",

@@ -22,13 +22,13 @@ GIVEN = {
     # The image that decides is the site's, never one of the commit that is judged.
     **{
         (task, "tools-image"): "$(params.tools-image)"
-        for task in ("toolchain", "submit-run", "promote", "report")
+        for task in ("toolchain", "build-image", "submit-run", "promote", "report")
     },
 }
 SUBJECTS = {
     "jukebox-listener": ["jukebox-listener"],
     "jukebox-submit": ["jukebox-submit"],
-    "jukebox-build-images": ["jukebox-build"],
+    "jukebox-push-images": ["jukebox-push"],
     "jukebox-build-scc": ["jukebox-build"],
 }
 RULES = {
@@ -162,6 +162,6 @@ def _tasks(objects: list[Object], overlay: str) -> Iterator[str]:
         for step in task["spec"]["steps"]:
             if found := IN_A_SCRIPT.search(step["script"]):
                 yield f"{name}: {found[0]}…) in a script"
-            builds = name in ("toolchain", "build-image") and step["name"] == "build"
+            builds = (name, step["name"]) == ("toolchain", "build")
             if builds and step.get("securityContext") != BUILDER[overlay]:
                 yield f"{name}: the builder's rights are {step.get('securityContext')}"

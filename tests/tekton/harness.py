@@ -23,6 +23,9 @@ NAMESPACE = "music"
 PIPELINE_RUN = "metadata.labels['tekton.dev/pipelineRun']"
 """The label that the pods of a PipelineRun have, and those of a TaskRun alone do not."""
 
+ALWAYS = ("/tekton/results", "/tekton/home", "/tmp")
+"""What every step has."""
+
 SETTINGS = ("AWS_", "JUKEBOX_", "PYTEST_")
 """How the names of variables begin that a pod does not have from whoever runs the tests."""
 
@@ -38,7 +41,7 @@ class World:
         objects: Tasks and Pipelines, as kustomize renders them.
         secrets: by name, key and value.
         env: the variables of every step; ``identities`` those of the pods of one service account.
-        mounted: by mount path, the files of config maps that are optional.
+        mounted: by mount path, the files of secrets and config maps that are optional.
     """
 
     folder: Path
@@ -231,12 +234,14 @@ def _steps(
     ours = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     for step in spec["steps"]:
         env = {**ours, **world.env, **world.identities.get(account, {})}
-        for entry in (*spec["stepTemplate"]["env"], *step.get("env", ())):
-            value = _value(world, _moved_entry(entry, folders), variables, fields)
+        # What a step does not mount is not there for it.
+        seen = {path: folders[path] for path in (*ALWAYS, *_mounts(spec, [step]))}
+        for entry in (*spec["stepTemplate"].get("env", ()), *step.get("env", ())):
+            value = _value(world, _moved_entry(entry, seen), variables, fields)
             if value is not None:
                 env[entry["name"]] = value
         script = pod / step["name"]
-        script.write_text(_moved(step["script"], folders))
+        script.write_text(_moved(step["script"], seen))
         script.chmod(0o755)
         done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
         end.log += done.stdout + done.stderr
@@ -266,13 +271,20 @@ def _workspaces(run: Run, task: Object, spec: Object) -> dict[str, str]:
 
 def _folders(spec: Object, pod: Path) -> dict[str, Path]:
     """Make the folders that a pod would mount, empty."""
-    mounts = [mount["mountPath"] for step in spec["steps"] for mount in step.get("volumeMounts", ())]
     folders = {}
-    for path in ("/tekton/results", "/tekton/home", *mounts):
+    for path in (*ALWAYS, *_mounts(spec, spec["steps"])):
         folders[path] = pod / path.strip("/").replace("/", "-")
         shutil.rmtree(folders[path], ignore_errors=True)
         folders[path].mkdir(parents=True)
     return folders
+
+
+def _mounts(spec: Object, steps: list[Object]) -> list[str]:
+    return [
+        mount["mountPath"]
+        for step in (spec["stepTemplate"], *steps)
+        for mount in step.get("volumeMounts", ())
+    ]
 
 
 def _moved(text: str, folders: Mapping[str, Path]) -> str:

@@ -32,7 +32,7 @@ SECRETS = {
 BOUND = {
     "jukebox-listener": {"jukebox-listener"},
     "jukebox-submit": {"jukebox-submit"},
-    "jukebox-build-images": {"system:image-builder"},
+    "jukebox-push-images": {"system:image-builder"},
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
 }
 GROUPS = {
@@ -93,7 +93,7 @@ def task_problems(task: Object, objects: list[Object]) -> Iterator[str]:
             yield f"the config map {source['name']} is not optional, and may not be there"
     for step in spec["steps"]:
         yield from (f"step {step['name']}: {said}" for said in _twice("variable", step.get("env", [])))
-        builds = name in ("toolchain", "build-image") and step["name"] == "build"
+        builds = (name, step["name"]) == ("toolchain", "build")
         if not builds and step.get("securityContext", {}).get("runAsUser") == 0:
             yield f"step {step['name']}: it is root"
 

@@ -15,14 +15,28 @@ REFERENCE = re.compile(r"\$\(([A-Za-z]+(?:\.[\w-]+)+)\)")
 BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 PIPELINE_CONTEXTS = {"context.pipelineRun.uid"}
 TASK_CONTEXTS = {"context.taskRun.name", "context.taskRun.namespace"}
-SECRETS = {"jukebox-webhook", "jukebox-store", "jukebox-promotion", "jukebox-report", "jukebox-git"}
+SECRETS = {
+    "jukebox-webhook",
+    "jukebox-store",
+    "jukebox-promotion",
+    "jukebox-report",
+    "jukebox-git",
+    "jukebox-registry",
+    "jukebox-pull",
+}
 """What the user creates; docs/how-to says how."""
+
+PUSHING = {("toolchain", "look-up"), ("toolchain", "push"), ("build-image", "assemble")}
+"""The steps that hold the credential of the registry: none of them runs code of the commit."""
+
+WRITERS = {"submit-run", "promote", "toolchain", "build-image"}
+"""Whose results the verb of jukebox writes."""
 
 CONFIG_MAPS = {"jukebox-ca", "jukebox-registry-ca", "jukebox-pip", "jukebox-settings"}
 RETRIED = {"fetch-source", "toolchain", "build-image", "submit-run", "promote", "report"}
 """What may be done twice: each finds what the first try has left."""
 
-BUILDERS = {"toolchain", "build-image"}
+BUILDERS = {"toolchain"}
 ROLES = {
     "toolchain": "jukebox-build",
     "build-image": "jukebox-build",
@@ -69,9 +83,13 @@ def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
     for volume in spec["volumes"]:
         if "configMap" in volume and volume["configMap"]["name"] not in CONFIG_MAPS:
             yield f"config map {volume['configMap']['name']} is not among those that the docs name"
+        if "secret" in volume and not (
+            volume["secret"]["secretName"] in SECRETS and volume["secret"].get("optional")
+        ):
+            yield f"secret {volume['secret']['secretName']} is not among the optional ones that the docs name"
     written = "\n".join(step["script"] for step in spec["steps"])
     for result in spec.get("results", ()):
-        if f"$RESULTS/{result['name']}" not in written and name not in ("submit-run", "promote", "toolchain"):
+        if f"$RESULTS/{result['name']}" not in written and name not in WRITERS:
             yield f"no step writes the result {result['name']}"
     for step in spec["steps"]:
         yield from (f"step {step['name']}: {said}" for said in step_problems(name, spec, step, volumes))
@@ -85,9 +103,14 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
         yield "its script has $(…) in it: values go through env"
     if not re.fullmatch(r"\$\(params\.[a-z-]+\)", step["image"]):
         yield f"its image {step['image']} is no param"
+    secrets = {
+        volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume
+    }
     for mount in (*step.get("volumeMounts", ()), *spec["stepTemplate"].get("volumeMounts", ())):
         if mount["name"] not in volumes:
             yield f"volume {mount['name']} leads nowhere"
+        if secrets.get(mount["name"]) == "jukebox-registry" and (task, step["name"]) not in PUSHING:
+            yield "it holds the credential of the registry"
     if not {"requests", "limits"} <= step["computeResources"].keys():
         yield "it has no requests, or no limits"
     given = {**spec["stepTemplate"].get("securityContext", {}), **step.get("securityContext", {})}

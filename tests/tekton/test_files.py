@@ -51,4 +51,4 @@ def test_a_patch_that_is_no_list_of_operations_is_found():
 
 
 def test_a_kind_without_a_schema_is_an_error():
-    assert problems({"kind": "Secret", "apiVersion": "v1"}) == ["Secret : no schema for v1 Secret"]
+    assert problems({"kind": "Pod", "apiVersion": "v1"}) == ["Pod : no schema for v1 Pod"]

@@ -34,7 +34,7 @@ def another(objects):
 
 
 def build(objects):
-    return find(objects, "Task", "build-image")["spec"]["steps"][0]
+    return named(find(objects, "Task", "toolchain")["spec"]["steps"], "build")
 
 
 def without_submission(objects):
@@ -113,7 +113,7 @@ WAYS = {
     ),
     "a param in brackets in a script": (
         lambda o: build(o).update(script='#!/bin/sh\necho $(params["commit"])\n'),
-        "build-image: $(params…) in a script",
+        "toolchain: $(params…) in a script",
     ),
     "linters that write": (
         lambda o: find(o, "Task", "lint")["spec"]["workspaces"][0].pop("readOnly"),

@@ -34,6 +34,10 @@ def without(items, name):
     items.remove(named(items, name))
 
 
+def builder(objects):
+    return named(find(objects, "Task", "toolchain")["spec"]["steps"], "build")
+
+
 def notes(objects):
     return find(objects, "Task", "lint")["metadata"]["annotations"]
 
@@ -165,8 +169,30 @@ MISTAKES = {
         "not restricted",
     ),
     "a builder with more rights": (
-        lambda o: step(o, "build-image")["securityContext"]["capabilities"]["add"].append("SYS_ADMIN"),
+        lambda o: builder(o)["securityContext"]["capabilities"]["add"].append("SYS_ADMIN"),
         "more rights",
+    ),
+    "the credential of the registry in the build": (
+        lambda o: builder(o)["volumeMounts"].append({"name": "registry", "mountPath": "/x"}),
+        "step build: it holds the credential of the registry",
+    ),
+    "the credential of the registry in all steps": (
+        lambda o: find(o, "Task", "toolchain")["spec"]["stepTemplate"].update(
+            volumeMounts=[{"name": "registry", "mountPath": "/x"}]
+        ),
+        "step build: it holds the credential of the registry",
+    ),
+    "a secret as a folder that the docs do not name": (
+        lambda o: named(find(o, "Task", "toolchain")["spec"]["volumes"], "pull")["secret"].update(
+            secretName="jukebox-promotion-2"
+        ),
+        "secret jukebox-promotion-2 is not among",
+    ),
+    "root to assemble an image": (
+        lambda o: find(o, "Task", "build-image")["spec"]["stepTemplate"]["securityContext"].update(
+            runAsNonRoot=False
+        ),
+        "not restricted",
     ),
     "no description": (
         lambda o: find(o, "Task", "lint")["spec"]["params"][0].update(description=""),

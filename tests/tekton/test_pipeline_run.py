@@ -1,5 +1,6 @@
 """From a real commit to a promoted model, and every way in which it must not get there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docker_registry import LOGIN
 from dspa_command import TOKEN
 from dspa_server import Fault, Request
+from oci_images import pull
 from tekton.harness import Run, TaskEnd, execute
 from tekton.manifests import task_names
-from tekton.world import FORGE_TOKEN, ROOT, Site, missing, open_site
+from tekton.world import ENCODED, FORGE_TOKEN, ROOT, Site, missing, open_site
 
 TASKS = task_names()
 
@@ -51,7 +54,7 @@ def run(site: Site, revision: str, uid: str, known: Mapping[str, TaskEnd] | None
     subprocess.run(["git", "fetch", "-q", "origin", revision], cwd=code, check=True)
     subprocess.run(["git", "checkout", "-q", "FETCH_HEAD"], cwd=code, check=True)
     done = execute(site.world, site.spec(revision), uid, known or {})
-    secrets = [TOKEN, FORGE_TOKEN, *(secret["AWS_SECRET_ACCESS_KEY"] for secret in _keys(site))]
+    secrets = [TOKEN, FORGE_TOKEN, ENCODED, *(secret["AWS_SECRET_ACCESS_KEY"] for secret in _keys(site))]
     for secret in secrets:
         assert secret not in done.log
     return done
@@ -104,6 +107,9 @@ def test_the_run_was_about_this_commit_and_the_image_that_was_built(site, passed
     assert record.parameters["image"] == image
     assert record.parameters["dirty"] is False
     assert image.endswith(done.tasks["build-image"].results["IMAGE_DIGEST"])
+    ours = pull(image, LOGIN)
+    assert ours.top["opt/jukebox/bin/jukebox"][0] == 0o755
+    assert commit not in json.dumps(ours.config)
     assert "a test" in record.description
 
 
@@ -120,8 +126,8 @@ def test_a_commit_that_breaks_lint_is_not_built(site, passed, monkeypatch):
     bad = site.commit("ml/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
     done = run(site, bad, "uid-lint")
     blocked(site, done, monkeypatch, "lint", "lint failed", "failure")
-    # The registry lacked what builds, once; a change of code needs none of the dependencies anew.
-    assert passed[1].tasks["toolchain"].log.count("to be built as") == 1
+    # The registry lacked the dependencies, once; a change of code needs none of them anew.
+    assert passed[1].tasks["toolchain"].log.count("to be built as") == 3
     assert "to be built as" not in done.tasks["toolchain"].log
     assert done.tasks["toolchain"].results == passed[1].tasks["toolchain"].results
 

@@ -1,9 +1,10 @@
 """A small world for the Pipeline, all of it real servers: git, a registry, an object store, a DSPA, a forge.
 
-The registry has the heavy dependencies already, under their keys, as small images: what is built on them, and
-`build` itself, are really built.
+The registry asks for a login. The dependencies are small, and really built: by a Containerfile that looks for
+that login, and fails if it finds it.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -17,19 +18,33 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from base_image import PYTHON, base_tar
-from docker_registry import process, registry_server, wait_for
+from docker_registry import LOGIN, process, registry_server, wait_for
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
 from image.workshop import checkout_of
 from servers import closed_port, http_server, only_allowed, s3_server
 from tekton.harness import World
 
-from ml.image.key import dependencies
+from ml.image.key import STAGES
 from ml.image.pip_settings import pip_secrets
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
 FORGE_TOKEN = "f0rge-s3cret"
+ENCODED = base64.b64encode(LOGIN.encode()).decode()
+"""The login of our registry, as Docker's configuration has it."""
+
+SPY = f"[{ENCODED[0]}]{ENCODED[1:]}"
+"""What matches the login, and is not the login itself: an engine prints the instructions that it executes."""
+
+SMALL = f"""\
+ARG BASE_IMAGE=registry.example/base@sha256:{"0" * 64}
+FROM ${{BASE_IMAGE}} AS spy
+# The variables of all processes that build, and the files of what is built in.
+RUN if {{ cat /proc/*/environ; grep -rs '{SPY}' /etc /root /run /tmp /home; }} 2> /dev/null \\
+    | grep -a '{SPY}'; then exit 1; fi
+{"".join(f"FROM spy AS {stage}{chr(10)}RUN echo {stage} > /stage{chr(10)}" for stage in STAGES)}"""
+"""A Containerfile whose dependencies take seconds."""
 
 RUN_KEY = {
     "Version": "2012-10-17",
@@ -124,10 +139,14 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
     checkout_of(checkout)
     git(checkout, "branch", "-qM", "main")
     with contextlib.ExitStack() as stack:
-        registry = stack.enter_context(registry_server(folder))
+        for name in ("public", "ours"):
+            (folder / name).mkdir()
+        public = stack.enter_context(registry_server(folder / "public"))
+        ours = stack.enter_context(registry_server(folder / "ours", locked=True))
         env = _engine(folder)
-        base, repository = _base(folder, env, registry), f"{registry}/jukebox"
-        _seed(checkout, env, repository, base)
+        base = _base(folder, env, public)
+        (checkout / "Containerfile").write_text(SMALL)
+        git(checkout, "commit", "-qam", "small dependencies")
         served = stack.enter_context(serving_git(folder / "served"))
         s3 = stack.enter_context(s3_server())
         run_key = stack.enter_context(only_allowed(RUN_KEY))
@@ -146,13 +165,15 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
         (folder / "pip").mkdir()
         pip_secrets(folder / "pip")
         identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
-        world = World(folder, objects, secrets, env, identities)
+        config = json.dumps({"auths": {ours: {"auth": ENCODED}}})
+        mounted = {"/etc/jukebox/registry": {".dockerconfigjson": config}}
+        world = World(folder, objects, secrets, env, identities, mounted)
         params = {
             "repository-url": f"{served}/team/jukebox.git",
             "api": forge.url,
             "base-image": base,
             "base-python": PYTHON,
-            "image-repository": repository,
+            "image-repository": f"{ours}/jukebox",
             "registry-tls": "false",
             "dspa-host": dspa.url,
             "rankings": "sample:songs=600,days=7,seed=7",
@@ -206,13 +227,6 @@ def _base(folder: Path, env: dict[str, str], registry: str) -> str:
     buildah(env, "add", container, base_tar(folder), "/")
     buildah(env, "commit", "--rm", "--quiet", container, "localhost/base:1")
     return push(env, "localhost/base:1", f"{registry}/base:1")
-
-
-def _seed(checkout: Path, env: dict[str, str], repository: str, base: str) -> None:
-    digest = base.partition("@")[2]
-    for target in ("component", "tools", "test"):
-        known = dependencies(checkout, target, PYTHON, digest)
-        push(env, "localhost/base:1", f"{repository}/{known.stage}:{known.key}")
 
 
 @contextlib.contextmanager

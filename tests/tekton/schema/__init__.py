@@ -33,6 +33,7 @@ SPECS: dict[tuple[str, str], Any] = {
 FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("v1", "ServiceAccount"): {"metadata": Metadata, "automountServiceAccountToken": bool},
     ("v1", "ConfigMap"): {"metadata": Metadata, "data": dict[str, str]},
+    ("v1", "Secret"): {"metadata": Metadata, "type": cluster.FilledSecret},
     (RBAC, "Role"): ROLE,
     (RBAC, "ClusterRole"): ROLE,
     (RBAC, "RoleBinding"): BINDING,

@@ -14,6 +14,9 @@ from tekton.schema.common import (
     Text,
 )
 
+FilledSecret = Literal["kubernetes.io/service-account-token"]
+"""The type of a secret that the cluster fills in: no other is in a file."""
+
 
 class Rule(Strict):
     api_groups: list[str]

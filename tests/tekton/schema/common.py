@@ -85,3 +85,8 @@ class Mount(Strict):
 class ConfigMapVolume(Strict):
     name: Name
     optional: bool = False
+
+
+class SecretVolume(Strict):
+    secret_name: Name
+    optional: bool = False

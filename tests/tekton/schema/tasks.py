@@ -3,13 +3,24 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
-from tekton.schema.common import ConfigMapVolume, Env, Mount, Name, Resources, SecurityContext, Strict, Text
+from tekton.schema.common import (
+    ConfigMapVolume,
+    Env,
+    Mount,
+    Name,
+    Resources,
+    SecretVolume,
+    SecurityContext,
+    Strict,
+    Text,
+)
 
 
 class Volume(Strict):
     name: Name
     empty_dir: dict[str, Any] | None = None
     config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
 
 
 class Step(Strict):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import called
 
-from ml.image.key import base_digest, default_base, dependencies
+from ml.image.key import base_digest, default_base, dependencies, keyed_files
 
 ROOT = Path(__file__).parents[3]
 DATE = "2026-01-02T03:04:05+01:00"
@@ -45,5 +45,5 @@ def passed(done: subprocess.CompletedProcess) -> str:
 
 def dependencies_of(checkout: Path, repository: str = "localhost/jukebox") -> str:
     """Name the component's dependencies."""
-    key = dependencies(checkout, "component", "3.12", base_digest(default_base(checkout))).key
+    key = dependencies(keyed_files(checkout), "3.12", base_digest(default_base(checkout))).key
     return f"{repository}/component-dependencies:{key}"

@@ -1,171 +1,99 @@
-"""The Containerfile as a graph, on made-up ones; and what must hold of the project's own."""
+"""What must hold of our Containerfile, and that the assembled image is the one that it describes."""
 
 import re
 
 import pytest
 from checkouts import ROOT
 
-from ml.errors import UsageError
-from ml.image.containerfile import read_containerfile
+from ml.image.assemble import LABELS, SOURCE
+from ml.image.key import FILES, STAGES, default_base
 
-SMALL = """\
-ARG BASE=somewhere/base
-FROM ${BASE} AS tools
-COPY --chown=1:0 a.lock b.lock locks/
-RUN install && \\
-    tidy
-FROM ${BASE} AS middle
-ADD notes.txt ./
-FROM tools AS code
-COPY code ./
-FROM middle AS end
-COPY --from=tools /opt /opt
-FROM scratch AS lonely
-"""
-
-
-@pytest.fixture
-def read(tmp_path):
-    def read(text: str | bytes):
-        path = tmp_path / "Containerfile"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_containerfile(path)
-
-    return read
-
-
-def instructions(found, target: str) -> list[str]:
-    return found.part(target)[0]
-
-
-def test_a_stage_needs_what_it_is_from_and_what_it_copies_from(read):
-    found = read(SMALL)
-    starts = [line for line in instructions(found, "end") if line.startswith("FROM")]
-    assert starts == ["FROM ${BASE} AS tools", "FROM ${BASE} AS middle", "FROM middle AS end"]
-    assert instructions(found, "lonely") == ["FROM scratch AS lonely"]
-
-
-def test_the_files_are_those_of_every_needed_stage_and_no_other(read):
-    found = read(SMALL)
-    assert found.part("end")[1] == ["a.lock", "b.lock", "notes.txt"]
-    assert found.part("code")[1] == ["a.lock", "b.lock", "code"]
-    assert found.part("lonely")[1] == []
-
-
-def test_defaults_are_those_before_the_first_stage(read):
-    found = read("ARG BASE=a/b@sha256:1\nARG NONE\nFROM x AS y\nARG LATER=1\n")
-    assert found.defaults == {"BASE": "a/b@sha256:1", "NONE": ""}
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("FROM ${BASE} AS tools", "# why\n\nFROM ${BASE} AS tools"),
-        ("RUN install", "# why\nRUN install"),
-        ("RUN install && \\\n", "RUN install && \\\n# why\n"),
-        ("RUN install", "RUN \\\ninstall"),
-        ("a.lock b.lock", "a.lock \\\nb.lock"),
-    ],
-)
-def test_comments_and_continued_lines_are_no_part_of_an_instruction(read, old, new):
-    plain = read(SMALL)
-    assert old in SMALL
-    changed = read(SMALL.replace(old, new))
-    assert changed.part("end") == plain.part("end")
-
-
-def test_every_instruction_of_a_needed_stage_is_a_part(read):
-    assert instructions(read(SMALL + "RUN more\n"), "lonely") == ["FROM scratch AS lonely", "RUN more"]
-
-
-def refused(function, *arguments) -> str:
-    with pytest.raises(UsageError) as caught:
-        function(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["FROM base\n", "FROM base AS x\nFROM x\n", "FROM\n"])
-def test_a_stage_without_a_name_is_refused(read, text):
-    assert "name the stage" in refused(read, text)
-
-
-@pytest.mark.parametrize("text", ["FROM x AS y\nCOPY 'a b\n", b"FROM x AS y\nLABEL \xff=1\n"])
-def test_what_is_no_containerfile_is_refused(read, text):
-    assert "Containerfile" in refused(read, text)
-
-
-def test_an_unknown_stage_and_a_file_that_is_not_there_are_refused(read, tmp_path):
-    assert "no stage other" in refused(read(SMALL).part, "other")
-    for path in (tmp_path / "none", tmp_path):
-        assert f"cannot read {path}" in refused(read_containerfile, path)
-
-
+TEXT = (ROOT / "Containerfile").read_text()
 INSTALL = (ROOT / "ml" / "image" / "install.sh").read_text()
 """What the stages of the dependencies run."""
 
 
-@pytest.fixture(scope="module")
-def ours():
-    return read_containerfile(ROOT / "Containerfile")
+def stages() -> dict[str, list[str]]:
+    """Return the instructions of each stage, comments and line breaks left out."""
+    lines = re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    found: dict[str, list[str]] = {}
+    for line in (" ".join(line.split()) for line in lines):
+        if line.startswith("FROM "):
+            name = re.fullmatch(r"FROM (\S+) AS ([a-z-]+)", line)[2]
+            assert name not in found
+            found[name] = []
+        if found and line:
+            found[name].append(line)
+    return found
 
 
-@pytest.mark.parametrize(
-    ("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")]
-)
-def test_our_dependencies_are_made_of_locks_and_not_of_code(ours, target, lock):
-    server = [] if target == "tools" else ["requirements/server.txt"]
-    assert ours.part(f"{target}-dependencies")[1] == sorted(
-        [
-            "ml/image/install.sh",
-            "ml/image/slim.py",
-            "requirements/build.txt",
-            f"requirements/{lock}.txt",
-            *server,
-        ]
-    )
+OURS = stages()
 
 
-@pytest.mark.parametrize("target", ["component", "tools"])
-def test_our_images_have_the_code(ours, target):
-    assert "ml" in ours.part(target)[1]
+def needs(stage: str) -> set[str]:
+    """Return the stages that a stage is made of, and itself."""
+    named = {line.split()[1] for line in OURS[stage][:1]}
+    named |= set(re.findall(r"^COPY --from=(\S+) ", "\n".join(OURS[stage]), re.MULTILINE))
+    return {stage}.union(*(needs(each) for each in named & OURS.keys()))
 
 
-def test_what_we_install_from_an_index_has_a_hash_and_what_has_none_comes_from_no_index(ours):
+def copied(stage: str) -> set[str]:
+    lines = [line for each in needs(stage) for line in OURS[each] if re.match(r"COPY (?!--from=)", line)]
+    return {file for line in lines for file in line.split()[1:-1]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_are_built_from_what_their_key_is_made_of(stage):
+    assert copied(stage) < set(FILES)
+    assert {f"requirements/{name}.txt" for name in ("build",)} < copied(stage)
+
+
+def test_each_file_of_the_key_is_built_from():
+    assert set().union(*(copied(stage) for stage in STAGES)) | {"Containerfile"} == set(FILES)
+
+
+def test_the_code_is_made_of_what_is_assembled():
+    assert copied("code") == {"pyproject.toml", "LICENSE", "ml"}
+    assert OURS["code"][-1] == "RUN python${PYTHON} -m ml.image.package /"
+
+
+def test_the_component_is_what_is_assembled():
+    """One layer of the code, and these labels: what is added here has to be added in ml/image/assemble.py."""
+    labels = " ".join([*(f'{name}="{text}"' for name, text in LABELS.items()), f"{SOURCE}=${{SOURCE}}"])
+    assert OURS["component"] == [
+        "FROM component-dependencies AS component",
+        "ARG SOURCE",
+        "COPY --from=code /opt/jukebox /opt/jukebox",
+        f"LABEL {labels}",
+    ]
+
+
+def test_what_we_install_from_an_index_has_a_hash_and_what_has_none_comes_from_no_index():
+    lines = [line for stage in OURS.values() for line in stage]
     commands = [
         command
-        for stage in ours.stages.values()
-        for line in (*stage.instructions, INSTALL.replace("\\\n", ""))
+        for line in (*lines, INSTALL.replace("\\\n", ""))
         for command in re.split(r"&&|\n", line)
         if re.search(r"pip.* (install|wheel|download) ", command)
     ]
-    assert len(commands) >= 6
+    assert len(commands) >= 4
     for command in commands:
         assert ("--require-hashes" in command) != ("--no-index" in command), command
 
 
-def test_every_stage_that_reaches_an_index_requires_hashes(ours):
-    reaching = {
-        name: stage
-        for name, stage in ours.stages.items()
-        if any("id=pip.conf" in line for line in stage.instructions)
-    }
-    assert set(reaching) == {"build", "component-build", "server-build", "tools-build", "test-build", "bill"}
-    for stage in reaching.values():
-        told = " ".join(stage.instructions).replace("sh install.sh", INSTALL)
-        assert "--require-hashes" in told
+def test_every_stage_that_reaches_an_index_requires_hashes():
+    reaching = {name for name, lines in OURS.items() if any("id=pip.conf" in line for line in lines)}
+    assert reaching == {"build", "component-build", "server-build", "tools-build", "test-build", "bill"}
+    for name in reaching:
+        assert "--require-hashes" in " ".join(OURS[name]).replace("sh install.sh", INSTALL)
 
 
-def test_we_start_from_the_base_or_a_stage_or_nothing(ours):
-    for stage in ours.stages.values():
-        for name in stage.needs:
-            assert name in ("${BASE_IMAGE}", "scratch", *ours.stages)
+def test_we_start_from_the_base_or_a_stage_or_nothing():
+    for name in OURS:
+        for line in OURS[name]:
+            for taken in re.findall(r"^(?:FROM |COPY --from=)(\S+)", line):
+                assert taken in ("${BASE_IMAGE}", "scratch", *OURS)
 
 
-def test_our_base_is_named_by_digest(ours):
-    assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", ours.defaults["BASE_IMAGE"])
-
-
-def test_files_that_the_key_would_not_see_are_refused(read):
-    with pytest.raises(UsageError, match="type=bind takes files that the key does not see"):
-        read("FROM scratch AS a\nRUN --mount=type=bind,source=x,target=/x cat /x\n")
+def test_our_base_is_named_by_digest():
+    assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", default_base(ROOT))

@@ -1,13 +1,12 @@
 """`jukebox image-build`: what it asks an engine for, which only writes it down."""
 
 import json
-from datetime import datetime
 
 import pytest
 from checkouts import DATE, build, commit_all, dependencies_of, git, passed
 from processes import assert_one_line
 
-from ml.image.key import default_base
+from ml.image.key import FILES, default_base
 
 PUSHED = f"sha256:{'b' * 64}"
 STAGES = ["component-dependencies", "component", "component-sbom"]
@@ -44,13 +43,24 @@ def test_buildah_builds_where_there_is_no_podman(no_engine, checkout, monkeypatc
     assert no_engine.built == STAGES
 
 
-def test_the_dates_are_the_commits_and_the_dependencies_have_none(fake, checkout):
+def test_images_have_no_date_so_that_the_same_files_are_the_same_layers(fake, checkout):
     passed(build(checkout))
     dates = [word for call in fake.calls for word in call if word.startswith("--timestamp=")]
-    seconds = int(datetime.fromisoformat(DATE).timestamp())
-    assert dates == ["--timestamp=0", f"--timestamp={seconds}", f"--timestamp={seconds}"]
-    assert f"--build-arg=REVISION={git(checkout, 'rev-parse', 'HEAD')}" in fake.calls[-1]
-    assert f"--build-arg=CREATED={DATE}" in fake.calls[-1]
+    assert dates == ["--timestamp=0"] * 3
+
+
+def test_the_tools_are_told_their_commit_and_the_component_is_not(fake, checkout):
+    passed(build(checkout, both=True))
+    told = {call[call.index("--target") + 1]: call for call in fake.calls if call[1] == "build"}
+    assert f"--build-arg=REVISION={git(checkout, 'rev-parse', 'HEAD')}" in told["tools"]
+    assert f"--build-arg=CREATED={DATE}" in told["tools"]
+    assert not [word for word in told["component"] if "REVISION" in word or "CREATED" in word]
+
+
+def test_dependencies_are_built_from_nothing_but_what_their_key_is_made_of(fake, checkout):
+    fake.tell(broken="component-dependencies", says="ERROR: no")
+    assert build(checkout).returncode == 20
+    assert set(fake.seen["files"]) == set(FILES)
 
 
 def test_what_is_not_committed_is_not_built_from_and_is_told_of(fake, checkout):

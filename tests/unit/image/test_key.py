@@ -8,13 +8,21 @@ from command import called
 
 import ml.image.key
 from ml.errors import UsageError
-from ml.image.key import BY_DIGEST, KEYED, base_digest, default_base, dependencies
+from ml.image.key import (
+    BY_DIGEST,
+    FILES,
+    base_digest,
+    default_base,
+    dependencies,
+    keyed_files,
+    write_context,
+)
 
 BASE = f"sha256:{'1' * 64}"
 
 
-def key(tree, target="component", python="3.12", base=BASE) -> str:
-    return dependencies(tree, target, python, base).key
+def key(tree, python="3.12", base=BASE) -> str:
+    return dependencies(keyed_files(tree), python, base).key
 
 
 def replace(path, old: str, new: str) -> None:
@@ -29,60 +37,73 @@ def append(path, text="\n# changed\n") -> None:
         file.write(text)
 
 
-@pytest.mark.parametrize(
-    ("target", "lock"), [("component", "component"), ("tools", "tools"), ("test", "all")]
-)
-@pytest.mark.parametrize("name", ["{}.txt", "build.txt", "../ml/image/slim.py", "../ml/image/install.sh"])
-def test_each_file_that_is_installed_from_changes_it(tree, target, lock, name):
-    before = key(tree, target)
-    append(tree / "requirements" / name.format(lock))
-    assert key(tree, target) != before
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_that_is_built_from_changes_it(tree, name):
+    before = key(tree)
+    append(tree / name)
+    assert key(tree) != before
 
 
-def test_target_python_and_base_change_it(tree):
-    keys = {key(tree, target) for target in KEYED}
-    keys |= {key(tree, python="3.11"), key(tree, base=f"sha256:{'2' * 64}")}
-    assert len(keys) == 6
-
-
-def test_what_builds_follows_from_no_lock_of_an_image(tree):
-    before = key(tree, "build")
-    append(tree / "requirements" / "component.txt")
-    append(tree / "ml" / "image" / "install.sh")
-    assert key(tree, "build") == before
-    append(tree / "requirements" / "build.txt")
-    assert key(tree, "build") != before
+def test_python_and_base_change_it(tree):
+    assert len({key(tree), key(tree, python="3.11"), key(tree, base=f"sha256:{'2' * 64}")}) == 3
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "FROM build AS component-build",
+        "FROM build AS tools-build",
         "FROM ${BASE_IMAGE} AS runtime",
         "FROM runtime AS component-dependencies",
+        "FROM ${BASE_IMAGE} AS code",
     ],
 )
-def test_an_instruction_in_a_stage_of_theirs_changes_it(tree, line):
+@pytest.mark.parametrize(
+    "added",
+    [
+        # Each of these once gave dependencies that another checkout took for its own.
+        "FROM scratch AS component-dependencies",
+        "from scratch as Component-Dependencies",
+        "COPY --from=0 /etc /etc",
+        "RUN --mount=type=bind,source=ml,target=/x cp -r /x /opt",
+        "RUN --mount=source=ml,target=/x cp -r /x /opt",
+        "run --mount='type'=bind,src=ml,dst=/x \\\n\n  cp -r /x /opt",
+        "RUN <<EOF\ncp -r /x /opt\nEOF",
+        "ADD https://example.org/x /opt",
+        "ONBUILD COPY ml /opt",
+        "ARG LATER=1",
+        "# escape=`",
+    ],
+)
+def test_any_change_of_the_containerfile_changes_it(tree, line, added):
     before = key(tree)
-    replace(tree / "Containerfile", f"{line}\n", f"{line}\nENV CHANGED=1\n")
+    replace(tree / "Containerfile", f"{line}\n", f"{line}\n{added}\n")
     assert key(tree) != before
 
 
-@pytest.mark.parametrize(
-    "line", ["FROM build AS code", "FROM build AS tools-build", "FROM component-dependencies AS component"]
-)
-def test_an_instruction_in_another_stage_does_not(tree, line):
-    before = key(tree)
-    replace(tree / "Containerfile", f"{line}\n", f"{line}\nENV CHANGED=1\n")
-    assert key(tree) == before
+def test_what_is_built_from_has_no_other_file(tree, tmp_path):
+    """Whatever an instruction of the Containerfile takes, it is part of the key."""
+    write_context(keyed_files(tree), tmp_path / "context")
+    found = {p.relative_to(tmp_path / "context") for p in (tmp_path / "context").rglob("*") if p.is_file()}
+    assert {str(path) for path in found} == set(FILES)
+    for name in FILES:
+        assert (tmp_path / "context" / name).read_bytes() == (tree / name).read_bytes()
 
 
-@pytest.mark.parametrize("target", ["component", "test"])
-def test_the_model_servers_lock_changes_it_where_the_server_is(tree, target):
-    before, tools = key(tree, target), key(tree, "tools")
-    append(tree / "requirements" / "server.txt")
-    assert key(tree, target) != before
-    assert key(tree, "tools") == tools
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_is_refused(tree, tmp_path, name):
+    """The engine would follow it to another file than the one that is part of the key."""
+    (tree / name).rename(tree / "same")
+    (tree / name).symlink_to(tree / "same")
+    with pytest.raises(UsageError, match=f"{name} is a link, or lies behind one"):
+        key(tree)
+
+
+def test_a_folder_of_locks_that_is_a_link_is_refused(tree, tmp_path):
+    (tree / "requirements").rename(tmp_path / "locks")
+    (tree / "requirements").symlink_to(tmp_path / "locks")
+    with pytest.raises(UsageError, match="lies behind one"):
+        key(tree)
 
 
 @pytest.mark.parametrize(
@@ -93,24 +114,14 @@ def test_the_model_servers_lock_changes_it_where_the_server_is(tree, target):
         "LICENSE",
         "README.md",
         "pyproject.toml",
-        "requirements/tools.txt",
+        "requirements/docs.txt",
         "requirements/sbom.txt",
         "requirements/server-overrides.txt",
-        "requirements/all.txt",
     ],
 )
-def test_code_and_the_locks_of_others_do_not(tree, name):
+def test_code_and_other_locks_do_not(tree, name):
     before = key(tree)
     append(tree / name)
-    assert key(tree) == before
-
-
-def test_a_comment_and_the_default_base_do_not(tree):
-    before = key(tree)
-    replace(
-        tree / "Containerfile", "FROM build AS component-build\n", "FROM build AS component-build\n# a\n\n"
-    )
-    replace(tree / "Containerfile", "ARG BASE_IMAGE=", "# the base\nARG BASE_IMAGE=elsewhere/")
     assert key(tree) == before
 
 
@@ -136,26 +147,16 @@ def test_the_command_prints_the_key_and_what_it_follows_from(tree):
     done = called("image-key", "--json", cwd=tree)
     found = json.loads(done.stdout)
     base = base_digest(default_base(tree))
-    assert found == dependencies(tree, "component", "3.12", base).to_json()
-    assert (found["python"], found["target"], found["base"]) == ("3.12", "component", base)
+    assert found == dependencies(keyed_files(tree), "3.12", base).to_json()
+    assert (found["python"], found["base"], set(found["files"])) == ("3.12", base, set(FILES))
     assert BY_DIGEST.match(default_base(tree))[1] == base
-    assert len(found["files"]) == 5
     assert called("image-key", cwd=tree).stdout == f"{found['key']}\n"
 
 
-def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_path):
-    options = [
-        "--target",
-        "tools",
-        "--python",
-        "3.11",
-        "--base",
-        f"host:5000/base@{BASE}",
-        "--checkout",
-        tree,
-    ]
+def test_the_command_takes_another_python_base_and_checkout(tree, tmp_path):
+    options = ["--python", "3.11", "--base", f"host:5000/base@{BASE}", "--checkout", tree]
     done = called("image-key", *options, cwd=tmp_path)
-    assert done.stdout == f"{key(tree, 'tools', '3.11')}\n"
+    assert done.stdout == f"{key(tree, '3.11')}\n"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,6 @@ def test_the_command_takes_another_target_python_base_and_checkout(tree, tmp_pat
     [
         (["--base", "registry.example/base:9.8"], "by digest"),
         (["--base", "registry.example/base@sha256:12"], "by digest"),
-        (["--target", "database"], "--target database: there are build, component, tools, test"),
         (["--python", "3.13"], "--python 3.13: there are locks for 3.11 and 3.12"),
         (["--checkout", "."], "run this in a checkout"),
     ],

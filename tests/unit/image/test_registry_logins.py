@@ -14,7 +14,7 @@ from registries import (
 )
 
 from ml.errors import UsageError
-from ml.image.registry import read_logins
+from ml.image.logins import read_logins, registry_logins
 
 
 def logins(tmp_path, text) -> dict[str, str]:
@@ -103,3 +103,31 @@ def test_the_login_for_most_of_the_name_is_taken(shelf):
         known.pop(f"{shelf.host}/{without}", None)
         ask(shelf, {**known, shelf.host: encoded("of:")})
         assert shelf.asked[-1][1]["authorization"] == f"Basic {encoded(f'of:{expected}')}"
+
+
+TOKEN = base64.b64encode(b"jukebox:canary").decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "given"),
+    [
+        ("image-registry.openshift-image-registry.svc:5000", True),
+        ("registry.tools.svc", True),
+        ("registry.tools.svc.cluster.local:5000", True),
+        ("registry.tools.svc.example.com", False),
+        ("svc.example.com", False),
+        ("registry.example", False),
+    ],
+)
+def test_a_token_of_the_cluster_is_for_a_registry_of_the_cluster_alone(tmp_path, host, given):
+    (tmp_path / "token").write_text("canary\n")
+    found = registry_logins(tmp_path / "none.json", tmp_path / "token", f"{host}/team/jukebox")
+    assert found == ({host: TOKEN} if given else {})
+
+
+def test_a_login_of_ones_own_comes_before_a_token(tmp_path):
+    (tmp_path / "token").write_text("canary")
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"r.tools.svc": {"auth": encoded()}}}))
+    found = registry_logins(tmp_path / "config.json", tmp_path / "token", "r.tools.svc/jukebox")
+    assert found == {"r.tools.svc": encoded()}
+    assert registry_logins(None, tmp_path / "none", "r.tools.svc/jukebox") == {}

@@ -16,7 +16,8 @@ from registries import (
 )
 
 from ml.errors import UsageError
-from ml.image.registry import Registry, require_certificates
+from ml.image.logins import require_certificates
+from ml.image.registry import Registry
 
 
 @pytest.fixture(scope="module")

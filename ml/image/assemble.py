@@ -1,0 +1,147 @@
+"""Assemble the component image: one layer of the package onto its dependencies, from registry to registry.
+
+Nothing of the checkout is executed, and neither an engine nor any right is needed: a layer is a tar file, and
+an image is two JSON documents that name its layers. `podman build --target component .` gives the same files,
+by test. The same package on the same dependencies is the same image, whichever commit it is of.
+"""
+
+import io
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.errors import UsageError
+from ml.gate.canonical import canonical_bytes, digest
+from ml.image.package import File, package_files
+from ml.image.registry import Registry
+from ml.image.repository import Repository
+
+EPOCH = "1970-01-01T00:00:00Z"
+"""The date of the image, and of all that is in its layer."""
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER = "application/vnd.docker"
+LAYERS = {
+    OCI_MANIFEST: "application/vnd.oci.image.layer.v1.tar+gzip",
+    f"{DOCKER}.distribution.manifest.v2+json": f"{DOCKER}.image.rootfs.diff.tar.gzip",
+}
+"""By the kind of an image's manifest, the kind of its layers."""
+
+LABELS = {
+    "org.opencontainers.image.title": "jukebox component",
+    "org.opencontainers.image.description": "What the steps of the training pipeline run in",
+}
+SOURCE = "org.opencontainers.image.source"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer: its compressed bytes, and the digest of the tar file."""
+
+    data: bytes
+    diff_id: str
+
+
+class Assembled(BaseModel):
+    """An image that a registry has now. ``sent`` are the bytes that had to be sent for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    digest: str
+    by_digest: str
+    dependencies: str
+    sent: int
+
+    @property
+    def results(self) -> dict[str, str]:
+        """The results of the Task build-image."""
+        return {"IMAGE": self.by_digest, "IMAGE_URL": self.reference, "IMAGE_DIGEST": self.digest}
+
+
+def assemble(
+    checkout: Path, python: str, dependencies: str, reference: str, source: str, registry: Registry
+) -> Assembled:
+    """Put the package of a checkout onto its dependencies, and push that.
+
+    Args:
+        checkout: as `package_files` takes it.
+        python: the Python of the dependencies, as 3.12.
+        dependencies: what the image lies on, by digest or tag.
+        reference: the image's name, with a tag.
+        source: where the repository is cloned from, for the label; "" for none.
+        registry: how both are reached.
+
+    Raises:
+        UsageError: the checkout has no package, or the dependencies are no image.
+        PlatformError: a registry cannot be reached, or refuses.
+    """
+    layer = code_layer(package_files(checkout, python))
+    name, _, tag = reference.rpartition(":")
+    place, _, which = dependencies.rpartition("@" if "@" in dependencies else ":")
+    below = Repository(registry, place, f"read {dependencies}")
+    target = Repository(registry, name, f"push {reference}")
+    manifest = below.manifest(which)
+    kind = manifest.get("mediaType", OCI_MANIFEST)
+    if kind not in LAYERS:
+        raise UsageError(f"{dependencies} is no image of one platform, but {kind}: name one")
+    try:
+        config = canonical_bytes(_config(below.config(manifest["config"]["digest"]), layer, source))
+        lower = [(entry["digest"], entry["size"]) for entry in manifest["layers"]]
+        about = {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": {"mediaType": manifest["config"]["mediaType"], **_named(config)},
+            "layers": [*manifest["layers"], {"mediaType": LAYERS[kind], **_named(layer.data)}],
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"{dependencies} is no image: {error!r}") from error
+    sent = 0
+    for known, size in lower:
+        sent += size * target.push(known, size, partial(below.stream, known), place)
+    for data in (layer.data, config):
+        sent += len(data) * target.push(digest(data), len(data), partial(iter, [data]))
+    pushed = target.push_manifest(tag, canonical_bytes(about))
+    return Assembled(
+        reference=reference, digest=pushed, by_digest=f"{name}@{pushed}", dependencies=dependencies, sent=sent
+    )
+
+
+def code_layer(files: Mapping[str, File]) -> Layer:
+    """Make a layer of files by path from the root, and their folders: sorted, root's, without a date."""
+    packed = io.BytesIO()
+    folders = {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in sorted({*files, *folders}):
+            entry = tarfile.TarInfo(name)
+            if name in files:
+                entry.mode, entry.size = files[name].mode, len(files[name].data)
+                tar.addfile(entry, io.BytesIO(files[name].data))
+            else:
+                entry.mode, entry.type = 0o755, tarfile.DIRTYPE
+                tar.addfile(entry)
+    # Gzip, with no date and no name in its header.
+    return Layer(zlib.compress(packed.getvalue(), level=9, wbits=31), digest(packed.getvalue()))
+
+
+def _config(below: dict[str, Any], layer: Layer, source: str) -> dict[str, Any]:
+    """Return the image's configuration: that of its dependencies, with one layer and our labels on top."""
+    labels = {**(below["config"].get("Labels") or {}), **LABELS, **({SOURCE: source} if source else {})}
+    step = {"created": EPOCH, "created_by": "jukebox image-assemble"}
+    return {
+        **below,
+        "created": EPOCH,
+        "config": {**below["config"], "Labels": labels},
+        "rootfs": {"type": "layers", "diff_ids": [*below["rootfs"]["diff_ids"], layer.diff_id]},
+        "history": [*below.get("history", []), step],
+    }
+
+
+def _named(data: bytes) -> dict[str, Any]:
+    return {"digest": digest(data), "size": len(data)}

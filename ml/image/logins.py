@@ -1,0 +1,72 @@
+"""Logins of registries: from Docker's configuration, or a token of the cluster; and the CA of a registry."""
+
+import base64
+import json
+import re
+import ssl
+from pathlib import Path
+
+from ml.errors import UsageError
+
+IN_CLUSTER = re.compile(r"[\w-]+\.[\w-]+\.svc(\.cluster\.local)?(:[0-9]+)?")
+"""The address of a service of the cluster: SERVICE.NAMESPACE.svc."""
+
+
+def registry_logins(auth_file: Path | None, token_file: Path | None, repository: str) -> dict[str, str]:
+    """Read the logins for a repository: the user's, or else a token of the cluster.
+
+    Args:
+        auth_file: Docker's configuration file; it may be missing.
+        token_file: a token of a service account, for the registry of the cluster itself; it may be missing.
+        repository: the images' names before /component and the like. The token is for its registry, and only
+            if that is a service of the cluster: whoever else gets it could use it there.
+
+    Raises:
+        UsageError: the configuration is none. The message does not quote it.
+    """
+    found, host = read_logins(auth_file), repository.partition("/")[0]
+    if token_file and token_file.is_file() and host not in found and IN_CLUSTER.fullmatch(host):
+        found[host] = base64.b64encode(b"jukebox:" + token_file.read_bytes().strip()).decode()
+    return found
+
+
+def require_certificates(path: Path) -> None:
+    """Make sure that a file has certificates to trust.
+
+    Raises:
+        UsageError: it has none, or cannot be read.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--ca {path}: cannot be read; it is a file of PEM certificates") from error
+
+
+def read_logins(path: Path | None) -> dict[str, str]:
+    """Read the logins of Docker's configuration file; without a file there are none.
+
+    Raises:
+        UsageError: it is no such file. The message does not quote it.
+    """
+    if path is None or not path.is_file():
+        return {}
+    try:
+        auths = json.loads(path.read_bytes()).get("auths", {})
+        # An empty entry points to a helper program, which is not here.
+        return {_place(name): _encoded(entry) for name, entry in auths.items() if entry}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        raise UsageError(f"{path}: not a Docker configuration with logins") from None
+
+
+def _place(name: str) -> str:
+    """Return the registry that a login is for, with a path if it has one: https://HOST/v1/ is HOST."""
+    return re.sub(r"/v[12]/?$", "", name.rpartition("://")[2]).rstrip("/")
+
+
+def _encoded(entry: dict[str, str]) -> str:
+    """Return user:password in base64, which is fit for a header whatever they are."""
+    plain = base64.b64decode(entry["auth"], validate=True) if entry.get("auth") else b""
+    plain = plain or f"{entry['username']}:{entry['password']}".encode()
+    if b":" not in plain:
+        raise ValueError
+    return base64.b64encode(plain).decode()
