@@ -15,24 +15,60 @@ REFERENCE = re.compile(r"\$\(([A-Za-z]+(?:\.[\w-]+)+)\)")
 BY_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 PIPELINE_CONTEXTS = {"context.pipelineRun.uid"}
 TASK_CONTEXTS = {"context.taskRun.name", "context.taskRun.namespace"}
-SECRETS = {"jukebox-webhook", "jukebox-store", "jukebox-promotion", "jukebox-report", "jukebox-git"}
+SECRETS = {
+    "jukebox-webhook",
+    "jukebox-store",
+    "jukebox-holdout",
+    "jukebox-holdout-key",
+    "jukebox-judge",
+    "jukebox-signing-key",
+    "jukebox-promotion",
+    "jukebox-report",
+    "jukebox-git",
+}
 """What the user creates; docs/how-to says how."""
 
-CONFIG_MAPS = {"jukebox-ca", "jukebox-registry-ca", "jukebox-pip", "jukebox-settings"}
-RETRIED = {"fetch-source", "toolchain", "build-image", "submit-run", "promote", "report"}
+CONFIG_MAPS = {
+    "jukebox-ca",
+    "jukebox-registry-ca",
+    "jukebox-pip",
+    "jukebox-settings",
+    "jukebox-policy",
+    "jukebox-trust",
+    "jukebox-head",
+}
+RETRIED = {
+    "fetch-source",
+    "toolchain",
+    "build-image",
+    "holdout",
+    "submit-run",
+    "measure",
+    "promote",
+    "report",
+}
 """What may be done twice: each finds what the first try has left."""
 
 BUILDERS = {"toolchain", "build-image"}
 ROLES = {
     "toolchain": "jukebox-build",
     "build-image": "jukebox-build",
+    "holdout": "jukebox-holdout",
     "submit-run": "jukebox-submit",
+    "measure": "jukebox-measure",
     "promote": "jukebox-promote",
 }
 """Which Tasks run as a service account of their own; all others run as jukebox-ci."""
 
-KEYS = {"submit-run": "store-secret", "promote": "promotion-secret", "report": "report-secret"}
-"""Which Task is given which secret; no other is given any."""
+KEYS = {
+    ("holdout", "holdout"): {"holdout-secret", "sealing-key-secret"},
+    ("submit-run", "submit"): {"store-secret"},
+    ("submit-run", "download"): {"judge-secret"},
+    ("promote", "sign"): {"signing-secret"},
+    ("promote", "promote"): {"promotion-secret"},
+    ("report", "report"): {"report-secret"},
+}
+"""Which step is given which secrets, as a variable or a volume; no other is given any."""
 
 
 def problems(objects: list[Object]) -> list[str]:
@@ -61,20 +97,31 @@ def references(value: Any) -> set[str]:
 def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
     name, spec = task["metadata"]["name"], task["spec"]
     known = TASK_CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
-    known |= {f"workspaces.{space['name']}.path" for space in spec.get("workspaces", ())}
+    known |= {
+        f"workspaces.{space['name']}.{what}"
+        for space in spec.get("workspaces", ())
+        for what in ("path", "volume")
+    }
     known |= {f"results.{result['name']}.path" for result in spec.get("results", ())}
-    for unknown in sorted(references([spec["steps"], spec["stepTemplate"]]) - known):
+    for unknown in sorted(references([spec["steps"], spec["stepTemplate"], spec["volumes"]]) - known):
         yield f"$({unknown}) leads nowhere"
     volumes = {volume["name"] for volume in spec["volumes"]}
+    volumes |= {f"$(workspaces.{space['name']}.volume)" for space in spec.get("workspaces", ())}
     for volume in spec["volumes"]:
         if "configMap" in volume and volume["configMap"]["name"] not in CONFIG_MAPS:
             yield f"config map {volume['configMap']['name']} is not among those that the docs name"
     written = "\n".join(step["script"] for step in spec["steps"])
     for result in spec.get("results", ()):
-        if f"$RESULTS/{result['name']}" not in written and name not in ("submit-run", "promote", "toolchain"):
+        if f"$RESULTS/{result['name']}" not in written and not _by_verb(name, result["name"]):
             yield f"no step writes the result {result['name']}"
     for step in spec["steps"]:
         yield from (f"step {step['name']}: {said}" for said in step_problems(name, spec, step, volumes))
+
+
+def _by_verb(task: str, result: str) -> bool:
+    """Tell whether a verb of `jukebox` writes a result itself."""
+    verbs = {"holdout", "promote", "toolchain"}
+    return task in verbs or (task == "submit-run" and result not in ("GIVEN_DIGEST", "LABELS_DIGEST"))
 
 
 def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> Iterator[str]:
@@ -112,10 +159,23 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
         and given.get("seccompProfile") == {"type": "RuntimeDefault"}
     ):
         yield "it is not restricted"
+    allowed = {f"$(params.{param})" for param in KEYS.get((task, step["name"]), ())}
+    for what, secret in _secrets(spec, step):
+        if secret not in allowed:
+            yield f"{what} is taken from the secret {secret}, which is not for this step"
+
+
+def _secrets(spec: Object, step: Object) -> Iterator[tuple[str, str]]:
+    """Yield the secrets that a step is given: by which variable or volume, and which."""
     for entry in step.get("env", ()):
-        secret = entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
-        if secret and secret != f"$(params.{KEYS.get(task)})":
-            yield f"{entry['name']} is taken from the secret {secret}, which is not for this Task"
+        if secret := entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name"):
+            yield entry["name"], secret
+    volumes = {
+        volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume
+    }
+    for mount in (*step.get("volumeMounts", ()), *spec["stepTemplate"].get("volumeMounts", ())):
+        if mount["name"] in volumes:
+            yield f"the volume {mount['name']}", volumes[mount["name"]]
 
 
 def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
@@ -290,7 +350,7 @@ def role_problems(role: Object, _: list[Object]) -> Iterator[str]:
 
 
 def account_problems(account: Object, _: list[Object]) -> Iterator[str]:
-    speaks = account["metadata"]["name"] in ("jukebox-submit", "jukebox-listener")
+    speaks = account["metadata"]["name"] in ("jukebox-submit", "jukebox-promote", "jukebox-listener")
     if account.get("automountServiceAccountToken") is not speaks:
         yield "its pods get a token" if not speaks else "its pods get no token"
 

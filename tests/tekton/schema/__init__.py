@@ -25,6 +25,7 @@ SPECS: dict[tuple[str, str], Any] = {
     ("route.openshift.io/v1", "Route"): cluster.RouteSpec,
     ("networking.k8s.io/v1", "NetworkPolicy"): cluster.NetworkPolicySpec,
     ("batch/v1", "CronJob"): cluster.CronJobSpec,
+    ("pipelinesascode.tekton.dev/v1alpha1", "Repository"): senders.RepositorySpec,
     ("monitoring.coreos.com/v1", "PrometheusRule"): senders.PrometheusRuleSpec,
     ("monitoring.coreos.com/v1beta1", "AlertmanagerConfig"): senders.AlertmanagerConfigSpec,
 }

@@ -77,9 +77,14 @@ class Env(Strict):
 
 
 class Mount(Strict):
-    name: Name
+    name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+|\$\(workspaces\.[a-z-]+\.volume\))$")]
     mount_path: Annotated[str, StringConstraints(pattern="^/")]
+    sub_path: Annotated[str, StringConstraints(pattern=r"^[\w-]+(/[\w.-]+)*$")] | None = None
     read_only: bool = False
+
+
+class SecretVolume(Strict):
+    secret_name: Text
 
 
 class ConfigMapVolume(Strict):

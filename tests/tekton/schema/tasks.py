@@ -3,19 +3,37 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
-from tekton.schema.common import ConfigMapVolume, Env, Mount, Name, Resources, SecurityContext, Strict, Text
+from tekton.schema.common import (
+    ConfigMapVolume,
+    Duration,
+    Env,
+    Mount,
+    Name,
+    Resources,
+    SecretVolume,
+    SecurityContext,
+    Strict,
+    Text,
+)
 
 
 class Volume(Strict):
     name: Name
     empty_dir: dict[str, Any] | None = None
     config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
+
+
+class StepWorkspace(Strict):
+    name: Name
 
 
 class Step(Strict):
     name: Name
     image: Text
     script: Text
+    timeout: Duration | None = None
+    workspaces: list[StepWorkspace] = []
     env: list[Env] = []
     compute_resources: Resources
     security_context: SecurityContext | None = None
@@ -46,6 +64,7 @@ class TaskWorkspace(Strict):
     description: Text
     optional: bool = False
     read_only: bool = False
+    mount_path: Annotated[str, StringConstraints(pattern="^/")] | None = None
 
 
 class TaskSpec(Strict):
