@@ -7,7 +7,7 @@ dashboards. So it mentions nobody, closes and links nothing, and names no commit
 import re
 
 SIGNS = re.compile(r"[@#!$%&~](?=\w)|<(?=[a-z/!?])|\](?=\()|:/(?=/)|\bGH-(?=\d)|\bwww\.(?=\w)", re.IGNORECASE)
-"""What makes a mention, a reference at GitHub, GitLab or Gitea, a tag, a link or an address of what follows."""
+"""What makes a mention, a reference at GitHub, GitLab or Gitea, a tag or a link of what follows."""
 
 HASH = re.compile(r"\b(?=[0-9]*[a-f])[0-9a-f]{7,64}\b", re.IGNORECASE)
 """What a forge takes for a commit; numbers are left as they are."""

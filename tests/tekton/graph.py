@@ -21,6 +21,7 @@ GIVEN = {
     ("measure", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
     ("promote", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
     ("promote", "measured-digest"): "$(tasks.measure.results.MEASURED_DIGEST)",
+    ("promote", "head"): "$(params.head)",
     ("promote", "candidate"): "$(tasks.submit-run.results.CANDIDATE)",
     # The images that judge and decide are the site's, never one of the commit that is judged.
     **{

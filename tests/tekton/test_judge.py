@@ -17,6 +17,7 @@ PARAMS = {
     "candidate": CANDIDATE,
     "store": "s3://models/jukebox",
     "ir-digest": f"sha256:{hashlib.sha256(b'an IR').hexdigest()}",
+    "head": "configmap:jukebox-head",
     "store-secret": "jukebox-store",
     "judge-secret": "jukebox-judge",
     "signing-secret": "jukebox-signing-key",
