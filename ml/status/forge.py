@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from ml.errors import PlatformError, UsageError
+from ml.status.plain import plain
 from ml.status.summary import State
 
 Provider = Literal["github", "gitlab", "gitea"]
@@ -33,6 +34,7 @@ MEANINGS = {
 API = re.compile(r"(https://[\w.-]+|http://(127\.0\.0\.1|localhost))(:\d+)?(/|$)")
 """A test's forge is on loopback; elsewhere plain HTTP would send the token in the open."""
 
+LINK = re.compile(r"https://[!-~]{1,2000}")
 TOKEN = re.compile(r"[!-~]*")
 TIMEOUT = (10, 30)
 PAUSES = (1, 3)
@@ -83,18 +85,18 @@ class Forge:
             commit: the full hash.
             context: the status's name; one commit has one status of each name.
             state: how it ended.
-            sentence: why; it is cut where the forge would refuse it.
-            link: a page about it, or "".
+            sentence: why, in any words; it is made plain, and cut where the forge would refuse it.
+            link: a page about it; left out if it is no address over https.
 
         Raises:
             PlatformError: the forge cannot be reached, or refuses. The message does not quote the token.
         """
-        most = LONGEST[self.provider]
+        most, sentence = LONGEST[self.provider], plain(sentence, commit)
         body = {
             "state": STATES[self.provider][state],
             "description": sentence if len(sentence) <= most else f"{sentence[: most - 1]}…",
             "name" if self.provider == "gitlab" else "context": context,
-            **({"target_url": link} if link.startswith("https://") else {}),
+            **({"target_url": link} if LINK.fullmatch(link) else {}),
         }
         address = self.address(commit)
         said, again = self._post(address, body)

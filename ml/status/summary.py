@@ -14,6 +14,8 @@ ENDS = ("Succeeded", "Failed", "None")
 
 SUBMISSION = "submit-run"
 DECISIVE = "promote"
+OTHERS = {"fetch-source", "holdout", "measure"}
+"""Tasks whose failure says nothing about the commit: its repository, the source tables, the judge."""
 
 
 class Checked(BaseModel):
@@ -116,9 +118,14 @@ def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") 
 
     Args:
         tasks: how each task ended, in their order; `promote` is one of them.
-        outcome: what is known of the submission; None where it was not reached.
-        commit: the commit, where the submission says nothing of it; "" where none was fetched.
+        outcome: what is known of the submission, or of the decision after it; None where neither was reached.
+        commit: the commit that was fetched; "" where none was.
     """
+    if outcome and commit and outcome.commit not in ("", commit):
+        told = "what is known of the run is about another commit; see its log"
+        return Summary(
+            state="error", sentence=told, tasks=tasks, checks=[], link="", commit=short_commit(commit)
+        )
     state, sentence = _judge(tasks, outcome)
     return Summary(
         state=state,
@@ -142,14 +149,14 @@ def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
             return "error", f"promoted, but {_listed(others)} did not succeed"
         return "success", f"promoted: {passed}"
     if early:
-        # A repository that cannot be fetched says nothing about the commit.
-        whose: State = "error" if early == ["fetch-source"] else "failure"
+        whose: State = "error" if OTHERS.issuperset(early) else "failure"
         return whose, f"{_listed(early)} failed; nothing was promoted"
+    # The gate's answer is about the commit; everything else that ends a submission or a promotion is not.
+    blocked = outcome is not None and outcome.exit_code == GateBlocked.exit_code
+    if outcome and outcome.error and (blocked or DECISIVE not in failed):
+        return "failure" if blocked else "error", outcome.error
     if DECISIVE in failed:
         return "error", f"{passed}, but promote refused or failed; see its log"
-    if outcome and outcome.error:
-        # The gate's answer is about the commit; everything else that ends a submission is not.
-        return "failure" if outcome.exit_code == GateBlocked.exit_code else "error", outcome.error
     silent = f"{SUBMISSION} failed before it could say why; see its log"
     stopped = "cancelled, timed out, or stopped before promote; nothing was promoted"
     return "error", silent if SUBMISSION in failed else stopped

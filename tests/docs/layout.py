@@ -48,6 +48,8 @@ def laid_out(graph: Graph) -> Layout:
             after = [end for start, end in hops if start == place]
             if len(after) == 1 and "@" in after[0]:
                 lane[place] = lane[after[0]]
+        for upper, lower in pairwise(sorted(places, key=lane.__getitem__)):
+            lane[lower] = max(lane[lower], lane[upper] + 1)
     return Layout(column, lane, tuple(ways))
 
 

@@ -1,7 +1,7 @@
-"""Who may promote: every way in which a run may go, and every right and secret that leads to promotion.
+"""Who may promote: every way in which a run may go, and every right, secret and folder on the way.
 
 `outcomes` plays Tekton's rules for all tasks ending well or not, `problems` says what would let a model into
-production past the gate, or give the promotion's key, or the decision, to somebody else.
+production past the judge, or give a key, a folder of the judge's, or the decision, to somebody else.
 """
 
 import itertools
@@ -15,19 +15,67 @@ RESULT = re.compile(r"\$\(tasks\.([\w-]+)\.results\.[\w-]+\)")
 IN_A_SCRIPT = re.compile(r"\$\((params|workspaces|results|context|tasks|steps|inputs|outputs)\b")
 VERDICT = "$(tasks.submit-run.results.VERDICT)"
 GIVEN = {
-    ("submit-run", "store-secret"): "$(params.store-secret)",
-    ("promote", "promotion-secret"): "$(params.promotion-secret)",
+    ("submit-run", "holdout"): "$(params.holdout)",
+    ("holdout", "holdout"): "$(params.holdout)",
+    ("measure", "given-digest"): "$(tasks.submit-run.results.GIVEN_DIGEST)",
+    ("measure", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
+    ("promote", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
+    ("promote", "measured-digest"): "$(tasks.measure.results.MEASURED_DIGEST)",
+    ("promote", "head"): "$(params.head)",
     ("promote", "candidate"): "$(tasks.submit-run.results.CANDIDATE)",
-    ("report", "report-secret"): "$(params.report-secret)",
-    # The image that decides is the site's, never one of the commit that is judged.
+    # The images that judge and decide are the site's, never one of the commit that is judged.
     **{
         (task, "tools-image"): "$(params.tools-image)"
         for task in ("toolchain", "build-image", "submit-run", "promote", "report")
     },
+    **{(task, "judge-image"): "$(params.judge-image)" for task in ("holdout", "submit-run", "measure")},
 }
+OWNERS = {
+    "holdout-secret": {"holdout"},
+    "sealing-key-secret": {"holdout"},
+    # The compiler writes its name into the IR: the steps of the run have it.
+    "store-secret": {"compile-pipeline", "submit-run"},
+    "judge-secret": {"submit-run"},
+    "signing-secret": {"promote"},
+    "promotion-secret": {"promote"},
+    "report-secret": {"report"},
+}
+"""Which tasks are given which secret of the Pipeline, under its own name; no other is."""
+
+FOLDERS = {
+    "shared": (
+        "commit",
+        {"fetch-source", "toolchain", "lint", "unit-test", "build-image", "compile-pipeline", "submit-run"},
+    ),
+    "outcome": ("outcome", {"fetch-source", "submit-run", "promote", "report"}),
+    "judge": ("judge", {"submit-run", "measure", "promote"}),
+}
+"""By workspace of a Task: its folder of the run's volume, and the tasks that mount it."""
+
+JUDGES = {
+    ("submit-run", "download"),
+    ("measure", "score"),
+    ("promote", "sign"),
+    ("promote", "promote"),
+}
+"""The steps that mount the judge's folder as a whole."""
+
+WORK = "/judge/work/"
+SEEN = {
+    *(
+        (f"{WORK}{name}", f"judge/work/{name}", True)
+        for name in ("asked.json", "model", "champion", "features")
+    ),
+    (f"{WORK}answers", "judge/work/answers", False),
+}
+"""What infer mounts of the judge's folder: where, which part, and whether it is read only."""
+
+HIDDEN = {f"{WORK}model", f"{WORK}champion"}
+"""What score has an empty folder over."""
 SUBJECTS = {
     "jukebox-listener": ["jukebox-listener"],
     "jukebox-submit": ["jukebox-submit"],
+    "jukebox-promote": ["jukebox-promote"],
     "jukebox-push-images": ["jukebox-push"],
     "jukebox-build-scc": ["jukebox-build"],
 }
@@ -48,6 +96,7 @@ RULES = {
         ("datasciencepipelinesapplications/api", "get create"),
         ("routes", "get"),
     },
+    ("Role", "jukebox-promote"): {("configmaps", "get patch")},
 }
 ROOT = {"runAsNonRoot": False, "runAsUser": 0, "allowPrivilegeEscalation": False}
 BUILDER = {
@@ -60,12 +109,16 @@ BUILDER = {
 }
 FENCED = {
     "matchExpressions": [
-        {"key": "tekton.dev/task", "operator": "In", "values": ["lint", "unit-test", "compile-pipeline"]}
+        {
+            "key": "tekton.dev/task",
+            "operator": "In",
+            "values": ["lint", "unit-test", "compile-pipeline", "measure"],
+        }
     ]
 }
-"""The pods that run the commit's code, whether in a run of the Pipeline or alone."""
+"""The pods that run what a commit has made, whether in a run of the Pipeline or alone."""
 
-READERS = {"toolchain", "lint", "unit-test", "build-image", "report"}
+READERS = {"toolchain", "lint", "unit-test", "build-image", "submit-run"}
 """What must not be able to change the checkout for those that come later."""
 
 
@@ -101,7 +154,14 @@ def _wanted(task: Object, verdict: str) -> bool:
 def problems(objects: list[Object], overlay: str) -> list[str]:
     """Return every way to production but the one, in words."""
     (spec,) = (found["spec"] for found in objects if found["kind"] == "Pipeline")
-    return [*_ways(spec), *_gifts(spec), *_rights(objects), *_tasks(objects, overlay)]
+    return [
+        *_ways(spec),
+        *_gifts(spec),
+        *_folders(spec),
+        *_rights(objects),
+        *_tasks(objects, overlay),
+        *_steps(objects),
+    ]
 
 
 def _ways(spec: Object) -> Iterator[str]:
@@ -124,16 +184,63 @@ def _gifts(spec: Object) -> Iterator[str]:
         if task["taskRef"]["name"] == "promote" and task["name"] != "promote":
             yield f"{task['name']} promotes as well"
         for param in task["params"]:
-            key = task["name"], param["name"]
-            given[key] = param["value"]
-            if "promotion-secret" in param["value"] and key != ("promote", "promotion-secret"):
-                yield f"{task['name']} is given the promotion's secret as {param['name']}"
+            given[task["name"], param["name"]] = param["value"]
+            for secret, owners in OWNERS.items():
+                named = task["name"] in owners and param["name"] == secret
+                if secret in param["value"] and not (named and param["value"] == f"$(params.{secret})"):
+                    yield f"{task['name']} is given the {secret} as {param['name']}"
     for key, value in GIVEN.items():
         if given.get(key) != value:
             yield f"{key[0]} takes {key[1]} from {given.get(key)}, not {value}"
+    for secret, owners in OWNERS.items():
+        for task in sorted(owners):
+            if (task, secret) not in given:
+                yield f"{task} is not given the {secret}"
     secrets = [param["default"] for param in spec["params"] if param["name"].endswith("-secret")]
     if len(secrets) != len(set(secrets)):
         yield f"one secret for two purposes: {secrets}"
+
+
+def _folders(spec: Object) -> Iterator[str]:
+    """Say which task mounts another folder of the run's volume than its own."""
+    mounted: dict[str, set[str]] = {name: set() for name in FOLDERS}
+    for task in (*spec["tasks"], *spec["finally"]):
+        for space in task.get("workspaces", ()):
+            if space["workspace"] != "shared":
+                continue
+            folder, _ = FOLDERS.get(space["name"], ("", set()))
+            if space.get("subPath") != folder:
+                yield f"{task['name']} mounts {space.get('subPath')} of the run's volume as {space['name']}"
+            mounted.setdefault(space["name"], set()).add(task["name"])
+    for name, (_, tasks) in FOLDERS.items():
+        if mounted[name] != tasks:
+            yield f"{name} is mounted by {sorted(mounted[name])}"
+
+
+def _steps(objects: list[Object]) -> Iterator[str]:
+    """Say which step sees more of the judge's folder than it should."""
+    tasks = {found["metadata"]["name"]: found["spec"] for found in objects if found["kind"] == "Task"}
+    whole = {
+        (name, step["name"])
+        for name, spec in tasks.items()
+        for step in spec["steps"]
+        if {"name": "judge"} in step.get("workspaces", ())
+    }
+    if whole != JUDGES:
+        yield f"the judge's folder is mounted by the steps {sorted(whole)}"
+    infer, score = (step["volumeMounts"] for step in tasks["measure"]["steps"])
+    volume = "$(workspaces.judge.volume)"
+    seen = {(m["mountPath"], m["subPath"], m.get("readOnly", False)) for m in infer if m["name"] == volume}
+    if seen != SEEN:
+        yield f"infer sees {sorted(seen ^ SEEN)}"
+    if not {mount["mountPath"] for mount in score if mount["name"] != volume} >= HIDDEN:
+        yield "score sees the model"
+    common = {mount["name"] for mount in infer} & {mount["name"] for mount in score}
+    if common or tasks["measure"]["stepTemplate"].get("volumeMounts"):
+        yield f"infer and score have {sorted(common)} in common"
+    empty = {v["name"] for v in tasks["measure"]["volumes"] if v.keys() == {"name", "emptyDir"}}
+    if extra := {mount["name"] for mount in (*infer, *score)} - empty - {volume}:
+        yield f"a step of measure mounts {sorted(extra)}"
 
 
 def _rights(objects: list[Object]) -> Iterator[str]:

@@ -2,15 +2,16 @@
 
 Params, results and contexts are substituted as Tekton substitutes them, workspaces and volumes are folders,
 and a task that fails is tried again as often as the Pipeline says. There are no images: a script finds its
-programs on the path. What a pod would mount (``/tekton/results``, ``/etc/jukebox/ca``, ``/tmp``) is replaced
-by folders, in the scripts and in their variables.
+programs on the path. What a pod would mount (``/tekton/results``, ``/etc/jukebox/ca``, ``/tmp``, ``/judge``)
+is replaced by folders, in the scripts and in their variables.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -23,7 +24,6 @@ NAMESPACE = "music"
 PIPELINE_RUN = "metadata.labels['tekton.dev/pipelineRun']"
 """The label that the pods of a PipelineRun have, and those of a TaskRun alone do not."""
 
-ALWAYS = ("/tekton/results", "/tekton/home", "/tmp")
 """What every step has."""
 
 SETTINGS = ("AWS_", "JUKEBOX_", "PYTEST_")
@@ -157,7 +157,7 @@ def _task_run(run: Run, task: Object, pod: Path) -> dict[str, str] | None:
 
 
 def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
-    """Execute a TaskRun that belongs to no PipelineRun, and binds no workspace.
+    """Execute a TaskRun that belongs to no PipelineRun; its claim is the folder of that name.
 
     Args:
         world: what surrounds it.
@@ -167,6 +167,12 @@ def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
     task, end = world.find("Task", spec["taskRef"]["name"]), TaskEnd(tries=1)
     given = {param["name"]: param["value"] for param in spec["params"]}
     variables = {**_params(task, given), **_contexts(name)}
+    for space in spec.get("workspaces", ()):
+        claim = world.folder / space["persistentVolumeClaim"]["claimName"]
+        path = claim / space.get("subPath", "")
+        path.mkdir(parents=True, exist_ok=True)
+        variables |= {f"workspaces.{space['name']}.path": str(path)}
+        variables |= {f"workspaces.{space['name']}.volume": str(claim)}
     results = _steps(world, task, world.folder / name, end, variables, {}, spec["serviceAccountName"])
     end.status, end.results = ("Failed", {}) if results is None else ("Succeeded", results)
     return end
@@ -182,11 +188,15 @@ def execute_task(world: World, name: str, uid: str, params: Mapping[str, str]) -
         params: the Task's params.
     """
     bound = {"shared": {"volumeClaimTemplate": {}}, "pip-settings": {"configMap": {"name": "pip"}}}
+    folders = {"shared": "commit", "outcome": "outcome", "judge": "judge"}
     task = {
         "name": name,
         "taskRef": {"name": name},
         "params": [{"name": param, "value": value} for param, value in params.items()],
-        "workspaces": [{"name": workspace, "workspace": workspace} for workspace in bound],
+        "workspaces": [
+            {"name": "pip-settings", "workspace": "pip-settings"},
+            *({"name": space, "workspace": "shared", "subPath": part} for space, part in folders.items()),
+        ],
     }
     workspaces = [{"name": workspace, **source} for workspace, source in bound.items()]
     spec = {"workspaces": workspaces, "taskRunSpecs": []}
@@ -227,27 +237,28 @@ def _steps(
         fields: the pod's fields by path; a label that it does not have is empty.
         account: the service account of the pod.
     """
-    folders = _folders(spec, pod) | {"/tmp": world.tmp}
-    for path, files in world.mounted.items():
-        for name, text in files.items() if path in folders else ():
-            (folders[path] / name).write_text(text)
+    shutil.rmtree(pod, ignore_errors=True)
     ours = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     for step in spec["steps"]:
+        folders = _folders(spec, step, pod, variables) | {"/tmp": world.tmp}
+        for path, files in world.mounted.items():
+            for name, text in files.items() if path in folders else ():
+                (folders[path] / name).write_text(text)
+        _mount_secrets(world, spec, step, folders, variables)
         env = {**ours, **world.env, **world.identities.get(account, {})}
-        # What a step does not mount is not there for it.
-        seen = {path: folders[path] for path in (*ALWAYS, *_mounts(spec, [step]))}
         for entry in (*spec["stepTemplate"].get("env", ()), *step.get("env", ())):
-            value = _value(world, _moved_entry(entry, seen), variables, fields)
+            value = _value(world, _moved_entry(entry, folders), variables, fields)
             if value is not None:
                 env[entry["name"]] = value
         script = pod / step["name"]
-        script.write_text(_moved(step["script"], seen))
+        script.write_text(_moved(step["script"], folders))
         script.chmod(0o755)
-        done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
+        with _hidden(spec, step, variables):
+            done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
         end.log += done.stdout + done.stderr
         if done.returncode:
             return None
-    results = folders["/tekton/results"]
+    results = pod / "tekton-results"
     names = [result["name"] for result in spec.get("results", ())]
     return {name: (results / name).read_text() for name in names if (results / name).exists()}
 
@@ -255,36 +266,90 @@ def _steps(
 def _workspaces(run: Run, task: Object, spec: Object) -> dict[str, str]:
     bound = {entry["name"]: entry for entry in run.spec["workspaces"]}
     given = {entry["name"]: entry["workspace"] for entry in task.get("workspaces", ())}
-    paths = {}
+    parts = {entry["name"]: entry.get("subPath", "") for entry in task.get("workspaces", ())}
+    found = {}
     for workspace in spec.get("workspaces", ()):
-        entry = bound.get(given.get(workspace["name"], ""))
-        assert entry or workspace.get("optional"), f"{task['name']} lacks {workspace['name']}"
+        name = workspace["name"]
+        entry = bound.get(given.get(name, ""))
+        assert entry or workspace.get("optional"), f"{task['name']} lacks {name}"
         path = ""
         if entry and "volumeClaimTemplate" in entry:
-            path = str(run.home / "shared")
+            path = str(run.home / "shared" / parts[name])
             Path(path).mkdir(parents=True, exist_ok=True)
+            found[f"workspaces.{name}.volume"] = str(run.home / "shared")
         elif entry:
             path = str(run.world.folder / next(iter(entry["configMap"].values())))
-        paths[f"workspaces.{workspace['name']}.path"] = path
-    return paths
+        found[f"workspaces.{name}.path"] = path
+    return found
 
 
-def _folders(spec: Object, pod: Path) -> dict[str, Path]:
-    """Make the folders that a pod would mount, empty."""
+def _folders(spec: Object, step: Object, pod: Path, variables: Mapping[str, str]) -> dict[str, Path]:
+    """Return the folders that a step would mount, by path; what no step before has made is empty.
+
+    A workspace with a path of its own is that folder for the steps that list it. A step that mounts parts of
+    its volume sees those parts and nothing else.
+    """
     folders = {}
-    for path in (*ALWAYS, *_mounts(spec, spec["steps"])):
-        folders[path] = pod / path.strip("/").replace("/", "-")
-        shutil.rmtree(folders[path], ignore_errors=True)
-        folders[path].mkdir(parents=True)
+    for mount in ({"mountPath": "/tekton/results"}, {"mountPath": "/tekton/home"}, *_mounts(spec, step)):
+        path = mount["mountPath"]
+        if "subPath" not in mount:
+            folders[path] = pod / path.strip("/").replace("/", "-")
+            folders[path].mkdir(parents=True, exist_ok=True)
+    view = pod / f"{step['name']}-view"
+    for mount in _mounts(spec, step):
+        if "subPath" in mount:
+            part = view / mount["mountPath"].strip("/")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.symlink_to(Path(_filled(mount["name"], variables)) / mount["subPath"])
+            folders[f"/{part.relative_to(view).parts[0]}"] = view / part.relative_to(view).parts[0]
+    listed = {space["name"] for space in step.get("workspaces", ())}
+    for space in spec.get("workspaces", ()):
+        if "mountPath" in space and space["name"] in listed:
+            folders[space["mountPath"]] = Path(variables[f"workspaces.{space['name']}.path"])
     return folders
 
 
-def _mounts(spec: Object, steps: list[Object]) -> list[str]:
-    return [
-        mount["mountPath"]
-        for step in (spec["stepTemplate"], *steps)
-        for mount in step.get("volumeMounts", ())
+def _mounts(spec: Object, step: Object) -> list[Object]:
+    return [*spec["stepTemplate"].get("volumeMounts", ()), *step.get("volumeMounts", ())]
+
+
+def _mount_secrets(
+    world: World, spec: Object, step: Object, folders: Mapping[str, Path], variables: Mapping[str, str]
+) -> None:
+    """Write the secrets that a step mounts as files."""
+    secrets = {
+        volume["name"]: _filled(volume["secret"]["secretName"], variables)
+        for volume in spec["volumes"]
+        if "secret" in volume
+    }
+    for mount in _mounts(spec, step):
+        for name, value in world.secrets.get(secrets.get(mount["name"], ""), {}).items():
+            (folders[mount["mountPath"]] / name).write_text(value)
+
+
+@contextlib.contextmanager
+def _hidden(spec: Object, step: Object, variables: Mapping[str, str]) -> Iterator[None]:
+    """Put empty folders where a step mounts some within a workspace, and take them away in the end."""
+    homes = {
+        space["mountPath"]: Path(variables[f"workspaces.{space['name']}.path"])
+        for space in spec.get("workspaces", ())
+        if "mountPath" in space
+    }
+    below = [
+        (home / mount["mountPath"].removeprefix(f"{path}/"), home.with_name(f"hidden-{number}"))
+        for number, mount in enumerate(_mounts(spec, step))
+        for path, home in homes.items()
+        if "subPath" not in mount and mount["mountPath"].startswith(f"{path}/")
     ]
+    for folder, elsewhere in below:
+        folder.rename(elsewhere)
+        folder.mkdir()
+    try:
+        yield
+    finally:
+        for folder, elsewhere in below:
+            shutil.rmtree(folder)
+            elsewhere.rename(folder)
 
 
 def _moved(text: str, folders: Mapping[str, Path]) -> str:

@@ -27,11 +27,27 @@ SOURCES = {
 SECRETS = {
     "report-secret": "jukebox-report",
     "store-secret": "jukebox-store",
+    "holdout-secret": "jukebox-holdout",
+    "sealing-key-secret": "jukebox-holdout-key",
+    "judge-secret": "jukebox-judge",
+    "signing-secret": "jukebox-signing-key",
     "promotion-secret": "jukebox-promotion",
 }
+RUNS_SECRET = "jukebox-store"
+"""The one secret that lies in the namespace of the runs, whose account reads every secret there."""
+
+REQUIRED = {"jukebox-trust"}
+"""Config maps that must be there: without the trust root nothing may be promoted."""
+
+RUNS_LABEL = "jukebox/namespace"
+TO_RUNS = {("Role", "jukebox-submit"), ("RoleBinding", "jukebox-submit"), ("NetworkPolicy", "jukebox-runs")}
+"""What lies in the namespace of the runs; all else lies in the Pipeline's."""
+
+DNS_PORTS, API_PORT = {53, 5353}, 6443
 BOUND = {
     "jukebox-listener": {"jukebox-listener"},
     "jukebox-submit": {"jukebox-submit"},
+    "jukebox-promote": {"jukebox-promote"},
     "jukebox-push-images": {"system:image-builder"},
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
 }
@@ -39,14 +55,23 @@ GROUPS = {
     ("ClusterRole", "jukebox-listener"): {"triggers.tekton.dev"},
     ("Role", "jukebox-listener"): {"triggers.tekton.dev", "tekton.dev", ""},
     ("Role", "jukebox-submit"): {"datasciencepipelinesapplications.opendatahub.io", "route.openshift.io"},
+    ("Role", "jukebox-promote"): {""},
 }
-POLICIES = {"jukebox-runs", "jukebox-code", "jukebox-listener"}
+NAMED_ONLY = {("Role", "jukebox-submit"), ("Role", "jukebox-promote")}
+"""Roles that are for objects of one name, never for all of a kind."""
+
+POLICIES = {"jukebox-pods", "jukebox-code", "jukebox-holdout", "jukebox-listener", "jukebox-runs"}
 GIVEN = {
     ("submit-run", "attempt"): "$(context.pipelineRun.uid)",
     ("submit-run", "commit"): "$(tasks.fetch-source.results.COMMIT)",
+    ("submit-run", "image"): "$(tasks.build-image.results.IMAGE)",
+    ("submit-run", "snapshot"): "$(tasks.holdout.results.SNAPSHOT)",
+    ("submit-run", "holdout-version"): "$(tasks.holdout.results.HOLDOUT_VERSION)",
     ("build-image", "commit"): "$(tasks.fetch-source.results.COMMIT)",
+    ("compile-pipeline", "store-secret"): "$(params.store-secret)",
 }
-"""One run of the DSPA for a PipelineRun, and of the commit that was checked out, not of a name for it."""
+"""One run of the DSPA for a PipelineRun, of the commit that was checked out, not of a name for it, in the
+image that was built of it, on the snapshot that was just written, and with the one secret of the runs."""
 
 
 def problems(objects: list[Object]) -> list[str]:
@@ -56,8 +81,22 @@ def problems(objects: list[Object]) -> list[str]:
         for found in objects
         for said in CHECKS.get(found["kind"], lambda *_: ())(found, objects)
     ]
+    told += [said for found in objects for said in _placed(found)]
     missing = POLICIES - named(objects, "NetworkPolicy").keys()
     return told + [f"NetworkPolicy {name}: there is none" for name in sorted(missing)]
+
+
+def _placed(found: Object) -> Iterator[str]:
+    """Say what lies in the namespace of the runs and may not, or must and does not."""
+    metadata = found["metadata"]
+    key = found["kind"], metadata.get("name")
+    marked = metadata.get("labels", {}).get(RUNS_LABEL) == "runs"
+    if marked is not (key in TO_RUNS):
+        yield f"{key[0]} {key[1]}: it is {'' if marked else 'not '}meant for the namespace of the runs"
+    if marked and key[0] not in ("Role", "RoleBinding", "NetworkPolicy"):
+        yield f"{key[0]} {key[1]}: no {key[0]} belongs to the namespace of the runs"
+    if marked and "namespace" in metadata and metadata["namespace"] == "jukebox":
+        yield f"{key[0]} {key[1]}: it lies in the Pipeline's namespace"
 
 
 def _forms(value: Any) -> Iterator[str]:
@@ -80,7 +119,7 @@ def _twice(what: str, items: list[Object]) -> Iterator[str]:
 def task_problems(task: Object, objects: list[Object]) -> Iterator[str]:
     name, spec = task["metadata"]["name"], task["spec"]
     yield from _forms(spec)
-    used = references([spec["steps"], spec["stepTemplate"]])
+    used = references([spec["steps"], spec["stepTemplate"], spec["volumes"]])
     for param in spec["params"]:
         if f"params.{param['name']}" not in used:
             yield f"param {param['name']} is not used"
@@ -89,8 +128,9 @@ def task_problems(task: Object, objects: list[Object]) -> Iterator[str]:
             yield f"{entry['name']} gives all steps a secret"
     for volume in spec["volumes"]:
         source = volume.get("configMap")
-        if source and not source.get("optional"):
-            yield f"the config map {source['name']} is not optional, and may not be there"
+        if source and source.get("optional", False) is (source["name"] in REQUIRED):
+            must = "must be there" if source["name"] in REQUIRED else "is not optional, and may not be there"
+            yield f"the config map {source['name']} {must}"
     for step in spec["steps"]:
         yield from (f"step {step['name']}: {said}" for said in _twice("variable", step.get("env", [])))
         builds = (name, step["name"]) == ("toolchain", "build")
@@ -115,6 +155,8 @@ def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
         target = tasks.get(task["taskRef"]["name"], {"spec": {"steps": []}})["spec"]
         yield from (f"task {task['name']}: {said}" for said in _given(task, target, optional))
     for param in spec["params"]:
+        if param["name"].endswith("-secret") and param["name"] not in SECRETS:
+            yield f"param {param['name']}: nothing says whose secret that is"
         if param["name"] in SECRETS and param.get("default") != SECRETS[param["name"]]:
             yield f"param {param['name']}: {param.get('default')} is not among those that the docs name"
 
@@ -132,7 +174,8 @@ def _given(task: Object, target: Object, optional: set[str]) -> Iterator[str]:
         ):
             yield f"takes the image {name} from {values.get(name)}"
     spaces = {space["name"]: space["workspace"] for space in task.get("workspaces", ())}
-    if len(set(spaces.values())) < len(spaces):
+    places = {(space["workspace"], space.get("subPath")) for space in task.get("workspaces", ())}
+    if len(places) < len(spaces):
         yield "has one workspace of the run twice"
     for space in target.get("workspaces", ()):
         if not space.get("optional") and spaces.get(space["name"]) in optional:
@@ -216,7 +259,8 @@ def binding_problems(binding: Object, _: list[Object]) -> Iterator[str]:
     if role["name"] not in BOUND.get(name, set()) or role["kind"] != kind:
         yield f"it gives the {role['kind']} {role['name']}"
     for subject in binding["subjects"]:
-        home = binding["metadata"].get("namespace", "jukebox")
+        home = "jukebox" if binding["metadata"].get("labels", {}).get(RUNS_LABEL) else None
+        home = home or binding["metadata"].get("namespace", "jukebox")
         if subject.get("namespace") != home:
             yield f"{subject['name']} is of the namespace {subject.get('namespace')}"
 
@@ -225,8 +269,29 @@ def role_problems(role: Object, _: list[Object]) -> Iterator[str]:
     key = role["kind"], role["metadata"]["name"]
     groups = {group for rule in role["rules"] for group in rule["apiGroups"]}
     yield from (f"it reaches the API group {group!r}" for group in sorted(groups - GROUPS.get(key, set())))
-    if key == ("Role", "jukebox-submit") and not all(rule.get("resourceNames") for rule in role["rules"]):
-        yield "it is for all DSPAs of the namespace"
+    if key in NAMED_ONLY and not all(rule.get("resourceNames") for rule in role["rules"]):
+        yield "it is for all objects of a kind"
+
+
+def network_problems(policy: Object, _: list[Object]) -> Iterator[str]:
+    """Check where pods may go: what is closed is closed, and what is open leads to DNS and the store."""
+    name, spec = policy["metadata"]["name"], policy["spec"]
+    if "Ingress" not in spec["policyTypes"]:
+        yield "anybody reaches its pods"
+    if name in ("jukebox-code", "jukebox-holdout", "jukebox-runs") and "Egress" not in spec["policyTypes"]:
+        yield "its pods reach anybody"
+    if name == "jukebox-runs" and spec["podSelector"]:
+        yield f"it is for {spec['podSelector']} only"
+    for rule in spec.get("egress", ()):
+        ports = {port["port"] for port in rule.get("ports", ())}
+        if ports and ports <= DNS_PORTS and rule.get("to"):
+            continue
+        if len(ports) == 1 and [set(to) for to in rule.get("to", ())] == [{"ipBlock"}]:
+            continue
+        runs = name == "jukebox-runs"
+        if runs and (rule == {"to": [{"podSelector": {}}]} or (ports == {API_PORT} and "to" not in rule)):
+            continue
+        yield f"its pods reach {rule}"
 
 
 CHECKS = {
@@ -239,4 +304,5 @@ CHECKS = {
     "ClusterRoleBinding": binding_problems,
     "Role": role_problems,
     "ClusterRole": role_problems,
+    "NetworkPolicy": network_problems,
 }

@@ -18,6 +18,10 @@ TASK_CONTEXTS = {"context.taskRun.name", "context.taskRun.namespace"}
 SECRETS = {
     "jukebox-webhook",
     "jukebox-store",
+    "jukebox-holdout",
+    "jukebox-holdout-key",
+    "jukebox-judge",
+    "jukebox-signing-key",
     "jukebox-promotion",
     "jukebox-report",
     "jukebox-git",
@@ -26,27 +30,55 @@ SECRETS = {
 }
 """What the user creates; docs/how-to says how."""
 
-PUSHING = {("toolchain", "look-up"), ("toolchain", "push"), ("build-image", "assemble")}
-"""The steps that hold the credential of the registry: none of them runs code of the commit."""
+REGISTRY = {
+    ("toolchain", "look-up"): {"jukebox-registry"},
+    ("toolchain", "build"): {"jukebox-pull"},
+    ("toolchain", "push"): {"jukebox-registry"},
+    ("build-image", "assemble"): {"jukebox-registry"},
+}
+"""The steps that hold a credential of the registry: what runs code of the commit may pull at most."""
 
-WRITERS = {"submit-run", "promote", "toolchain", "build-image"}
-"""Whose results the verb of jukebox writes."""
-
-CONFIG_MAPS = {"jukebox-ca", "jukebox-registry-ca", "jukebox-pip", "jukebox-settings"}
-RETRIED = {"fetch-source", "toolchain", "build-image", "submit-run", "promote", "report"}
+CONFIG_MAPS = {
+    "jukebox-ca",
+    "jukebox-registry-ca",
+    "jukebox-pip",
+    "jukebox-settings",
+    "jukebox-policy",
+    "jukebox-trust",
+    "jukebox-head",
+}
+RETRIED = {
+    "fetch-source",
+    "toolchain",
+    "build-image",
+    "holdout",
+    "submit-run",
+    "measure",
+    "promote",
+    "report",
+}
 """What may be done twice: each finds what the first try has left."""
 
 BUILDERS = {"toolchain"}
 ROLES = {
     "toolchain": "jukebox-build",
     "build-image": "jukebox-build",
+    "holdout": "jukebox-holdout",
     "submit-run": "jukebox-submit",
+    "measure": "jukebox-measure",
     "promote": "jukebox-promote",
 }
 """Which Tasks run as a service account of their own; all others run as jukebox-ci."""
 
-KEYS = {"submit-run": "store-secret", "promote": "promotion-secret", "report": "report-secret"}
-"""Which Task is given which secret; no other is given any."""
+KEYS = {
+    ("holdout", "holdout"): {"holdout-secret", "sealing-key-secret"},
+    ("submit-run", "submit"): {"store-secret"},
+    ("submit-run", "download"): {"judge-secret"},
+    ("promote", "sign"): {"signing-secret"},
+    ("promote", "promote"): {"promotion-secret"},
+    ("report", "report"): {"report-secret"},
+}
+"""Which step is given which secrets, as a variable or a volume; no other is given any."""
 
 
 def problems(objects: list[Object]) -> list[str]:
@@ -75,24 +107,36 @@ def references(value: Any) -> set[str]:
 def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
     name, spec = task["metadata"]["name"], task["spec"]
     known = TASK_CONTEXTS | {f"params.{param['name']}" for param in spec["params"]}
-    known |= {f"workspaces.{space['name']}.path" for space in spec.get("workspaces", ())}
+    known |= {
+        f"workspaces.{space['name']}.{what}"
+        for space in spec.get("workspaces", ())
+        for what in ("path", "volume")
+    }
     known |= {f"results.{result['name']}.path" for result in spec.get("results", ())}
-    for unknown in sorted(references([spec["steps"], spec["stepTemplate"]]) - known):
+    for unknown in sorted(references([spec["steps"], spec["stepTemplate"], spec["volumes"]]) - known):
         yield f"$({unknown}) leads nowhere"
     volumes = {volume["name"] for volume in spec["volumes"]}
+    volumes |= {f"$(workspaces.{space['name']}.volume)" for space in spec.get("workspaces", ())}
     for volume in spec["volumes"]:
         if "configMap" in volume and volume["configMap"]["name"] not in CONFIG_MAPS:
             yield f"config map {volume['configMap']['name']} is not among those that the docs name"
-        if "secret" in volume and not (
-            volume["secret"]["secretName"] in SECRETS and volume["secret"].get("optional")
+        source = volume.get("secret", {"secretName": "$(params."})
+        if not source["secretName"].startswith("$(params.") and not (
+            source["secretName"] in SECRETS and source.get("optional")
         ):
-            yield f"secret {volume['secret']['secretName']} is not among the optional ones that the docs name"
+            yield f"secret {source['secretName']} is not among the optional ones that the docs name"
     written = "\n".join(step["script"] for step in spec["steps"])
     for result in spec.get("results", ()):
-        if f"$RESULTS/{result['name']}" not in written and name not in WRITERS:
+        if f"$RESULTS/{result['name']}" not in written and not _by_verb(name, result["name"]):
             yield f"no step writes the result {result['name']}"
     for step in spec["steps"]:
         yield from (f"step {step['name']}: {said}" for said in step_problems(name, spec, step, volumes))
+
+
+def _by_verb(task: str, result: str) -> bool:
+    """Tell whether a verb of `jukebox` writes a result itself."""
+    verbs = {"holdout", "promote", "toolchain", "build-image"}
+    return task in verbs or (task == "submit-run" and result not in ("GIVEN_DIGEST", "LABELS_DIGEST"))
 
 
 def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> Iterator[str]:
@@ -103,14 +147,9 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
         yield "its script has $(…) in it: values go through env"
     if not re.fullmatch(r"\$\(params\.[a-z-]+\)", step["image"]):
         yield f"its image {step['image']} is no param"
-    secrets = {
-        volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume
-    }
     for mount in (*step.get("volumeMounts", ()), *spec["stepTemplate"].get("volumeMounts", ())):
         if mount["name"] not in volumes:
             yield f"volume {mount['name']} leads nowhere"
-        if secrets.get(mount["name"]) == "jukebox-registry" and (task, step["name"]) not in PUSHING:
-            yield "it holds the credential of the registry"
     if not {"requests", "limits"} <= step["computeResources"].keys():
         yield "it has no requests, or no limits"
     given = {**spec["stepTemplate"].get("securityContext", {}), **step.get("securityContext", {})}
@@ -135,10 +174,25 @@ def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> I
         and given.get("seccompProfile") == {"type": "RuntimeDefault"}
     ):
         yield "it is not restricted"
+    allowed = {f"$(params.{param})" for param in KEYS.get((task, step["name"]), ())} | REGISTRY.get(
+        (task, step["name"]), set()
+    )
+    for what, secret in _secrets(spec, step):
+        if secret not in allowed:
+            yield f"{what} is taken from the secret {secret}, which is not for this step"
+
+
+def _secrets(spec: Object, step: Object) -> Iterator[tuple[str, str]]:
+    """Yield the secrets that a step is given: by which variable or volume, and which."""
     for entry in step.get("env", ()):
-        secret = entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
-        if secret and secret != f"$(params.{KEYS.get(task)})":
-            yield f"{entry['name']} is taken from the secret {secret}, which is not for this Task"
+        if secret := entry.get("valueFrom", {}).get("secretKeyRef", {}).get("name"):
+            yield entry["name"], secret
+    volumes = {
+        volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume
+    }
+    for mount in (*step.get("volumeMounts", ()), *spec["stepTemplate"].get("volumeMounts", ())):
+        if mount["name"] in volumes:
+            yield f"the volume {mount['name']}", volumes[mount["name"]]
 
 
 def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
@@ -313,7 +367,7 @@ def role_problems(role: Object, _: list[Object]) -> Iterator[str]:
 
 
 def account_problems(account: Object, _: list[Object]) -> Iterator[str]:
-    speaks = account["metadata"]["name"] in ("jukebox-submit", "jukebox-listener")
+    speaks = account["metadata"]["name"] in ("jukebox-submit", "jukebox-promote", "jukebox-listener")
     if account.get("automountServiceAccountToken") is not speaks:
         yield "its pods get a token" if not speaks else "its pods get no token"
 

@@ -37,8 +37,9 @@ def sound(run: Object) -> None:
         assert re.fullmatch(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", value), value
     assert spec["pipelineRef"] == {"name": "jukebox-train"}
     params = {param["name"]: param["value"] for param in spec["params"]}
-    assert set(params) == {"revision", "cause"} <= {param["name"] for param in pipeline["params"]}
+    assert set(params) == {"revision", "head-of", "cause"} <= {param["name"] for param in pipeline["params"]}
     assert re.fullmatch(r"[0-9a-f]{40}|main", params["revision"]), params["revision"]
+    assert params["head-of"] == "refs/heads/main", params["head-of"]
     assert re.fullmatch(r"[A-Za-z0-9 :/_.=+%-]{1,300}", params["cause"]), params["cause"]
     assert metadata["annotations"]["jukebox/cause"] == params["cause"]
     given = {spec["taskRunTemplate"]["serviceAccountName"]}

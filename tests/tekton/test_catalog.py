@@ -22,11 +22,13 @@ def minimum(found: dict) -> str:
     """Return the first release of Tekton Pipelines that takes an object as its default configuration is.
 
     0.43 is the first that serves tekton.dev/v1 (with computeResources, and taskRunTemplate in runs). An
-    object as a result is a beta feature since 0.46, which the default configuration allows since 0.49. The
-    Pipeline needs what its Tasks need.
+    object as a result is a beta feature since 0.46, which the default configuration allows since 0.49; that
+    a step lists its workspaces, and no other has them, since 0.50. The Pipeline needs what its Tasks need.
     """
     spec = found["spec"]
     specs = [spec, *(TASKS[task["taskRef"]["name"]]["spec"] for task in spec.get("tasks", ()))]
+    if any("workspaces" in step for each in specs for step in each.get("steps", ())):
+        return "0.50.0"
     types = {result.get("type") for each in specs for result in each.get("results", ())}
     return "0.49.0" if "object" in types else "0.43.0"
 
@@ -42,6 +44,12 @@ def test_an_object_as_a_result_raises_the_minimum():
     assert minimum(task) == "0.43.0"
     task["spec"]["results"] = [{"name": "X", "description": "x", "type": "object"}]
     assert minimum(task) == "0.49.0"
+
+
+def test_workspaces_of_a_step_raise_the_minimum():
+    task = copy.deepcopy(TASKS["lint"])
+    task["spec"]["steps"][0]["workspaces"] = [{"name": "shared"}]
+    assert minimum(task) == "0.50.0"
 
 
 def test_the_version_is_the_packages():

@@ -27,6 +27,8 @@ def test_a_file_is_known_to_its_api(name):
         "schedule/cronjob.yaml",
         "senders/alertmanager-config.yaml",
         "senders/prometheus-rule.yaml",
+        "senders/ingress.yaml",
+        "senders/repository.yaml",
         "tasks/lint.yaml",
     ],
 )
@@ -35,6 +37,14 @@ def test_an_unknown_field_is_found(name):
     found.get("spec", found)["comand"] = "x"
     (said,) = problems(found, name)
     assert "comand" in said
+
+
+def test_the_ingress_leads_to_the_listener_and_bounds_bodies():
+    (found,) = ALL["senders/ingress.yaml"]
+    assert found["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "1m"
+    (rule,) = found["spec"]["rules"]
+    assert rule["http"]["paths"][0]["backend"]["service"] == {"name": "el-jukebox", "port": {"number": 8080}}
+    assert found["spec"]["tls"][0]["hosts"] == [rule["host"]]
 
 
 def test_an_unknown_field_of_the_cronjobs_pod_is_found():

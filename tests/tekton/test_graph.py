@@ -1,4 +1,4 @@
-"""Nothing reaches `promote` but through submit-run's pass, and nobody else has its key or its rights."""
+"""Nothing reaches `promote` but through what was measured, and nobody else has its keys or rights."""
 
 import copy
 
@@ -9,13 +9,13 @@ from tekton.manifests import pipeline_task as task
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_promotion_is_reached_by_a_pass_alone(overlay):
+def test_promotion_is_reached_by_what_was_measured_alone(overlay):
     assert problems(rendered(overlay), overlay) == []
 
 
 def test_every_outcome_is_played():
     found = list(outcomes(spec(rendered("openshift"))))
-    assert len(found) == 3 * 2**8
+    assert len(found) == 3 * 2**10
     assert {end for state, _ in found for end in state.values()} == {"ok", "failed", "skipped", "blocked"}
 
 
@@ -39,8 +39,25 @@ def build(objects):
 
 def without_submission(objects):
     spec(objects)["tasks"].remove(task(objects, "submit-run"))
-    give(objects, "promote", "candidate", "abc")
+    spec(objects)["tasks"].remove(task(objects, "measure"))
+    for param in ("candidate", "labels-digest", "measured-digest"):
+        give(objects, "promote", param, "abc")
     task(objects, "promote").update(when=[], runAfter=["compile-pipeline"])
+
+
+def without_measuring(objects):
+    spec(objects)["tasks"].remove(task(objects, "measure"))
+    give(objects, "promote", "measured-digest", "abc")
+
+
+def measure(objects):
+    return find(objects, "Task", "measure")["spec"]
+
+
+def mount(objects, name, workspace):
+    task(objects, name).setdefault("workspaces", []).append(
+        {"name": workspace, "workspace": "shared", "subPath": workspace}
+    )
 
 
 def fence(objects):
@@ -54,7 +71,77 @@ def same_secret(objects):
 COMMITS = "$(tasks.toolchain.results.TOOLS_DEPENDENCIES)"
 KEY = "$(params.promotion-secret)"
 WAYS = {
-    "without submit-run": (without_submission, "submit-run takes store-secret from None"),
+    "without submit-run": (without_submission, "submit-run is not given the store-secret"),
+    "without measuring": (without_measuring, "promote takes measured-digest from abc"),
+    "labels of one's own": (
+        lambda o: give(o, "measure", "labels-digest", "abc"),
+        "measure takes labels-digest from abc",
+    ),
+    "a sealed song too many": (
+        lambda o: give(o, "submit-run", "holdout", "$(params.snapshots)"),
+        "submit-run takes holdout from $(params.snapshots)",
+    ),
+    "sealed by the commit": (
+        lambda o: give(o, "holdout", "judge-image", COMMITS),
+        "holdout takes judge-image",
+    ),
+    "measured by the commit": (
+        lambda o: give(o, "measure", "judge-image", COMMITS),
+        "measure takes judge-image",
+    ),
+    "a signature for another": (
+        lambda o: give(o, "report", "context", "$(params.signing-secret)"),
+        "report is given the signing-secret as context",
+    ),
+    "the sealed songs for the run": (
+        lambda o: give(o, "compile-pipeline", "store-secret", "$(params.judge-secret)"),
+        "compile-pipeline is given the judge-secret as store-secret",
+    ),
+    "the judge's folder for the compiler": (
+        lambda o: mount(o, "compile-pipeline", "judge"),
+        "judge is mounted by ['compile-pipeline', 'measure'",
+    ),
+    "the report's folder for the compiler": (
+        lambda o: mount(o, "compile-pipeline", "outcome"),
+        "outcome is mounted by ['compile-pipeline'",
+    ),
+    "the whole volume for the linters": (
+        lambda o: task(o, "lint")["workspaces"][0].pop("subPath"),
+        "lint mounts None of the run's volume as shared",
+    ),
+    "another's folder for the linters": (
+        lambda o: task(o, "lint")["workspaces"][0].update(subPath="judge"),
+        "lint mounts judge of the run's volume as shared",
+    ),
+    "the judge's folder for what submits": (
+        lambda o: find(o, "Task", "submit-run")["spec"]["steps"][0]["workspaces"].append({"name": "judge"}),
+        "the judge's folder is mounted by the steps",
+    ),
+    "the judge's folder for infer": (
+        lambda o: measure(o)["steps"][0].update(workspaces=[{"name": "judge"}]),
+        "the judge's folder is mounted by the steps",
+    ),
+    "the judge's folder for both": (
+        lambda o: measure(o)["steps"][1].pop("workspaces"),
+        "the judge's folder is mounted by the steps",
+    ),
+    "labels for infer": (
+        lambda o: measure(o)["steps"][0]["volumeMounts"][-1].update(subPath="judge/work/labels"),
+        "infer sees [('/judge/work/answers', 'judge/work/answers'",
+    ),
+    "a model that infer may change": (
+        lambda o: measure(o)["steps"][0]["volumeMounts"][2].pop("readOnly"),
+        "infer sees [('/judge/work/model'",
+    ),
+    "a model for score": (lambda o: measure(o)["steps"][1]["volumeMounts"].pop(), "score sees the model"),
+    "a home in common": (
+        lambda o: measure(o)["steps"][1]["volumeMounts"][0].update(name="tmp-infer"),
+        "infer and score have ['tmp-infer'] in common",
+    ),
+    "a secret as a folder of infer's": (
+        lambda o: measure(o)["volumes"][0].update(secret={"secretName": "jukebox-signing-key"}),
+        "a step of measure mounts ['tmp-infer']",
+    ),
     "no when": (lambda o: task(o, "promote").pop("when"), "promote runs with the verdict block"),
     "the opposite": (
         lambda o: task(o, "promote")["when"][0].update(operator="notin"),
@@ -75,8 +162,8 @@ WAYS = {
         lambda o: give(o, "promote", "candidate", "abc"),
         "takes candidate from abc",
     ),
-    "the key for the run": (lambda o: give(o, "submit-run", "store-secret", KEY), "the promotion's secret"),
-    "the key in the end": (lambda o: give(o, "report", "report-secret", KEY), "the promotion's secret"),
+    "the key for the run": (lambda o: give(o, "submit-run", "store-secret", KEY), "the promotion-secret as"),
+    "the key in the end": (lambda o: give(o, "report", "report-secret", KEY), "the promotion-secret as"),
     "one key for both": (same_secret, "one secret for two purposes"),
     "promoted by the commit": (
         lambda o: give(o, "promote", "tools-image", COMMITS),

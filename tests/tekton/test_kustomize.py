@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tekton.manifests import OVERLAYS, TEKTON, find, render_copy, rendered
+from tekton.manifests import OVERLAYS, TEKTON, find, load, render_copy, rendered
 
 
 def settings(overlay: str) -> dict[str, str]:
@@ -20,17 +20,73 @@ def copy(tmp_path):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_all_objects_are_in_one_namespace_and_labelled(overlay):
+def test_all_objects_are_labelled_and_in_one_of_two_namespaces(overlay):
+    there = set()
     for found in rendered(overlay):
         assert found["metadata"]["labels"]["app.kubernetes.io/part-of"] == "jukebox"
-        if not found["kind"].startswith("ClusterRole"):
-            assert found["metadata"]["namespace"] == "jukebox"
+        expected = {None} if found["kind"].startswith("ClusterRole") else {"jukebox", "jukebox-runs"}
+        assert found["metadata"].get("namespace") in expected
+        if found["metadata"].get("namespace") == "jukebox-runs":
+            there.add((found["kind"], found["metadata"]["name"]))
+    assert there == {
+        ("Role", "jukebox-submit"),
+        ("RoleBinding", "jukebox-submit"),
+        ("NetworkPolicy", "jukebox-runs"),
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_both_namespaces_are_named_in_one_place_each(copy, overlay):
+    folder = copy / "overlays" / overlay
+    for file, old, new in (
+        ("kustomization.yaml", "namespace: jukebox\n", "namespace: music\n"),
+        ("settings.env", "RUNS_NAMESPACE=jukebox-runs\n", "RUNS_NAMESPACE=music-runs\n"),
+    ):
+        text = (folder / file).read_text()
+        assert text.count(old) == 1
+        (folder / file).write_text(text.replace(old, new))
+    objects = render_copy(folder)
+    names = {found["metadata"].get("namespace") for found in objects}
+    assert names == {None, "music", "music-runs"}
+    binding = find(objects, "RoleBinding", "jukebox-submit")
+    assert binding["metadata"]["namespace"] == "music-runs"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "jukebox-submit", "namespace": "music"}]
+    assert "jukebox-runs" not in str(find(objects, "Pipeline", "jukebox-train"))
+    fence = find(objects, "NetworkPolicy", "jukebox-runs")["spec"]
+    assert fence["ingress"][0]["from"][1]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "music"
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_store_may_have_another_address(copy, overlay):
+    file = copy / "overlays" / overlay / "settings.env"
+    text = file.read_text().replace("STORE_CIDR=0.0.0.0/0", "STORE_CIDR=10.1.2.0/24")
+    file.write_text(text.replace("STORE_PORT=443", "STORE_PORT=9000"))
+    for name in ("jukebox-holdout", "jukebox-runs"):
+        rule = find(render_copy(file.parent), "NetworkPolicy", name)["spec"]["egress"][0]
+        assert rule["to"] == [{"ipBlock": {"cidr": "10.1.2.0/24"}}]
+        assert rule["ports"] == [{"port": 9000, "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_setting_reaches_the_parameter_of_its_name_alone(overlay):
+    """Kustomize takes the name in a path for a pattern: `store` is found in `store-secret` as well."""
+    (source,) = load(TEKTON / "pipelines" / "jukebox-train.yaml")
+    written = (TEKTON / "settings" / "kustomization.yaml").read_text()
+    usual = {param["name"]: param["default"] for param in source["spec"]["params"]}
+    pipeline = find(rendered(overlay), "Pipeline", "jukebox-train")["spec"]
+    for param in pipeline["params"]:
+        if f"[name={param['name']}]" not in written:
+            assert param["default"] == usual[param["name"]]
 
 
 def unused(overlay: Path) -> set[str]:
     """Return the settings that arrive in the config map alone, where each has a value of its own."""
     file = overlay / "settings.env"
     marks = {name: f"mark-of-{name.lower().replace('_', '-')}-ends" for name in settings(overlay.name)}
+    # Only a number is taken for a port.
+    marks["STORE_PORT"] = "43210"
     file.write_text("".join(f"{name}={mark}\n" for name, mark in marks.items()))
     arrived = str([found for found in render_copy(overlay) if found["kind"] != "ConfigMap"])
     return {name for name, mark in marks.items() if mark not in arrived}

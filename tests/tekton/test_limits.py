@@ -96,7 +96,7 @@ BEYOND = {
         "takes the image git-image from $(params.revision)",
     ),
     "the volume as credentials": (
-        lambda o: task(o, "fetch-source")["workspaces"][1].update(workspace="shared"),
+        lambda o: task(o, "fetch-source")["workspaces"][-1].update(workspace="shared", subPath="commit"),
         "one workspace of the run twice",
     ),
     "a need that a run may leave out": (
@@ -117,11 +117,11 @@ BEYOND = {
         "git-credentials is bound to",
     ),
     "no time for the report": (
-        lambda o: run(o)["timeouts"].update(tasks="5h20m0s"),
+        lambda o: run(o)["timeouts"].update(tasks="6h0m0s"),
         "no time for what comes last",
     ),
     "no time for a slow run": (
-        lambda o: run(o)["timeouts"].update(tasks="4h59m0s"),
+        lambda o: run(o)["timeouts"].update(tasks="5h29m0s"),
         "may take longer than it allows",
     ),
     "events of anybody": (lambda o: push(o).pop(0), "Trigger push: anybody may send"),
@@ -153,7 +153,61 @@ BEYOND = {
         lambda o: find(o, "ClusterRole", "jukebox-listener")["rules"][0].update(apiGroups=[""]),
         "reaches the API group ''",
     ),
-    "all DSPAs": (unnamed, "for all DSPAs"),
+    "all DSPAs": (unnamed, "for all objects of a kind"),
+    "all config maps": (
+        lambda o: find(o, "Role", "jukebox-promote")["rules"][0].pop("resourceNames"),
+        "for all objects of a kind",
+    ),
+    "promotion without a trust root": (
+        lambda o: named(spec(o, "Task", "promote")["volumes"], "trust")["configMap"].update(optional=True),
+        "jukebox-trust must be there",
+    ),
+    "a secret of nobody": (
+        lambda o: spec(o)["params"].append({"name": "x-secret", "description": "x", "default": "x"}),
+        "nothing says whose secret",
+    ),
+    "another secret for the runs": (
+        lambda o: give(o, "compile-pipeline", "store-secret", "$(params.judge-secret)"),
+        "takes store-secret from $(params.judge-secret)",
+    ),
+    "an image of the commit's choice": (
+        lambda o: give(o, "submit-run", "image", "$(tasks.compile-pipeline.results.IR_DIGEST)"),
+        "takes image from $(tasks.compile-pipeline.results.IR_DIGEST)",
+    ),
+    "a config map for the runs": (
+        lambda o: find(o, "ConfigMap", "jukebox-head")["metadata"]["labels"].update(
+            {"jukebox/namespace": "runs"}
+        ),
+        "ConfigMap jukebox-head: no ConfigMap belongs",
+    ),
+    "a right to submit in the Pipeline's namespace": (
+        lambda o: find(o, "Role", "jukebox-submit")["metadata"]["labels"].pop("jukebox/namespace"),
+        "Role jukebox-submit: it is not meant for the namespace of the runs",
+    ),
+    "runs in the Pipeline's namespace": (
+        lambda o: find(o, "NetworkPolicy", "jukebox-runs")["metadata"].update(namespace="jukebox"),
+        "it lies in the Pipeline's namespace",
+    ),
+    "runs that reach anybody": (
+        lambda o: spec(o, "NetworkPolicy", "jukebox-runs")["egress"].append({}),
+        "NetworkPolicy jukebox-runs: its pods reach {}",
+    ),
+    "some runs without a fence": (
+        lambda o: spec(o, "NetworkPolicy", "jukebox-runs").update(podSelector={"matchLabels": {"a": "b"}}),
+        "only",
+    ),
+    "a holdout that reaches the API server": (
+        lambda o: spec(o, "NetworkPolicy", "jukebox-holdout")["egress"].append({"ports": [{"port": 6443}]}),
+        "NetworkPolicy jukebox-holdout: its pods reach",
+    ),
+    "a holdout without a fence": (
+        lambda o: spec(o, "NetworkPolicy", "jukebox-holdout").update(policyTypes=["Ingress"]),
+        "its pods reach anybody",
+    ),
+    "measuring with a way out": (
+        lambda o: spec(o, "NetworkPolicy", "jukebox-code").update(egress=[{"ports": [{"port": 443}]}]),
+        "NetworkPolicy jukebox-code: its pods reach",
+    ),
     "code without a fence": (
         lambda o: o.remove(find(o, "NetworkPolicy", "jukebox-code")),
         "NetworkPolicy jukebox-code: there is none",

@@ -174,13 +174,13 @@ MISTAKES = {
     ),
     "the credential of the registry in the build": (
         lambda o: builder(o)["volumeMounts"].append({"name": "registry", "mountPath": "/x"}),
-        "step build: it holds the credential of the registry",
+        "step build: the volume registry is taken from the secret jukebox-registry",
     ),
     "the credential of the registry in all steps": (
         lambda o: find(o, "Task", "toolchain")["spec"]["stepTemplate"].update(
             volumeMounts=[{"name": "registry", "mountPath": "/x"}]
         ),
-        "step build: it holds the credential of the registry",
+        "step build: the volume registry is taken from the secret jukebox-registry",
     ),
     "a secret as a folder that the docs do not name": (
         lambda o: named(find(o, "Task", "toolchain")["spec"]["volumes"], "pull")["secret"].update(
@@ -212,13 +212,51 @@ MISTAKES = {
         lambda o: step(o)["env"].append(
             {"name": "X", "valueFrom": {"secretKeyRef": {"name": "jukebox-promotion", "key": "x"}}}
         ),
-        "not for this Task",
+        "not for this step",
+    ),
+    "the judge's secret in the step that submits": (
+        lambda o: named(find(o, "Task", "submit-run")["spec"]["steps"][0]["env"], "AWS_ACCESS_KEY_ID")[
+            "valueFrom"
+        ]["secretKeyRef"].update(name="$(params.judge-secret)"),
+        "step submit: AWS_ACCESS_KEY_ID is taken from the secret $(params.judge-secret)",
+    ),
+    "the signing key in the step that promotes": (
+        lambda o: step(o, "promote")["volumeMounts"].append({"name": "signing-key", "mountPath": "/key"}),
+        "step promote: the volume signing-key is taken from the secret $(params.signing-secret)",
+    ),
+    "a secret where a candidate is loaded": (
+        lambda o: step(o, "measure")["env"].append(
+            {"name": "X", "valueFrom": {"secretKeyRef": {"name": "$(params.judge-image)", "key": "x"}}}
+        ),
+        "step score: X is taken from the secret",
+    ),
+    "a PipelineRun of the commit's": (
+        lambda o: o.append(
+            {
+                "apiVersion": "pipelinesascode.tekton.dev/v1alpha1",
+                "kind": "Repository",
+                "metadata": {"name": "x", "labels": {}},
+                "spec": {"url": "https://x", "settings": {"pipelinerun_provenance": "source"}},
+            }
+        ),
+        "settings.pipelinerun_provenance",
+    ),
+    "a Repository without a provenance": (
+        lambda o: o.append(
+            {
+                "apiVersion": "pipelinesascode.tekton.dev/v1alpha1",
+                "kind": "Repository",
+                "metadata": {"name": "x", "labels": {}},
+                "spec": {"url": "https://x", "settings": {}},
+            }
+        ),
+        "settings.pipelinerun_provenance: Field required",
     ),
     "the promotion's secret in the run": (
         lambda o: named(step(o, "submit-run")["env"], "AWS_ACCESS_KEY_ID")["valueFrom"][
             "secretKeyRef"
         ].update(name="$(params.promotion-secret)"),
-        "not for this Task",
+        "not for this step",
     ),
     "a service account that there is not": (
         lambda o: run(o)["spec"]["taskRunTemplate"].update(serviceAccountName="pipeline"),

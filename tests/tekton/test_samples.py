@@ -49,6 +49,13 @@ def _problems(name, run):
     claims = {each["persistentVolumeClaim"]["claimName"] for each in spec.get("workspaces", ())}
     if claims - {CLAIM["metadata"]["name"]}:
         yield f"there is no claim {claims}"
+    usual = {
+        each["name"]: each.get("subPath") for each in pipeline_task(INSTALLED, name).get("workspaces", ())
+    }
+    for each in spec.get("workspaces", ()):
+        if each.get("subPath") != usual.get(each["name"]):
+            there = usual.get(each["name"])
+            yield f"workspace {each['name']} is {each.get('subPath')}, in the Pipeline {there}"
     if spec["serviceAccountName"] != ROLES.get(name, "jukebox-ci"):
         yield f"it runs as {spec['serviceAccountName']}"
     if spec["timeout"] != pipeline_task(INSTALLED, name)["timeout"]:
@@ -117,6 +124,14 @@ MISTAKES = {
     "a claim that there is not": (
         lambda r: r["spec"]["workspaces"][0]["persistentVolumeClaim"].update(claimName="x"),
         "there is no claim",
+    ),
+    "another's folder": (
+        lambda r: r["spec"]["workspaces"][0].update(subPath="judge"),
+        "workspace shared is judge, in the Pipeline commit",
+    ),
+    "the whole volume": (
+        lambda r: r["spec"]["workspaces"][0].pop("subPath"),
+        "workspace shared is None, in the Pipeline commit",
     ),
     "another account": (lambda r: r["spec"].update(serviceAccountName="jukebox-ci"), "it runs as jukebox-ci"),
     "another timeout": (lambda r: r["spec"].update(timeout="1h"), "its timeout 1h"),

@@ -185,7 +185,7 @@ def test_the_image_is_assembled_on_what_the_registry_has_and_handed_on_by_its_di
 
 def test_the_ir_is_the_one_whose_digest_is_handed_on_and_that_is_submitted(site, passed):
     commit, done, *_ = passed
-    ir = (done.home / "shared" / "pipeline.yaml").read_bytes()
+    ir = (done.home / "shared" / "commit" / "pipeline.yaml").read_bytes()
     assert done.tasks["compile-pipeline"].results["IR_DIGEST"] == f"sha256:{hashlib.sha256(ir).hexdigest()}"
     (run,) = site.dspa.runs.values()
     assert run.parameters["commit"] == commit
@@ -229,7 +229,7 @@ def test_an_object_that_only_leads_to_a_commit_is_refused(site):
 
 
 def toolchain(world: World) -> TaskEnd:
-    (world.folder / "uid" / "shared" / "source").mkdir(parents=True, exist_ok=True)
+    (world.folder / "uid" / "shared" / "commit" / "source").mkdir(parents=True, exist_ok=True)
     return run_task(world, "toolchain", "uid")
 
 
@@ -254,7 +254,7 @@ def test_a_finding_of_any_linter_fails_lint(site, passed, programs, broken):
 
 
 def test_several_files_are_tested_and_any_of_them_may_fail(site):
-    source = site.world.folder / "uid-tests" / "shared" / "source"
+    source = site.world.folder / "uid-tests" / "shared" / "commit" / "source"
     source.mkdir(parents=True)
     (source / "test_a.py").write_text("def test_it():\n    assert False\n")
     (source / "test_b.py").write_text("def test_it():\n    pass\n")
@@ -277,22 +277,48 @@ def test_an_image_that_cannot_be_assembled_is_not_handed_on(site, passed):
 
 def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(verb):
     world, double = verb
-    ir = world.folder / "uid" / "shared" / "pipeline.yaml"
+    ir = world.folder / "uid" / "shared" / "commit" / "pipeline.yaml"
     ir.parent.mkdir(parents=True)
     ir.write_text("a: pipeline\n")
     compiled = f"sha256:{hashlib.sha256(ir.read_bytes()).hexdigest()}"
-    given = {"ir_digest": compiled, "commit": "c" * 40, "store_secret": "jukebox-store"}
+    given = {"ir_digest": compiled, "commit": "c" * 40, **KEYS}
     assert run_task(world, "submit-run", "uid", **given).status == "Succeeded"
-    assert double.calls == [f"jukebox submit {ir} --commit {'c' * 40}"]
+    asked = [f"jukebox submit {ir} --commit {'c' * 40}", f"jukebox judge download abc --work {work(world)}"]
+    assert double.calls == asked
     ir.write_text("another: pipeline\n")
     failed(run_task(world, "submit-run", "uid", **given), "did NOT match")
-    assert len(double.calls) == 1
+    assert double.calls == asked
+
+
+KEYS = {"store_secret": "jukebox-store", "judge_secret": "jukebox-store"}
+NOTHING = hashlib.sha256().hexdigest()
+
+
+def work(world: World) -> Path:
+    """Return the judge's work folder."""
+    return world.folder / "uid" / "shared" / "judge" / "work"
+
+
+def submit(world: World) -> TaskEnd:
+    """Submit an empty IR."""
+    ir = world.folder / "uid" / "shared" / "commit" / "pipeline.yaml"
+    ir.parent.mkdir(parents=True, exist_ok=True)
+    ir.write_text("")
+    return run_task(world, "submit-run", "uid", ir_digest=f"sha256:{NOTHING}", **KEYS)
+
+
+def promote(world: World) -> TaskEnd:
+    """Attest and promote a measurement of nothing."""
+    work(world).mkdir(parents=True, exist_ok=True)
+    (work(world) / "measured.json").write_text("")
+    given = {"labels_digest": NOTHING, "measured_digest": NOTHING, "promotion_secret": "jukebox-promotion"}
+    return run_task(world, "promote", "uid", **given)
 
 
 def report(world: World, commit: str, **given: str) -> TaskEnd:
-    shared = world.folder / "uid" / "shared"
-    (shared / "source" / ".git").mkdir(parents=True, exist_ok=True)
-    (shared / "source" / ".git" / "HEAD").write_text(f"{commit}\n")
+    outcome = world.folder / "uid" / "shared" / "outcome"
+    outcome.mkdir(parents=True, exist_ok=True)
+    (outcome / "commit").write_text(f"{commit}\n")
     return run_task(world, "report", "uid", **{"report_secret": "jukebox-report", **given})
 
 
@@ -307,11 +333,8 @@ def test_the_report_is_about_the_commit_that_was_fetched_or_else_the_revision(ve
 def test_a_verb_that_fails_fails_its_task(verb):
     world, double = verb
     double.broken("jukebox")
-    (world.folder / "uid" / "shared").mkdir(parents=True)
-    (world.folder / "uid" / "shared" / "pipeline.yaml").write_text("")
-    nothing = f"sha256:{hashlib.sha256().hexdigest()}"
-    failed(run_task(world, "submit-run", "uid", ir_digest=nothing, store_secret="jukebox-store"), "broken")
-    failed(run_task(world, "promote", "uid", promotion_secret="jukebox-promotion"), "jukebox is broken")
+    failed(submit(world), "jukebox is broken")
+    failed(promote(world), "jukebox is broken")
     failed(report(world, "c" * 40), "jukebox is broken")
 
 
@@ -325,19 +348,19 @@ def test_certificates_are_trusted_where_the_cluster_has_them(verb, there):
     text = "a certificate" if there else ""
     mounted = {path: dict.fromkeys(names, text) for path, names in files.items()}
     world = dataclasses.replace(world, mounted=mounted)
-    (world.folder / "uid" / "shared").mkdir(parents=True)
-    (world.folder / "uid" / "shared" / "pipeline.yaml").write_text("")
-    nothing = f"sha256:{hashlib.sha256().hexdigest()}"
-    run_task(world, "submit-run", "uid", ir_digest=nothing, store_secret="jukebox-store")
-    run_task(world, "promote", "uid", promotion_secret="jukebox-promotion")
+    submit(world)
+    promote(world)
     report(world, "c" * 40)
     double.broken("toolchain")
     toolchain(world)
     run_task(world, "build-image", "uid")
     names = [[Path(path).name for path in call] for call in double.authorities]
     dspa, bundle, registry = ("dspa.crt", "ca-bundle.crt", "service-ca.crt") if there else ("", "", "")
+    # submit, download, sign, promote, report, toolchain and build-image.
     assert names == [
         [dspa, bundle, ""],
+        ["", bundle, ""],
+        ["", "", ""],
         ["", bundle, ""],
         [bundle, "", ""],
         ["", "", registry],

@@ -24,7 +24,9 @@ SPECS: dict[tuple[str, str], Any] = {
     ("triggers.tekton.dev/v1beta1", "TriggerTemplate"): triggers.TriggerTemplateSpec,
     ("route.openshift.io/v1", "Route"): cluster.RouteSpec,
     ("networking.k8s.io/v1", "NetworkPolicy"): cluster.NetworkPolicySpec,
+    ("networking.k8s.io/v1", "Ingress"): cluster.IngressSpec,
     ("batch/v1", "CronJob"): cluster.CronJobSpec,
+    ("pipelinesascode.tekton.dev/v1alpha1", "Repository"): senders.RepositorySpec,
     ("monitoring.coreos.com/v1", "PrometheusRule"): senders.PrometheusRuleSpec,
     ("monitoring.coreos.com/v1beta1", "AlertmanagerConfig"): senders.AlertmanagerConfigSpec,
 }

@@ -49,6 +49,37 @@ class RouteSpec(Strict):
     tls: dict[Literal["termination", "insecureEdgeTerminationPolicy"], str]
 
 
+class IngressPort(Strict):
+    number: int
+
+
+class IngressService(Strict):
+    name: Name
+    port: IngressPort
+
+
+class IngressPath(Strict):
+    path: Annotated[str, Field(pattern="^/")]
+    path_type: Literal["Exact", "Prefix"]
+    backend: dict[Literal["service"], IngressService]
+
+
+class IngressRule(Strict):
+    host: Name
+    http: dict[Literal["paths"], list[IngressPath]]
+
+
+class IngressTls(Strict):
+    hosts: list[Name]
+    secret_name: Name
+
+
+class IngressSpec(Strict):
+    ingress_class_name: Name
+    tls: Annotated[list[IngressTls], Field(min_length=1)]
+    rules: list[IngressRule]
+
+
 class NetworkPolicySpec(Strict):
     pod_selector: dict[Literal["matchLabels", "matchExpressions"], Any]
     policy_types: list[Literal["Ingress", "Egress"]]

@@ -77,8 +77,9 @@ class Env(Strict):
 
 
 class Mount(Strict):
-    name: Name
+    name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+|\$\(workspaces\.[a-z-]+\.volume\))$")]
     mount_path: Annotated[str, StringConstraints(pattern="^/")]
+    sub_path: Annotated[str, StringConstraints(pattern=r"^[\w-]+(/[\w.-]+)*$")] | None = None
     read_only: bool = False
 
 
@@ -88,5 +89,5 @@ class ConfigMapVolume(Strict):
 
 
 class SecretVolume(Strict):
-    secret_name: Name
+    secret_name: Text
     optional: bool = False

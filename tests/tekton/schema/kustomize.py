@@ -10,8 +10,9 @@ from tekton.schema.common import Name, Strict, Text
 class Select(Strict):
     group: str | None = None
     version: str | None = None
-    kind: Text
-    name: Name | None = None
+    kind: Text | None = None
+    name: Text | None = None
+    label_selector: Text | None = None
 
 
 class Operation(Strict):
@@ -38,8 +39,9 @@ class Source(Strict):
 
 
 class Options(Strict):
-    delimiter: Text
-    index: int
+    delimiter: Text | None = None
+    index: int = 0
+    create: bool = False
 
 
 class Target(Strict):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from pydantic import Field
-from tekton.schema.common import Duration, Name, Named, Quantity, SecurityContext, Strict, Text
+from tekton.schema.common import Duration, Name, Named, Quantity, SecretVolume, SecurityContext, Strict, Text
 from tekton.schema.tasks import Param
 
 
@@ -21,6 +21,7 @@ class When(Strict):
 class PipelineTaskWorkspace(Strict):
     name: Name
     workspace: Name
+    sub_path: Name | None = None
 
 
 class PipelineTask(Strict):
@@ -68,10 +69,6 @@ class Claim(Strict):
     spec: ClaimSpec
 
 
-class SecretVolume(Strict):
-    secret_name: Name
-
-
 class ClaimVolume(Strict):
     claim_name: Name
 
@@ -114,6 +111,7 @@ class PipelineRunSpec(Strict):
 
 class TaskRunWorkspace(Strict):
     name: Name
+    sub_path: Name | None = None
     persistent_volume_claim: ClaimVolume
 
 

@@ -24,6 +24,17 @@ class PrometheusRuleSpec(Strict):
     groups: Annotated[list[RuleGroup], Field(min_length=1)]
 
 
+class RepositorySettings(Strict):
+    """Pipelines-as-Code writes its fields with underscores."""
+
+    provenance: Annotated[Literal["default_branch"], Field(alias="pipelinerun_provenance")]
+
+
+class RepositorySpec(Strict):
+    url: Annotated[str, Field(pattern="^https://")]
+    settings: RepositorySettings
+
+
 class Matcher(Strict):
     name: Text
     value: str

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import StringConstraints
 from tekton.schema.common import (
     ConfigMapVolume,
+    Duration,
     Env,
     Mount,
     Name,
@@ -23,10 +24,16 @@ class Volume(Strict):
     secret: SecretVolume | None = None
 
 
+class StepWorkspace(Strict):
+    name: Name
+
+
 class Step(Strict):
     name: Name
     image: Text
     script: Text
+    timeout: Duration | None = None
+    workspaces: list[StepWorkspace] = []
     env: list[Env] = []
     compute_resources: Resources
     security_context: SecurityContext | None = None
@@ -57,6 +64,7 @@ class TaskWorkspace(Strict):
     description: Text
     optional: bool = False
     read_only: bool = False
+    mount_path: Annotated[str, StringConstraints(pattern="^/")] | None = None
 
 
 class TaskSpec(Strict):

@@ -157,6 +157,23 @@ def test_hostile_words_are_printed_and_sent_as_one_tame_line_each(tmp_path, api)
         f"github: a [1m b of {COMMIT[:12]} is set to failure",
     ]
     assert api.post.body["description"] == tame
+    assert "target_url" not in api.post.body
+
+
+def test_a_commits_words_mention_nobody_and_name_no_other_commit(tmp_path, api):
+    words = "the gate blocked the model: @team closes #12, see <a href=x> of deadbeefcafe"
+    done = report(tmp_path, api, BLOCKED, outcome=outcome(10, error=words))
+    assert done.returncode == 0
+    told = "the gate blocked the model: @ team closes # 12, see < a href=x> of deadbe…"
+    assert api.post.body["description"] == told
+
+
+def test_a_status_is_of_the_commit_that_was_fetched_whatever_a_file_says(tmp_path, api):
+    done = report(tmp_path, api, outcome=outcome(commit="b" * 40))
+    assert done.returncode == 0
+    assert api.post.path == f"/repos/team/jukebox/statuses/{COMMIT}"
+    assert api.post.body["state"] == "error"
+    assert "bbbbbbb" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ NAMES = (
     "unit-test",
     "build-image",
     "compile-pipeline",
+    "holdout",
     "submit-run",
+    "measure",
     "promote",
 )
 PASSES = {"name": "data.rows", "passed": True, "reason": ""}
@@ -69,9 +71,15 @@ def test_two_that_fail_side_by_side_are_both_named():
     assert (found.state, found.sentence) == ("failure", "lint and unit-test failed; nothing was promoted")
 
 
-def test_a_repository_that_cannot_be_fetched_is_not_the_commits_failure():
-    found = summarise(stopped_at("fetch-source"), None)
-    assert (found.state, found.sentence) == ("error", "fetch-source failed; nothing was promoted")
+@pytest.mark.parametrize("name", ["fetch-source", "holdout", "measure"])
+def test_what_is_not_the_commits_is_not_its_failure(name):
+    found = summarise(stopped_at(name), None)
+    assert (found.state, found.sentence) == ("error", f"{name} failed; nothing was promoted")
+
+
+def test_a_broken_holdout_does_not_excuse_a_broken_test():
+    found = summarise(stopped_at("unit-test", "holdout"), None)
+    assert (found.state, found.sentence) == ("failure", "unit-test and holdout failed; nothing was promoted")
 
 
 def test_a_block_is_the_commits_failure_and_tells_which_checks():
@@ -99,6 +107,28 @@ def test_a_submission_that_says_nothing(known):
         "error",
         "submit-run failed before it could say why; see its log",
     )
+
+
+def test_a_model_that_the_judge_blocks_is_the_commits_failure():
+    blocked = outcome(10, "the gate blocked the model (merit.gain)", [PASSES, BLOCKS])
+    found = summarise(stopped_at("promote"), blocked)
+    assert (found.state, found.sentence) == ("failure", "the gate blocked the model (merit.gain)")
+
+
+@pytest.mark.parametrize("code", [20, 30, 40])
+def test_what_else_ends_a_promotion_is_not(code):
+    found = summarise(stopped_at("promote"), outcome(code, "no answer"))
+    assert (found.state, "promote refused or failed" in found.sentence) == ("error", True)
+
+
+def test_an_outcome_of_another_commit_is_not_told():
+    ours, other = "a" * 40, "b" * 40
+    known = Outcome.load({"exit_code": 0, "link": LINK, "commit": other, "checks": [PASSES]})
+    found = summarise(ends(), known, ours)
+    assert (found.state, found.checks, found.link) == ("error", [], "")
+    assert found.sentence == "what is known of the run is about another commit; see its log"
+    assert other[:7] not in " ".join(found.lines())
+    assert summarise(ends(), known, other).state == "success"
 
 
 def test_a_promotion_that_is_refused():
@@ -196,6 +226,6 @@ def test_a_warning_and_a_waived_check_are_told_although_the_model_passed():
 
 def test_the_commit_is_told_with_the_changes_that_were_not_in_it():
     told = {"exit_code": 0, "commit": "3f2a91c0d4e5" + "0" * 28, "dirty": True}
-    assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), Outcome.load(told), "f" * 40).lines()
+    assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), Outcome.load(told), told["commit"]).lines()
     assert "commit: ffffffffffff" in summarise(ends(), outcome(), "f" * 40).lines()
     assert not [line for line in summarise(ends(), None).lines() if line.startswith("commit")]
