@@ -149,9 +149,12 @@ def submit(
         deadline = Deadline(timeout)
 
         def resolve() -> dict[str, str]:
+            if snapshot:
+                # The judge compares with the champion of the day that it measures on: a run of a snapshot is
+                # not about one, and stays what it is when another model is promoted.
+                return {"data_version": read_snapshot(snapshot).version, "champion": ""}
             champion = champion_of(ModelStore(store, create=True).log())
-            version = read_snapshot(snapshot).version if snapshot else data_version(rankings, songs)
-            return {"data_version": version, "champion": champion}
+            return {"data_version": data_version(rankings, songs), "champion": champion}
 
         try:
             resolved = call_within(deadline.remaining, resolve)

@@ -64,6 +64,7 @@ def validate(
     found = DataReport(
         data_version=origin["data_version"],
         synthetic=origin["synthetic"],
+        tables="snapshot" if "snapshot" in origin else "source",
         rankings_rows=pq.read_metadata(rankings).num_rows,
         global_rows=without_country,
         songs_rows=pq.read_metadata(songs).num_rows,

@@ -26,6 +26,7 @@ def data_report(champion: str = CHAMPION) -> dict[str, Any]:
         "schema": "jukebox.data-report/v3",
         "data_version": DATA_VERSION,
         "synthetic": True,
+        "tables": "source",
         "rankings_rows": 25550,
         "global_rows": 350,
         "songs_rows": 600,

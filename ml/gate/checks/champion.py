@@ -8,15 +8,20 @@ there are (Berger, Multiparameter hypothesis testing and acceptance sampling, Te
 from collections.abc import Iterator
 from statistics import NormalDist
 
-from ml.gate.checks.check import Check, compare, readable
+from ml.gate.checks.check import Check, Level, compare, readable
 from ml.gate.reports.champion import Shared, Standing
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.reports.resampling import JUDGED_AT
 from ml.gate.thresholds import ChampionPolicy
 
 
-def champion_checks(report: Evaluation, bounds: ChampionPolicy) -> Iterator[Check]:
-    """Check the comparison with the champion; without one there is nothing to check."""
+def champion_checks(report: Evaluation, bounds: ChampionPolicy, level: Level) -> Iterator[Check]:
+    """Check the comparison with the champion, at a level; without a champion there is nothing to check."""
+    for check in _champion_checks(report, bounds):
+        yield check.model_copy(update={"level": level}) if level == "warn" else check
+
+
+def _champion_checks(report: Evaluation, bounds: ChampionPolicy) -> Iterator[Check]:
     found = report.champion
     if found is None:
         return

@@ -22,13 +22,14 @@ class DataCheck(Record):
 class DataReport(Record):
     """What `validate` found; counts are rows. ``drift`` is None without a champion.
 
-    ``both_sides`` and ``near_copies`` are the songs that a snapshot left out, 0 for raw tables: see
-    `ml.data.manifests.LeftOut`.
+    ``tables`` says whether these are the source tables or a training snapshot of them. ``both_sides`` and
+    ``near_copies`` are the songs that the snapshot left out: see `ml.data.manifests.LeftOut`.
     """
 
     schema_: Literal["jukebox.data-report/v3"] = Field("jukebox.data-report/v3", alias="schema")
     data_version: Text
     synthetic: bool
+    tables: Literal["source", "snapshot"]
     rankings_rows: Count
     global_rows: Count
     songs_rows: Count

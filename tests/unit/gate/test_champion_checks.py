@@ -135,3 +135,11 @@ def test_a_waived_non_inferiority_passes_until_its_last_day():
 def test_the_comparison_reads_back_as_it_was_written():
     raw = passing_reports()["evaluation"]["champion"]
     assert Comparison.load(raw).to_json() == raw
+
+
+def test_on_a_snapshot_the_comparison_only_warns():
+    worse = {f"{SHARED}.log_loss": standing(4.0, 4.2, -1)}
+    assert failing(judge(edited(passing_reports(), worse))) == {"champion.log_loss.not_worse"}
+    verdict = judge(edited(passing_reports(), {**worse, "data_report.tables": "snapshot"}))
+    assert verdict.passed
+    assert "champion.log_loss.not_worse" in unmet(verdict)
