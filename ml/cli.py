@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ml import __version__
-from ml.commands import dspa, image, judge, policy, release, runs, status, train
+from ml.commands import dspa, image, judge, policy, release, runs, status, store, train
 from ml.commands.options import print_json
 from ml.console import err, out, tame
 from ml.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
@@ -71,6 +71,7 @@ for verb in (
     app.command()(verb)
 app.add_typer(policy.app)
 app.add_typer(judge.app)
+app.add_typer(store.app)
 
 
 def main() -> NoReturn:

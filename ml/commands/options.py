@@ -15,7 +15,8 @@ from ml.gate.policy import default_policy, parse_policy
 from ml.version import short_commit
 
 if TYPE_CHECKING:
-    from ml.release.promotion import Outcome
+    from ml.release.log import Promotion
+    from ml.release.production import Outcome
     from ml.release.store import ModelStore
 
 FOLDER = Path(".jukebox")
@@ -28,6 +29,13 @@ COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 Store = Annotated[
     str, typer.Option(envvar="JUKEBOX_STORE", help="The model store: a folder or s3://bucket/prefix.")
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        envvar="JUKEBOX_HEAD",
+        help="Where the log's head (its newest number and digest) is kept: a file, or configmap:NAME.",
+    ),
 ]
 PolicyFile = Annotated[
     Path | None,
@@ -72,8 +80,12 @@ def command(*words: str) -> str:
     return f"`{shlex.join(('jukebox', *words))}`"
 
 
-def open_store(store: str) -> "ModelStore":
+def open_store(store: str, head: str | None = None) -> "ModelStore":
     """Open a store that is there; where the default one is not, say where models of the sample are.
+
+    Args:
+        store: the store.
+        head: where its log's head is kept.
 
     Raises:
         UsageError: it is not there, or cannot be opened.
@@ -81,7 +93,7 @@ def open_store(store: str) -> "ModelStore":
     from ml.release.store import ModelStore
 
     try:
-        return ModelStore(absolute(store))
+        return ModelStore(absolute(store), head=head)
     except UsageError as error:
         raise UsageError(f"{error}; {next_store(store)}") from error
 
@@ -107,7 +119,13 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     entry = outcome.promotion
     candidate = entry.candidate[:12]
     if as_json:
-        found = {"new": outcome.new, "unpublished": outcome.unpublished, "model": outcome.served_at}
+        found = {
+            "new": outcome.new,
+            "unpublished": outcome.unpublished,
+            "model": outcome.served_at,
+            "head": outcome.head.to_json(),
+            "checked": outcome.checked,
+        }
         print_json({**entry.to_json(), **found})
         return
     if outcome.found:
@@ -128,4 +146,13 @@ def say(outcome: "Outcome", *, as_json: bool = False) -> None:
     out.print(f"commit:    {commit}", markup=False)
     out.print(f"by:        {entry.who or 'unknown'}{f': {entry.why}' if entry.why else ''}", markup=False)
     out.print(f"policy:    {entry.policy_digest[7:19]}{waived}")
+    out.print(f"basis:     {basis_of(entry)}")
     out.print(f"model:     {outcome.served_at}")
+    out.print(f"head:      {outcome.head.number} {outcome.head.digest} ({outcome.checked})", markup=False)
+
+
+def basis_of(entry: "Promotion") -> str:
+    """Say what an entry of the log was promoted on."""
+    if entry.attestation:
+        return f"attested ({entry.attestation[7:19]})"
+    return f"{entry.promoted_as}: on the report of its own run"

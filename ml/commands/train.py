@@ -31,7 +31,7 @@ from ml.settings import STORE_MOUNT, Hyperparameters, Mounts
 from ml.version import short_commit
 
 if TYPE_CHECKING:
-    from ml.release.promotion import Outcome
+    from ml.release.production import Outcome
 
 DEFAULTS = Hyperparameters()
 
@@ -145,7 +145,7 @@ def run(
             result,
         )
     models = ModelStore(absolute(store))
-    candidate = prove(models, evidence, policy_text).candidate
+    candidate = prove(models, evidence).candidate
     result["candidate"] = candidate
     outcome = None
     if promote:

@@ -104,7 +104,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
     uri = str(parameters["store_uri"])
     try:
-        proven = _in_time(session, lambda: prove(ModelStore(uri), data, policy_text), uri)
+        proven = _in_time(session, lambda: prove(ModelStore(uri), data), uri)
     except (EvidenceError, PlatformError) as error:
         raise type(error)(str(error), found.to_json()) from error
     session.deadline.check(f"run {run.run_id} has ended, but the time is over")

@@ -7,6 +7,7 @@ where it arises, not a surprise where it is read.
 import hashlib
 import json
 import math
+from collections import Counter
 from typing import Any
 
 
@@ -38,8 +39,8 @@ def parse(data: bytes) -> Any:
         return value
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        counts = Counter(key for key, _ in pairs)
+        twice = sorted(key for key, count in counts.items() if count > 1)
         if twice:
             raise ValueError(f"key {twice[0]!r} stands twice in one object")
         return dict(pairs)

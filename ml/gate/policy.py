@@ -20,6 +20,7 @@ from ml.gate.thresholds import (
     DriftPolicy,
     EvaluationPolicy,
     ParityPolicy,
+    PromotionPolicy,
     ServingPolicy,
     SlicesPolicy,
 )
@@ -38,6 +39,7 @@ class Policy(Record):
     parity: ParityPolicy
     serving: ServingPolicy
     budget: BudgetPolicy
+    promotion: PromotionPolicy
     waivers: tuple[Waiver, ...]
 
     @model_validator(mode="after")

@@ -5,10 +5,9 @@ the candidate's files; it is signed as a DSSE envelope (`ml.release.signing`). I
 only: no row of the sealed holdout and no number about one song.
 """
 
-import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from ml.gate.candidate import CANDIDATE_FILES, CandidateId, FileEntry, FileName, Manifest
 from ml.gate.canonical import canonical_bytes, parse
@@ -52,7 +51,7 @@ class Measured(Record):
     policy_digest: Digest
     judge_image: Text
     isolation: dict[Text, Text]
-    at: datetime.datetime
+    at: AwareDatetime
     reports: dict[str, Any]
     verdict: Verdict
 

@@ -3,7 +3,7 @@
 `policy.yaml` holds each threshold's unit, default, and the reason for it.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -120,3 +120,10 @@ class BudgetPolicy(Record):
     max_model_bytes: Count
     max_p99_latency_ms: NonNegative
     min_latency_calls: Annotated[int, Field(ge=1)]
+
+
+class PromotionPolicy(Record):
+    """What may be promoted: on whose word, and for how long that holds."""
+
+    self_checked: Literal["never", "folder", "always"]
+    max_attestation_age_days: Annotated[Count, Field(ge=1)]

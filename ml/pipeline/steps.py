@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
-from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError
+from ml.errors import GateBlocked, JukeboxError, PlatformError
 from ml.files import file_digest, read_json, write_bytes
 from ml.settings import Hyperparameters
 
@@ -175,16 +175,17 @@ def champion(champion: str, store_uri: str, champion_model: Artifact, champion_p
     """Fetch the model that is in production, and the profile of its training data, if it has one."""
     from ml.release.store import ModelStore
 
-    files = ModelStore(store_uri).read_candidate(champion) if champion else {}
-    if champion and "model.onnx" not in files:
-        raise EvidenceError(
-            f"candidate {champion} has no model.onnx; `jukebox rollback` restores an earlier model"
-        )
+    store = ModelStore(store_uri) if champion else None
+    files = store.read_promoted(champion) if store else {}
+    profile = files.get("profile.json", b"")
+    if store and not profile:
+        reports = store.read_reports(champion).values()
+        profile = next((found["profile.json"] for found in reports if "profile.json" in found), b"")
     write_bytes(_file(champion_model, ".onnx"), files.get("model.onnx", b""))
-    write_bytes(_file(champion_profile, ".json"), files.get("profile.json", b""))
+    write_bytes(_file(champion_profile, ".json"), profile)
     if not champion:
         return "no champion: absolute checks only"
-    return f"champion {champion[:12]}" + ("" if "profile.json" in files else ", which has no profile")
+    return f"champion {champion[:12]}" + ("" if profile else ", which has no profile")
 
 
 @step
@@ -323,10 +324,17 @@ def _report(path: str) -> Any:
 
 @step
 def save(store_uri: str, policy: str, files: dict[str, Artifact]) -> str:
-    """Store what passed as a candidate, under the digest of its content."""
-    from ml.release.promotion import verify
+    """Store what passed as a candidate, under the digest of its content, and the reports beside it."""
+    from ml.clock import today
+    from ml.gate.candidate import CANDIDATE_FILES
+    from ml.gate.evidence import decide_again, read_evidence
     from ml.release.store import ModelStore
 
     contents = {name: Path(artifact.path).read_bytes() for name, artifact in files.items()}
-    verify("what is to be saved", contents, policy)
-    return f"candidate {ModelStore(store_uri, create=True).put_candidate(contents)}"
+    evidence = read_evidence(contents["evidence.json"])
+    failures = decide_again(evidence, policy, today()).failures
+    if failures:
+        raise GateBlocked(f"what is to be saved does not pass: {', '.join(check.name for check in failures)}")
+    parts: dict[str, bytes] = {name: contents.pop(name) for name in CANDIDATE_FILES}
+    store = ModelStore(store_uri, create=True)
+    return f"candidate {store.put_candidate(parts, evidence.subject.run_id, contents)}"

@@ -1,7 +1,7 @@
 """Judge a run by its evidence: is it about this run, is it true to itself, and does it pass our policy?
 
-The verdict that the run states counts for nothing but agreement: it is decided again here, from the raw
-numbers, and the candidate in the store must be, byte for byte, what the evidence is about.
+This is the self-check that people see: the verdict is decided again here from the run's own numbers. What may
+be promoted is decided elsewhere (`ml.release.basis`).
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typing import Any
 
 from ml.clock import today
 from ml.errors import EvidenceError
+from ml.gate.candidate import CANDIDATE_FILES
 from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import Verdict
-from ml.release.promotion import verify
 from ml.release.store import ModelStore
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Evidence that can be believed, and the verdict that follows from it under our policy."""
+    """Evidence of a run, and the verdict that follows from it under our policy."""
 
     evidence: Evidence
     verdict: Verdict
@@ -28,7 +28,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Proven:
-    """A candidate that its evidence vouches for: its id, and digest and place of the model."""
+    """The candidate that evidence names: its id, and digest and place of the model."""
 
     candidate: str
     model_digest: str
@@ -58,16 +58,27 @@ def judge(data: bytes, where: str, expected: Mapping[str, Any], policy_text: str
     return Judgement(evidence, decide_again(evidence, policy_text, today()), digest(data))
 
 
-def prove(store: ModelStore, data: bytes, policy_text: str) -> Proven:
-    """Find the candidate that was stored with this evidence, and check its every byte.
+def prove(store: ModelStore, data: bytes) -> Proven:
+    """Find the candidate that evidence names in the store, and check its every byte.
 
     Raises:
-        EvidenceError: there is none, or it is not what the evidence is about.
-        GateBlocked: it does not pass.
+        EvidenceError: it is not there, or not what the evidence names.
         PlatformError: the store cannot be read.
     """
-    candidate = store.find_by_evidence(data)
+    digests = read_evidence(data).digests
+    candidate = _named(store, {name: digests.get(name, "") for name in CANDIDATE_FILES})
     files = store.read_candidate(candidate)
-    verify(f"candidate {candidate[:12]}", files, policy_text)
     model_uri = f"{store.uri}/candidates/{candidate}/model.onnx"
     return Proven(candidate, digest(files["model.onnx"]), model_uri)
+
+
+def _named(store: ModelStore, digests: Mapping[str, str]) -> str:
+    """Return the candidate with these digests; evidence will name it."""
+    for candidate in store.candidates():
+        try:
+            files = store.read_candidate(candidate)
+        except EvidenceError:
+            continue
+        if all(digest(files[name]) == expected for name, expected in digests.items()):
+            return candidate
+    raise EvidenceError(f"{store.uri} does not hold the candidate of this run; is it the run's --store?")

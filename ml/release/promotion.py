@@ -1,47 +1,31 @@
 """Verify, then append: the only way into production (`ml.release.rollback` is the way back).
 
-A candidate is promoted on its evidence alone: every digest is computed again, the verdict is decided
-again under our policy, and the champion must still be the one that the run began with.
+With a trust root a candidate is promoted on an attestation of the trusted side, which is about exactly its
+bytes, and about the champion of now. Without one it is promoted on what its own run reports, where the policy
+allows that; the log then says ``self-checked``.
 """
 
-import datetime
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from ml.clock import today
-from ml.errors import EvidenceError, GateBlocked
-from ml.gate.canonical import digest, parse
-from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
-from ml.gate.verdict import REPORTS
+from ml.errors import EvidenceError, UsageError
+from ml.gate.canonical import digest
+from ml.gate.policy import Policy, parse_policy
+from ml.gate.statement import Statement
 from ml.release.actor import actor, require_line
-from ml.release.store import AGAIN, ModelStore, Promotion
+from ml.release.basis import Basis, Production, attest_again, attested, require_about
+from ml.release.log import Promotion
+from ml.release.production import Outcome, append, finish, now, restored, unpublished, utc_now
+from ml.release.promoted import migrate_command
+from ml.release.self_checked import require_self_checked_allowed, self_checked
+from ml.release.store import ModelStore
 
-BOUND = ("model.keras", "model.onnx", "profile.json", "served.json")
-"""The files of a candidate whose digests the evidence states."""
+if TYPE_CHECKING:
+    from ml.release.signing import Trust
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What promotion or rollback did: the entry in force, whether it is new, and where it is served.
-
-    ``unpublished`` is the number of the newest entry that was found where it was in the log but not yet
-    published, 0 where all was well.
-    """
-
-    promotion: Promotion
-    new: bool
-    served_at: str
-    unpublished: int = 0
-
-    @property
-    def found(self) -> str:
-        """What was found that had to be told, "" for nothing."""
-        return interrupted(self.unpublished)
-
-
-def interrupted(number: int) -> str:
-    """Say that an entry was found unpublished, "" for number 0."""
-    told = "was in the log but not published (an earlier promotion or rollback was interrupted)"
-    return f"promotion {number} {told}" if number else ""
+Verify = Callable[[bytes, "Trust"], Statement]
+"""Returns the statement in an envelope that a trusted key has signed, as `verify_envelope` does."""
 
 
 def champion_of(log: list[Promotion]) -> str:
@@ -49,158 +33,143 @@ def champion_of(log: list[Promotion]) -> str:
     return log[-1].candidate if log else ""
 
 
-def promote(store: ModelStore, candidate: str, policy_text: str, why: str = "") -> Outcome:
+def production_of(log: list[Promotion]) -> Production:
+    """Return the candidate in production and what it was promoted on."""
+    return Production(log[-1].candidate, log[-1].promoted_as) if log else Production("", "")
+
+
+def promote(
+    store: ModelStore,
+    candidate: str,
+    policy_text: str,
+    *,
+    attestation: bytes | None = None,
+    trust: "Trust | None" = None,
+    run: str = "",
+    why: str = "",
+    verify: Verify | None = None,
+) -> Outcome:
     """Put a candidate into production.
 
     Promoting the model that is in production changes nothing and says so (``new`` is False), but publishes
-    it where that was interrupted.
+    it where that was interrupted. So does an attestation that has made the entry in force.
 
     Args:
         store: where the candidate is.
         candidate: its whole id.
         policy_text: our policy.
+        attestation: the envelope of the trusted side.
+        trust: the keys that may have signed it; None promotes on the report of the candidate's run.
+        run: whose report to take; "" is the newest run's.
         why: what the log is to say of the reason.
+        verify: how an envelope is verified; None is `ml.release.signing.verify_envelope`.
 
     Raises:
-        UsageError: who acts, or why, is not one printable line.
-        EvidenceError: the candidate or its evidence was changed, or the champion has changed since.
-        GateBlocked: its numbers do not pass our policy.
-        PlatformError: the store cannot be read or written.
+        UsageError: who acts, or why, is not one printable line; or the store takes attested models only.
+        EvidenceError: the attestation or report is missing, not about this candidate, or no longer holds; or
+            the log or the candidate was changed.
+        GateBlocked: what was measured does not pass our policy.
+        PlatformError: the store cannot be read or written, or has no conditional create.
     """
     who, why = actor(), require_line("--reason", why)
-    files = store.read_candidate(candidate)
-    evidence = verify(f"candidate {candidate[:12]}", files, policy_text)
+    policy = _policy(policy_text)
+    statement = _verified(candidate, attestation, trust, verify)
     log = store.log()
-    missing = unpublished(store, log)
-    champion = champion_of(log)
-    if log and (champion == candidate or _serves(store, log[-1], files)):
-        return Outcome(log[-1], new=False, served_at=store.publish(log[-1], files), unpublished=missing)
-    if evidence.subject.champion != champion:
+    production, missing = production_of(log), unpublished(store, log)
+    if log and not store.is_promoted(production.champion):
         raise EvidenceError(
-            f"candidate {candidate[:12]} was made when {evidence.subject.champion[:12] or 'nothing'} was in "
-            f"production; now it is {champion[:12] or 'nothing'}: run the pipeline again"
+            f"{store.uri}: promotion {log[-1].number} was made by an older jukebox, and its model is not in "
+            f"promoted/; {migrate_command(store.uri)} brings it over"
         )
-    compared = evidence.reports["evaluation"]["champion"]
-    if log and compared["onnx_digest"] != log[-1].model_digest:
+    if statement and attestation:
+        made = _made_by(log, digest(attestation), digest(statement.to_bytes()))
+        if made:
+            return _completed(store, log, made, missing)
+    upgraded = statement is not None and production.kind == "self-checked"
+    if candidate == production.champion and not upgraded:
+        return finish(store, log, new=False, missing=missing)
+    files = store.read_candidate(candidate)
+    if statement and attestation:
+        basis = attested(statement, attestation, candidate, policy, production, utc_now())
+    elif trust is not None:
         raise EvidenceError(
-            f"candidate {candidate[:12]} was not compared with the model of champion {champion[:12]}; {AGAIN}"
+            f"candidate {candidate[:12]} has no attestation: `jukebox judge attest {candidate[:12]}` makes "
+            "one, and --attestation names it"
         )
-    drift = evidence.reports["data_report"]["drift"]
-    if log and drift["profile_digest"] != store.file_digest(champion, "profile.json"):
+    else:
+        require_self_checked_allowed(store.uri, policy)
+        reports = store.read_reports(candidate, run)
+        basis = self_checked(candidate, files, reports, policy_text, production)
+    if not (log and log[-1].is_current):
+        store.objects.require_conditional_create()
+    store.put_promoted(candidate, files, attestation)
+    entry = _entry(log, candidate, digest(files["model.onnx"]), basis, policy, who, why)
+    return append(store, log, entry, missing)
+
+
+def _policy(text: str) -> Policy:
+    try:
+        return parse_policy(text)
+    except ValueError as error:
+        raise UsageError(f"the policy cannot be used: {error}; see `jukebox policy explain`") from error
+
+
+def _verified(
+    candidate: str, attestation: bytes | None, trust: "Trust | None", verify: Verify | None
+) -> Statement | None:
+    """Return the statement of an attestation about a candidate, None without an attestation."""
+    if attestation is None:
+        return None
+    if trust is None:
+        raise UsageError("--attestation needs --trust FILE, the public keys that may have signed it")
+    if verify is None:
+        from ml.release.signing import verify_envelope
+
+        verify = verify_envelope
+    statement = verify(attestation, trust)
+    require_about(statement, candidate)
+    return statement
+
+
+def _made_by(log: list[Promotion], envelope: str, statement: str) -> Promotion | None:
+    """Return the promotion that an attestation has made; signing a statement again makes no other."""
+    return next(
+        (
+            entry
+            for entry in log
+            if entry.action == "promote"
+            and entry.kind == "attested"
+            and (entry.attestation == envelope or entry.evidence_digest == statement)
+        ),
+        None,
+    )
+
+
+def _completed(store: ModelStore, log: list[Promotion], made: Promotion, missing: int) -> Outcome:
+    """Publish the entry that an attestation has made, if it is still in force."""
+    if restored(log, len(log)).number != made.number:
         raise EvidenceError(
-            f"candidate {candidate[:12]}: its data was not compared with champion {champion[:12]}'s; {AGAIN}"
+            f"this attestation has made promotion {made.number} already, which is no longer in force: "
+            f"`jukebox rollback --to {made.number}` puts it in force again, or {attest_again(made.candidate)}"
         )
-    if log and drift["measured"] and drift["measured"]["trained_on_synthetic"] != log[-1].synthetic:
-        raise EvidenceError(
-            f"candidate {candidate[:12]}: what it says of champion {champion[:12]}'s data, synthetic or not, "
-            f"is not what the log says; {AGAIN}"
-        )
-    promotion = Promotion(
+    return finish(store, log, new=False, missing=missing)
+
+
+def _entry(
+    log: list[Promotion], candidate: str, model: str, basis: Basis, policy: Policy, who: str, why: str
+) -> Promotion:
+    return Promotion(
         number=len(log) + 1,
         action="promote",
         candidate=candidate,
-        model_name=evidence.subject.model_name,
-        synthetic=evidence.reports["data_report"]["synthetic"],
-        model_digest=digest(files["model.onnx"]),
-        evidence_digest=digest(files["evidence.json"]),
-        policy_digest=evidence.policy_digest,
-        champion=champion,
+        model_digest=model,
+        policy_digest=policy.digest,
+        champion=champion_of(log),
         replaces=restored(log, len(log)).number if log else 0,
         restores=0,
         at=now(),
-        waived=tuple(check.name for check in evidence.verdict.waived),
-        commit=evidence.subject.commit,
-        dirty=evidence.subject.dirty,
         who=who,
         why=why,
+        previous=log[-1].digest if log else "",
+        **asdict(basis),
     )
-    return append(store, promotion, files, missing)
-
-
-def verify(what: str, files: dict[str, bytes], policy_text: str) -> Evidence:
-    """Check that a candidate's files are those that its evidence is about, and that it passes.
-
-    Args:
-        what: what the files are called in messages.
-        files: as `ModelStore.read_candidate` returns them.
-        policy_text: our policy.
-
-    Raises:
-        EvidenceError: the evidence is missing, malformed, or about other files.
-        GateBlocked: its numbers do not pass our policy.
-    """
-    needed = {"evidence.json", *BOUND, *(f"{name}.json" for name in REPORTS)}
-    missing = sorted(needed - files.keys())
-    if missing:
-        raise EvidenceError(f"{what}: {', '.join(missing)} is missing; {AGAIN}")
-    try:
-        evidence = read_evidence(files["evidence.json"])
-        reports = {name: parse(files[f"{name}.json"]) for name in REPORTS}
-    except ValueError as error:
-        raise EvidenceError(f"{what}: {error}") from error
-    if evidence.reports != reports:
-        raise EvidenceError(f"{what}: its reports are not those in its evidence; {AGAIN}")
-    found = mismatches(evidence, policy_text, {name: digest(files[name]) for name in BOUND})
-    if found:
-        raise EvidenceError(f"{what}: {'; '.join(found)}")
-    failures = [
-        f"{check.name}: {check.reason}" for check in decide_again(evidence, policy_text, today()).failures
-    ]
-    if failures:
-        raise GateBlocked(f"{what} does not pass: {'; '.join(failures)}")
-    return evidence
-
-
-def _serves(store: ModelStore, promotion: Promotion, files: dict[str, bytes]) -> bool:
-    """Tell whether an entry put the same model into production, to be served in the same way."""
-    if promotion.model_digest != digest(files["model.onnx"]):
-        return False
-    return store.read_candidate(promotion.candidate).get("served.json") == files["served.json"]
-
-
-def append(store: ModelStore, promotion: Promotion, files: dict[str, bytes], missing: int) -> Outcome:
-    """Append an entry to the log, then publish its model.
-
-    Args:
-        store: where both are.
-        promotion: the entry.
-        files: of its candidate.
-        missing: what `unpublished` found.
-
-    Raises:
-        EvidenceError: another entry came first.
-        PlatformError: the store cannot be read or written.
-    """
-    if not store.append(promotion):
-        winner = store.log()[-1]
-        if promotion.action == "promote" and winner.candidate == promotion.candidate:
-            return Outcome(winner, new=False, served_at=store.publish(winner, files))
-        raise EvidenceError(
-            f"another promotion or rollback came first ({store.listed}); if this model should "
-            "follow it, run the pipeline again"
-        )
-    return Outcome(promotion, new=True, served_at=store.publish(promotion, files), unpublished=missing)
-
-
-def restored(log: list[Promotion], number: int) -> Promotion:
-    """Return the promotion that an entry puts in force: itself, or the one that a rollback restores."""
-    entry = log[number - 1]
-    while entry.action == "rollback":
-        entry = log[entry.restores - 1]
-    return entry
-
-
-def unpublished(store: ModelStore, log: list[Promotion]) -> int:
-    """Return the number of the newest entry where it was never published, 0 where it was.
-
-    The log comes first, then the serving folder; who is interrupted between them leaves this.
-
-    Raises:
-        PlatformError: the store cannot be read.
-    """
-    return log[-1].number if log and not store.is_served(log[-1]) else 0
-
-
-def now() -> str:
-    """Return the time (UTC) as the log writes it."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
 """The way back: an earlier promotion is put in force again, as a new entry of the log."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import digest
-from ml.gate.evidence import read_evidence
 from ml.release.actor import actor, require_line
-from ml.release.promotion import Outcome, append, interrupted, now, restored, unpublished
-from ml.release.store import ModelStore, Promotion
+from ml.release.log import CURRENT, Promotion
+from ml.release.production import Outcome, append, files_of, finish, interrupted, now, restored, unpublished
+from ml.release.store import ModelStore
 
 
 @dataclass(frozen=True)
@@ -19,14 +18,16 @@ class Plan:
         target: the promotion that is to be in force.
         entry: what is in the log afterwards as the newest; ``present`` where nothing is appended.
         unpublished: as in `Outcome`.
-        files: of the candidate that is to be served.
+        log: as it was read.
+        checked: as in `Outcome`.
     """
 
     present: Promotion
     target: Promotion
     entry: Promotion
     unpublished: int
-    files: dict[str, bytes] = field(repr=False)
+    log: list[Promotion]
+    checked: str
 
     @property
     def new(self) -> bool:
@@ -75,25 +76,26 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
         elif len(log) > 1:
             remedy += ", `jukebox rollback --to N` restores promotion N"
         raise EvidenceError(f"{store.uri}: {found}there is no earlier model to go back to; {remedy}")
+    # The model must be there, and what the entry says, before anything is appended.
+    files_of(store, target)
+    checked = store.head_state()
     if target.number == in_force.number:
-        return Plan(present, target, present, missing, _files_of(store, present))
-    files = _files_of(store, target)
-    subject = read_evidence(files["evidence.json"]).subject
+        return Plan(present, target, present, missing, log, checked)
     entry = target.model_copy(
         update={
-            "schema_": Promotion.model_fields["schema_"].default,
+            "schema_": CURRENT,
             "number": present.number + 1,
             "action": "rollback",
             "champion": present.candidate,
             "restores": target.number,
             "at": now(),
-            "commit": subject.commit,
-            "dirty": subject.dirty,
             "who": who,
             "why": why,
+            "previous": present.digest,
+            "kind": target.promoted_as,
         }
     )
-    return Plan(present, target, entry, missing, files)
+    return Plan(present, target, entry, missing, log, checked)
 
 
 def rollback(store: ModelStore, to: int | None = None, why: str = "") -> Outcome:
@@ -106,19 +108,7 @@ def rollback(store: ModelStore, to: int | None = None, why: str = "") -> Outcome
     """
     plan = plan_rollback(store, to, why)
     if plan.new:
-        return append(store, plan.entry, plan.files, plan.unpublished)
-    served_at = store.publish(plan.present, plan.files)
-    return Outcome(plan.present, new=False, served_at=served_at, unpublished=plan.unpublished)
-
-
-def _files_of(store: ModelStore, promotion: Promotion) -> dict[str, bytes]:
-    """Return the files of an entry's candidate, if candidate and evidence bear the entry out."""
-    files = store.read_candidate(promotion.candidate)
-    stated = digest(files["model.onnx"]), digest(files["evidence.json"])
-    passed = read_evidence(files["evidence.json"]).verdict.passed
-    if stated != (promotion.model_digest, promotion.evidence_digest) or not passed:
-        short = promotion.candidate[:12]
-        raise EvidenceError(
-            f"{store.uri}: promotion {promotion.number} is not about candidate {short}; {store.listed}"
-        )
-    return files
+        if not plan.present.is_current:
+            store.objects.require_conditional_create()
+        return append(store, plan.log, plan.entry, plan.unpublished)
+    return finish(store, plan.log, new=False, missing=plan.unpublished)

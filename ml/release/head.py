@@ -1,0 +1,131 @@
+"""The head of the promotion log, kept apart from the store: number and digest of the newest entry.
+
+The chain of digests shows an entry that was changed or removed in the middle; only what is kept elsewhere
+shows that the newest are gone. The head is kept in a file (a mounted ConfigMap is one), or in a ConfigMap
+through the Kubernetes API.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.files import write_bytes
+from ml.gate.canonical import canonical_bytes, parse
+from ml.gate.records import Count, Digest, Record
+from ml.release.log import RESTORE, Promotion
+
+VARIABLE = "JUKEBOX_HEAD"
+"""Names where the head is kept for verbs that have no option for it."""
+
+CONFIG_MAP = "configmap:"
+NOT_CHECKED = "head not checked"
+
+
+class Head(Record):
+    """Number and digest of the newest entry of a log; 0 and "" of an empty one."""
+
+    number: Count
+    digest: Digest | Literal[""]
+
+    @property
+    def text(self) -> str:
+        """The head on one line of JSON."""
+        return canonical_bytes(self.to_json()).decode().strip()
+
+
+def head_of(log: Sequence[Promotion]) -> Head:
+    """Return the head of a log."""
+    return Head(number=len(log), digest=log[-1].digest if log else "")
+
+
+def require_head(log: Sequence[Promotion], head: Head, store: str, where: str) -> None:
+    """Make sure that a log still has the entry that was its newest.
+
+    It may have newer ones: who is interrupted after a promotion leaves the head behind.
+
+    Args:
+        log: as read.
+        head: as kept.
+        store: the store's URI, for messages.
+        where: where the head is kept, for messages.
+
+    Raises:
+        EvidenceError: entries are gone, or were changed.
+    """
+    if len(log) < head.number:
+        raise EvidenceError(
+            f"{store}: the promotion log ends with {len(log)}, but {where} says that promotion {head.number} "
+            f"was made: the newest entries were removed; {RESTORE}"
+        )
+    if head.number and log[head.number - 1].digest != head.digest:
+        raise EvidenceError(
+            f"{store}: promotion {head.number} is not the one that {where} names: it was changed; {RESTORE}"
+        )
+
+
+def read_head(where: str) -> Head | None:
+    """Return the head that is kept somewhere, None where nothing was kept yet.
+
+    Args:
+        where: a file, ``configmap:NAME``, or "" for nowhere.
+
+    Raises:
+        UsageError: there is no such config map, or what is there is no head.
+        PlatformError: it cannot be read.
+    """
+    if not where:
+        return None
+    if where.startswith(CONFIG_MAP):
+        from ml.release.config_map import read_key
+
+        text = read_key(where.removeprefix(CONFIG_MAP))
+    else:
+        try:
+            text = Path(where).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlatformError(f"--head {where}: cannot be read: {error}") from error
+    return _parsed(text, where)
+
+
+def keep_head(where: str, head: Head) -> None:
+    """Keep the head where it is kept; a newer one stays, and a file that cannot be written does, too.
+
+    Raises:
+        UsageError: as `read_head`.
+        PlatformError: it cannot be kept.
+    """
+    if where.startswith(CONFIG_MAP):
+        from ml.release.config_map import replace_key
+
+        replace_key(where.removeprefix(CONFIG_MAP), lambda text: _newer(text, where, head))
+    elif where and _writable(Path(where)):
+        kept = read_head(where)
+        if kept is None or kept.number < head.number:
+            try:
+                write_bytes(where, f"{head.text}\n".encode())
+            except OSError as error:
+                raise PlatformError(f"--head {where}: cannot be written: {error.strerror}") from error
+
+
+def _newer(text: str, where: str, head: Head) -> str | None:
+    """Return what to keep instead of a text, None where that is as new."""
+    kept = _parsed(text, where)
+    return head.text if kept is None or kept.number < head.number else None
+
+
+def _parsed(text: str, where: str) -> Head | None:
+    if not text.strip():
+        return None
+    try:
+        return Head.load(parse(text.encode()))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--head {where}: not the head of a log: {error}; see `jukebox models`") from error
+
+
+def _writable(path: Path) -> bool:
+    """Tell whether a file can be replaced: a mounted ConfigMap cannot."""
+    return os.access(path.parent, os.W_OK | os.X_OK) and not path.is_symlink()

@@ -1,0 +1,136 @@
+"""The objects of a store: create, read within a bound, list within a bound. Every failure is one line."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Literal
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import ObjectStore
+
+from ml.errors import EvidenceError, PlatformError
+from ml.objects import ObjectError, open_folder
+from ml.s3 import explain
+
+ILLEGAL = "invalid path"
+"""What obstore says of a key that is no path (an empty part, a dot, a control character) in a listing."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Objects below a prefix; ``stopped`` says why there may be more, "" where these are all."""
+
+    entries: "tuple[obstore.ObjectMeta, ...]"
+    stopped: str = ""
+
+
+class Objects:
+    """Objects in a folder or a bucket."""
+
+    def __init__(self, uri: str, *, create: bool = False) -> None:
+        """Open the folder or prefix.
+
+        Raises:
+            UsageError: the folder is not there (and not to be made), or cannot be.
+        """
+        self.uri = uri.rstrip("/")
+        self._objects: ObjectStore = open_folder(self.uri, create=create)
+
+    def put(self, path: str, data: bytes, mode: Literal["create", "overwrite"] = "create") -> bool:
+        """Put an object; False when it is to be created and is there already.
+
+        Raises:
+            PlatformError: it cannot be written.
+        """
+        try:
+            obstore.put(self._objects, path, data, mode=mode)
+        except AlreadyExistsError:
+            return False
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot write {self.uri}/{path}: {explain(error)}") from error
+        return True
+
+    def put_same(self, path: str, data: bytes) -> None:
+        """Create an object, or find that it is there with just these bytes.
+
+        Raises:
+            EvidenceError: it is there with other bytes.
+            PlatformError: it cannot be read or written.
+        """
+        if not self.put(path, data) and self.get(path, len(data)) != data:
+            raise EvidenceError(f"{self.uri}/{path} is there already, with other bytes; remove it")
+
+    def get(self, path: str, most: int) -> bytes | None:
+        """Read an object of at most so many bytes; None when it is not there.
+
+        Raises:
+            EvidenceError: it has more bytes; they are not read.
+            PlatformError: it cannot be read.
+        """
+        try:
+            found = obstore.get(self._objects, path)
+            size = found.meta["size"]
+            if size > most:
+                raise EvidenceError(f"{self.uri}/{path} has {size} bytes, more than {most}")
+            return bytes(found.bytes())
+        except FileNotFoundError:
+            return None
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
+
+    def exists(self, path: str) -> bool:
+        """Tell whether an object is there.
+
+        Raises:
+            PlatformError: the store cannot be read.
+        """
+        try:
+            obstore.head(self._objects, path)
+        except FileNotFoundError:
+            return False
+        except (ObjectError, OSError) as error:
+            raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
+        return True
+
+    def listed(self, prefix: str, most: int) -> Listed:
+        """List the objects below a prefix, so many at most; a key that is no path ends the list.
+
+        Raises:
+            PlatformError: the store cannot be listed.
+        """
+        entries: list[obstore.ObjectMeta] = []
+        try:
+            for page in obstore.list(self._objects, prefix):
+                entries += page
+                if len(entries) > most:
+                    return Listed(tuple(entries[:most]), f"there are more than {most} objects")
+        except (ObjectError, OSError) as error:
+            if ILLEGAL not in str(error):
+                raise PlatformError(f"cannot list {self.uri}/{prefix}: {explain(error)}") from error
+            return Listed(tuple(entries), f"the list ends early: {explain(error)}")
+        return Listed(tuple(entries))
+
+    def require_conditional_create(self) -> None:
+        """Make sure that an object that is there cannot be created again: else two promotions could both win.
+
+        Raises:
+            PlatformError: the store creates it all the same, or cannot be read or written.
+        """
+        path = f"probe/{uuid.uuid4().hex}"
+        try:
+            won = [self.put(path, data) for data in (b"first", b"second")]
+            kept = self.get(path, 16)
+        finally:
+            self._discard(path)
+        if won != [True, False] or kept != b"first":
+            raise PlatformError(
+                f"{self.uri} ignores conditional writes (If-None-Match: *): of two promotions at once one "
+                "would be lost; use a store that has them, such as AWS S3, MinIO or Ceph from version 19"
+            )
+
+    def _discard(self, path: str) -> None:
+        """Delete an object of ours, where the keys may do that."""
+        try:
+            obstore.delete(self._objects, path)
+        except (ObjectError, OSError):
+            return

@@ -1,0 +1,121 @@
+"""Promoted models: copies of candidates in a place that runs cannot write.
+
+The champion, rollback and serving read from here. A candidate of an older jukebox keeps its id, and its
+manifest of many files: `jukebox store migrate` brings it here.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from ml.errors import EvidenceError
+from ml.gate.candidate import FileEntry, Manifest, manifest_of
+from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.records import Record
+from ml.release.candidates import ID, LARGEST_FILE, LARGEST_MANIFEST, MANIFEST, read_content
+from ml.release.objects import Objects
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MOST_FILES = 32
+RESTORE = "restore it from a backup of the store"
+
+
+class OldManifest(Record):
+    """What a candidate of an older jukebox consisted of: models, reports and evidence together."""
+
+    schema_: Literal["jukebox.candidate/v1"] = Field("jukebox.candidate/v1", alias="schema")
+    files: dict[str, FileEntry]
+
+    @property
+    def id(self) -> str:
+        """The candidate's id: 64 hexadecimal digits."""
+        return digest(canonical_bytes(self.to_json())).removeprefix("sha256:")
+
+
+def migrate_command(uri: str) -> str:
+    """Return the command that brings an existing store over, for messages."""
+    return f"`{shlex.join(('jukebox', 'store', 'migrate', '--store', uri))}`"
+
+
+def is_promoted(objects: Objects, candidate: str) -> bool:
+    """Tell whether a candidate was copied.
+
+    Raises:
+        PlatformError: the store cannot be read.
+    """
+    return objects.exists(f"promoted/{candidate}/{MANIFEST}")
+
+
+def put_promoted(
+    objects: Objects, candidate: str, files: Mapping[str, bytes], manifest: bytes, attestation: bytes | None
+) -> None:
+    """Copy a candidate, and keep the attestation beside it; the manifest comes last.
+
+    Raises:
+        EvidenceError: other bytes stand there.
+        PlatformError: the store cannot be written.
+    """
+    for name, data in files.items():
+        objects.put_same(f"promoted/{candidate}/{name}", data)
+    if attestation is not None:
+        name = digest(attestation).removeprefix("sha256:")
+        objects.put_same(f"promoted/{candidate}/attestations/{name}.json", attestation)
+    objects.put_same(f"promoted/{candidate}/{MANIFEST}", manifest)
+
+
+def manifest_bytes(files: Mapping[str, bytes]) -> bytes:
+    """Return the manifest of a candidate as it is stored."""
+    return canonical_bytes(manifest_of(files).to_json())
+
+
+def read_promoted(objects: Objects, candidate: str) -> dict[str, bytes]:
+    """Return the files of a promoted model, each checked against the manifest, and that against the id.
+
+    Raises:
+        EvidenceError: it is not there, or a byte of it has changed.
+        PlatformError: the store cannot be read.
+    """
+    return read_whole(objects, f"promoted/{candidate}", candidate)[0]
+
+
+def read_whole(objects: Objects, folder: str, candidate: str) -> tuple[dict[str, bytes], bytes]:
+    """Return a candidate's files, of whatever version, and its manifest, from a folder of the store.
+
+    Raises:
+        EvidenceError: it is not there, or a byte of it has changed.
+        PlatformError: the store cannot be read.
+    """
+    data = objects.get(f"{folder}/{MANIFEST}", LARGEST_MANIFEST) if ID.fullmatch(candidate) else None
+    if data is None:
+        raise EvidenceError(
+            f"model {candidate} is not in {objects.uri}/{folder.partition('/')[0]}; "
+            f"{migrate_command(objects.uri)} brings over what an older jukebox has promoted"
+        )
+    try:
+        manifest = _parsed(data)
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(
+            f"{objects.uri}/{folder}/{MANIFEST} cannot be used: {error}; {RESTORE}"
+        ) from error
+    if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
+        raise EvidenceError(f"{objects.uri}/{folder}/{MANIFEST} was changed; {RESTORE}")
+    return {
+        name: read_content(objects, folder, name, min(entry.size, LARGEST_FILE), entry.digest, RESTORE)
+        for name, entry in manifest.files.items()
+    }, data
+
+
+def _parsed(data: bytes) -> Manifest | OldManifest:
+    """Return a manifest of either version."""
+    value = parse(data)
+    if not isinstance(value, dict) or value.get("schema") != "jukebox.candidate/v1":
+        return Manifest.load(value)
+    manifest = OldManifest.load(value)
+    if len(manifest.files) > MOST_FILES or not all(NAME.fullmatch(name) for name in manifest.files):
+        raise ValueError("its files cannot be stored")
+    if "model.onnx" not in manifest.files:
+        raise ValueError("it has no model.onnx")
+    return manifest

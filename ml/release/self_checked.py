@@ -1,0 +1,87 @@
+"""Promotion on the report of the candidate's own run, where the policy allows that.
+
+On a laptop one person is both sides. In a bucket the run could have written what it liked.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlparse
+
+from ml.clock import today
+from ml.errors import EvidenceError, UsageError
+from ml.gate.candidate import CANDIDATE_FILES
+from ml.gate.canonical import digest
+from ml.gate.evidence import decide_again, mismatches, read_evidence
+from ml.gate.policy import Policy
+from ml.release.basis import Basis, Production, require_pass
+
+
+def self_checked(
+    candidate: str,
+    files: Mapping[str, bytes],
+    reports: Mapping[str, Mapping[str, bytes]],
+    policy_text: str,
+    production: Production,
+) -> Basis:
+    """Return the basis of a promotion on what the newest run has reported, decided again under our policy.
+
+    Args:
+        candidate: what is to be promoted.
+        files: as `ModelStore.read_candidate` returns them.
+        reports: as `ModelStore.read_reports` returns them.
+        policy_text: our policy.
+        production: what is in production now.
+
+    Raises:
+        EvidenceError: there is no report, or it is about something else, another policy or champion.
+        GateBlocked: its numbers do not pass our policy.
+    """
+    run = next((run for run, found in reports.items() if "evidence.json" in found), "")
+    if not run:
+        raise EvidenceError(f"candidate {candidate[:12]}: no run has left evidence beside it")
+    what = f"candidate {candidate[:12]}, as run {run} reports it"
+    others = [other for other in reports if other != run]
+    remedy = f"; --run takes another report: {', '.join(others)}" if others else ""
+    try:
+        evidence = read_evidence(reports[run]["evidence.json"])
+    except ValueError as error:
+        raise EvidenceError(f"{what}: {error}{remedy}") from error
+    found = mismatches(evidence, policy_text, {name: digest(files[name]) for name in CANDIDATE_FILES})
+    if found:
+        raise EvidenceError(f"{what}: {'; '.join(found)}{remedy}")
+    verdict = decide_again(evidence, policy_text, today())
+    require_pass(what, verdict)
+    if evidence.subject.champion != production.champion:
+        raise EvidenceError(
+            f"{what} was made when {evidence.subject.champion[:12] or 'nothing'} was in production; now it "
+            f"is {production.champion[:12] or 'nothing'}: run the pipeline again{remedy}"
+        )
+    return Basis(
+        kind="self-checked",
+        attestation="",
+        evidence_digest=digest(reports[run]["evidence.json"]),
+        model_name=evidence.subject.model_name,
+        synthetic=evidence.reports["data_report"]["synthetic"],
+        waived=tuple(check.name for check in verdict.waived),
+        commit=evidence.subject.commit,
+        dirty=evidence.subject.dirty,
+    )
+
+
+def require_self_checked_allowed(store_uri: str, policy: Policy) -> None:
+    """Make sure that a store accepts models on the word of their own run.
+
+    Args:
+        store_uri: the store.
+        policy: ours.
+
+    Raises:
+        UsageError: it does not; the message says what to do.
+    """
+    allowed = policy.promotion.self_checked
+    is_folder = urlparse(store_uri).scheme in ("", "file")
+    if allowed == "always" or (allowed == "folder" and is_folder):
+        return
+    raise UsageError(
+        f"{store_uri} takes attested models only (promotion.self_checked: {allowed}): promote with "
+        "--attestation and --trust; to try something out, name a folder with --store"
+    )

@@ -1,0 +1,127 @@
+"""Attestations as the judge makes them, signed with a throw-away key."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from reports import (
+    CHAMPION_ONNX,
+    DATA_VERSION,
+    DIGESTS,
+    POLICY,
+    SERVED,
+    comparison,
+    edited,
+    judge,
+    passing_reports,
+)
+
+from ml.gate.candidate import manifest_of
+from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.evidence import policy_digest
+from ml.gate.statement import Claimed, HoldoutRef, Measured, Statement, make_statement
+from ml.gate.verdict import Verdict
+from ml.release.signing import sign
+
+AT = datetime.datetime(2026, 8, 1, 12, tzinfo=datetime.UTC)
+BLOCKING = {"evaluation.songs": 1}
+"""What blocks in reports that pass otherwise: too few songs."""
+
+FILES = {"model.keras": b"weights", "model.onnx": b"graph", "served.json": canonical_bytes(SERVED)}
+"""A candidate as small as can be."""
+
+
+def trust_file(folder: Path, name: str = "a test") -> tuple[Path, Path]:
+    """Make a signing key, and the trust file that holds its public part; return both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    private = ec.generate_private_key(ec.SECP256R1())
+    key, trust = folder / "signing.pem", folder / "trust.pem"
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    trust.write_bytes(f"# {name}\n".encode() + public)
+    return key, trust
+
+
+def make_attestation(files: Mapping[str, bytes] = FILES, *, key: Path, **about: Any) -> bytes:
+    """Return the signed envelope around what `statement_about` makes."""
+    return sign(statement_about(files, **about), key)
+
+
+def statement_about(
+    files: Mapping[str, bytes] = FILES,
+    *,
+    verdict_passes: bool = True,
+    champion: str = "",
+    champion_model: bytes = CHAMPION_ONNX,
+    policy_text: str = POLICY,
+    at: datetime.datetime = AT,
+    **changes: Any,
+) -> Statement:
+    """Return a statement about a candidate's files.
+
+    Args:
+        files: the bytes of the candidate's files; others are left out.
+        verdict_passes: whether its numbers pass the default policy; if not, `evaluation.songs` blocks.
+        champion: the candidate in production when it was measured, "" for none.
+        champion_model: the ONNX model of that champion.
+        policy_text: the policy that it was decided under.
+        at: when it was measured.
+        changes: other fields of what was measured or is claimed.
+    """
+    manifest = manifest_of(files)
+    digests = {**DIGESTS, **{name: entry.digest for name, entry in manifest.files.items()}}
+    reports = passing_reports(digests, champion)
+    if champion:
+        reports["evaluation"]["champion"] = comparison(champion, champion_model)
+    if not verdict_passes:
+        reports = edited(reports, BLOCKING)
+    measured = {
+        "model": dict(manifest.files),
+        "holdout": holdout_ref(),
+        "champion": champion,
+        "champion_kind": "attested" if champion else "",
+        "policy_digest": policy_digest(policy_text),
+        "judge_image": "localhost/jukebox-judge@" + digest(b"judge"),
+        "isolation": {"API server": "no route", "DNS": "no answer", "store": "no route"},
+        "at": at,
+        "reports": reports,
+        "verdict": _decided(reports, policy_text, digests, champion),
+    }
+    claimed = {
+        "run_id": "40564379",
+        "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac",
+        "dirty": False,
+        "image": "localhost/jukebox@" + digest(b"image"),
+        "pipeline_digest": digest(b"pipeline"),
+        "data_version": DATA_VERSION,
+        "model_name": "jukebox",
+        "model_version": "1",
+    }
+    unknown = changes.keys() - measured.keys() - claimed.keys()
+    assert not unknown, unknown
+    return make_statement(
+        Measured(**{name: changes.get(name, value) for name, value in measured.items()}),
+        Claimed(**{name: changes.get(name, value) for name, value in claimed.items()}),
+    )
+
+
+def holdout_ref() -> HoldoutRef:
+    """Return the sealed holdout that was measured on."""
+    return HoldoutRef(
+        version=DATA_VERSION,
+        source_version="source-1",
+        definition="songs/v1",
+        splitter="recordings/v1",
+        ledger=3,
+        ledger_digest=digest(b"ledger"),
+        key_id="key-1",
+        synthetic=False,
+    )
+
+
+def _decided(reports: Any, policy_text: str, digests: Mapping[str, str], champion: str) -> Verdict:
+    """Decide on the reports, as of the day that the reports of `tests/reports` are of."""
+    return judge(reports, policy_text, {**digests, "data_version": DATA_VERSION, "champion": champion})
