@@ -1,4 +1,4 @@
-"""What the judge loads of a candidate: checked, file by file, before a library that runs models sees a byte."""
+"""What the judge loads of a candidate: checked file by file before a library that runs models sees it."""
 
 from pathlib import Path
 

@@ -29,12 +29,13 @@ LAYERS = (
     "Permute RMSNormalization ReLU RepeatVector Rescaling Reshape Softmax Subtract UnitNormalization"
 )
 NUMPY = (
-    "Absolute Add All Amax Amin Any Arctan Argmax Argmin Average BroadcastTo Ceil Clip Concatenate Cos Cumprod "
-    "Cumsum Divide DivideNoNan Dot Einsum Equal Exp ExpandDims Expm1 Flip Floor FloorDivide FullLike GetItem "
-    "Greater GreaterEqual Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 LogicalAnd LogicalNot "
-    "LogicalOr LogicalXor Matmul Max Maximum Mean Min Minimum Mod Moveaxis Multiply NanToNum Negative NotEqual "
-    "OnesLike Pad Power Prod Ravel Reciprocal Repeat Reshape Round Sign Sin Split Sqrt Square Squeeze Stack "
-    "Std Subtract Sum Swapaxes Take TakeAlongAxis Tan Tanh Tile Transpose TrueDivide Var Where ZerosLike"
+    "Absolute Add All Amax Amin Any Arctan Argmax Argmin Average BroadcastTo Ceil Clip Concatenate Cos "
+    "Cumprod Cumsum Divide DivideNoNan Dot Einsum Equal Exp ExpandDims Expm1 Flip Floor FloorDivide "
+    "FullLike GetItem Greater GreaterEqual Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 "
+    "LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max Maximum Mean Min Minimum Mod Moveaxis Multiply "
+    "NanToNum Negative NotEqual OnesLike Pad Power Prod Ravel Reciprocal Repeat Reshape Round Sign Sin "
+    "Split Sqrt Square Squeeze Stack Std Subtract Sum Swapaxes Take TakeAlongAxis Tan Tanh Tile Transpose "
+    "TrueDivide Var Where ZerosLike"
 )
 ALLOWED: Mapping[str, frozenset[str]] = {
     module: frozenset(names.split())
@@ -62,8 +63,8 @@ VALUES = frozenset(("__keras_tensor__", "__numpy__", "__tensor__", "__ellipsis__
 
 NAMES: Mapping[str, frozenset[str]] = {
     "activation": frozenset(
-        "celu elu exponential gelu hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid log_softmax "
-        "mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split()
+        "celu elu exponential gelu hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid "
+        "log_softmax mish relu relu6 selu sigmoid silu softmax softplus softsign tanh".split()
     ),
     "initializer": frozenset(
         "glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform ones orthogonal "
