@@ -84,5 +84,9 @@ def _header(file: IO[bytes]) -> tuple[Shape, bool, np.dtype]:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"an array of format {version}")
-    shape, order, dtype = readers[version](file, max_header_size=HEADER)
+    try:
+        shape, order, dtype = readers[version](file, max_header_size=HEADER)
+    except Exception as error:
+        # The header is Python's notation, and NumPy lets through what its parser makes of nonsense.
+        raise ValueError("an array whose header cannot be read") from error
     return shape, order, dtype

@@ -117,16 +117,20 @@ def make_root(root: str, read: list[str], write: list[str]) -> None:
     for path, size in (("/tmp", "512m"), ("/dev/shm", "256m")):  # noqa: S108
         Path(root + path).mkdir(parents=True, exist_ok=True)
         mount_tmpfs(root + path, size)
+    seen: list[Path] = []
     for path in (*read, *DEVICES):
-        bind(root, path)
-    for path in (*read, *DEVICES):
-        there = Path(root + os.path.realpath(path))
-        if there.exists():
+        real = Path(path).resolve()
+        if real.exists() and not any(real.is_relative_to(one) for one in seen):
+            seen.append(real)
+            bind(root, real)
             # /dev/null and its like are devices; what else looks like one is not to be used.
-            attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
-            protect(str(there), attributes | (0 if path in DEVICES else MOUNT_ATTR_NODEV), AT_RECURSIVE)
+            device = 0 if path in DEVICES else MOUNT_ATTR_NODEV
+            attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | device
+            protect(f"{root}{real}", attributes, AT_RECURSIVE)
+        link(root, Path(path), real)
     for path in write:
-        bind(root, path)
+        bind(root, Path(path).resolve())
+        link(root, Path(path), Path(path).resolve())
     Path(root + "/proc").mkdir()
     call("mount", b"proc", (root + "/proc").encode(), b"proc", MS_NOSUID | MS_NODEV, None)
     os.chdir(root)
@@ -143,20 +147,22 @@ def mount_tmpfs(path: str, size: str) -> None:
     call("mount", b"tmpfs", path.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, f"size={size},mode=755".encode())
 
 
-def bind(root: str, path: str) -> None:
-    """Let a path be seen below a root, and likewise where it is a link to."""
-    real = os.path.realpath(path)
-    if not os.path.exists(real):  # noqa: PTH110
-        return
-    target, alias = Path(root + real), Path(root + path)
+def bind(root: str, path: Path) -> None:
+    """Let a path, which is no link, be seen below a root."""
+    target = Path(f"{root}{path}")
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        if Path(real).is_dir():
+        if path.is_dir():
             target.mkdir()
         else:
             target.touch()
-    call("mount", real.encode(), str(target).encode(), None, MS_BIND | MS_REC, None)
-    if path != real and not os.path.lexists(alias):
+    call("mount", bytes(path), bytes(target), None, MS_BIND | MS_REC, None)
+
+
+def link(root: str, path: Path, real: Path) -> None:
+    """Let a path that is a link, or below one, lead below a root where it leads to outside."""
+    alias = Path(f"{root}{path}")
+    if path != real and not alias.exists() and not alias.is_symlink():
         alias.parent.mkdir(parents=True, exist_ok=True)
         alias.symlink_to(real)
 
