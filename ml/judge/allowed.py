@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ml.errors import GateBlocked
-from ml.files import read_json
+from ml.files import file_digest, read_json
 from ml.gate.reports.served import Served
 from ml.judge.allowed_keras import check_keras
 from ml.judge.allowed_onnx import check_onnx
@@ -31,4 +31,6 @@ def check_candidate(folder: Path) -> Served:
         raise GateBlocked(f"served.json: {error}") from error
     if odd := sorted(set(served.settings) - SETTINGS[served.runtime]):
         raise GateBlocked(f"served.json gives {served.runtime} the setting {odd[0]!r}, which is not allowed")
+    if served.digest != file_digest(folder / "served.json"):
+        raise GateBlocked("served.json is not in canonical form; write it with `ml.files.write_json`")
     return served
