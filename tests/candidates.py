@@ -20,13 +20,12 @@ from reports import (
     subject,
 )
 
+from ml.gate.candidate import CANDIDATE_FILES
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
 from ml.objects import open_folder
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
-
-REPORT_FILES = ("data_report.json", "evaluation.json", "parity.json", "serving.json")
 
 
 def candidate_files(
@@ -39,7 +38,7 @@ def candidate_files(
     edits: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, bytes]:
-    """Make the files of a candidate.
+    """Make the files that a run leaves: a candidate, and its reports.
 
     Args:
         name: another name is another model.
@@ -51,6 +50,7 @@ def candidate_files(
         edits: other values in the reports, by dotted paths.
         changes: other fields of the evidence's subject.
     """
+    changes = {"run_id": f"run-of-{name}", **changes}
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
     models["served.json"] = canonical_bytes(served)
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
@@ -60,7 +60,7 @@ def candidate_files(
         reports["evaluation"]["champion"] = comparison(champion, champion_model)
     broken_by = MUTATIONS[broken].edits_beside(champion) if broken else {}
     reports = edited(reports, {**broken_by, **(edits or {})})
-    about = subject(run_id=f"run of {name}", champion=champion, **changes)
+    about = subject(champion=champion, **changes)
     evidence = make_evidence(about, digests, reports, policy, DAY)
     return {
         **models,
@@ -71,11 +71,30 @@ def candidate_files(
     }
 
 
+def model_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return what of a run's files is the candidate."""
+    return {name: files[name] for name in CANDIDATE_FILES}
+
+
+def reports_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return what of a run's files lies beside the candidate."""
+    return {name: data for name, data in files.items() if name not in CANDIDATE_FILES}
+
+
+def store_run(store: ModelStore, files: Mapping[str, bytes]) -> str:
+    """Store what a run leaves, as its step save does."""
+    try:
+        run = json.loads(files["evidence.json"])["subject"]["run_id"]
+    except (LookupError, TypeError, ValueError):
+        run = "a-run"
+    return store.put_candidate(model_of(files), run, reports_of(files))
+
+
 def put(store: ModelStore, name: str = "A", champion: str = "", **kwargs: Any) -> str:
     """Store a candidate as `candidate_files` makes it, compared with the model of a champion in the store."""
     if champion in store.candidates():
         kwargs = {"champion_model": store.read_candidate(champion)["model.onnx"], **kwargs}
-    return store.put_candidate(candidate_files(name, champion, **kwargs))
+    return store_run(store, candidate_files(name, champion, **kwargs))
 
 
 def paths(uri: str) -> list[str]:
@@ -110,10 +129,16 @@ def entry(uri: str, number: int) -> Any:
 
 
 def promotion_refused(
-    store: ModelStore, candidate: str, error: type[Exception], message: str, policy: str = POLICY
+    store: ModelStore,
+    candidate: str,
+    error: type[Exception],
+    message: str,
+    policy: str = POLICY,
+    **options: Any,
 ) -> None:
     """Check that a promotion fails with a message and leaves no trace."""
     before = paths(store.uri)
-    with pytest.raises(error, match=message):
-        promote(store, candidate, policy)
+    with pytest.raises(error, match=message) as caught:
+        promote(store, candidate, policy, **options)
+    assert "\n" not in str(caught.value)
     assert paths(store.uri) == before

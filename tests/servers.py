@@ -70,7 +70,7 @@ def serving(site: Site, certificate=None) -> Iterator[Site]:
         def log_message(self, *_):
             pass
 
-    with http_server(Handler, _tls(certificate) if certificate else None) as site.url:
+    with http_server(Handler, tls(certificate) if certificate else None) as site.url:
         yield site
 
 
@@ -92,20 +92,21 @@ def http_server(
         thread.join()
 
 
-def _tls(certificate) -> ssl.SSLContext:
+def tls(certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
 
 
 @contextlib.contextmanager
-def s3_server(certificate=None) -> Iterator[dict[str, str]]:
+def s3_server(certificate=None, ignores: tuple[str, ...] = ()) -> Iterator[dict[str, str]]:
     """Serve the S3 API with a bucket named ``bucket``; gives the environment that finds it.
 
     All such servers of a process have the same buckets, users and roles.
 
     Args:
         certificate: trustme's, to serve over TLS with.
+        ignores: request headers, as WSGI names them, that the server never sees.
     """
     from moto.backends import get_backend
     from moto.core import DEFAULT_ACCOUNT_ID
@@ -116,13 +117,19 @@ def s3_server(certificate=None) -> Iterator[dict[str, str]]:
     )
     from werkzeug.serving import make_server
 
+    application = DomainDispatcherApplication(create_backend_app)
+
+    def answer(environ, start_response):
+        kept = {name: value for name, value in environ.items() if name not in ignores}
+        return application(kept, start_response)
+
     server = make_server(
         "127.0.0.1",
         0,
-        DomainDispatcherApplication(create_backend_app),
+        answer,
         threaded=True,
         request_handler=MotoRequestHandler,
-        ssl_context=_tls(certificate) if certificate else None,
+        ssl_context=tls(certificate) if certificate else None,
     )
     backend = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"]
     if "bucket" not in backend.buckets:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from candidates import store_run
 from dspa_server import Dspa, Request, RunRecord, serving
 from mutations import MUTATIONS
 from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
@@ -202,7 +203,7 @@ class World:
         files = self.files(run, broken, **changes)
         self.write_evidence(run, files["evidence.json"])
         if not broken:
-            ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+            store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
     def leaving(self, broken: str = "", **changes: Any) -> None:
         """Have runs leave something else behind."""

@@ -64,13 +64,7 @@ def put_candidate(
 
 def _put_content(objects: Objects, path: str, data: bytes) -> None:
     """Put bytes where the id says that just these belong."""
-    if objects.put(path, data):
-        return
-    try:
-        there = objects.get(path, len(data))
-    except EvidenceError:
-        there = None
-    if there != data:
+    if not objects.put(path, data) and not objects.holds(path, data):
         objects.put(path, data, mode="overwrite")
 
 

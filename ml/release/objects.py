@@ -57,7 +57,7 @@ class Objects:
             EvidenceError: it is there with other bytes.
             PlatformError: it cannot be read or written.
         """
-        if not self.put(path, data) and self.get(path, len(data)) != data:
+        if not self.put(path, data) and not self.holds(path, data):
             raise EvidenceError(f"{self.uri}/{path} is there already, with other bytes; remove it")
 
     def get(self, path: str, most: int) -> bytes | None:
@@ -77,6 +77,17 @@ class Objects:
             return None
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
+
+    def holds(self, path: str, data: bytes) -> bool:
+        """Tell whether an object is there with just these bytes.
+
+        Raises:
+            PlatformError: it cannot be read.
+        """
+        try:
+            return self.get(path, len(data)) == data
+        except EvidenceError:
+            return False
 
     def exists(self, path: str) -> bool:
         """Tell whether an object is there.

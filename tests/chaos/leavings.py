@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from candidates import store_run
 from dspa_server import RunRecord
 from submissions import files_of
 
@@ -42,7 +43,7 @@ def leave(run: RunRecord, leaves: str) -> None:
         files["evidence.json"] = canonical_bytes({**json.loads(files["evidence.json"]), "verdict": verdict})
     if leaves not in ("block", "candidate missing", "missing"):
         store = ModelStore(run.parameters["store_uri"], create=True)
-        candidate = store.put_candidate(files)
+        candidate = store_run(store, files)
         if leaves == "candidate tampered":
             path = Path(run.parameters["store_uri"]) / "candidates" / candidate / "model.onnx"
             path.write_bytes(b"another graph")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from candidates import candidate_files
+from candidates import candidate_files, store_run
 from mutations import MUTATIONS
 from processes import assert_one_line, call_at, fill, small_disk
 from reports import DAY, POLICY, edited, passing_evidence, passing_reports, subject
@@ -85,7 +85,7 @@ def test_a_policy_that_is_not_there_is_wrong_use(tmp_path):
 def test_promotion_into_a_store_on_a_full_disk_promotes_nothing(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         store = ModelStore(str(disk / "store"), create=True)
-        candidate = store.put_candidate(candidate_files())
+        candidate = store_run(store, candidate_files())
         fill(disk)
         line = assert_one_line(call_at(tmp_path, "promote", candidate, "--store", disk / "store"), 30)
         assert "No space left on device" in line

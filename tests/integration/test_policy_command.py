@@ -81,8 +81,8 @@ def test_the_packages_own_text_is_a_policy_to_start_from(tmp_path):
 def test_the_same_policy_would_have_decided_the_same(home):
     done = call_at(home, "policy", "test")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "run of A" in done.stdout
-    assert "run of B" in done.stdout
+    assert "run-of-A" in done.stdout
+    assert "run-of-B" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("2 same, 0 newly blocked, 0 newly passing, 0 unreadable")
 
 

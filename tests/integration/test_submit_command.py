@@ -11,6 +11,7 @@ from pathlib import Path
 
 import obstore
 import pytest
+from candidates import store_run
 from command import SAMPLE, UNHURRIED, jukebox, unhurried
 from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended
 from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
@@ -307,7 +308,7 @@ def leave(run: RunRecord) -> None:
     files = {f"{name}.json": canonical_bytes(report) for name, report in reports.items()}
     files |= {"model.keras": KERAS, "model.onnx": ONNX, "labels.json": b"[]\n", "evidence.json": evidence}
     files |= {"served.json": canonical_bytes(SERVED), "profile.json": PROFILE}
-    ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+    store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
 
 def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch):

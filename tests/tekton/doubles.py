@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from candidates import store_run
 from dspa_command import TOKEN
 from dspa_server import Dspa, RunRecord, Script, serving
 from image.workshop import checkout_of
@@ -185,4 +186,4 @@ def _leave(run: RunRecord, s3: dict[str, str]) -> None:
         for name, value in s3.items():
             patch.setenv(name, value)
         put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), files["evidence.json"])
-        ModelStore(run.parameters["store_uri"], create=True).put_candidate(files)
+        store_run(ModelStore(run.parameters["store_uri"], create=True), files)

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from candidates import delete, overwrite, paths
+from candidates import delete, overwrite, paths, store_run
 from dspa_server import Script
 from reports import POLICY, edited
 from submissions import World, world
@@ -130,7 +130,7 @@ def test_evidence_that_comes_late_is_waited_for(here):
         here.dspa.wait(lambda dspa: here.count("list_runs") == 3)
         (run,) = here.runs()
         files = here.files(run)
-        ModelStore(str(here.store)).put_candidate(files)
+        store_run(ModelStore(str(here.store)), files)
         (here.home / "evidence.json").write_bytes(files["evidence.json"])
         here.evidence_of(run).parent.mkdir(parents=True, exist_ok=True)
         (here.home / "evidence.json").replace(here.evidence_of(run))
@@ -172,7 +172,7 @@ def test_evidence_about_another_model_than_the_stored_one_is_refused(here):
     def swap(run):
         files = here.files(run)
         here.write_evidence(run, files["evidence.json"])
-        ModelStore(str(here.store)).put_candidate({**files, "model.onnx": b"another graph"})
+        store_run(ModelStore(str(here.store)), {**files, "model.onnx": b"another graph"})
 
     here.dspa.on_finish = swap
     ends_in(here, EvidenceError, "model.onnx is 'sha256:")

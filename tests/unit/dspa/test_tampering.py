@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from candidates import delete, forge, overwrite, paths, read
+from candidates import delete, forge, overwrite, paths, read, store_run
 from reports import DAY, OTHER_DIGEST, POLICY, Path, another, at, dotted, leaves, replaced, subject
 from submissions import files_of, world
 from tiers import PARTS, SLOW, sampled
@@ -169,7 +169,7 @@ def judged(data: bytes) -> Judgement:
 def believed(uri: str, data: bytes) -> Proven:
     """Judge evidence, and prove the candidate in a store, as `jukebox submit` does."""
     judged(data)
-    return prove(ModelStore(uri), data, POLICY)
+    return prove(ModelStore(uri), data)
 
 
 def holds(call: Callable[[], Any]) -> bool:
@@ -189,7 +189,7 @@ def passes(uri: str, data: bytes) -> bool:
 def stored(home, files: dict[str, bytes]) -> str:
     """Store a candidate where nothing else is."""
     shutil.rmtree(home, ignore_errors=True)
-    ModelStore(str(home), create=True).put_candidate(files)
+    store_run(ModelStore(str(home), create=True), files)
     return str(home)
 
 
@@ -407,7 +407,7 @@ def test_tampering_with_a_run_is_found_out_by_its_submission(tmp_path, name, wit
             files = here.files(run)
             evidence = edits()[name](json.loads(files["evidence.json"]))
             left = forgery(evidence) if with_candidate else files
-            ModelStore(str(here.store)).put_candidate(left)
+            store_run(ModelStore(str(here.store)), left)
             here.write_evidence(run, canonical_bytes(evidence))
 
         here.dspa.on_finish = tamper

@@ -22,7 +22,7 @@ MAY_BE_NEGATIVE = [
     ("evaluation", "min_gain_over_logistic_nats"),
     ("slices", "floor_gain_over_prior_nats"),
 ]
-OTHER_WORD = {"holm": "benjamini-hochberg"}
+OTHER_WORD = {"holm": "benjamini-hochberg", "folder": "never"}
 """Where not any word is a value."""
 
 
@@ -70,6 +70,11 @@ def test_every_threshold_is_in_the_digest(path):
 @pytest.mark.parametrize("path", FIELDS, ids=ids)
 def test_a_missing_threshold_is_refused_by_name(path):
     refuse(removed(POLICY, path), f"{dotted(path)}: missing")
+
+
+@pytest.mark.parametrize("section", [name for name in POLICY if name != "schema"])
+def test_a_policy_from_before_there_was_a_section_is_refused_by_its_name(section):
+    refuse(removed(POLICY, (section,)), f"^policy: {section}: missing$")
 
 
 @pytest.mark.parametrize("wrong", [None, "x", True, [], {}], ids=repr)
@@ -130,7 +135,7 @@ def test_a_typo_is_named_as_such_and_not_as_the_key_that_it_hides():
         (TEXT.replace("policy/v2", "policy/v1"), "schema"),
         (TEXT.replace("policy/v2", "evaluation/v1"), "schema"),
         (TEXT + "schema: jukebox.policy/v2\n", "'schema' stands twice"),
-        (TEXT.replace("\nwaivers", "\n  min_latency_calls: 1\nwaivers"), "'min_latency_calls' stands twice"),
+        (TEXT.replace("\nwaivers", "\n  self_checked: never\nwaivers"), "'self_checked' stands twice"),
         (TEXT + "budget: {}\n", "'budget' stands twice"),
         ('{"schema": "a", "schema": "b"}', "'schema' stands twice"),
         (TEXT.replace("min_songs: 100", "min_songs: 100.5"), "evaluation.min_songs"),

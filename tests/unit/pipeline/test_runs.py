@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from candidates import candidate_files
+from candidates import candidate_files, store_run
 from local_runs import BLOCKED, FIRST, SECOND, events, make_run
 from reports import POLICY
 
@@ -159,9 +159,8 @@ def test_a_run_knows_under_which_number_it_was_promoted(folder):
     home = make_run(folder, evidence={})
     store = ModelStore(str(folder.parent / "store"), create=True)
     make_run(folder, SECOND, evidence={})
-    candidate = store.put_candidate(
-        {**candidate_files(), "evidence.json": (home / "evidence.json").read_bytes()}
-    )
+    files = {**candidate_files(), "evidence.json": (home / "evidence.json").read_bytes()}
+    candidate = store_run(store, files)
     promote(store, candidate, POLICY)
     assert {run.id: run.promotion for run in list_runs(folder, 20)} == {FIRST: 1, SECOND: None}
 
@@ -218,7 +217,7 @@ def test_evidence_without_its_run_is_what_it_says_itself(folder, tmp_path):
     copy = tmp_path / "evidence.json"
     shutil.copyfile(make_run(folder, evidence={"dirty": True}) / "evidence.json", copy)
     found = find_run(str(copy), folder)
-    assert (found.id, found.verdict, found.log_loss) == ("run of A", "pass", 4.0)
+    assert (found.id, found.verdict, found.log_loss) == ("run-of-A", "pass", 4.0)
     assert (found.dirty, found.synthetic, found.hyperparameters) == (True, True, {})
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from candidates import candidate_files
+from candidates import candidate_files, model_of, store_run
 from reports import removed
 
 from ml.errors import DataError, GateBlocked, PlatformError
@@ -92,7 +92,8 @@ def test_a_service_that_does_not_answer_may_answer_next_time(events):
 def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, profile):
     store = ModelStore(str(tmp_path / "store"), create=True)
     files = removed(candidate_files(), ("profile.json",)) | ({"profile.json": profile} if profile else {})
-    candidate = store.put_candidate(files)
+    candidate = store_run(store, files)
+    store.put_promoted(candidate, model_of(files), None)
     model, found = File(tmp_path / "model"), File(tmp_path / "profile")
     steps.champion(candidate, store.uri, model, found)
     assert Path(model.path).read_bytes() == files["model.onnx"]
@@ -117,24 +118,18 @@ def test_without_a_champion_both_are_empty_and_no_store_is_needed(tmp_path, even
             lambda folder: (folder / "model.onnx").write_bytes(b"another"),
             "model.onnx is missing or was changed",
         ),
-        (lambda folder: (folder / "labels.json").unlink(), "labels.json is missing or was changed"),
-        (lambda folder: (folder / "manifest.json").unlink(), "there is no candidate"),
+        (lambda folder: (folder / "served.json").unlink(), "served.json is missing or was changed"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is not in .*/promoted"),
     ],
 )
 def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage, message):
     store = ModelStore(str(tmp_path / "store"), create=True)
-    candidate = store.put_candidate(candidate_files())
-    damage(tmp_path / "store" / "candidates" / candidate)
+    candidate = store_run(store, candidate_files())
+    store.put_promoted(candidate, model_of(candidate_files()), None)
+    damage(tmp_path / "store" / "promoted" / candidate)
     with pytest.raises(SystemExit, match=f"champion: .*{message}"):
         steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
     assert not (tmp_path / "model.onnx").exists()
-
-
-def test_a_champion_without_a_model_ends_the_run(tmp_path):
-    store = ModelStore(str(tmp_path / "store"), create=True)
-    candidate = store.put_candidate({"labels.json": b"[]"})
-    with pytest.raises(SystemExit, match=r"champion: .* has no model\.onnx"):
-        steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
 
 
 def gate(tmp_path, reports: dict[str, bytes | None]) -> bytes:

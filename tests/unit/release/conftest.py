@@ -1,13 +1,20 @@
-"""Model stores to test with: a folder, and a bucket behind a real S3 API on loopback."""
+"""Model stores to test with: a folder, and a bucket behind a real S3 API on loopback; and a trust root."""
 
 import uuid
 
 import pytest
 import requests
+from attestations import trust_file
 from moto.server import ThreadedMotoServer
 from tiers import sampled
 
+from ml.release.signing import read_trust
 from ml.release.store import ModelStore
+
+
+@pytest.fixture(autouse=True)
+def _no_head(monkeypatch):
+    monkeypatch.delenv("JUKEBOX_HEAD", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +34,24 @@ def folder(tmp_path):
     return ModelStore(str(tmp_path / "store"), create=True)
 
 
-@pytest.fixture(params=sampled(["folder", "s3"], ["folder"]))
-def store(request, monkeypatch):
-    """A store in a folder, and in the slow tier one in a bucket; `test_store_on_s3` is in both."""
-    if request.param == "folder":
-        return request.getfixturevalue("folder")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_endpoint"))
+@pytest.fixture
+def bucket(s3_endpoint, monkeypatch):
+    """A store in a bucket."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     return ModelStore(f"s3://models/{uuid.uuid4().hex}")
+
+
+@pytest.fixture(params=sampled(["folder", "s3"], ["folder"]))
+def store(request):
+    """A store in a folder, and in the slow tier one in a bucket; `test_store_on_s3` is in both."""
+    return request.getfixturevalue("folder" if request.param == "folder" else "bucket")
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory):
+    """A signing key, and the trust root that holds its public part."""
+    key, trust = trust_file(tmp_path_factory.mktemp("keys"))
+    return key, read_trust(trust)

@@ -4,7 +4,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
-from candidates import candidate_files, put, read
+from candidates import candidate_files, model_of, put, read, reports_of
 from reports import POLICY
 
 from ml.errors import EvidenceError
@@ -67,8 +67,12 @@ def test_of_two_rollbacks_exactly_one_happens(folder, processes, attempt):
 
 @pytest.mark.parametrize("names", ["AB", "AA"])
 def test_two_runs_store_their_candidates_at_once(folder, processes, names):
-    found = processes(folder, *((ModelStore.put_candidate, candidate_files(name)) for name in names))
-    assert set(folder.candidates()) == set(found)
-    assert [folder.read_candidate(candidate) for candidate in found] == [
-        candidate_files(name) for name in names
+    runs = [
+        (model_of(files), run, reports_of(files))
+        for run, files in zip(("one", "two"), map(candidate_files, names), strict=True)
     ]
+    found = processes(folder, *((ModelStore.put_candidate, *run) for run in runs))
+    assert set(folder.candidates()) == set(found)
+    assert [folder.read_candidate(candidate) for candidate in found] == [model for model, _, _ in runs]
+    for candidate, (_, run, reports) in zip(found, runs, strict=True):
+        assert folder.read_reports(candidate)[run] == reports

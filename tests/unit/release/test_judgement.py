@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from candidates import candidate_files, delete, forge, overwrite
+from candidates import candidate_files, overwrite, put, store_run
 from mutations import BLOCKING, ONE_OF_EACH
 from reports import CHAMPION, DAY, DIGESTS, POLICY, another, edited, passing_reports, subject
 from tiers import sampled
 
-from ml.errors import EvidenceError, GateBlocked
+from ml.errors import EvidenceError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence, read_evidence
 from ml.release.judgement import judge, prove
@@ -95,75 +95,25 @@ def test_a_stated_verdict_that_its_numbers_do_not_give_is_refused(broken):
         refused("the stated verdict is not what its own numbers give", canonical_bytes(lie))
 
 
-def test_the_candidate_is_found_and_named_with_its_model(store):
-    candidate = store.put_candidate(FILES)
-    found = prove(store, DATA, POLICY)
+def test_the_candidate_is_found_among_others_and_named_with_its_model(store):
+    others = [put(store, name) for name in "BCD"]
+    candidate = store_run(store, FILES)
+    found = prove(store, DATA)
     assert found.candidate == candidate
+    assert candidate not in others
     assert found.model_digest == digest(FILES["model.onnx"])
     assert found.model_uri == f"{store.uri}/candidates/{candidate}/model.onnx"
 
 
-def test_the_candidate_is_found_among_others(folder):
-    others = [folder.put_candidate(candidate_files(name)) for name in "BCD"]
-    candidate = folder.put_candidate(FILES)
-    others += [folder.put_candidate(candidate_files(name)) for name in "EFG"]
-    assert prove(folder, DATA, POLICY).candidate == candidate
-    assert candidate not in others
-
-
 def test_a_store_without_it_is_refused(store):
-    with pytest.raises(EvidenceError, match="holds no candidate with the evidence sha256:"):
-        prove(store, DATA, POLICY)
-    store.put_candidate(candidate_files("B"))
-    with pytest.raises(EvidenceError, match=f"holds no candidate with the evidence {digest(DATA)}"):
-        prove(store, DATA, POLICY)
+    put(store, "B")
+    with pytest.raises(EvidenceError, match="does not hold the candidate of this run"):
+        prove(store, DATA)
 
 
-@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_a_candidate_without_one_of_its_files_is_refused(store, name):
-    candidate = store.put_candidate(FILES)
-    delete(store.uri, f"candidates/{candidate}/{name}")
-    with pytest.raises(EvidenceError):
-        prove(store, DATA, POLICY)
-
-
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["model.keras", "model.onnx", "served.json", "manifest.json"])
 def test_a_candidate_with_a_changed_file_is_refused(store, name):
-    candidate = store.put_candidate(FILES)
-    overwrite(store.uri, f"candidates/{candidate}/{name}", FILES[name] + b"\n")
-    with pytest.raises(EvidenceError, match=f"{name} is missing or was changed after the gate"):
-        prove(store, DATA, POLICY)
-
-
-def test_a_candidate_that_names_the_evidence_but_holds_other_is_not_found(folder):
-    """The digest of the evidence stands in its manifest, by the name of another file."""
-    other = candidate_files("B")
-    folder.put_candidate({**other, "copy.json": DATA})
-    with pytest.raises(EvidenceError, match="holds no candidate with the evidence"):
-        prove(folder, DATA, POLICY)
-
-
-def test_a_candidate_that_only_names_the_evidence_does_not_hide_the_one_that_has_it(folder):
-    candidate = folder.put_candidate(FILES)
-    folder.put_candidate({**candidate_files("B"), "copy.json": DATA})
-    assert prove(folder, DATA, POLICY).candidate == candidate
-
-
-def test_a_candidate_that_does_not_pass_is_refused(folder):
-    blocked = candidate_files(broken="budget.model_bytes")
-    folder.put_candidate(blocked)
-    with pytest.raises(GateBlocked, match=r"does not pass: budget\.model_bytes"):
-        prove(folder, blocked["evidence.json"], POLICY)
-
-
-def test_a_model_that_the_evidence_is_not_about_is_refused(folder):
-    folder.put_candidate({**FILES, "model.onnx": b"another"})
-    with pytest.raises(EvidenceError, match=r"model\.onnx is 'sha256:"):
-        prove(folder, DATA, POLICY)
-
-
-def test_reports_that_are_not_those_of_the_evidence_are_refused(folder):
-    better = edited(json.loads(DATA), {"reports.parity.latency.p50_ms": 0.001})
-    folder.put_candidate({**forge(FILES, better), "evidence.json": DATA})
-    with pytest.raises(EvidenceError, match="its reports are not those in its evidence"):
-        prove(folder, DATA, POLICY)
+    candidate = store_run(store, FILES)
+    overwrite(store.uri, f"candidates/{candidate}/{name}", b"another")
+    with pytest.raises(EvidenceError):
+        prove(store, DATA)

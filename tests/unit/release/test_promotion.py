@@ -1,42 +1,65 @@
-"""Promotion: one good candidate after the other, each judged against the champion of its day."""
+"""Promotion: one good candidate after the other, copied to where runs cannot write, logged and served."""
 
 import datetime
 import json
 
 import pytest
-from candidates import candidate_files, delete, entry, overwrite, paths, promotion_refused, put, read
-from reports import DAY, POLICY, SERVED
+from candidates import (
+    candidate_files,
+    delete,
+    entry,
+    model_of,
+    overwrite,
+    paths,
+    promotion_refused,
+    put,
+    read,
+    store_run,
+)
+from mutations import BLOCKING, ONE_OF_EACH
+from promotions import EVERYWHERE, release
+from reports import CHAMPION, POLICY, SERVED, edited
+from tiers import sampled
 
 from ml.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.canonical import digest
-from ml.gate.evidence import decide_again, read_evidence
 from ml.gate.policy import parse_policy
-from ml.release import promotion as promotion_module
+from ml.release import self_checked as self_checked_module
 from ml.release.promotion import promote
+from ml.release.self_checked import require_self_checked_allowed
+from ml.release.store import ModelStore
 
 FILES = candidate_files()
 
 
-def test_a_good_candidate_is_promoted_logged_and_served(store, monkeypatch):
+def changed(edits, base=EVERYWHERE):
+    return parse_policy(json.dumps(edited(json.loads(base), edits))).text
+
+
+def test_a_good_candidate_is_promoted_copied_logged_and_served(store, monkeypatch):
     monkeypatch.setenv("JUKEBOX_ACTOR", "ada@laptop")
-    candidate = put(store, commit="c0ffee" * 6, dirty=True)
-    outcome = promote(store, candidate, POLICY, "better in BR")
+    files = candidate_files(commit="c0ffee" * 6, dirty=True, policy=EVERYWHERE)
+    candidate = store_run(store, files)
+    outcome = promote(store, candidate, EVERYWHERE, why="better in BR")
     assert (outcome.new, outcome.unpublished, outcome.found) == (True, 0, "")
     assert store.log() == [outcome.promotion]
+    assert store.read_promoted(candidate) == model_of(files)
     assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
     assert outcome.served_at == f"{store.uri}/serving/jukebox/1/model.onnx"
+    assert outcome.checked == "head not checked"
     found = entry(store.uri, 1)
+    assert outcome.head.to_json() == {"number": 1, "digest": outcome.promotion.digest}
     assert found.pop("at").endswith("Z")
     assert found == {
-        "schema": "jukebox.promotion/v3",
+        "schema": "jukebox.promotion/v4",
         "number": 1,
         "action": "promote",
         "candidate": candidate,
         "model_name": "jukebox",
         "synthetic": True,
         "model_digest": digest(FILES["model.onnx"]),
-        "evidence_digest": digest(read(store.uri, f"candidates/{candidate}/evidence.json")),
-        "policy_digest": parse_policy(POLICY).digest,
+        "evidence_digest": digest(files["evidence.json"]),
+        "policy_digest": parse_policy(EVERYWHERE).digest,
         "champion": "",
         "replaces": 0,
         "restores": 0,
@@ -45,15 +68,17 @@ def test_a_good_candidate_is_promoted_logged_and_served(store, monkeypatch):
         "dirty": True,
         "who": "ada@laptop",
         "why": "better in BR",
+        "previous": "",
+        "attestation": "",
+        "kind": "self-checked",
     }
 
 
 def test_the_next_one_replaces_its_champion_and_is_served_beside_it(store):
-    first = put(store, "A")
-    promote(store, first, POLICY)
-    second = put(store, "B", champion=first)
-    outcome = promote(store, second, POLICY)
-    assert (outcome.promotion.number, outcome.promotion.champion, outcome.promotion.replaces) == (2, first, 1)
+    first = release(store, "A")
+    release(store, "B")
+    one, two = store.log()
+    assert (two.number, two.champion, two.replaces, two.previous) == (2, first, 1, one.digest)
     served = {path: read(store.uri, path) for path in paths(store.uri) if path.startswith("serving/")}
     assert served == {
         f"serving/jukebox/{number}/{file}": candidate_files(name)[file]
@@ -63,59 +88,54 @@ def test_the_next_one_replaces_its_champion_and_is_served_beside_it(store):
 
 
 def test_the_same_model_served_in_another_way_is_a_promotion_of_its_own(store):
-    first = put(store)
-    promote(store, first, POLICY)
+    release(store)
     served = {**SERVED, "settings": {**SERVED["settings"], "NUM_STREAMS": "1"}}
-    second = put(store, champion=first, served=served)
-    outcome = promote(store, second, POLICY)
-    assert (outcome.new, outcome.promotion.number) == (True, 2)
+    release(store, served=served)
     for number, said in ((1, SERVED), (2, served)):
         assert json.loads(read(store.uri, f"serving/jukebox/{number}/served.json")) == said
 
 
-def test_the_same_model_made_and_served_in_the_same_way_is_not_promoted_twice(store):
-    first = put(store)
-    promote(store, first, POLICY)
-    outcome = promote(store, put(store, commit="another"), POLICY)
-    assert (outcome.new, outcome.promotion.candidate) == (False, first)
-
-
 def test_promoting_the_champion_again_changes_nothing_and_says_so(store):
-    candidate = put(store)
-    first = promote(store, candidate, POLICY)
+    candidate = release(store)
+    (first,) = store.log()
+    put(store, commit="another", run_id="another", policy=EVERYWHERE)
     before = paths(store.uri)
-    again = promote(store, candidate, POLICY)
-    assert (again.new, again.promotion, again.served_at) == (False, first.promotion, first.served_at)
+    again = promote(store, candidate, EVERYWHERE)
+    assert (again.new, again.promotion) == (False, first)
     assert paths(store.uri) == before
 
 
-@pytest.mark.parametrize("judged_against_it", [True, False])
-def test_another_candidate_with_the_champions_model_changes_nothing(store, judged_against_it):
-    first = put(store, "A")
-    promote(store, first, POLICY)
-    same = put(store, "A", champion=first if judged_against_it else "", commit="another commit")
-    assert same != first
-    outcome = promote(store, same, POLICY)
-    assert (outcome.new, outcome.promotion.candidate) == (False, first)
-    assert len(store.log()) == 1
-
-
 def test_a_promotion_that_was_logged_but_not_yet_served_is_served_by_the_next_try(store):
-    candidate = put(store)
-    promote(store, candidate, POLICY)
+    candidate = release(store)
     delete(store.uri, "serving/jukebox/1/model.onnx")
-    again = promote(store, candidate, POLICY)
+    again = promote(store, candidate, EVERYWHERE)
     assert (again.new, again.unpublished) == (False, 1)
     assert again.found.startswith("promotion 1 was in the log but not published")
     assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
 
 
-def test_the_next_promotion_says_that_the_last_one_was_never_published(store):
-    first = put(store, "A")
-    promote(store, first, POLICY)
-    delete(store.uri, "serving/jukebox/1/model.onnx")
-    outcome = promote(store, put(store, "B", champion=first), POLICY)
+def test_the_next_promotion_says_that_the_last_one_was_never_published(folder):
+    first = release(folder, "A")
+    delete(folder.uri, "serving/jukebox/1/model.onnx")
+    outcome = promote(folder, put(folder, "B", champion=first), POLICY)
     assert (outcome.new, outcome.promotion.number, outcome.unpublished) == (True, 2, 1)
+
+
+@pytest.mark.parametrize("lost", ["put_promoted", "append", "publish"])
+def test_a_promotion_that_dies_in_the_middle_is_completed_by_the_next(folder, monkeypatch, lost):
+    candidate = put(folder)
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelStore, lost, dies)
+        with pytest.raises(KeyboardInterrupt):
+            promote(folder, candidate, POLICY)
+    outcome = promote(folder, candidate, POLICY)
+    assert outcome.new == (lost != "publish")
+    assert len(folder.log()) == 1
+    assert read(folder.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
 
 
 @pytest.mark.parametrize("variable", ["JUKEBOX_ACTOR", "reason"])
@@ -123,27 +143,19 @@ def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch, va
     candidate = put(folder)
     if variable == "JUKEBOX_ACTOR":
         monkeypatch.setenv(variable, "two\nlines")
-    before = paths(folder.uri)
-    with pytest.raises(UsageError, match=variable):
-        promote(folder, candidate, POLICY, "two\nlines" if variable == "reason" else "")
-    assert paths(folder.uri) == before
+    promotion_refused(
+        folder, candidate, UsageError, variable, why="two\nlines" if variable == "reason" else ""
+    )
 
 
-def test_a_candidate_judged_against_another_champion_is_refused(store):
-    first, rival = put(store, "A"), put(store, "B")
-    early = put(store, "C", champion=first)
-    promotion_refused(store, early, EvidenceError, "now it is nothing")
-    promote(store, first, POLICY)
-    promotion_refused(store, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
-    promote(store, early, POLICY)
-    promotion_refused(store, first, EvidenceError, f"nothing was in production; now it is {early[:12]}")
-
-
-def test_a_candidate_compared_with_another_model_than_its_champions_is_refused(store):
-    first = put(store, "A")
-    promote(store, first, POLICY)
-    other = put(store, "B", champion=first, champion_model=b"a weaker model")
-    promotion_refused(store, other, EvidenceError, f"not compared with the model of champion {first[:12]}")
+def test_a_candidate_made_beside_another_champion_is_refused(folder):
+    first, rival = put(folder, "A"), put(folder, "B")
+    early = put(folder, "C", champion=first)
+    promotion_refused(folder, early, EvidenceError, "now it is nothing: run the pipeline again")
+    promote(folder, first, POLICY)
+    promotion_refused(folder, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
+    promote(folder, early, POLICY)
+    promotion_refused(folder, first, EvidenceError, f"nothing was in production; now it is {early[:12]}")
 
 
 def test_an_unknown_candidate_is_refused(store):
@@ -158,67 +170,107 @@ def test_a_damaged_log_stops_promotion(folder):
 
 def test_what_is_served_is_what_was_promoted(store):
     overwrite(store.uri, "serving/jukebox/1/model.onnx", b"another model")
-    promote(store, put(store), POLICY)
+    candidate = release(store)
+    # Whoever may write candidates/ cannot change what was promoted.
+    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another model")
+    assert not promote(store, candidate, EVERYWHERE).new
     assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/../b"])
-def test_a_model_name_that_cannot_be_served_never_gets_into_evidence(folder, name):
-    with pytest.raises(ValueError, match="model_name"):
-        put(folder, model_name=name)
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
+def test_a_promoted_model_that_was_changed_is_not_published_again(store, name):
+    candidate = release(store)
+    overwrite(store.uri, f"promoted/{candidate}/{name}", b"another model")
+    promotion_refused(store, candidate, EvidenceError, f"{name}.* restore it from a backup", EVERYWHERE)
 
 
-WAIVING = json.dumps(
-    {
-        **json.loads(POLICY),
-        "waivers": [
-            {"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}
-        ],
-    }
-)
+def test_other_bytes_in_the_place_of_a_copy_are_refused(folder):
+    candidate = put(folder)
+    overwrite(folder.uri, f"promoted/{candidate}/model.onnx", b"another")
+    with pytest.raises(EvidenceError, match=r"promoted/.*/model\.onnx is there already, with other"):
+        promote(folder, candidate, POLICY)
+    assert folder.log() == []
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.onnx", "served.json"])
+def test_a_byte_changed_after_the_gate_is_refused(store, file):
+    candidate = put(store, policy=EVERYWHERE)
+    overwrite(store.uri, f"candidates/{candidate}/{file}", FILES[file][:-2] + b"\0\n")
+    promotion_refused(store, candidate, EvidenceError, f"{file} is missing or was changed", EVERYWHERE)
+
+
+@pytest.mark.parametrize("name", sampled(BLOCKING, ONE_OF_EACH))
+def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
+    promotion_refused(folder, put(folder, broken=name, champion=CHAMPION), GateBlocked, f"{name}: ")
+
+
+def test_our_policy_decides(folder):
+    loose, strict = (changed({"evaluation.min_songs": n}, POLICY) for n in (1, 10**6))
+    candidate = put(folder)
+    for other in (loose, strict):
+        promotion_refused(folder, candidate, EvidenceError, "judged under another policy", policy=other)
+    told = put(folder, policy=strict, run_id="strict")
+    promotion_refused(folder, told, GateBlocked, "evaluation.songs", policy=strict, run="strict")
+    promotion_refused(folder, candidate, UsageError, "the policy is empty", policy="")
+
+
+def test_a_report_about_another_model_is_refused(folder):
+    for name in ("model.keras", "model.onnx", "served.json"):
+        candidate = store_run(folder, {**FILES, name: b"another"})
+        promotion_refused(folder, candidate, EvidenceError, f"{name} is 'sha256:")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", FILES["evidence.json"] + b" "])
+def test_a_report_that_is_none_is_refused(folder, data):
+    candidate = store_run(folder, {**FILES, "evidence.json": data})
+    promotion_refused(folder, candidate, EvidenceError, "not evidence")
+
+
+def test_a_candidate_without_a_report_is_refused(folder):
+    candidate = folder.put_candidate(model_of(FILES), "run", {})
+    promotion_refused(folder, candidate, EvidenceError, "no run has left evidence beside it")
+
+
+def test_of_several_reports_the_newest_counts_unless_one_is_named(folder):
+    candidate = put(folder, run_id="good")
+    folder.put_candidate(model_of(FILES), "later", {"evidence.json": b"{}"})
+    promotion_refused(
+        folder, candidate, EvidenceError, "as run later reports it: not evidence.*--run takes another.*: good"
+    )
+    assert promote(folder, candidate, POLICY, run="good").promotion.kind == "self-checked"
+
+
+WAIVERS = [{"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}]
+WAIVING = changed({"waivers": WAIVERS})
 
 
 def test_what_was_waived_is_written_into_the_log(store):
-    policy = parse_policy(WAIVING).text
-    outcome = promote(store, put(store, broken="budget.model_bytes", policy=policy), policy)
+    outcome = promote(store, put(store, broken="budget.model_bytes", policy=WAIVING), WAIVING)
     assert outcome.promotion.waived == ("budget.model_bytes",)
     assert outcome.promotion.policy_digest == parse_policy(WAIVING).digest
 
 
 def test_a_waiver_that_has_ended_since_the_run_lets_nothing_in(folder, monkeypatch):
-    policy = parse_policy(WAIVING).text
-    candidate = put(folder, broken="budget.model_bytes", policy=policy)
-    monkeypatch.setattr(promotion_module, "today", lambda: datetime.date(3000, 1, 1))
-    promotion_refused(folder, candidate, GateBlocked, "budget.model_bytes", policy=policy)
+    candidate = put(folder, broken="budget.model_bytes", policy=WAIVING)
+    monkeypatch.setattr(self_checked_module, "today", lambda: datetime.date(3000, 1, 1))
+    promotion_refused(folder, candidate, GateBlocked, "budget.model_bytes", policy=WAIVING)
 
 
 @pytest.mark.parametrize(
-    "edits",
-    [
-        {"profile_digest": digest(b"the profile of other tables")},
-        {"profile_digest": digest(b""), "not_compared": "the champion has no profile", "measured": None},
-    ],
-    ids=["another profile", "said to have none"],
+    ("allowed", "places"),
+    [("never", ""), ("folder", "folder file"), ("always", "folder file s3")],
 )
-def test_a_candidate_whose_data_was_not_compared_with_the_champions_profile_is_refused(store, edits):
-    first = put(store, "A")
-    promote(store, first, POLICY)
-    forged = {f"data_report.drift.{where}": value for where, value in edits.items()}
-    other = put(store, "B", champion=first, edits=forged)
-    assert decide_again(read_evidence(store.read_candidate(other)["evidence.json"]), POLICY, DAY).passed
-    promotion_refused(store, other, EvidenceError, f"its data was not compared with champion {first[:12]}'s")
-    assert promote(store, put(store, "B", champion=first), POLICY).new
+def test_the_policy_says_which_stores_take_models_on_their_own_word(allowed, places):
+    policy = parse_policy(changed({"promotion.self_checked": allowed}))
+    for place, uri in {"folder": "/home/store", "file": "file:///store", "s3": "s3://models/x"}.items():
+        if place in places.split():
+            require_self_checked_allowed(uri, policy)
+            continue
+        with pytest.raises(UsageError, match=r"takes attested models only.*--attestation and --trust"):
+            require_self_checked_allowed(uri, policy)
 
 
-def test_a_candidate_that_says_otherwise_than_the_log_whether_the_champions_data_was_synthetic_is_refused(
-    store,
-):
-    first = put(store, "A")
-    assert promote(store, first, POLICY).promotion.synthetic
-    edits = {
-        "data_report.drift.measured.trained_on_synthetic": False,
-        "data_report.synthetic": False,
-    }
-    other = put(store, "B", champion=first, edits=edits)
-    assert decide_again(read_evidence(store.read_candidate(other)["evidence.json"]), POLICY, DAY).passed
-    promotion_refused(store, other, EvidenceError, "synthetic or not, is not what the log says")
+def test_by_default_a_bucket_takes_no_model_on_its_own_word(bucket):
+    promotion_refused(bucket, put(bucket), UsageError, "takes attested models only")
+    never = changed({"promotion.self_checked": "never"})
+    promotion_refused(bucket, put(bucket, "B", policy=never), UsageError, "attested models only", never)

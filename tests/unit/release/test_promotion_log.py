@@ -1,15 +1,17 @@
-"""The promotion log: entries are appended, never changed, and damage is never taken for an end."""
+"""The promotion log: entries are appended and chained, and damage is never taken for an end."""
 
 import pytest
-from candidates import overwrite, read
+from candidates import delete, overwrite, read
 from reports import removed
 
 from ml.errors import EvidenceError
 from ml.gate.canonical import canonical_bytes, digest
-from ml.release.store import Promotion
+from ml.release.log import Promotion
+
+LATER = ("previous", "attestation", "kind")
 
 
-def promotion(number=1, **changes):
+def promotion(number=1, before=None, **changes):
     values = {
         "number": number,
         "action": "promote",
@@ -23,19 +25,44 @@ def promotion(number=1, **changes):
         "replaces": number - 1,
         "restores": 0,
         "at": "2026-01-01T00:00:00Z",
+        "kind": "self-checked",
+        "previous": before.digest if before else "",
     }
     return Promotion(**{**values, **changes})
 
 
+def old(version, number=1, **changes):
+    """Make an entry as an earlier version wrote it."""
+    lacking = {1: ("waived", "commit", "dirty", "who", "why"), 2: ("commit", "dirty", "who", "why"), 3: ()}
+    value = promotion(number, **{"kind": "", "previous": "", **changes}).to_json()
+    value = removed(value, *((name,) for name in (*LATER, *lacking[version])))
+    return canonical_bytes({**value, "schema": f"jukebox.promotion/v{version}"})
+
+
+def chain(store, count):
+    """Append so many entries."""
+    entries = []
+    for number in range(1, count + 1):
+        entries.append(promotion(number, entries[-1] if entries else None))
+        assert store.append(entries[-1])
+    return entries
+
+
+def path(number):
+    return f"promotions/{number:08}.json"
+
+
 def test_an_entry_of_the_log_is_never_written_over(store):
-    assert store.append(promotion(1))
+    entries = chain(store, 2)
     assert not store.append(promotion(1, candidate="d" * 64))
-    assert store.append(promotion(2))
-    assert store.log() == [promotion(1), promotion(2)]
+    assert store.log() == entries
 
 
 def test_an_empty_store_has_no_log(store):
     assert store.log() == []
+
+
+TWO = promotion(2, promotion(1))
 
 
 @pytest.mark.parametrize(
@@ -44,58 +71,89 @@ def test_an_empty_store_has_no_log(store):
         b"",
         b"{}",
         b"not json",
-        canonical_bytes(promotion(2).to_json())[:-9],
-        canonical_bytes({**promotion(2).to_json(), "colour": "red"}),
-        canonical_bytes({**promotion(2).to_json(), "schema": "jukebox.promotion/v4"}),
-        canonical_bytes({**promotion(2).to_json(), "number": -2}),
-        canonical_bytes({**promotion(2).to_json(), "model_digest": "sha256:none"}),
+        TWO.to_bytes()[:-9],
+        TWO.to_bytes() + b"\n",
+        canonical_bytes({**TWO.to_json(), "colour": "red"}),
+        canonical_bytes({**TWO.to_json(), "schema": "jukebox.promotion/v5"}),
+        canonical_bytes({**TWO.to_json(), "number": -2}),
+        canonical_bytes({**TWO.to_json(), "model_digest": "sha256:none"}),
+        canonical_bytes(removed(TWO.to_json(), ("why",))),
     ],
     ids=lambda damage: repr(damage[-16:]),
 )
 def test_a_damaged_entry_of_the_log_is_refused_by_number(store, damage):
-    for number in (1, 2, 3):
-        store.append(promotion(number))
-    overwrite(store.uri, "promotions/00000002.json", damage)
-    with pytest.raises(EvidenceError, match="promotion 2 is damaged"):
+    chain(store, 3)
+    overwrite(store.uri, path(2), damage)
+    with pytest.raises(EvidenceError, match=r"promotion 2 is damaged.*restore the entry from a backup"):
         store.log()
 
 
-def test_an_entry_under_another_number_is_refused(store):
-    store.append(promotion(1))
-    overwrite(store.uri, "promotions/00000002.json", read(store.uri, "promotions/00000001.json"))
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_changed_entry_breaks_the_chain_and_its_number_is_told(store, number):
+    entries = chain(store, 3)
+    changed = entries[number - 1].model_copy(update={"who": "another"})
+    overwrite(store.uri, path(number), changed.to_bytes())
+    message = f"promotion {number} is not the one that promotion {number + 1} follows.*restore the entry"
+    with pytest.raises(EvidenceError, match=message):
+        store.log()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": ""},
+        {"kind": "attested"},
+        {"attestation": digest(b"envelope")},
+        {"previous": ""},
+        {"restores": 1},
+        {"replaces": 2},
+        {"action": "rollback"},
+    ],
+    ids=str,
+)
+def test_an_entry_that_contradicts_itself_is_refused(store, wrong):
+    (first,) = chain(store, 1)
+    store.append(promotion(2, first, **wrong))
     with pytest.raises(EvidenceError, match="promotion 2 does not fit into the log"):
         store.log()
 
 
-@pytest.mark.parametrize("numbers", [(2,), (1, 3), (1, 2, 4)])
-def test_a_gap_in_the_log_is_refused(store, numbers):
-    for number in numbers:
-        store.append(promotion(number))
-    with pytest.raises(EvidenceError, match="gap"):
+def test_an_entry_under_another_number_is_refused(store):
+    chain(store, 1)
+    overwrite(store.uri, path(2), read(store.uri, path(1)))
+    with pytest.raises(EvidenceError, match="promotion 2 does not fit into the log"):
+        store.log()
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_gap_in_the_log_is_refused_and_the_missing_number_told(store, lost):
+    chain(store, 4)
+    delete(store.uri, path(lost))
+    with pytest.raises(EvidenceError, match=f"gap: {lost} is missing; restore"):
         store.log()
 
 
 def test_a_stray_file_in_the_log_is_refused(store):
     overwrite(store.uri, "promotions/notes.json", b"{}")
-    with pytest.raises(EvidenceError):
+    with pytest.raises(EvidenceError, match=r"notes\.json is no promotion; remove it"):
         store.log()
 
 
-def test_entries_of_the_first_version_are_read_as_they_are(store):
-    first = removed({**promotion(1).to_json(), "schema": "jukebox.promotion/v1"}, ("waived",))
-    overwrite(store.uri, "promotions/00000001.json", canonical_bytes(first))
-    store.append(promotion(2, waived=("budget.model_bytes",)))
-    assert [entry.waived for entry in store.log()] == [(), ("budget.model_bytes",)]
-    assert read(store.uri, "promotions/00000001.json") == canonical_bytes(first)
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_entries_of_earlier_versions_are_read_as_they_are_and_chained_to(store, version):
+    overwrite(store.uri, path(1), old(version))
+    (first,) = store.log()
+    assert first.to_bytes() == old(version)
+    assert (first.kind, first.promoted_as, first.waived, first.who) == ("", "self-checked", (), "")
+    assert store.append(promotion(2, first))
+    assert store.log()[1].previous == digest(old(version))
+    overwrite(store.uri, path(1), old(version, candidate="d" * 64))
+    with pytest.raises(EvidenceError, match="promotion 1 is not the one that promotion 2 follows"):
+        store.log()
 
 
-def test_entries_of_the_second_version_say_nothing_of_commit_and_person(store):
-    told = {"commit": "c0ffee", "dirty": True, "who": "ada@laptop", "why": "better"}
-    second = removed(
-        {**promotion(1).to_json(), "schema": "jukebox.promotion/v2"}, *((name,) for name in told)
-    )
-    overwrite(store.uri, "promotions/00000001.json", canonical_bytes(second))
-    store.append(promotion(2, **told))
-    old, new = store.log()
-    assert (old.commit, old.dirty, old.who, old.why) == ("", False, "", "")
-    assert (new.commit, new.dirty, new.who, new.why) == tuple(told.values())
+def test_an_entry_of_an_older_jukebox_after_one_of_this_is_refused(store):
+    chain(store, 1)
+    overwrite(store.uri, path(2), old(3, 2))
+    with pytest.raises(EvidenceError, match=r"promotion 2 does not fit.*written by an older jukebox"):
+        store.log()

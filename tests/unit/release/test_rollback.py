@@ -3,7 +3,7 @@
 import obstore
 import pytest
 from candidates import candidate_files, delete, entry, overwrite, paths, put, read
-from reports import POLICY, removed
+from promotions import EVERYWHERE, release
 
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
@@ -11,13 +11,6 @@ from ml.objects import open_folder
 from ml.release.promotion import champion_of, promote
 from ml.release.rollback import plan_rollback, rollback
 from ml.release.store import ModelStore
-
-
-def release(store, name):
-    """Promote a model that was judged against the one in production."""
-    candidate = put(store, name, champion=champion_of(store.log()))
-    assert promote(store, candidate, POLICY).new
-    return candidate
 
 
 def refused(store, message=None, to=None, error=EvidenceError):
@@ -44,6 +37,7 @@ def test_the_earlier_model_is_in_production_again_under_a_new_number(store, monk
             "at": outcome.promotion.at,
             "who": "tekton/run-1",
             "why": "slow in BR",
+            "previous": before[1].digest,
         }
     )
     assert store.log() == [*before, outcome.promotion]
@@ -83,33 +77,41 @@ def test_rollbacks_go_back_one_by_one(folder):
     assert rollback(folder).promotion.restores == 1
 
 
-def test_a_model_that_was_rolled_back_can_be_judged_again(folder):
+def test_a_model_that_was_rolled_back_can_be_promoted_again_where_its_report_still_holds(folder):
     release(folder, "A")
     second = release(folder, "B")
     rollback(folder)
-    with pytest.raises(EvidenceError):
-        promote(folder, put(folder, "B", champion="", commit="2"), POLICY)
-    assert not promote(folder, champion_of(folder.log()), POLICY).new
-    # Its evidence still holds: it was judged against the model that is in production again.
-    assert promote(folder, second, POLICY).new
+    assert not promote(folder, champion_of(folder.log()), EVERYWHERE).new
+    # It was judged against the model that is in production again.
+    assert promote(folder, second, EVERYWHERE).new
     assert champion_of(folder.log()) == second
 
 
 def test_a_model_that_was_judged_against_the_one_rolled_back_is_stale(folder):
     release(folder, "A")
     second = release(folder, "B")
-    third = put(folder, "C", champion=second)
+    third = put(folder, "C", champion=second, policy=EVERYWHERE)
     rollback(folder)
     with pytest.raises(EvidenceError, match="was in production; now it is"):
-        promote(folder, third, POLICY)
+        promote(folder, third, EVERYWHERE)
 
 
-@pytest.mark.parametrize("name", candidate_files("A"))
+@pytest.mark.parametrize("name", ["model.keras", "model.onnx", "served.json", "manifest.json"])
 def test_an_earlier_model_whose_bytes_changed_does_not_come_back(store, name):
     first = release(store, "A")
     release(store, "B")
-    overwrite(store.uri, f"candidates/{first}/{name}", b"changed")
-    refused(store, f"{name} is missing or was changed")
+    overwrite(store.uri, f"promoted/{first}/{name}", b"changed")
+    refused(store, f"{name} (is missing or was changed|cannot be used)")
+
+
+def test_what_is_written_into_candidates_plays_no_part(store):
+    first = release(store, "A")
+    release(store, "B")
+    for path in paths(store.uri):
+        if path.startswith("candidates/"):
+            overwrite(store.uri, path, b"changed")
+    assert rollback(store).promotion.candidate == first
+    assert read(store.uri, "serving/jukebox/3/model.onnx") == candidate_files("A")["model.onnx"]
 
 
 def test_a_damaged_log_stops_rollback(folder):
@@ -120,7 +122,7 @@ def test_a_damaged_log_stops_rollback(folder):
 
 
 def rewrite(store, number, **changes):
-    """Change fields of an entry of the log, past the store."""
+    """Change fields of an entry of the log, past the store; it is the newest, or the chain would break."""
     changed = {**entry(store.uri, number), **changes}
     overwrite(store.uri, f"promotions/{number:08}.json", canonical_bytes(changed))
 
@@ -139,14 +141,13 @@ def test_an_entry_that_points_nowhere_stops_rollback(folder, changes):
     for name in "AB":
         release(folder, name)
     rewrite(folder, 2, **changes)
-    refused(folder)
+    refused(folder, "promotion 2 does not fit into the log")
 
 
-def test_an_entry_that_names_another_candidate_stops_rollback(folder):
-    for name in "AB":
-        release(folder, name)
-    rewrite(folder, 1, candidate=put(folder, "never judged", broken="parity.served.test.violations"))
-    refused(folder)
+def test_an_entry_that_names_another_model_stops_rollback(folder):
+    release(folder, "A")
+    rewrite(folder, 1, model_digest=digest(b"another"))
+    refused(folder, "promotion 1 is not about candidate", to=1)
 
 
 def test_a_rollback_that_was_interrupted_is_finished_not_repeated(store):
@@ -248,21 +249,6 @@ def test_a_promotion_that_there_never_was_is_refused(folder, to):
     )
 
 
-def test_back_to_a_promotion_of_what_never_passed_is_refused(folder):
-    for name in "ABC":
-        release(folder, name)
-    bad = put(folder, "never passed", broken="parity.served.test.violations")
-    files = folder.read_candidate(bad)
-    rewrite(
-        folder,
-        1,
-        candidate=bad,
-        model_digest=digest(files["model.onnx"]),
-        evidence_digest=digest(files["evidence.json"]),
-    )
-    refused(folder, "promotion 1 is not about candidate", to=1)
-
-
 def test_a_plan_tells_what_a_rollback_would_do_and_changes_nothing(store):
     first, second = release(store, "A"), release(store, "B")
     delete(store.uri, "serving/jukebox/2/model.onnx")
@@ -272,18 +258,6 @@ def test_a_plan_tells_what_a_rollback_would_do_and_changes_nothing(store):
     assert (plan.present.candidate, plan.target.candidate, plan.entry.candidate) == (second, first, first)
     assert (plan.entry.number, plan.entry.restores, plan.entry.why) == (3, 1, "slow")
     assert {path: read(store.uri, path) for path in paths(store.uri)} == before
-
-
-def test_a_rollback_says_the_commit_of_what_it_restores_even_of_an_old_entry(folder):
-    commit = put(folder, "A", commit="c0ffee", dirty=True)
-    promote(folder, commit, POLICY)
-    release(folder, "B")
-    old = removed(entry(folder.uri, 1), ("commit",), ("dirty",), ("who",), ("why",))
-    old["schema"] = "jukebox.promotion/v2"
-    overwrite(folder.uri, "promotions/00000001.json", canonical_bytes(old))
-    restored = rollback(folder).promotion
-    assert (restored.commit, restored.dirty) == ("c0ffee", True)
-    assert restored.to_json()["schema"] == "jukebox.promotion/v3"
 
 
 @pytest.mark.parametrize("lost", ["append", "publish"])

@@ -1,52 +1,83 @@
-"""The store: content addresses, a manifest that comes last, and not one byte that may change."""
+"""Candidates: content addresses, a manifest that comes last, and not one byte that may change."""
+
+import os
 
 import pytest
-from candidates import candidate_files, delete, overwrite, paths, put, read
+from candidates import candidate_files, delete, model_of, overwrite, paths, put, read, reports_of, store_run
+from reports import POLICY
 
 from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.gate.candidate import CANDIDATE_FILES
 from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.release import candidates
+from ml.release.promotion import promote
 from ml.release.store import ModelStore
 
 FILES = candidate_files()
+MODEL, REPORTS = model_of(FILES), reports_of(FILES)
 
 
 def test_what_is_put_is_read_back(store):
-    candidate = store.put_candidate(FILES)
-    assert store.read_candidate(candidate) == FILES
+    candidate = store.put_candidate(MODEL, "run-1", REPORTS)
+    assert store.read_candidate(candidate) == MODEL
     assert store.candidates() == [candidate]
+    assert store.read_reports(candidate) == {"run-1": REPORTS}
+    assert store.listing().skipped == ()
 
 
 def test_the_id_is_the_digest_of_the_manifest_which_holds_every_files_digest(store):
-    candidate = store.put_candidate(FILES)
+    candidate = store.put_candidate(MODEL, "run-1", REPORTS)
     manifest = read(store.uri, f"candidates/{candidate}/manifest.json")
     assert digest(manifest) == f"sha256:{candidate}"
     stated = {name: (entry["digest"], entry["size"]) for name, entry in parse(manifest)["files"].items()}
-    assert stated == {name: (digest(data), len(data)) for name, data in FILES.items()}
+    assert stated == {name: (digest(data), len(data)) for name, data in MODEL.items()}
 
 
-def test_the_same_content_has_the_same_id_and_may_be_put_twice(store):
-    candidate = store.put_candidate(FILES)
+def test_the_same_candidate_of_another_run_only_gets_more_reports(store):
+    candidate = store.put_candidate(MODEL, "run-1", REPORTS)
     before = paths(store.uri)
-    assert store.put_candidate(dict(reversed(FILES.items()))) == candidate
+    assert store.put_candidate(MODEL, "run-1", REPORTS) == candidate
     assert paths(store.uri) == before
-    assert store.read_candidate(candidate) == FILES
+    other = {**REPORTS, "evidence.json": b"of another run"}
+    assert store.put_candidate(MODEL, "run-2", other) == candidate
+    assert store.read_reports(candidate) == {"run-2": other, "run-1": REPORTS}
+    assert len(paths(store.uri)) == len(before) + len(REPORTS)
 
 
-def test_other_content_has_another_id(store):
-    candidates = {put(store, "A"), put(store, "B"), store.put_candidate({**FILES, "more.txt": b""})}
-    assert len(candidates) == 3
-    assert set(store.candidates()) == candidates
+def test_a_run_cannot_take_back_what_it_has_reported(store):
+    store.put_candidate(MODEL, "run-1", REPORTS)
+    with pytest.raises(EvidenceError, match=r"reports/run-1/evidence\.json is there already, with other"):
+        store.put_candidate(MODEL, "run-1", {"evidence.json": b"better"})
+
+
+@pytest.mark.parametrize(
+    ("run", "report"), [("", "a.json"), ("../x", "a.json"), ("a/b", "a.json"), ("run", "../a.json")]
+)
+def test_reports_under_a_strange_name_are_refused(folder, run, report):
+    with pytest.raises(EvidenceError, match="cannot be stored"):
+        folder.put_candidate(MODEL, run, {report: b"{}"})
+    assert paths(folder.uri) == []
+
+
+def test_what_another_has_put_in_the_place_of_a_candidate_is_replaced(store):
+    """The id says which bytes belong there: a run that was first with others does not keep the place."""
+    candidate = store.put_candidate(MODEL, "run-1", REPORTS)
+    for name in (*CANDIDATE_FILES, "manifest.json"):
+        overwrite(
+            store.uri, f"candidates/{candidate}/{name}", b"planted, and longer than what belongs here" * 9
+        )
+    assert store.put_candidate(MODEL, "run-2", REPORTS) == candidate
+    assert store.read_candidate(candidate) == MODEL
 
 
 def test_a_candidate_that_could_not_be_stored_whole_is_none(tmp_path):
-    files = {**FILES, "extra/notes.txt": b"x"}
-    candidate = ModelStore(str(tmp_path / "elsewhere"), create=True).put_candidate(files)
+    candidate = store_run(ModelStore(str(tmp_path / "elsewhere"), create=True), FILES)
     store = ModelStore(str(tmp_path / "store"), create=True)
-    blocked = tmp_path / "store" / "candidates" / candidate / "extra"
+    blocked = tmp_path / "store" / "candidates" / candidate / "reports"
     blocked.parent.mkdir(parents=True)
     blocked.write_bytes(b"a file where a folder should be")
     with pytest.raises(PlatformError, match="cannot write"):
-        store.put_candidate(files)
+        store_run(store, FILES)
     assert store.candidates() == []
     with pytest.raises(EvidenceError, match="no candidate"):
         store.read_candidate(candidate)
@@ -66,25 +97,25 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("name", [*MODEL, "manifest.json"])
 def test_a_changed_file_is_refused_by_name(store, name, damage):
-    candidate = store.put_candidate(FILES)
+    candidate = store_run(store, FILES)
     path = f"candidates/{candidate}/{name}"
     overwrite(store.uri, path, DAMAGE[damage](read(store.uri, path)))
     with pytest.raises(EvidenceError, match=f"{candidate}.*{name.removesuffix('.json')}"):
         store.read_candidate(candidate)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MODEL)
 def test_a_deleted_file_is_refused_by_name(store, name):
-    candidate = store.put_candidate(FILES)
+    candidate = store_run(store, FILES)
     delete(store.uri, f"candidates/{candidate}/{name}")
     with pytest.raises(EvidenceError, match=f"{name} is missing"):
         store.read_candidate(candidate)
 
 
 def test_a_file_and_the_manifest_changed_together_are_refused(store):
-    candidate, other = store.put_candidate(FILES), put(store, "B")
+    candidate, other = store_run(store, FILES), put(store, "B")
     for path in paths(store.uri):
         if other in path:
             overwrite(store.uri, path.replace(other, candidate), read(store.uri, path))
@@ -93,21 +124,42 @@ def test_a_file_and_the_manifest_changed_together_are_refused(store):
 
 
 def test_a_manifest_in_another_form_is_refused(store):
-    candidate = store.put_candidate(FILES)
+    candidate = store_run(store, FILES)
     path = f"candidates/{candidate}/manifest.json"
     manifest = read(store.uri, path)
     overwrite(store.uri, path, manifest.replace(b":", b": ", 1))
     with pytest.raises(EvidenceError, match="manifest was changed"):
         store.read_candidate(candidate)
-    overwrite(store.uri, path, canonical_bytes({**parse(manifest), "colour": "red"}))
-    with pytest.raises(EvidenceError, match="colour: unknown key"):
-        store.read_candidate(candidate)
+    for value, message in (
+        ({**parse(manifest), "colour": "red"}, "colour: unknown key"),
+        ({**parse(manifest), "files": {}}, "a candidate is model.keras, model.onnx, served.json"),
+    ):
+        overwrite(store.uri, path, canonical_bytes(value))
+        with pytest.raises(EvidenceError, match=message):
+            store.read_candidate(candidate)
+
+
+@pytest.mark.parametrize("name", [*MODEL, "manifest.json"])
+def test_an_object_that_is_too_large_is_not_read(folder, monkeypatch, name):
+    """Its size is looked at first; nothing of four terabytes is read."""
+    candidate = store_run(folder, FILES)
+    path = os.path.join(folder.uri, "candidates", candidate, name)
+    os.truncate(path, 1 << 42)
+    with pytest.raises(EvidenceError, match=r"more than|was changed"):
+        folder.read_candidate(candidate)
+
+
+def test_a_candidate_whose_manifest_names_too_many_bytes_is_not_read(folder, monkeypatch):
+    candidate = store_run(folder, FILES)
+    monkeypatch.setattr(candidates, "LARGEST_FILE", 3)
+    with pytest.raises(EvidenceError, match=r"model\.\w+ has more than 3 bytes"):
+        folder.read_candidate(candidate)
 
 
 def test_a_file_that_the_manifest_does_not_name_is_not_read(store):
-    candidate = store.put_candidate(FILES)
+    candidate = store_run(store, FILES)
     overwrite(store.uri, f"candidates/{candidate}/extra.bin", b"x")
-    assert store.read_candidate(candidate) == FILES
+    assert store.read_candidate(candidate) == MODEL
 
 
 def test_candidates_are_found_by_the_beginning_of_their_id(store):
@@ -116,17 +168,41 @@ def test_candidates_are_found_by_the_beginning_of_their_id(store):
     assert store.find_candidate(second) == second
     with pytest.raises(EvidenceError, match="0 candidates"):
         store.find_candidate("0" * 12)
-    for short in ("", first[:7]):
+    for short in ("", first[:7], "../../../x"):
         with pytest.raises(EvidenceError, match="give 8 characters"):
             store.find_candidate(short)
 
 
-def test_candidates_are_found_by_their_evidence(store):
-    put(store, "A")
-    candidate = put(store, "B")
-    assert store.find_by_evidence(candidate_files("B")["evidence.json"]) == candidate
-    with pytest.raises(EvidenceError, match="no candidate"):
-        store.find_by_evidence(b"other evidence")
+def test_a_promoted_model_is_found_when_its_candidate_is_gone(folder):
+    candidate = put(folder)
+    promote(folder, candidate, POLICY)
+    for path in paths(folder.uri):
+        if path.startswith("candidates/"):
+            delete(folder.uri, path)
+    assert folder.find_candidate(candidate[:12]) == candidate
+    assert not promote(folder, candidate, POLICY).new
+
+
+def test_reports_that_cannot_be_read_are_left_out(folder, monkeypatch):
+    candidate = store_run(folder, FILES)
+    beside = f"candidates/{candidate}/reports"
+    for path in ("a run/evidence.json", "run-2/evidence.txt", "run-3/deep/evidence.json", "evidence.json"):
+        overwrite(folder.uri, f"{beside}/{path}", b"{}")
+    overwrite(folder.uri, f"{beside}/run-4/evidence.json", b"x" * 100_000)
+    monkeypatch.setattr(candidates, "LARGEST_REPORT", 99_999)
+    assert folder.read_reports(candidate) == {"run-of-A": REPORTS}
+
+
+def test_of_many_reports_the_newest_are_read(folder, monkeypatch):
+    candidate = store_run(folder, FILES)
+    for number in range(5):
+        overwrite(folder.uri, f"candidates/{candidate}/reports/run-{number}/evidence.json", b"{}")
+        newer = os.path.join(folder.uri, f"candidates/{candidate}/reports/run-{number}/evidence.json")
+        os.utime(newer, (2**31 + number, 2**31 + number))
+    monkeypatch.setattr(candidates, "MOST_REPORTS", 3)
+    assert list(folder.read_reports(candidate)) == ["run-4", "run-3", "run-2"]
+    assert folder.read_reports(candidate, "run-0") == {"run-0": {"evidence.json": b"{}"}}
+    assert folder.read_reports(candidate, "../run-0") == folder.read_reports(candidate, "nobody") == {}
 
 
 def test_a_folder_that_is_not_there_is_only_made_on_demand(tmp_path):

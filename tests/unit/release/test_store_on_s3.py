@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import obstore
 import pytest
 import trustme
-from candidates import candidate_files, paths, put
-from reports import POLICY
+from candidates import candidate_files, model_of, paths, put
+from promotions import EVERYWHERE
 from servers import only_allowed, s3_server
 
 from ml.errors import PlatformError
@@ -50,7 +50,7 @@ def connect(monkeypatch):
 def saved(tmp_path):
     """The artifacts that the step `save` gets."""
     artifacts = {}
-    for name, data in candidate_files().items():
+    for name, data in candidate_files(policy=EVERYWHERE).items():
         (tmp_path / name).write_bytes(data)
         artifacts[name] = SimpleNamespace(path=str(tmp_path / name), metadata={})
     return artifacts
@@ -71,26 +71,30 @@ def test_the_keys_of_a_data_connection_are_enough(connect, tmp_path):
             }
         )
         store = ModelStore(f"s3://bucket/{uuid.uuid4().hex}")
-        assert store.read_candidate(put(store)) == candidate_files()
+        assert store.read_candidate(put(store)) == model_of(candidate_files())
 
 
 def test_a_run_can_save_and_write_evidence_but_not_promote(connect, saved):
     uri = f"s3://bucket/{uuid.uuid4().hex}"
     with s3_server() as there, only_allowed(_policy(uri.rpartition("/")[2])) as keys:
         connect({**there, **keys})
-        steps.save(uri, POLICY, saved)
+        steps.save(uri, EVERYWHERE, saved)
         # A step is tried again after an end that nobody saw: the same candidate, once more.
-        steps.save(uri, POLICY, saved)
+        steps.save(uri, EVERYWHERE, saved)
         put_object(f"{uri}/evidence/run.json", b"{}")
         store = ModelStore(uri)
         (candidate,) = store.candidates()
         with pytest.raises(PlatformError) as caught:
-            promote(store, candidate, POLICY)
+            promote(store, candidate, EVERYWHERE)
         assert caught.value.exit_code == 30
         line = str(caught.value)
-        assert line.startswith(f"cannot write {uri}/promotions/00000001.json: ")
+        assert line.startswith(f"cannot write {uri}/probe/")
         assert "\n" not in line
-        for name in ("promotions/00000001.json", "serving/jukebox/1/model.onnx"):
+        for name in (
+            "promotions/00000001.json",
+            f"promoted/{candidate}/model.onnx",
+            "serving/jukebox/1/model.onnx",
+        ):
             with pytest.raises(PlatformError, match="access denied"):
                 put_object(f"{uri}/{name}", b"forged")
         assert {path.split("/")[0] for path in paths(uri)} == {"candidates", "evidence"}
@@ -102,10 +106,10 @@ def test_a_promoter_who_may_write_all_promotes_what_such_a_run_saved(connect, sa
     with s3_server() as there:
         with only_allowed(_policy(prefix)) as keys:
             connect({**there, **keys})
-            steps.save(uri, POLICY, saved)
+            steps.save(uri, EVERYWHERE, saved)
         whole = {"Effect": "Allow", "Action": [*WRITE, "s3:ListBucket"], "Resource": "arn:aws:s3:::*"}
         with only_allowed({"Version": "2012-10-17", "Statement": [whole]}) as keys:
             connect({**there, **keys})
             store = ModelStore(uri)
-            assert promote(store, store.candidates()[0], POLICY).new
+            assert promote(store, store.candidates()[0], EVERYWHERE).new
             assert obstore.get(open_folder(uri), "promotions/00000001.json").bytes()

@@ -1,0 +1,44 @@
+"""Promotions to test with: into any store, on the report of the run or on an attestation."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from attestations import make_attestation
+from candidates import candidate_files, put
+from reports import POLICY, edited
+
+from ml.gate.policy import parse_policy
+from ml.release.production import Outcome
+from ml.release.promotion import champion_of, production_of, promote
+from ml.release.signing import Trust
+from ml.release.store import ModelStore
+
+EVERYWHERE = parse_policy(json.dumps(edited(json.loads(POLICY), {"promotion.self_checked": "always"}))).text
+"""A policy under which buckets take self-checked models, too."""
+
+
+def release(store: ModelStore, name: str = "A", **about: Any) -> str:
+    """Promote a model on its own report, made beside the one in production; return its candidate."""
+    candidate = put(store, name, champion=champion_of(store.log()), policy=EVERYWHERE, **about)
+    assert promote(store, candidate, EVERYWHERE).new
+    return candidate
+
+
+def ago(**span: float) -> datetime.datetime:
+    """Return a time in the past."""
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(**span)
+
+
+def attestation_of(store: ModelStore, name: str, key: Path, **about: Any) -> bytes:
+    """Attest a candidate as `candidate_files` makes it, beside the one in production."""
+    production = production_of(store.log())
+    known = {"champion": production.champion, "champion_kind": production.kind, "at": ago(minutes=5)}
+    return make_attestation(candidate_files(name), key=key, **{**known, **about})
+
+
+def release_attested(store: ModelStore, name: str, keys: tuple[Path, Trust], **about: Any) -> Outcome:
+    """Promote a model on an attestation, made beside the one in production."""
+    envelope = attestation_of(store, name, keys[0], **about)
+    return promote(store, put(store, name), POLICY, attestation=envelope, trust=keys[1])
