@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ml import __version__
-from ml.commands import dspa, image, judge, policy, release, runs, status, store, train
+from ml.commands import dspa, image, judge, policy, release, runs, status, store, train, verify
 from ml.commands.options import print_json
 from ml.console import err, out, tame
 from ml.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
@@ -63,6 +63,7 @@ for verb in (
     release.models,
     release.promote,
     release.rollback,
+    verify.verify,
     status.report,
     image.toolchain,
     image.image_key,

@@ -27,8 +27,9 @@ from ml.gate.verdict import Verdict
 from ml.release.signing import sign
 
 AT = datetime.datetime(2026, 8, 1, 12, tzinfo=datetime.UTC)
-BLOCKING = {"evaluation.songs": 1}
-"""What blocks in reports that pass otherwise: too few songs."""
+BLOCKED_BY = "serving.memory_mb"
+BLOCKING = {"serving.peak_memory_mb": 5000.0}
+"""What blocks in reports that pass otherwise."""
 
 FILES = {"model.keras": b"weights", "model.onnx": b"graph", "served.json": canonical_bytes(SERVED)}
 """A candidate as small as can be."""
@@ -64,7 +65,7 @@ def statement_about(
 
     Args:
         files: the bytes of the candidate's files; others are left out.
-        verdict_passes: whether its numbers pass the default policy; if not, `evaluation.songs` blocks.
+        verdict_passes: whether its numbers pass the default policy; if not, `BLOCKED_BY` blocks.
         champion: the candidate in production when it was measured, "" for none.
         champion_model: the ONNX model of that champion.
         policy_text: the policy that it was decided under.

@@ -1,8 +1,5 @@
 """Signatures of attestations: a statement in a DSSE envelope, and the trust root that it is verified by.
 
-Keys are ECDSA P-256. A key's id is the SHA-256 of its public part in DER, 64 hexadecimal digits:
-``openssl pkey -pubin -in trust.pem -outform DER | sha256sum`` prints the same.
-
 A trust file holds one public key or several, in PEM, one after the other: while a key is replaced, the old
 and the new one are both there. A comment line just above a key names it; nothing else may be in the file:
 
@@ -20,21 +17,20 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.records import Record, Text
 from ml.gate.statement import PAYLOAD_TYPE, Statement, read_statement
+from ml.release.key_files import MAKE_KEYS, identified, private_key, public_key, read_text
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from securesystemslib.signer import SSlibKey
 
 LARGEST_ENVELOPE = 16_000_000
 """Bytes of an envelope; a statement has some hundred thousand."""
 
-LARGEST_FILE = 1_000_000
-"""Bytes of a key file or trust file."""
+LONGEST_REASON = 200
+"""Characters of a reason in a message."""
 
-MAKE_KEYS = "`jukebox judge keys` makes a pair"
 NOT_OURS = "take the attestation that `jukebox judge` signed"
 
 PUBLIC_KEY = re.compile(
@@ -93,7 +89,7 @@ def read_trust(path: str | Path) -> Trust:
         UsageError: the file cannot be read, or holds anything but ECDSA P-256 public keys, each once.
     """
     where = f"the trust file {path}"
-    text = _read(path, where).replace("\r\n", "\n")
+    text = read_text(path, where).replace("\r\n", "\n")
     if "PRIVATE KEY" in text:
         raise UsageError(f"{where} holds a private key; take it out, and give the public key in its place")
     rest = [line for line in PUBLIC_KEY.sub("", text).splitlines() if line.strip() and line[0] != "#"]
@@ -104,7 +100,7 @@ def read_trust(path: str | Path) -> Trust:
         name, pem = (found[1] or "").strip(), found[2]
         if not name.isprintable():
             raise UsageError(f"{where}: the name of key {len(keys) + 1} cannot be printed; give it another")
-        key = _public_key(pem, f"{where}: key {len(keys) + 1}")
+        key = public_key(pem, f"{where}: key {len(keys) + 1}")
         if key.keyid in keys:
             raise UsageError(f"{where} holds the key {key.keyid[:12]} twice; remove one")
         keys[key.keyid] = TrustedKey(name, key)
@@ -127,8 +123,8 @@ def sign(statement: Statement, key_file: str | Path) -> bytes:
     from securesystemslib.dsse import Envelope as DsseEnvelope
     from securesystemslib.signer import CryptoSigner
 
-    private = _private_key(key_file)
-    signer = CryptoSigner(private, _identified(private.public_key()))
+    private = private_key(key_file)
+    signer = CryptoSigner(private, identified(private.public_key()))
     envelope = DsseEnvelope(statement.to_bytes(), PAYLOAD_TYPE, {})
     envelope.sign(signer)
     data = canonical_bytes(envelope.to_dict())
@@ -173,7 +169,9 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         dsse = DsseEnvelope.from_dict(read.to_json())
     except ValueError as error:
         # Among them a key id that stands twice.
-        raise EvidenceError(f"the attestation's envelope is malformed: {error}; {NOT_OURS}") from error
+        raise EvidenceError(
+            f"the attestation's envelope is malformed: {_brief(error)}; {NOT_OURS}"
+        ) from error
     signers = [key_id for key_id in dsse.signatures if key_id in trust.keys]
     if not signers:
         ids = ", ".join(key_id[:12] for key_id in sorted(dsse.signatures)[:3])
@@ -193,7 +191,7 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         statement = read_statement(dsse.payload)
     except ValueError as error:
         raise EvidenceError(
-            f"the attestation is signed, but it is {error}; this jukebox does not know its version"
+            f"the attestation is signed, but it is {_brief(error)}; this jukebox does not know its version"
         ) from error
     return Signed(statement, key_id, trust.keys[key_id].name)
 
@@ -207,60 +205,10 @@ def _read_envelope(data: bytes) -> Envelope:
     try:
         return Envelope.load(parse(data))
     except (TypeError, ValueError, RecursionError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {error}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
 
 
-def _read(path: str | Path, where: str) -> str:
-    """Return the text of a small file."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"{where} cannot be read: {error.strerror}; {MAKE_KEYS}") from error
-    if len(data) > LARGEST_FILE:
-        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes; it should hold keys alone")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where} is not text; it should hold keys in PEM") from error
-
-
-def _private_key(path: str | Path) -> "EllipticCurvePrivateKey":
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    where = f"the signing key {path}"
-    text = _read(path, where)
-    try:
-        key = load_pem_private_key(text.encode(), password=None)
-    except TypeError as error:
-        raise UsageError(f"{where} is encrypted; give it without a password, in a Secret") from error
-    except (UnsupportedAlgorithm, ValueError) as error:
-        raise UsageError(f"{where} is no private key in PEM; {MAKE_KEYS}") from error
-    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
-    return key
-
-
-def _public_key(pem: str, where: str) -> "SSlibKey":
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (UnsupportedAlgorithm, ValueError) as error:
-        raise UsageError(f"{where} is no public key; {MAKE_KEYS}") from error
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
-    return _identified(key)
-
-
-def _identified(key: "EllipticCurvePublicKey") -> "SSlibKey":
-    """Return a public key with the id that it has here."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-    from securesystemslib.signer import SSlibKey
-
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return SSlibKey.from_crypto(key, keyid=digest(der).removeprefix("sha256:"))
+def _brief(error: Exception) -> str:
+    """Return the beginning of a message: it may quote what is in the envelope."""
+    text = str(error)
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -3,6 +3,7 @@
 import importlib
 import json
 import pkgutil
+import re
 from functools import cache
 from typing import Any, get_args
 
@@ -11,8 +12,22 @@ from ml.gate.records import Record
 
 from .markdown import code, page, paragraphs, sentence, table
 
-OTHERS = ("ml.gate.evidence", "ml.gate.policy", "ml.release.store", "ml.data.profile")
+OTHERS = (
+    "ml.gate.evidence",
+    "ml.gate.policy",
+    "ml.release.store",
+    "ml.data.profile",
+    "ml.gate.candidate",
+    "ml.gate.statement",
+    "ml.data.manifests",
+)
 """Modules with documents of their own, beside the reports."""
+
+STATES = {"schema_", "predicate_type"}
+"""The fields that state what a document is."""
+
+ALWAYS = {"schema", "_type", "predicateType"}
+"""Keys that are always written, although their fields have a default."""
 
 
 def modules() -> tuple[str, ...]:
@@ -28,18 +43,21 @@ def documents() -> dict[str, type[Record]]:
         kind
         for module in modules()
         for kind in vars(importlib.import_module(module)).values()
-        if isinstance(kind, type) and issubclass(kind, Record) and "schema_" in kind.model_fields
+        if isinstance(kind, type) and issubclass(kind, Record) and STATES & kind.model_fields.keys()
         if kind.__module__ == module
     ]
     return {_name(kind): kind for kind in sorted(found, key=_name)}
 
 
 def _versions(kind: type[Record]) -> tuple[str, ...]:
-    return get_args(kind.model_fields["schema_"].annotation)
+    (field,) = STATES & kind.model_fields.keys()
+    return get_args(kind.model_fields[field].annotation)
 
 
 def _name(kind: type[Record]) -> str:
-    return _versions(kind)[-1].removeprefix("jukebox.").partition("/")[0]
+    """Return the name in ``jukebox.name/v1``, or in ``urn:jukebox:name:v1``."""
+    _, name, _ = re.split("[.:/]", _versions(kind)[-1].removeprefix("urn:"))
+    return name
 
 
 def schema_of(kind: type[Record]) -> str:
@@ -48,7 +66,7 @@ def schema_of(kind: type[Record]) -> str:
     for name, definition in schema.get("$defs", {}).items():
         _tidy(definition, name)
     _tidy(schema, kind.__name__)
-    schema["required"] = sorted({*schema.get("required", ()), "schema"})
+    schema["required"] = sorted({*schema.get("required", ()), *(ALWAYS & schema["properties"].keys())})
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -71,9 +89,9 @@ def schemas_page() -> str:
     """Return docs/reference/schemas.md."""
     return page(
         "Schemas",
-        "Every document that is stored states its schema and version, is closed (an unknown key is an "
-        "error), and is canonical JSON. What JSON Schema cannot say, that counts add up for instance, is "
-        "checked by the types in `ml/`.",
+        "Every document that is stored states its schema and version (an attestation: its predicate type), "
+        "is closed (an unknown key is an error), and is canonical JSON. What JSON Schema cannot say, that "
+        "counts add up for instance, is checked by the types in `ml/`.",
         table(
             ("schema", "states", "defined in", "what it is"),
             (

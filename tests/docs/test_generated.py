@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import jsonschema
 import pytest
+from attestations import statement_about
 
 from ml.dspa.failures import Unavailable
 from ml.gate.policy import default_policy
@@ -39,7 +40,7 @@ def test_every_document_has_a_schema():
     stating = {
         file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for file in (ROOT / "ml").rglob("*.py")
-        if re.search(r"^    schema_: ", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(r"^    (schema_|predicate_type): ", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert stating <= set(modules())
     assert {kind.__module__ for kind in documents().values()} == stating
@@ -53,6 +54,16 @@ def test_a_schema_takes_what_its_type_takes_and_nothing_else():
     for wrong in ({**policy, "extra": 1}, {**policy, "schema": "jukebox.policy/v1"}, {**policy, "data": {}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_an_attestation_is_as_its_schema_says():
+    schema = json.loads(schemas()["attestation.json"])
+    statement = statement_about().to_json()
+    jsonschema.validate(statement, schema)
+    for key in statement:
+        without = {name: value for name, value in statement.items() if name != key}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(without, schema)
 
 
 def test_the_picture_shows_every_task_and_every_step():

@@ -1,0 +1,98 @@
+"""Key files: PEM in, keys of securesystemslib out, and one line for whatever else is in a file.
+
+Keys are ECDSA P-256. A key's id is the SHA-256 of its public part in DER, 64 hexadecimal digits:
+``openssl pkey -pubin -in trust.pem -outform DER | sha256sum`` prints the same.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.errors import UsageError
+from ml.gate.canonical import digest
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+    from securesystemslib.signer import SSlibKey
+
+LARGEST_FILE = 1_000_000
+"""Bytes of a key file or trust file."""
+
+MAKE_KEYS = "`jukebox judge keys` makes a pair"
+
+
+def read_text(path: str | Path, where: str) -> str:
+    """Return the text of a small file.
+
+    Args:
+        path: the file.
+        where: how messages name it.
+
+    Raises:
+        UsageError: it cannot be read, is large, or no text.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read: {error.strerror}; {MAKE_KEYS}") from error
+    if len(data) > LARGEST_FILE:
+        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes; it should hold keys alone")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where} is not text; it should hold keys in PEM") from error
+
+
+def private_key(path: str | Path) -> "EllipticCurvePrivateKey":
+    """Return the signing key in a file: PKCS #8 in PEM, without a password.
+
+    Raises:
+        UsageError: it cannot be read or used; what is in it is in no message.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    where = f"the signing key {path}"
+    text = read_text(path, where)
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except TypeError as error:
+        raise UsageError(f"{where} is encrypted; give it without a password, in a Secret") from error
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise UsageError(f"{where} is no private key in PEM; {MAKE_KEYS}") from error
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
+    return key
+
+
+def public_key(pem: str, where: str) -> "SSlibKey":
+    """Return a public key from PEM.
+
+    Args:
+        pem: one block.
+        where: how messages name it.
+
+    Raises:
+        UsageError: it is no ECDSA P-256 key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise UsageError(f"{where} is no public key; {MAKE_KEYS}") from error
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
+    return identified(key)
+
+
+def identified(key: "EllipticCurvePublicKey") -> "SSlibKey":
+    """Return a public key with the id that it has here."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from securesystemslib.signer import SSlibKey
+
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return SSlibKey.from_crypto(key, keyid=digest(der).removeprefix("sha256:"))

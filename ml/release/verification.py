@@ -1,0 +1,148 @@
+"""Verify an attestation for an auditor: with the model's bytes and a trust root, and without a cluster.
+
+Nothing is believed because of where it lies. The signature must be by a trusted key, and the statement about
+the bytes that are here. Whether the attestation is recent, or the champion in it current, is for promotion.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.errors import EvidenceError, UsageError
+from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
+from ml.gate.canonical import digest
+from ml.gate.reports.evaluation import Evaluation
+from ml.gate.statement import Statement
+from ml.release.model_files import Model
+from ml.release.signing import LARGEST_ENVELOPE, Signed, Trust, open_envelope
+
+ATTESTATION = "attestation.json"
+"""The attestation's name where it lies beside a model; a store has a folder of them."""
+
+MOST_ATTESTATIONS = 100
+"""So many attestations of one model are read."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A valid attestation about a model.
+
+    ``checked`` are the candidate's files that were compared, ``name`` and ``digest`` those of the
+    attestation, and ``passed_over`` says of each other attestation that was looked at why it was not taken.
+    """
+
+    where: str
+    signed: Signed
+    name: str
+    digest: str
+    checked: tuple[FileName, ...]
+    passed_over: tuple[str, ...]
+
+    @property
+    def statement(self) -> Statement:
+        """The statement of the attestation."""
+        return self.signed.statement
+
+    @property
+    def unchecked(self) -> tuple[FileName, ...]:
+        """The files that the attestation is about and that are not here."""
+        return tuple(name for name in CANDIDATE_FILES if name not in self.checked)
+
+    def age(self, now: datetime.datetime) -> datetime.timedelta:
+        """How long ago the model was measured."""
+        return now - self.statement.predicate.measured.at
+
+
+def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verified:
+    """Return the newest attestation about a model that a trusted key has signed.
+
+    Args:
+        model: as `find_model` returns it.
+        trust: whose signatures count.
+        attestation: the file to take; None for `attestation.json` beside the model and all files below
+            ``attestations/``.
+
+    Raises:
+        UsageError: the attestation's file cannot be read.
+        EvidenceError: there is no attestation, none is signed by a trusted key, or the bytes are others.
+        PlatformError: the store cannot be read.
+    """
+    opened: list[tuple[str, bytes, Signed]] = []
+    refused: list[str] = []
+    for name, envelope in _given(attestation) if attestation else _beside(model):
+        try:
+            opened.append((name, envelope, open_envelope(envelope, trust)))
+        except EvidenceError as error:
+            refused.append(f"{name}: {error}")
+    opened.sort(key=lambda one: one[2].statement.predicate.measured.at, reverse=True)
+    for index, (name, envelope, signed) in enumerate(opened):
+        try:
+            _compare(model, signed.statement)
+        except EvidenceError as error:
+            refused.append(f"{name}: {error}")
+            continue
+        older = [f"{other}: it is older" for other, _, _ in opened[index + 1 :]]
+        checked = tuple(model.files)
+        return Verified(model.where, signed, name, digest(envelope), checked, (*older, *refused))
+    if not refused:
+        raise EvidenceError(f"{model.where} has no attestation; name one with --attestation")
+    more = f" (and {len(refused) - 1} more attestations are refused)" if len(refused) > 1 else ""
+    raise EvidenceError(f"{refused[0]}{more}")
+
+
+def headline(statement: Statement) -> list[str]:
+    """Return the numbers of a statement that say most, with their intervals, a line for each.
+
+    Empty where its evaluation is of a version that is not known here: the statement has all of it.
+    """
+    try:
+        report = Evaluation.load(statement.predicate.measured.reports.get("evaluation"))
+    except (TypeError, ValueError):
+        return []
+    shown = {
+        "log loss (nats)": report.model.log_loss,
+        "gain over the prior (nats)": report.gain_over_prior,
+        "top 5 mass": report.model.top5_mass,
+        "hit at 5": report.model.hit_at_5,
+    }
+    return [
+        f"{report.songs:,} sealed songs, {report.rows:,} chart rows of them",
+        *(f"{name} {each.value:.4f} [{each.low:.4f}, {each.high:.4f}]" for name, each in shown.items()),
+    ]
+
+
+def _given(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Return the attestation in a file."""
+    try:
+        with path.open("rb") as file:
+            yield str(path), file.read(LARGEST_ENVELOPE + 1)
+    except OSError as error:
+        raise UsageError(f"--attestation {path}: {error.strerror}") from error
+
+
+def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
+    """Return the attestations beside a model and below ``attestations/``."""
+    names = [name for name in model.below("attestations") if name.endswith(".json")]
+    for name in [ATTESTATION, *names[:MOST_ATTESTATIONS]]:
+        envelope = model.read(name, LARGEST_ENVELOPE)
+        if envelope is not None:
+            yield name, envelope
+
+
+def _compare(model: Model, statement: Statement) -> None:
+    """Compare the files that are here with those that a statement is about.
+
+    Raises:
+        EvidenceError: one is missing, or was changed.
+    """
+    measured = statement.predicate.measured.model
+    for name, path in model.files.items():
+        data = model.read(path, measured[name].size)
+        if data is None:
+            raise EvidenceError(f"{path} is missing in {model.where}; take the whole model")
+        if FileEntry.of(data) != measured[name]:
+            raise EvidenceError(
+                f"{path} in {model.where} is not the {name} that was measured; take the model as it was "
+                "promoted, or its own attestation"
+            )
