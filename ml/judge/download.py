@@ -153,7 +153,7 @@ def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:
     if not found:
         whose = f"run {run}" if run else "any run"
         raise EvidenceError(
-            f"there is no report of {whose} beside candidate {candidate[:12]}; name a run with --run"
+            f"there is no report of {whose} beside candidate {candidate[:12]}; say with --claims what it is"
         )
     name, data = found[0]
     try:
