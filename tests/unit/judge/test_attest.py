@@ -1,4 +1,4 @@
-"""What was measured is decided on and signed: by the policy, about just these bytes, on no word of the run."""
+"""What was measured is decided on and signed: by the policy, about these bytes, on no word of the run."""
 
 import datetime
 import json
