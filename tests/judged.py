@@ -20,9 +20,10 @@ from ml.files import file_digest, write_bytes, write_json
 from ml.gate.candidate import FileEntry, manifest_of
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.statement import Claimed
+from ml.judge.answered import ANSWERED, Answered, ChampionFacts
 from ml.judge.answers import write_arrays
 from ml.judge.features import write_features
-from ml.judge.work import ANSWERED, ASKED, Answered, Asked, ChampionFacts
+from ml.judge.work import ASKED, Asked
 from ml.model import serving_scores
 from ml.model.comparison import answer_family
 from ml.model.inputs import input_families

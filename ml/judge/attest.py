@@ -13,9 +13,6 @@ from ml.gate.canonical import digest
 from ml.gate.evidence import policy_digest
 from ml.gate.statement import Claimed, Measured, Statement, make_statement
 from ml.gate.verdict import Verdict, decide
-from ml.judge.confine import infer_confined
-from ml.judge.download import download
-from ml.judge.score import score
 from ml.judge.work import MEASURED, Asked, Measurement, read_asked, read_record
 
 Signer = Callable[[Statement], bytes]
@@ -77,6 +74,10 @@ def attest(
     Raises:
         JukeboxError: what the steps raise; nothing is signed.
     """
+    from ml.judge.confine import infer_confined
+    from ml.judge.download import download
+    from ml.judge.score import score
+
     asked = download(work, places.store, places.holdout, candidate, version, claimed, run)
     told(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}")
     infer_confined(work)

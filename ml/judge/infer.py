@@ -16,10 +16,11 @@ from ml.files import write_json
 from ml.gate.reports.served import Served
 from ml.judge.allowed import check_candidate
 from ml.judge.allowed_onnx import check_onnx
+from ml.judge.answered import ANSWERED, Answered, ChampionFacts
 from ml.judge.answers import write_arrays
 from ml.judge.features import read_features
 from ml.judge.isolation import require_isolation
-from ml.judge.work import ANSWERED, Answered, Asked, ChampionFacts, read_asked, require_files
+from ml.judge.work import Asked, read_asked, require_files
 from ml.model.inputs import input_families
 from ml.model.production import Incomparable, ask_champion
 from ml.model.runtime_answers import ModelFacts, RuntimeFacts, ask_model, ask_runtime

@@ -19,19 +19,10 @@ from ml.gate.reports.evaluation import Evaluation
 from ml.gate.reports.parity import SERVED, Parity
 from ml.gate.reports.serving import Serving
 from ml.judge.aggregates import aggregate
+from ml.judge.answered import ANSWERED, Answered
 from ml.judge.answers import Shape, read_arrays
 from ml.judge.holdout_data import read_baselines, read_data_report
-from ml.judge.work import (
-    AGAIN,
-    ANSWERED,
-    MEASURED,
-    Answered,
-    Asked,
-    Measurement,
-    read_asked,
-    read_record,
-    require_files,
-)
+from ml.judge.work import AGAIN, MEASURED, Asked, Measurement, read_asked, read_record, require_files
 from ml.model import comparison, serving_scores
 from ml.model.champion import compare_answers
 from ml.model.evaluation import score_evaluation

@@ -12,7 +12,7 @@ In the cluster each part is mounted only where it is read or written.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -21,13 +21,9 @@ from ml.files import file_digest
 from ml.gate.candidate import CandidateId, FileEntry, FileName
 from ml.gate.canonical import digest, parse
 from ml.gate.records import Digest, Record, Text
-from ml.gate.reports.served import Served
 from ml.gate.statement import Claimed, HoldoutRef, Kind
-from ml.model.runtime_answers import ModelFacts, RuntimeFacts
-from ml.model.serving_scores import ServerFacts
 
 ASKED = "asked.json"
-ANSWERED = "answers/answers.json"
 MEASURED = "measured.json"
 
 LARGEST = 16 << 20
@@ -64,29 +60,8 @@ class Asked(Record):
         return self.champion_kind == "attested"
 
 
-class ChampionFacts(Record):
-    """What the champion takes and gives; or ``incomparable``: why there are no answers of it."""
-
-    features: Annotated[tuple[Text, ...], Field(max_length=1000)]
-    labels: Annotated[tuple[Text, ...], Field(max_length=10_000)]
-    incomparable: str
-
-
-class Answered(Record):
-    """What infer found beside the arrays. ``asked`` is the digest of ``asked.json``."""
-
-    schema_: Literal["jukebox.answers/v1"] = Field("jukebox.answers/v1", alias="schema")
-    asked: Digest
-    isolation: dict[Text, Text]
-    served: Served
-    model: ModelFacts
-    runtimes: tuple[RuntimeFacts, ...]
-    server: ServerFacts
-    champion: ChampionFacts | None
-
-
 class Measurement(Record):
-    """What score measured: the reports by subject, aggregate numbers only. ``asked`` as in `Answered`."""
+    """What score measured: the reports by subject. ``asked`` is the digest of ``asked.json``."""
 
     schema_: Literal["jukebox.measured/v1"] = Field("jukebox.measured/v1", alias="schema")
     asked: Digest

@@ -17,10 +17,10 @@ from ml.gate.reports.serving import BadRequest
 from ml.judge import infer as module
 from ml.judge import isolation
 from ml.judge.allowed import check_candidate
+from ml.judge.answered import Answered
 from ml.judge.infer import infer
 from ml.judge.isolation import CREDENTIALS
 from ml.judge.score import score
-from ml.judge.work import Answered
 from ml.model import serving_scores, training
 from ml.model.runtimes import open_session
 from ml.model.serving_scores import ServerAnswers, ServerFacts

@@ -16,8 +16,9 @@ from ml.gate.reports.evaluation import Evaluation
 from ml.gate.reports.parity import Parity
 from ml.gate.reports.serving import Serving
 from ml.judge.aggregates import LONGEST
+from ml.judge.answered import ANSWERED
 from ml.judge.score import score
-from ml.judge.work import ANSWERED, Measurement
+from ml.judge.work import Measurement
 from ml.model import comparison
 from ml.model.metrics import score_songs
 
