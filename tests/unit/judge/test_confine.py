@@ -172,7 +172,7 @@ def test_it_ends_with_whoever_started_it(permitted, tmp_path):
             run_confined([sys.executable, "-c", {code!r}], [], [{str(tmp_path)!r}], Bounds())
         """)
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(confine.__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(confine.__file__).parents[2]), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, str(tmp_path / "starter.py")], env=env) as starter:
         wait_for((tmp_path / "sleep-began").exists, 30)
         assert sleepers(tmp_path)
