@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ml.commands import measure
 from ml.commands.options import AsJson, Rankings, Songs, absolute, print_json
 from ml.console import out
 from ml.errors import DataError, GateBlocked
@@ -29,6 +30,10 @@ SnapshotsUri = Annotated[
         help="Where training snapshots lie, for runs: a folder or s3://bucket/prefix.",
     ),
 ]
+
+
+for verb in (measure.attest, measure.download, measure.infer, measure.score, measure.sign):
+    app.command()(verb)
 
 
 @app.callback()

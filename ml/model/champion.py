@@ -55,15 +55,45 @@ def compare_with_champion(
         if Path(onnx_model).stat().st_size:
             raise ValueError("a champion's model, and no champion that it belongs to")
         return None
-    incomparable, shared = "", None
+    found: Champion | str
     try:
         found = ask_champion(onnx_model, test.features)
-        shared = _compare(found, probabilities, countries, test.counts, settings)
     except Incomparable as error:
-        incomparable = str(error)
-    return Comparison(
-        champion=champion, onnx_digest=file_digest(onnx_model), incomparable=incomparable, shared=shared
+        found = str(error)
+    return compare_answers(
+        champion, file_digest(onnx_model), found, test.counts, countries, probabilities, settings
     )
+
+
+def compare_answers(
+    champion: str,
+    onnx_digest: str,
+    found: Champion | str,
+    counts: np.ndarray,
+    countries: list[str],
+    probabilities: np.ndarray,
+    settings: Resampling = RESAMPLING,
+) -> Comparison:
+    """Compare the challenger's probabilities with the champion's answers to the same songs.
+
+    Args:
+        champion: the champion's candidate id.
+        onnx_digest: the digest of its ONNX file.
+        found: its answers; or why there are none.
+        counts: chart rows of the songs by the challenger's labels, [N, K].
+        countries: the challenger's labels.
+        probabilities: the challenger's, [N, K].
+        settings: how the bounds are made.
+    """
+    incomparable, shared = "", None
+    if isinstance(found, str):
+        incomparable = found
+    else:
+        try:
+            shared = _compare(found, probabilities, countries, counts, settings)
+        except Incomparable as error:
+            incomparable = str(error)
+    return Comparison(champion=champion, onnx_digest=onnx_digest, incomparable=incomparable, shared=shared)
 
 
 def _compare(

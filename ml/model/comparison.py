@@ -5,7 +5,7 @@ absolute and relative, since near zero a difference of 7e-7 is a relative 7e-3.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,26 +26,58 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 def compare_family(run: Run, name: str, rows: np.ndarray, keras: np.ndarray, countries: list[str]) -> Family:
-    """Compare one family over all batch sizes.
+    """Run one family in all batch sizes, and compare the answers with Keras's: see `compare_answers`.
+
+    Raises:
+        ValueError: as `compare_answers`.
+    """
+    return compare_answers(name, answer_family(run, rows), keras, countries)
+
+
+def answer_family(run: Run, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """Return a runtime's answers to one family by batch size, each float32 [M, K].
+
+    M is N, or `rows_answered` where there are too few rows to fill a batch.
 
     Args:
         run: the runtime.
-        name: of the family.
         rows: raw features, float32 [N, 13].
+    """
+    return {size: _in_batches(run, rows, size) for size in batch_sizes(len(rows))}
+
+
+def batch_sizes(rows: int) -> tuple[int, ...]:
+    """Return the batch sizes in which a family of so many rows is compared."""
+    return tuple(dict.fromkeys((*BATCH_SIZES, rows)))
+
+
+def rows_answered(size: int, rows: int) -> int:
+    """Return how many rows are answered in batches of a size: whole repeats of the rows fill one batch."""
+    return rows if size <= rows else -(-size // rows) * rows
+
+
+def compare_answers(
+    name: str, found: Mapping[int, np.ndarray], keras: np.ndarray, countries: list[str]
+) -> Family:
+    """Compare the answers to one family with Keras's.
+
+    Args:
+        name: of the family.
+        found: by batch size, as `answer_family` returns them.
         keras: Keras's answers, float32 [N, K]; rows of NaN where it gives none.
         countries: the K labels.
 
     Raises:
         ValueError: the runtime's answers have another shape or type.
     """
-    sizes = tuple(dict.fromkeys((*BATCH_SIZES, len(rows))))
-    found = {size: _in_batches(run, rows, size) for size in sizes}
+    sizes = tuple(found)
     for size, answers in found.items():
-        if answers.shape[1:] != keras.shape[1:] or len(answers) % len(keras) or answers.dtype != keras.dtype:
+        expected_shape = (rows_answered(size, len(keras)), *keras.shape[1:])
+        if answers.shape != expected_shape or answers.dtype != keras.dtype:
             theirs = f"{keras.dtype} {keras.shape}"
             raise ValueError(f"{name}, batches of {size}: {answers.dtype} {answers.shape} for {theirs}")
     answers = np.concatenate(list(found.values()))
-    row = np.arange(len(answers)) % len(rows)
+    row = np.arange(len(answers)) % len(keras)
     expected = keras[row].astype("float64")
     finite, answered = np.isfinite(answers), np.isfinite(expected)
     tolerance = ATOL + RTOL * np.abs(np.where(answered, expected, 0))
@@ -61,7 +93,7 @@ def compare_family(run: Run, name: str, rows: np.ndarray, keras: np.ndarray, cou
     sums = np.abs(np.where(finite, answers, 0).sum(axis=1, dtype="float64") - 1)
     return Family(
         name=name,
-        rows=len(rows),
+        rows=len(keras),
         batch_sizes=sizes,
         max_difference=float(difference.max()),
         p99_difference=float(np.quantile(difference, 0.99)),
@@ -89,7 +121,7 @@ def _flips(answers: np.ndarray, keras: np.ndarray, row: np.ndarray) -> tuple[np.
 def _in_batches(run: Run, rows: np.ndarray, size: int) -> np.ndarray:
     """Return the answers in batches of a size, [M, K]; rows are repeated whole times to fill one."""
     if size > len(rows):
-        size = -(-size // len(rows)) * len(rows)
+        size = rows_answered(size, len(rows))
         rows = np.tile(rows, (size // len(rows), 1))
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     return np.concatenate([run(batch) for batch in batches])

@@ -4,16 +4,18 @@ The baselines are: every country equally likely; the countries' shares of the tr
 scikit-learn's logistic regression on the same features, so that the network has to earn its place.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import file_digest, write_json
+from ml.gate.reports.champion import Comparison
 from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.champion import compare_with_champion, headline
-from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, score_songs
+from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, flaw_of, score_songs
 from ml.model.slices import measure_slices, worst_slices
 from ml.model.training import predict
 
@@ -51,13 +53,65 @@ def evaluate(
     training, test = read_examples(train_split), read_examples(test_split)
     countries = read_labels(labels)
     prior = country_prior(training)
-    probabilities = {
-        "model": predict(model, test.features),
+    probabilities = predict(model, test.features)
+    found = score_evaluation(
+        probabilities,
+        prior,
+        logistic(training, test.features, prior),
+        test,
+        countries,
+        compare_with_champion(champion, champion_model, test, countries, probabilities),
+        {"model.keras": file_digest(model), "test.parquet": file_digest(test_split)},
+    )
+    write_json(report, found)
+    write_json(
+        confusion,
+        {
+            "schema": "jukebox.confusion/v1",
+            "countries": countries,
+            "matrix": confusion_matrix(probabilities, test.counts).tolist(),
+        },
+    )
+    return (
+        f"log loss {found.model.log_loss.value:.3f} (prior {found.prior.log_loss.value:.3f}, logistic "
+        f"{found.logistic.log_loss.value:.3f}), top-5 mass {found.model.top5_mass.value:.3f}, "
+        f"{found.songs:,} songs; least gain over the prior: "
+        f"{', '.join(part.text for part in worst_slices(found.slices))}; {headline(found.champion)}"
+    )
+
+
+def score_evaluation(
+    probabilities: np.ndarray,
+    prior: np.ndarray,
+    logistic: np.ndarray,
+    test: Examples,
+    countries: list[str],
+    champion: Comparison | None,
+    digests: Mapping[str, str],
+) -> Evaluation:
+    """Score probabilities that are there already, beside the baselines'.
+
+    Args:
+        probabilities: the model's, [N, K].
+        prior: the countries' shares of the training charts, [K].
+        logistic: the logistic regression's, [N, K].
+        test: the test songs.
+        countries: the K labels.
+        champion: the comparison with the champion; None without one.
+        digests: of ``model.keras`` and ``test.parquet``.
+
+    Raises:
+        ValueError: the model's are not probabilities, one for each label.
+    """
+    found = {
+        "model": probabilities,
         "uniform": np.full(test.counts.shape, 1 / len(countries)),
         "prior": np.tile(prior, (len(test.ids), 1)),
-        "logistic": logistic(training, test.features, prior),
+        "logistic": logistic,
     }
-    scores = {name: score_songs(values, test.counts) for name, values in probabilities.items()}
+    scores = {name: score_songs(values, test.counts) for name, values in found.items()}
+    if flaw := flaw_of(probabilities):
+        raise ValueError(f"the model's answers {flaw}, so they are no probabilities")
     ratios = {
         f"{name}.{metric}": ratio for name, score in scores.items() for metric, ratio in score.ratios.items()
     }
@@ -73,11 +127,11 @@ def evaluate(
                 "calibration_error": calibration_error(values, test.counts),
             }
         )
-        for name, values in probabilities.items()
+        for name, values in found.items()
     }
-    found = Evaluation(
-        keras_digest=file_digest(model),
-        test_digest=file_digest(test_split),
+    return Evaluation(
+        keras_digest=digests["model.keras"],
+        test_digest=digests["test.parquet"],
         songs=len(test.ids),
         rows=int(rows.sum()),
         labels=len(countries),
@@ -87,25 +141,10 @@ def evaluate(
         logistic=metrics["logistic"],
         gain_over_prior=intervals["gain_over_prior"],
         gain_over_logistic=intervals["gain_over_logistic"],
-        countries=_by_country(probabilities["model"], prior, test.counts, countries),
-        slices=measure_slices(probabilities["model"], prior, test, countries),
+        countries=_by_country(probabilities, prior, test.counts, countries),
+        slices=measure_slices(probabilities, prior, test, countries),
         bootstrap=BOOTSTRAP,
-        champion=compare_with_champion(champion, champion_model, test, countries, probabilities["model"]),
-    )
-    write_json(report, found)
-    write_json(
-        confusion,
-        {
-            "schema": "jukebox.confusion/v1",
-            "countries": countries,
-            "matrix": confusion_matrix(probabilities["model"], test.counts).tolist(),
-        },
-    )
-    return (
-        f"log loss {found.model.log_loss.value:.3f} (prior {found.prior.log_loss.value:.3f}, logistic "
-        f"{found.logistic.log_loss.value:.3f}), top-5 mass {found.model.top5_mass.value:.3f}, "
-        f"{found.songs:,} songs; least gain over the prior: "
-        f"{', '.join(part.text for part in worst_slices(found.slices))}; {headline(found.champion)}"
+        champion=champion,
     )
 
 

@@ -16,6 +16,9 @@ from ml.gate.reports.evaluation import Bootstrap, Interval
 SMALLEST = 1e-12
 """Probabilities are clipped here, so that one impossible chart row costs 27.6 nats, not infinity."""
 
+ROW_SUM_ERROR = 1e-3
+"""How far the probabilities for a song may be from summing to one."""
+
 BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=7)
 
 
@@ -50,6 +53,16 @@ class SongScores:
     def points(self) -> dict[str, float]:
         """Return the value of each metric."""
         return {name: float(top.sum() / bottom.sum()) for name, (top, bottom) in self.ratios.items()}
+
+
+def flaw_of(probabilities: np.ndarray) -> str:
+    """Say why finite numbers [N, K] are no probabilities, "" where they are.
+
+    The scores below reward large numbers: a model that gave one to every country would have no loss.
+    """
+    sums = probabilities.astype("float64").sum(axis=1)
+    wrong = (probabilities < 0).any() or (np.abs(sums - 1) > ROW_SUM_ERROR).any()
+    return "are negative or do not sum to one" if wrong else ""
 
 
 def score_songs(probabilities: np.ndarray, counts: np.ndarray) -> SongScores:

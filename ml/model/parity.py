@@ -1,35 +1,41 @@
 """Check that the ONNX model, in each runtime that may serve it, computes what Keras computed.
 
 Each family of `ml.model.inputs` goes through each runtime of `ml.model.runtimes`; what a client would trip
-over (names, types, shapes, metadata) and what an answer costs are looked at once.
+over (names, types, shapes, metadata) and what an answer costs are looked at once. Asking the runtimes and
+comparing what they answered are separate functions: whoever asks needs no labels, and whoever compares no
+model.
 """
 
 import json
-import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ml.data.columns import FEATURES
-from ml.data.splits import Examples, read_examples, read_labels
+from ml.data.splits import read_examples, read_labels
 from ml.files import file_digest, read_json, write_json
-from ml.gate.reports.parity import SERVED, Latency, OnnxMetrics, Parity, RuntimeParity
+from ml.gate.reports.parity import OnnxMetrics, Parity, RuntimeParity
 from ml.gate.reports.served import Served
-from ml.model.comparison import ATOL, RTOL, Run, compare_family, compare_layouts, compare_threads
+from ml.model.comparison import ATOL, RTOL, compare_answers
 from ml.model.inputs import input_families
 from ml.model.metrics import score_songs
 from ml.model.network import INPUT, OUTPUT
 from ml.model.reference import read_reference
-from ml.model.runtimes import Runtime, open_runtimes, open_session
+from ml.model.runtime_answers import (
+    SONGS,
+    Inputs,
+    ModelFacts,
+    RuntimeAnswers,
+    RuntimeFacts,
+    ask_model,
+    ask_runtime,
+)
+from ml.model.runtimes import open_runtimes
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-LATENCY_CALLS = 1000
-
-Answers = dict[str, tuple[np.ndarray, np.ndarray]]
-"""By family: inputs float32 [N, 13] and Keras's answers float32 [N, K]."""
+KerasAnswers = Mapping[str, np.ndarray]
+"""By family: Keras's answers, float32 [N, K]."""
 
 
 def check_parity(
@@ -53,78 +59,111 @@ def check_parity(
     Raises:
         ValueError: the reference is about other rows, or a runtime's answers have another shape.
     """
-    import onnx
-
     test, countries = read_examples(test_split), read_labels(labels)
-    source, answers = _read_reference(reference, input_families(test.features))
+    inputs = input_families(test.features)
+    source, keras = _read_reference(reference, inputs)
     configuration = Served.load(read_json(served))
     data = Path(onnx_model).read_bytes()
     runtimes = open_runtimes(data, configuration)
-    found = Parity(
-        keras_digest=source["keras_digest"],
-        onnx_digest=file_digest(onnx_model),
-        test_digest=file_digest(test_split),
-        served=configuration,
-        opset=max(entry.version for entry in onnx.load_from_string(data).opset_import if not entry.domain),
-        atol=ATOL,
-        rtol=RTOL,
-        interface_problems=tuple(interface_problems(open_session(data), countries)),
-        runtimes=tuple(measure(runtime, answers, test, countries) for runtime in runtimes),
-        model_bytes=len(data),
-        latency=_latency(next(r.run for r in runtimes if r.name == SERVED), test.features),
+    digests = {**source, "onnx_digest": file_digest(onnx_model), "test_digest": file_digest(test_split)}
+    found = score_parity(
+        ask_model(data, runtimes, test.features),
+        (ask_runtime(runtime, inputs) for runtime in runtimes),
+        keras,
+        test.counts,
+        countries,
+        configuration,
+        digests,
     )
     write_json(report, found)
     return ", ".join(
         f"{runtime.name} ({runtime.engine}, {runtime.precision}) "
         f"{max(family.worst_ratio for family in runtime.families):.2g}"
         for runtime in found.runtimes
-    ) + (f" of the tolerance, {sum(len(rows) for rows, _ in answers.values()):,} rows")
+    ) + (f" of the tolerance, {sum(len(rows) for rows in inputs.values()):,} rows")
 
 
-def measure(runtime: Runtime, answers: Answers, test: Examples, countries: list[str]) -> RuntimeParity:
-    """Measure one runtime against Keras's answers.
+def score_parity(
+    facts: ModelFacts,
+    runtimes: Iterable[tuple[RuntimeFacts, RuntimeAnswers]],
+    keras: KerasAnswers,
+    counts: np.ndarray,
+    countries: list[str],
+    served: Served,
+    digests: Mapping[str, str],
+) -> Parity:
+    """Compare what the runtimes answered with what Keras answered.
+
+    Args:
+        facts: of the model.
+        runtimes: what `ask_runtime` returned, one by one.
+        keras: Keras's answers.
+        counts: chart rows of the songs by country, [N, K].
+        countries: the K labels.
+        served: how the model is served.
+        digests: the report's ``keras_digest``, ``onnx_digest`` and ``test_digest``.
 
     Raises:
-        ValueError: its answers have another shape or type, or those to the test songs are not numbers.
+        ValueError: a runtime's answers have another shape or type, or those to the songs are not numbers.
     """
-    return RuntimeParity(
-        name=runtime.name,
-        engine=runtime.engine,
-        version=runtime.version,
-        precision=runtime.precision,
-        settings=runtime.settings,
-        families=tuple(
-            compare_family(runtime.run, name, rows, keras, countries)
-            for name, (rows, keras) in answers.items()
-        ),
-        layouts=compare_layouts(runtime.run, test.features),
-        threads=compare_threads(runtime.run, test.features),
-        metrics=OnnxMetrics(**score_songs(runtime.run(test.features), test.counts).points()),
+    return Parity(
+        keras_digest=digests["keras_digest"],
+        onnx_digest=digests["onnx_digest"],
+        test_digest=digests["test_digest"],
+        served=served,
+        opset=facts.opset,
+        atol=ATOL,
+        rtol=RTOL,
+        interface_problems=tuple(interface_problems(facts, countries)),
+        runtimes=tuple(score_runtime(*found, keras, counts, countries) for found in runtimes),
+        model_bytes=facts.model_bytes,
+        latency=facts.latency,
     )
 
 
-def _read_reference(path: str | Path, inputs: dict[str, np.ndarray]) -> tuple[dict[str, str], Answers]:
-    """Return the reference's source, and by family its inputs and Keras's answers."""
+def score_runtime(
+    facts: RuntimeFacts,
+    answers: RuntimeAnswers,
+    keras: KerasAnswers,
+    counts: np.ndarray,
+    countries: list[str],
+) -> RuntimeParity:
+    """Compare one runtime's answers with Keras's.
+
+    Raises:
+        ValueError: as `score_parity`.
+    """
+    songs = answers[SONGS][len(counts)]
+    return RuntimeParity(
+        **{name: getattr(facts, name) for name in RuntimeFacts.model_fields},
+        families=tuple(
+            compare_answers(name, found, keras[name], countries) for name, found in answers.items()
+        ),
+        metrics=OnnxMetrics(**score_songs(songs, counts).points()),
+    )
+
+
+def _read_reference(path: str | Path, inputs: Inputs) -> tuple[dict[str, str], KerasAnswers]:
+    """Return the reference's source, and Keras's answers by family."""
     found = read_reference(path)
     expected = np.concatenate(list(inputs.values()))
     same = np.array_equal(found.features, expected, equal_nan=True)
     if list(dict.fromkeys(found.families)) != list(inputs) or not same:
         raise ValueError("the reference answers are about other rows than this test split's")
-    return found.source, {
-        name: (rows, found.answers[found.families == name]) for name, rows in inputs.items()
-    }
+    return found.source, {name: found.answers[found.families == name] for name in inputs}
 
 
-def interface_problems(session: "onnxruntime.InferenceSession", countries: list[str]) -> list[str]:
+def interface_problems(facts: ModelFacts, countries: list[str]) -> list[str]:
     """List what a client of the served model would trip over: names, types, shapes, metadata."""
-    inputs = [(entry.name, entry.type, entry.shape[1:]) for entry in session.get_inputs()]
-    outputs = [(entry.name, entry.type, entry.shape[1:]) for entry in session.get_outputs()]
-    metadata = session.get_modelmeta().custom_metadata_map
+    inputs, outputs = (
+        [(entry.name, entry.type, list(entry.shape)) for entry in entries]
+        for entries in (facts.inputs, facts.outputs)
+    )
     expected = {
         "inputs": (inputs, [(INPUT, "tensor(float)", [len(FEATURES)])]),
         "outputs": (outputs, [(OUTPUT, "tensor(float)", [len(countries)])]),
-        "metadata features": (json.loads(metadata.get("features", "null")), list(FEATURES)),
-        "metadata labels": (json.loads(metadata.get("labels", "null")), countries),
+        "metadata features": (_listed(facts.metadata, "features"), list(FEATURES)),
+        "metadata labels": (_listed(facts.metadata, "labels"), countries),
     }
     return [
         f"{name}: {found} instead of {wanted}"
@@ -133,13 +172,10 @@ def interface_problems(session: "onnxruntime.InferenceSession", countries: list[
     ]
 
 
-def _latency(run: Run, features: np.ndarray) -> Latency:
-    """Time single-row calls, after a tenth as many to warm up."""
-    times = []
-    for call in range(LATENCY_CALLS + LATENCY_CALLS // 10):
-        row = features[call % len(features)][None]
-        start = time.perf_counter()
-        run(row)
-        times.append(1000 * (time.perf_counter() - start))
-    p50, p99 = np.quantile(times[LATENCY_CALLS // 10 :], [0.5, 0.99])
-    return Latency(p50_ms=float(p50), p99_ms=float(p99), calls=LATENCY_CALLS)
+def _listed(metadata: Mapping[str, str], key: str) -> Any:
+    """Return the JSON value of an entry of the metadata, or its text where it is not JSON."""
+    text = metadata.get(key, "null")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

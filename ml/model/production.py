@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ml.data.columns import FEATURES
+from ml.model.metrics import flaw_of
 
 if TYPE_CHECKING:
     import onnxruntime
-
-ROW_SUM_ERROR = 1e-3
-"""How far the champion's probabilities for a song may be from summing to one."""
 
 
 class Incomparable(Exception):
@@ -59,7 +57,7 @@ def ask_champion(path: str | Path, features: np.ndarray) -> Champion:
         (found,) = session.run([outputs[0].name], {inputs[0].name: rows})
     except Exception as error:
         raise Incomparable(f"its model does not run on the test songs: {_line(error)}") from error
-    return Champion(wanted, labels, _probabilities(np.asarray(found), len(rows), len(labels)))
+    return Champion(wanted, labels, checked_probabilities(np.asarray(found), len(rows), len(labels)))
 
 
 def _load(model: bytes) -> "onnxruntime.InferenceSession":
@@ -98,18 +96,21 @@ def _chosen(wanted: list[str], features: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(features[:, [FEATURES.index(name) for name in wanted]])
 
 
-def _probabilities(found: np.ndarray, songs: int, labels: int) -> np.ndarray:
-    """Return a champion's answers, float64 [N, K], once they are known to be probabilities."""
+def checked_probabilities(found: np.ndarray, songs: int, labels: int) -> np.ndarray:
+    """Return a champion's answers, float64 [N, K], once they are known to be probabilities.
+
+    Raises:
+        Incomparable: they are not.
+    """
     if found.shape != (songs, labels) or found.dtype.kind != "f":
         raise Incomparable(
             f"it gives {found.dtype} {list(found.shape)} for {songs} songs and {labels} labels"
         )
     if not np.isfinite(found).all():
         raise Incomparable("it gives probabilities that are not numbers")
-    found = found.astype("float64")
-    if (found < 0).any() or (np.abs(found.sum(axis=1) - 1) > ROW_SUM_ERROR).any():
-        raise Incomparable("its answers are negative or do not sum to one, so they are no probabilities")
-    return found
+    if flaw := flaw_of(found):
+        raise Incomparable(f"its answers {flaw}, so they are no probabilities")
+    return found.astype("float64")
 
 
 def _line(error: Exception) -> str:

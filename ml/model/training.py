@@ -104,7 +104,12 @@ def _arrays(examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def predict(model: str | Path, features: np.ndarray) -> np.ndarray:
     """Return the Keras model's probabilities for raw features: float32 [N, 13] to float32 [N, K]."""
-    return answer(load_keras().saving.load_model(model, compile=False), features)
+    return answer(load_network(model), features)
+
+
+def load_network(model: str | Path) -> "keras.Model":
+    """Load a ``.keras`` file, without what it was trained with, and in Keras's safe mode."""
+    return load_keras().saving.load_model(model, compile=False, safe_mode=True)
 
 
 def answer(network: "keras.Model", features: np.ndarray) -> np.ndarray:

@@ -29,7 +29,15 @@ def imported(script: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["ml.gate.evidence", "ml.cli", "ml.release.promotion", "ml.release.signing", "ml.data.sources"]
+    "module",
+    [
+        "ml.gate.evidence",
+        "ml.cli",
+        "ml.release.promotion",
+        "ml.release.signing",
+        "ml.data.sources",
+        "ml.judge.attest",
+    ],
 )
 def test_light_ways_in_stay_light(module):
     assert imported(f"import {module}") == set()
@@ -47,6 +55,10 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
 
 def test_parity_needs_no_tensorflow():
     assert imported("import ml.model.parity") & {"tensorflow", "keras", "sklearn", "pandas", "kfp"} == set()
+
+
+def test_scoring_needs_nothing_that_runs_models():
+    assert imported("import ml.judge.score") & {"tensorflow", "keras", "onnxruntime", "openvino"} == set()
 
 
 def test_loading_keras_leaves_what_was_hidden_importable():

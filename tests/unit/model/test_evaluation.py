@@ -7,8 +7,9 @@ import pytest
 
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import read_json
+from ml.gate.canonical import digest
 from ml.gate.reports.evaluation import Evaluation
-from ml.model.evaluation import confusion_matrix, country_prior, logistic
+from ml.model.evaluation import confusion_matrix, country_prior, logistic, score_evaluation
 from ml.model.metrics import score_songs
 
 
@@ -73,3 +74,14 @@ def test_report_of_a_run_recomputes(finished_run):
     assert {name for name in slices if name.startswith("country=")} == {
         f"country={name}" for name in report.countries
     }
+
+
+def test_a_model_that_gives_one_to_every_country_is_refused():
+    test = examples(100, 1)
+    prior = country_prior(test)
+    fine = np.tile(prior, (100, 1))
+    digests = {"model.keras": digest(b"keras"), "test.parquet": digest(b"test")}
+    labels = ["AA", "BB", "CC"]
+    assert score_evaluation(fine, prior, fine, test, labels, None, digests).gain_over_prior.value == 0
+    with pytest.raises(ValueError, match="do not sum to one"):
+        score_evaluation(np.ones_like(fine), prior, fine, test, labels, None, digests)

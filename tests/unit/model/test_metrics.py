@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
 from ml.gate.reports.evaluation import Bootstrap
-from ml.model.metrics import bootstrap, calibration_error, score_songs
+from ml.model.metrics import bootstrap, calibration_error, flaw_of, score_songs
 
 
 @pytest.fixture
@@ -96,3 +96,17 @@ def test_calibration_error_is_the_gap_between_confidence_and_truth():
     assert calibration_error(probabilities, counts, bins=1) == pytest.approx(0.3)
     counts[:] = [4, 1]
     assert calibration_error(probabilities, counts) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "flawed"),
+    [
+        ([[0.5, 0.5], [1.0, 0.0]], False),
+        ([[0.5, 0.5005]], False),
+        ([[1.0, 1.0]], True),
+        ([[0.0, 0.0]], True),
+        ([[1.5, -0.5]], True),
+    ],
+)
+def test_numbers_that_would_be_scored_too_well_are_no_probabilities(answers, flawed):
+    assert bool(flaw_of(np.array(answers, "float32"))) == flawed

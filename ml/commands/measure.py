@@ -1,0 +1,226 @@
+"""The judge's verbs about one candidate: attest it, in one go or a step at a time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml.commands.options import (
+    STORE,
+    AsJson,
+    PolicyFile,
+    Store,
+    absolute,
+    command,
+    near,
+    policy_text_of,
+    print_json,
+)
+from ml.console import out, show_verdict
+from ml.errors import GateBlocked, UsageError
+
+if TYPE_CHECKING:
+    from ml.gate.statement import Claimed
+    from ml.judge.attest import Attested, Signer
+
+Candidate = Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")]
+Holdout = Annotated[
+    str,
+    typer.Option(
+        "--holdout", envvar="JUKEBOX_HOLDOUT", help="The sealed holdouts: a folder or s3://bucket/prefix."
+    ),
+]
+Version = Annotated[
+    str, typer.Option("--version", envvar="JUKEBOX_DATA_VERSION", help="The data version to measure on.")
+]
+KeyFile = Annotated[
+    Path,
+    typer.Option("--key-file", envvar="JUKEBOX_KEY_FILE", help="The private key that signs, in PEM."),
+]
+JudgeImage = Annotated[
+    str,
+    typer.Option(envvar="JUKEBOX_JUDGE_IMAGE", help="What this runs in, for the statement: REF@sha256:…"),
+]
+Claims = Annotated[
+    Path | None,
+    typer.Option(help="What the run says of itself, as JSON; by default the report beside the candidate."),
+]
+Run = Annotated[str, typer.Option(help="The run whose report it is; by default the newest.")]
+Envelope = Annotated[Path, typer.Option("--out", help="The file for the signed attestation.")]
+Work = Annotated[Path, typer.Option("--work", help="The judge's work folder.")]
+ResultsDir = Annotated[
+    Path | None,
+    typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write the step's result there, for Tekton."),
+]
+AskedDigest = Annotated[
+    str, typer.Option("--asked", envvar="JUKEBOX_ASKED", help="The digest that asked.json must have.")
+]
+MeasuredDigest = Annotated[
+    str,
+    typer.Option("--measured", envvar="JUKEBOX_MEASURED", help="The digest that measured.json must have."),
+]
+
+LOCAL = "none: run from a checkout"
+
+
+def attest(
+    candidate: Candidate,
+    holdout: Holdout,
+    version: Version,
+    key_file: KeyFile,
+    store: Store = STORE,
+    policy: PolicyFile = None,
+    claims: Claims = None,
+    run: Run = "",
+    judge_image: JudgeImage = LOCAL,
+    out_file: Envelope = Path("attestation.json"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure a candidate on the sealed holdout, and sign what was measured.
+
+    The model runs in a place of its own, without a network, credentials or labels; another process scores
+    what it answered. A candidate that the policy blocks is attested too, and says so: exit code 10.
+
+    Example: jukebox judge attest 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --key-file key.pem
+    """
+    import tempfile
+
+    from ml.judge.attest import Places, attest
+
+    places = Places(absolute(store), absolute(holdout))
+    text, signer, claimed = policy_text_of(policy), _signer(key_file), _claimed(claims)
+
+    def told(line: str) -> None:
+        if not as_json:
+            out.print(line, markup=False)
+
+    # It holds the sealed songs: only its owner may look into it, and it goes in any case.
+    with tempfile.TemporaryDirectory(prefix="judge-") as folder:
+        work = Path(folder).resolve()
+        found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
+    _finish(found, out_file, as_json=as_json)
+
+
+def download(
+    candidate: Candidate,
+    holdout: Holdout,
+    version: Version,
+    work: Work,
+    store: Store = STORE,
+    claims: Claims = None,
+    run: Run = "",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Fetch candidate, champion and sealed holdout into a work folder: the first step of attest.
+
+    The result ASKED is the digest of asked.json, which the later steps take.
+
+    Example: jukebox judge download 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --work /work
+    """
+    from ml.judge.attest import beside
+    from ml.judge.download import download
+    from ml.judge.work import ASKED
+
+    claimed = _claimed(claims)
+    asked = download(work, absolute(store), absolute(holdout), candidate, version, claimed, run)
+    _result(results_dir, "ASKED", work / ASKED)
+    out.print(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}", markup=False)
+
+
+def infer(work: Work, asked: AskedDigest = "") -> None:
+    """Ask the model about the sealed songs: the second step of attest, which needs no key and no network.
+
+    It refuses to begin where the API server, the DNS or the store answers, or a credential is in reach.
+
+    Example: jukebox judge infer --work /work
+    """
+    from ml.judge.infer import infer
+
+    out.print(infer(work, asked), markup=False)
+
+
+def score(work: Work, asked: AskedDigest = "", results_dir: ResultsDir = None) -> None:
+    """Score what the model answered, with the labels and without the model: the third step of attest.
+
+    The result MEASURED is the digest of measured.json, which the last step takes.
+
+    Example: jukebox judge score --work /work
+    """
+    from ml.judge.score import score
+    from ml.judge.work import MEASURED
+
+    out.print(score(work, asked), markup=False)
+    _result(results_dir, "MEASURED", work / MEASURED)
+
+
+def sign(
+    work: Work,
+    key_file: KeyFile,
+    policy: PolicyFile = None,
+    judge_image: JudgeImage = LOCAL,
+    out_file: Envelope = Path("attestation.json"),
+    asked: AskedDigest = "",
+    measured: MeasuredDigest = "",
+    as_json: AsJson = False,
+) -> None:
+    """Decide by the policy on what was measured, and sign it: the last step of attest.
+
+    Example: jukebox judge sign --work /work --key-file /keys/key.pem --out /work/attestation.json
+    """
+    from ml.judge.attest import sign
+
+    found = sign(work, policy_text_of(policy), judge_image, _signer(key_file), asked, measured)
+    _finish(found, out_file, as_json=as_json)
+
+
+def _signer(key_file: Path) -> "Signer":
+    """Return what signs with a key; a key that is not there is told of before anything is measured."""
+    if not key_file.is_file():
+        raise UsageError(f"--key-file {key_file} is not there; `jukebox judge keys` makes a pair")
+
+    from ml.release.signing import sign
+
+    return lambda statement: sign(statement, key_file)
+
+
+def _claimed(path: Path | None) -> "Claimed | None":
+    from ml.files import read_json
+    from ml.gate.statement import Claimed
+
+    try:
+        return Claimed.load(read_json(path)) if path else None
+    except (OSError, TypeError, ValueError) as error:
+        raise UsageError(f"--claims {path}: {error}") from error
+
+
+def _result(folder: Path | None, name: str, path: Path) -> None:
+    from ml.files import file_digest, write_bytes
+
+    if folder:
+        write_bytes(folder / name, file_digest(path).encode())
+
+
+def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
+    """Write the attestation, show the verdict, and end as that says."""
+    from ml.files import write_bytes
+
+    write_bytes(path, found.envelope)
+    statement, verdict = found.statement, found.verdict
+    result = {
+        "candidate": statement.candidate,
+        "attestation": str(path),
+        "digest": found.digest,
+        "passed": verdict.passed,
+        "checks": [check.to_json() for check in verdict.checks],
+    }
+    if not as_json:
+        show_verdict(verdict, folded=True)
+        out.print(f"attestation: {near(path)} ({found.digest[7:19]})", markup=False)
+    if not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
+        raise GateBlocked(f"candidate {statement.candidate[:12]} does not pass ({names})", result)
+    if as_json:
+        print_json(result)
+        return
+    promote = command("promote", statement.candidate[:12], "--attestation", str(path))
+    out.print(f"next:        {promote} promotes it, with --trust", markup=False)

@@ -1,0 +1,184 @@
+"""Fetch what is measured into the judge's work folder: the one step that holds keys to store and holdout.
+
+Everything is read by digest and within bounds: the candidate from where runs can write, so that nothing but
+its id is believed; the champion from where they cannot.
+"""
+
+import base64
+import os
+from pathlib import Path
+from urllib.parse import urlparse
+
+from ml.data.manifests import HOLDOUT_FILES, Holdout
+from ml.data.splits import read_examples
+from ml.errors import EvidenceError
+from ml.files import file_digest, write_bytes, write_json
+from ml.gate.candidate import manifest_of
+from ml.gate.canonical import digest, parse
+from ml.gate.evidence import read_evidence
+from ml.gate.statement import Claimed, Statement, read_statement
+from ml.judge.features import write_features
+from ml.judge.holdout_data import CHAMPION_PROFILE
+from ml.judge.work import ASKED, Asked
+from ml.release.log import Promotion
+from ml.release.objects import Objects
+from ml.release.promotion import production_of
+from ml.release.signing import LARGEST_ENVELOPE, Envelope
+from ml.release.store import ModelStore
+from ml.s3 import ENDPOINTS
+
+LARGEST_MANIFEST = 1 << 20
+LARGEST_HOLDOUT_FILE = 2 << 30
+"""Bytes of a manifest and of a file of the sealed holdout."""
+
+
+def download(
+    work: Path,
+    store_uri: str,
+    holdout_uri: str,
+    candidate: str,
+    version: str,
+    claimed: Claimed | None,
+    run: str = "",
+) -> Asked:
+    """Fill the work folder for a candidate, and return what is asked.
+
+    Args:
+        work: the work folder; it is made.
+        store_uri: candidates and promoted models.
+        holdout_uri: the sealed holdouts.
+        candidate: the candidate's id, or the beginning of it.
+        version: the data version to measure on.
+        claimed: what the run says of itself; None takes it from the report beside the candidate.
+        run: whose report; "" for the newest.
+
+    Raises:
+        EvidenceError: a part is missing, too large, or not what its digest says.
+        UsageError: a place cannot be opened.
+        PlatformError: a place cannot be read.
+    """
+    store, holdouts = ModelStore(store_uri), Objects(holdout_uri)
+    candidate = store.find_candidate(candidate)
+    files = store.read_candidate(candidate)
+    for name, data in files.items():
+        write_bytes(work / "model" / name, data)
+    sealed, labels = _read_holdout(holdouts, version)
+    for name, data in labels.items():
+        write_bytes(work / "labels" / name, data)
+    write_features(
+        work / "features/features.parquet", read_examples(work / "labels/examples.parquet").features
+    )
+    log = store.log()
+    production = production_of(log)
+    profile = b""
+    if production.kind == "attested":
+        champion = store.read_promoted(production.champion)
+        write_bytes(work / "champion/model.onnx", champion["model.onnx"])
+        profile = _champion_profile(store, holdouts, log[-1])
+    write_bytes(work / "labels" / CHAMPION_PROFILE, profile)
+    parts = [
+        path for path in sorted(work.glob("*/*")) if path.parent.name in ("champion", "features", "labels")
+    ]
+    asked = Asked(
+        candidate=candidate,
+        model=manifest_of(files).files,
+        champion=production.champion,
+        champion_kind=production.kind,
+        holdout=sealed.reference,
+        claimed=claimed or claimed_by(store, candidate, run),
+        files={f"{path.parent.name}/{path.name}": file_digest(path) for path in parts},
+        store=address(store_uri),
+    )
+    write_json(work / ASKED, asked)
+    return asked
+
+
+def _read_holdout(holdouts: Objects, version: str) -> tuple[Holdout, dict[str, bytes]]:
+    """Return the manifest of a sealed holdout, and its files, each checked against it."""
+    data = holdouts.get(f"{version}/holdout.json", LARGEST_MANIFEST)
+    where = f"{holdouts.uri}/{version}"
+    remedy = "`jukebox judge holdout` seals one"
+    if data is None:
+        raise EvidenceError(f"there is no holdout {version} in {holdouts.uri}; {remedy}")
+    try:
+        sealed = Holdout.load(parse(data))
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(f"{where}/holdout.json: {error}; {remedy}") from error
+    if sealed.version != version or set(sealed.files) != set(HOLDOUT_FILES):
+        raise EvidenceError(f"{where}/holdout.json is of another version; {remedy}")
+    files = {}
+    for name, entry in sealed.files.items():
+        content = holdouts.get(f"{version}/{name}", min(entry.size, LARGEST_HOLDOUT_FILE))
+        if content is None or digest(content) != entry.digest:
+            raise EvidenceError(f"{where}/{name} is missing or was changed; {remedy}")
+        files[str(name)] = content
+    return sealed, files
+
+
+def _champion_profile(store: ModelStore, holdouts: Objects, entry: Promotion) -> bytes:
+    """Return the profile of the holdout that the champion was attested on, b"" where that is gone."""
+    statement = _statement(store, entry)
+    version = statement.predicate.measured.holdout.version
+    return holdouts.get(f"{version}/profile.json", LARGEST_HOLDOUT_FILE) or b""
+
+
+def _statement(store: ModelStore, entry: Promotion) -> Statement:
+    """Return the statement that an entry of the log rests on.
+
+    The log names the envelope by its digest, and it was verified when the entry was made.
+    """
+    name = entry.attestation.removeprefix("sha256:")
+    path = f"promoted/{entry.candidate}/attestations/{name}.json"
+    data = store.objects.get(path, LARGEST_ENVELOPE)
+    if data is None or digest(data) != entry.attestation:
+        raise EvidenceError(f"{store.uri}/{path} is missing or was changed; restore it from a backup")
+    try:
+        return read_statement(base64.b64decode(Envelope.load(parse(data)).payload, validate=True))
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(f"{store.uri}/{path}: {error}; restore it from a backup") from error
+
+
+def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:
+    """Return what a run says of itself, in the report that it left beside its candidate.
+
+    Raises:
+        EvidenceError: there is no such report, or it cannot be read.
+        PlatformError: the store cannot be read.
+    """
+    found = [
+        (name, reports["evidence.json"])
+        for name, reports in store.read_reports(candidate, run).items()
+        if "evidence.json" in reports
+    ]
+    if not found:
+        whose = f"run {run}" if run else "any run"
+        raise EvidenceError(
+            f"there is no report of {whose} beside candidate {candidate[:12]}; say with --claims what it is"
+        )
+    name, data = found[0]
+    try:
+        about = read_evidence(data).subject
+    except ValueError as error:
+        raise EvidenceError(f"the report of run {name} beside candidate {candidate[:12]}: {error}") from error
+    return Claimed(
+        run_id=about.run_id,
+        commit=about.commit,
+        dirty=about.dirty,
+        image=about.image,
+        pipeline_digest="",
+        data_version=about.data_version,
+        model_name=about.model_name,
+        model_version=about.model_version,
+    )
+
+
+def address(store_uri: str) -> str:
+    """Return host and port of the object store, "" for a folder."""
+    if urlparse(store_uri).scheme != "s3":
+        return ""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    named = [os.environ[name] for name in ENDPOINTS if os.environ.get(name)]
+    endpoint = (named or [f"https://s3.{region}.amazonaws.com"])[0]
+    parsed = urlparse(endpoint if "://" in endpoint else f"https://{endpoint}")
+    host = f"[{parsed.hostname}]" if ":" in (parsed.hostname or "") else parsed.hostname
+    return f"{host}:{parsed.port or (80 if parsed.scheme == 'http' else 443)}"

@@ -1,0 +1,199 @@
+"""Score what a candidate answered about the sealed songs: with the labels, and without the model.
+
+What infer wrote is not trusted: every array must have its shape and type, every record its schema. The
+functions that compare are those of the run's steps. What comes out are aggregate numbers: no row of the
+holdout, and no number about one song or a handful (`ml.judge.aggregates`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ml.data.splits import Examples, read_examples, read_labels
+from ml.errors import EvidenceError, GateBlocked
+from ml.files import file_digest, write_json
+from ml.gate.reports.champion import Comparison
+from ml.gate.reports.evaluation import Evaluation
+from ml.gate.reports.parity import SERVED, Parity
+from ml.gate.reports.serving import Serving
+from ml.judge.aggregates import aggregate
+from ml.judge.answered import ANSWERED, Answered
+from ml.judge.answers import Shape, read_arrays
+from ml.judge.holdout_data import read_baselines, read_data_report
+from ml.judge.work import AGAIN, MEASURED, Asked, Measurement, read_asked, read_record, require_files
+from ml.model import comparison, serving_scores
+from ml.model.champion import compare_answers
+from ml.model.evaluation import score_evaluation
+from ml.model.inputs import input_families
+from ml.model.parity import score_parity
+from ml.model.production import Champion, Incomparable, checked_probabilities
+from ml.model.runtime_answers import SONGS, RuntimeAnswers
+from ml.model.serving_scores import ServerAnswers, score_serving
+
+RUNTIMES = (SERVED, "onnxruntime", "openvino")
+"""What `ml.model.runtimes.open_runtimes` opens."""
+
+
+def score(work: Path, expected: str = "") -> str:
+    """Write ``measured.json``, and say what the served model is worth.
+
+    Args:
+        work: the work folder; of it ``asked.json``, labels and answers are read.
+        expected: the digest that ``asked.json`` must have; "" for any.
+
+    Raises:
+        EvidenceError: a file is missing, was changed, or is not what infer writes.
+        GateBlocked: the model gives something else than probabilities of the labels.
+    """
+    asked, asked_digest = read_asked(work, expected)
+    require_files(work, asked, "labels")
+    answered, _ = read_record(work, ANSWERED, Answered)
+    if answered.asked != asked_digest or answered.served.digest != asked.model["served.json"].digest:
+        raise EvidenceError(f"{work / ANSWERED} is about another candidate or holdout; {AGAIN}")
+    if tuple(runtime.name for runtime in answered.runtimes) != RUNTIMES:
+        raise EvidenceError(f"{work / ANSWERED} is not about {', '.join(RUNTIMES)}; {AGAIN}")
+    scoring = _Scoring.of(work, asked, answered)
+    try:
+        reports = {
+            "data_report": read_data_report(work / "labels", asked.champion if asked.is_compared else ""),
+            "evaluation": scoring.evaluation(),
+            "parity": scoring.parity(),
+            "serving": scoring.serving(),
+        }
+    except ValueError as error:
+        raise GateBlocked(f"the candidate's answers cannot be scored: {error}") from error
+    found = aggregate(reports)
+    write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=answered.isolation, reports=found))
+    loss = found["evaluation"]["model"]["log_loss"]["value"]
+    return f"log loss {loss:.3f} on {len(scoring.test.ids):,} sealed songs"
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What the reports are made of.
+
+    Attributes:
+        work: the work folder.
+        asked: what is measured.
+        answered: what infer found beside the arrays.
+        test: the sealed songs, with their labels.
+        countries: the K labels.
+        keras: Keras's answers by family, float32 [N, K].
+        runtimes: by name: the answers of a runtime.
+    """
+
+    work: Path
+    asked: Asked
+    answered: Answered
+    test: Examples
+    countries: list[str]
+    keras: Mapping[str, np.ndarray]
+    runtimes: Mapping[str, RuntimeAnswers]
+
+    @classmethod
+    def of(cls, work: Path, asked: Asked, answered: Answered) -> "_Scoring":
+        """Read labels and arrays.
+
+        Raises:
+            EvidenceError, GateBlocked: as `read_arrays`.
+        """
+        test = read_examples(work / "labels/examples.parquet")
+        countries = read_labels(work / "labels/labels.json")
+        shapes = {name: (len(rows), len(countries)) for name, rows in input_families(test.features).items()}
+        keras = read_arrays(work / "answers/keras.npz", shapes)
+        runtimes = {name: _runtime(work / f"answers/{name}.npz", shapes) for name in RUNTIMES}
+        return cls(work, asked, answered, test, countries, keras, runtimes)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """What the served runtime gives for the sealed songs, all at once, [N, K]."""
+        return self.runtimes[SERVED][SONGS][len(self.test.ids)]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What the reports are about, by the names of their fields."""
+        model = self.asked.model
+        return {
+            "keras_digest": model["model.keras"].digest,
+            "onnx_digest": model["model.onnx"].digest,
+            "served_digest": model["served.json"].digest,
+            "test_digest": file_digest(self.work / "labels/examples.parquet"),
+        }
+
+    def evaluation(self) -> Evaluation:
+        """Score the ONNX model in the served runtime, beside the baselines and the champion."""
+        prior, logistic = read_baselines(self.work / "labels/baselines.parquet", self.test.counts.shape)
+        digests = self.digests
+        return score_evaluation(
+            self.probabilities,
+            prior,
+            logistic,
+            self.test,
+            self.countries,
+            self._champion(),
+            {"model.keras": digests["keras_digest"], "test.parquet": digests["test_digest"]},
+        )
+
+    def _champion(self) -> Comparison | None:
+        facts = self.answered.champion
+        if not self.asked.is_compared:
+            return None
+        if facts is None:
+            raise EvidenceError(f"{self.work / ANSWERED} says nothing of the champion; {AGAIN}")
+        found: Champion | str = facts.incomparable[:300]
+        if not found:
+            shape = (len(self.test.ids), len(facts.labels))
+            path = self.work / "answers/champion.npz"
+            answers = read_arrays(path, {"probabilities": shape}, "float64")["probabilities"]
+            try:
+                checked = checked_probabilities(answers, *shape)
+                found = Champion(list(facts.features), list(facts.labels), checked)
+            except Incomparable as error:
+                found = str(error)
+        onnx_digest = self.asked.files["champion/model.onnx"]
+        return compare_answers(
+            self.asked.champion, onnx_digest, found, self.test.counts, self.countries, self.probabilities
+        )
+
+    def parity(self) -> Parity:
+        """Compare each runtime with Keras."""
+        return score_parity(
+            self.answered.model,
+            ((facts, self.runtimes[facts.name]) for facts in self.answered.runtimes),
+            self.keras,
+            self.test.counts,
+            self.countries,
+            self.answered.served,
+            self.digests,
+        )
+
+    def serving(self) -> Serving:
+        """Compare the served model's answers over HTTP with Keras's."""
+        rows, labels = len(self.test.ids), len(self.countries)
+        bad = len(self.answered.server.bad_requests)
+        sizes = serving_scores.batch_sizes(rows)
+        shapes: dict[str, Shape] = {
+            f"batch.{size}": (serving_scores.requests_of(size, rows) * size, labels) for size in sizes
+        }
+        shapes |= {f"after.{index}": (1, labels) for index in range(bad)}
+        arrays = read_arrays(self.work / "answers/server.npz", shapes)
+        found = ServerAnswers(
+            facts=self.answered.server,
+            batches={size: arrays[f"batch.{size}"] for size in sizes},
+            after_bad=[arrays[f"after.{index}"] for index in range(bad)],
+        )
+        return score_serving(found, self.keras[SONGS], labels, self.digests)
+
+
+def _runtime(path: Path, families: Mapping[str, Shape]) -> RuntimeAnswers:
+    """Read the answers of a runtime to all families in all batch sizes."""
+    asked = {name: comparison.batch_sizes(rows) for name, (rows, _) in families.items()}
+    shapes: dict[str, Shape] = {
+        f"{name}.{size}": (comparison.rows_answered(size, families[name][0]), families[name][1])
+        for name, sizes in asked.items()
+        for size in sizes
+    }
+    arrays = read_arrays(path, shapes)
+    return {name: {size: arrays[f"{name}.{size}"] for size in sizes} for name, sizes in asked.items()}
