@@ -31,7 +31,7 @@ Holdout = Annotated[
     ),
 ]
 Version = Annotated[
-    str, typer.Option("--version", envvar="JUKEBOX_DATA_VERSION", help="The data version to measure on.")
+    str, typer.Option("--version", envvar="JUKEBOX_HOLDOUT_VERSION", help="The data version to measure on.")
 ]
 KeyFile = Annotated[
     Path,
@@ -43,7 +43,11 @@ JudgeImage = Annotated[
 ]
 Claims = Annotated[
     Path | None,
-    typer.Option(help="What the run says of itself, as JSON; by default the report beside the candidate."),
+    typer.Option(
+        envvar="JUKEBOX_CLAIMS",
+        help="What is claimed of the run: what `jukebox submit --outcome` has written; by default the report "
+        "beside the candidate.",
+    ),
 ]
 Run = Annotated[str, typer.Option(help="The run whose report it is; by default the newest.")]
 Envelope = Annotated[Path, typer.Option("--out", help="The file for the signed attestation.")]
@@ -188,9 +192,9 @@ def _claimed(path: Path | None) -> "Claimed | None":
     from ml.gate.statement import Claimed
 
     try:
-        return Claimed.load(read_json(path)) if path else None
-    except (OSError, TypeError, ValueError) as error:
-        raise UsageError(f"--claims {path}: {error}") from error
+        return Claimed.load(read_json(path)["claimed"]) if path else None
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error
 
 
 def _result(folder: Path | None, name: str, path: Path) -> None:

@@ -16,6 +16,7 @@ from ml.dspa.patience import Deadline, NotInTime, call_within
 from ml.dspa.session import Session
 from ml.dspa.submission import subject_of
 from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
+from ml.gate.statement import Claimed
 from ml.gate.verdict import Verdict
 from ml.objects import get_object
 from ml.release.judgement import judge, prove
@@ -27,7 +28,10 @@ MOST = 16 << 20
 
 
 class Findings(BaseModel):
-    """What is known of a run in the end. Empty strings are what could not be found out."""
+    """What is known of a run in the end. Empty strings are what could not be found out.
+
+    ``claimed`` is what an attestation lists as the run's own claims, where we have submitted it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -43,6 +47,7 @@ class Findings(BaseModel):
     model_digest: str = ""
     commit: str = ""
     dirty: bool = False
+    claimed: Claimed | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, with the checks of the verdict one by one."""

@@ -70,7 +70,8 @@ def submit(
         run = submit_once(session, experiment, submission, trace)
         say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
         asked = asked_for(submission, experiment.experiment_id, client.connection.dspa)
-        return _see_through(session, run, asked, policy_text, show, trace)
+        found = _see_through(session, run, asked, policy_text, show, trace)
+        return found.model_copy(update={"claimed": submission.claims(run.run_id)})
 
 
 def follow_run(

@@ -18,6 +18,7 @@ from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject
 from ml.gate.records import first_problem
+from ml.gate.statement import Claimed
 from ml.settings import STORE_MOUNT, Hyperparameters
 
 DERIVED = ("nonce", "evidence_uri")
@@ -85,6 +86,12 @@ class Submission(BaseModel):
             "pipeline": self.pipeline.digest,
         }
         return self.prefix + digest(canonical_bytes(about)).removeprefix("sha256:")[:20]
+
+    def claims(self, run_id: str) -> Claimed:
+        """Return what an attestation of the run's candidate lists as claimed: what we have submitted."""
+        names = ("commit", "dirty", "image", "data_version", "model_name", "model_version")
+        about = {name: self.parameters[name] for name in names}
+        return Claimed(run_id=run_id, pipeline_digest=self.pipeline.digest, **about)
 
     def body(self, experiment_id: str) -> dict[str, Any]:
         """Return what is posted."""
