@@ -86,6 +86,8 @@ def test_the_same_training_gives_the_same_bytes(splits):
     """Though Keras writes the time, and addresses of objects, which no two trainings share."""
     written = []
     for name in ("first", "second"):
+        # As in a process of its own: Keras numbers the operations of all models of a process.
+        load_keras().utils.clear_session()
         model = splits / f"{name}.keras"
         train(splits / "train.parquet", splits / "val.parquet", model, splits / "history.json", QUICK)
         written.append(model.read_bytes())
