@@ -1,10 +1,11 @@
 """The judge's verbs about one candidate: attest it, in one go or a step at a time."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.commands.dspa_options import OutcomeFile
 from ml.commands.options import (
     STORE,
     AsJson,
@@ -16,6 +17,7 @@ from ml.commands.options import (
     policy_text_of,
     print_json,
 )
+from ml.commands.reporting import outcome_in
 from ml.console import out, show_verdict
 from ml.errors import GateBlocked, UsageError
 
@@ -165,6 +167,7 @@ def sign(
     out_file: Envelope = Path("attestation.json"),
     asked: AskedDigest = "",
     measured: MeasuredDigest = "",
+    outcome: OutcomeFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide by the policy on what was measured, and sign it: the last step of attest.
@@ -173,8 +176,11 @@ def sign(
     """
     from ml.judge.attest import sign
 
-    found = sign(work, policy_text_of(policy), judge_image, _signer(key_file), asked, measured)
-    _finish(found, out_file, as_json=as_json)
+    with outcome_in(outcome) as known:
+        found = sign(work, policy_text_of(policy), judge_image, _signer(key_file), asked, measured)
+        claimed = found.statement.predicate.claimed
+        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
+        _finish(found, out_file, as_json=as_json)
 
 
 def _signer(key_file: Path) -> "Signer":
@@ -204,6 +210,10 @@ def _result(folder: Path | None, name: str, path: Path) -> None:
         write_bytes(folder / name, file_digest(path).encode())
 
 
+def _checks(found: "Attested") -> list[Any]:
+    return [check.to_json() for check in found.verdict.checks]
+
+
 def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
     """Write the attestation, show the verdict, and end as that says."""
     from ml.files import write_bytes
@@ -215,7 +225,7 @@ def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
         "attestation": str(path),
         "digest": found.digest,
         "passed": verdict.passed,
-        "checks": [check.to_json() for check in verdict.checks],
+        "checks": _checks(found),
     }
     if not as_json:
         show_verdict(verdict, folded=True)

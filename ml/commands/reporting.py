@@ -36,30 +36,49 @@ def reporting(
 
     if folder:
         require_folder(folder)
-    if file:
-        require_folder(file.parent, "--outcome")
-    known: dict[str, Any] = {}
-    try:
-        yield lambda found: known.update(found.to_json())
-    except BaseException as error:
-        details = error.details if isinstance(error, JukeboxError) else {}
-        if folder:
-            write_results(folder, details, error)
-        if file:
-            code = getattr(error, "exit_code", RunFailed.exit_code)
-            reason = tame(str(error)) or "interrupted"
-            _write(file, {**details, "error": reason, "exit_code": code})
-        if not as_json:
-            _show(details)
-        raise
+    with outcome_in(file) as known:
+        try:
+            yield lambda found: known.update(found.to_json())
+        except BaseException as error:
+            details = error.details if isinstance(error, JukeboxError) else {}
+            if folder:
+                write_results(folder, details, error)
+            if not as_json:
+                _show(details)
+            raise
     if folder:
         write_results(folder, known, None)
-    if file:
-        _write(file, {**known, "exit_code": 0})
     if as_json:
         print_json(known)
     else:
         _show(known)
+
+
+@contextmanager
+def outcome_in(file: Path | None) -> Iterator[dict[str, Any]]:
+    """Give a dictionary for what becomes known, and write it with how it ended, for `jukebox report`.
+
+    Args:
+        file: where to write it as JSON; None for nowhere.
+
+    Raises:
+        UsageError: the file's folder cannot be written.
+        BaseException: whatever is raised within; its details are known too.
+    """
+    if file:
+        require_folder(file.parent, "--outcome")
+    known: dict[str, Any] = {}
+    try:
+        yield known
+    except BaseException as error:
+        if file:
+            details = error.details if isinstance(error, JukeboxError) else {}
+            code = getattr(error, "exit_code", RunFailed.exit_code)
+            reason = tame(str(error)) or "interrupted"
+            _write(file, {**known, **details, "error": reason, "exit_code": code})
+        raise
+    if file:
+        _write(file, {**known, "exit_code": 0})
 
 
 def _write(file: Path, known: dict[str, Any]) -> None:

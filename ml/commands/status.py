@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -39,11 +39,12 @@ def report(
         str, typer.Option(envvar="JUKEBOX_CONTEXT", help="The status's name: one commit has one of each.")
     ] = "jukebox",
     outcome: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             envvar="JUKEBOX_OUTCOME",
             dir_okay=False,
-            help="What `jukebox submit --outcome` wrote, if it came so far.",
+            help="What `jukebox submit --outcome` wrote, if it came so far; then what `jukebox judge sign "
+            "--outcome` wrote, which counts more. The variable has colons between them.",
         ),
     ] = None,
     ca: Annotated[
@@ -65,7 +66,7 @@ def report(
     if ca:
         require_certificates(ca)
     known = COMMIT.fullmatch(commit)
-    summary = summarise(read_tasks(tasks), _read(outcome), commit if known else "")
+    summary = summarise(read_tasks(tasks), _read(outcome or []), commit if known else "")
     token = os.environ.get(TOKEN, "").strip()
     require_token(TOKEN, token)
     told = "" if token else f"no status was set: {TOKEN} is empty"
@@ -84,16 +85,23 @@ def report(
         out.print(tame(told), markup=False)
 
 
-def _read(path: Path | None) -> "Outcome | None":
-    """Read the outcome of a submission, if there is one."""
+def _read(paths: list[Path]) -> "Outcome | None":
+    """Read what is known of submission and judgement, if it came so far: later files count more."""
     from ml.gate.canonical import parse
     from ml.status.summary import Outcome
 
-    try:
-        return Outcome.load(parse(path.read_bytes())) if path else None
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UsageError(f"--outcome {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"--outcome {path}: not what `jukebox submit --outcome` writes: {error}") from error
+    known: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = parse(path.read_bytes())
+            Outcome.load(found)
+            known |= found
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"--outcome {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(
+                f"--outcome {path}: not what `jukebox submit --outcome` writes: {error}"
+            ) from error
+    return Outcome.load(known) if known else None

@@ -37,7 +37,7 @@ class Checked(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What a summary takes of what `jukebox submit --outcome` wrote."""
+    """What a summary takes of what `jukebox submit --outcome` and `jukebox judge sign --outcome` wrote."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 

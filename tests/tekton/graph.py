@@ -17,10 +17,9 @@ VERDICT = "$(tasks.submit-run.results.VERDICT)"
 GIVEN = {
     ("submit-run", "holdout"): "$(params.holdout)",
     ("holdout", "holdout"): "$(params.holdout)",
-    ("measure", "given-digest"): "$(tasks.submit-run.results.GIVEN_DIGEST)",
-    ("measure", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
-    ("promote", "labels-digest"): "$(tasks.submit-run.results.LABELS_DIGEST)",
-    ("promote", "measured-digest"): "$(tasks.measure.results.MEASURED_DIGEST)",
+    ("measure", "asked"): "$(tasks.submit-run.results.ASKED)",
+    ("promote", "asked"): "$(tasks.submit-run.results.ASKED)",
+    ("promote", "measured"): "$(tasks.measure.results.MEASURED)",
     ("promote", "head"): "$(params.head)",
     ("promote", "candidate"): "$(tasks.submit-run.results.CANDIDATE)",
     # The images that judge and decide are the site's, never one of the commit that is judged.
@@ -28,7 +27,10 @@ GIVEN = {
         (task, "tools-image"): "$(params.tools-image)"
         for task in ("toolchain", "build-image", "submit-run", "promote", "report")
     },
-    **{(task, "judge-image"): "$(params.judge-image)" for task in ("holdout", "submit-run", "measure")},
+    **{
+        (task, "judge-image"): "$(params.judge-image)"
+        for task in ("holdout", "submit-run", "measure", "promote")
+    },
 }
 OWNERS = {
     "holdout-secret": {"holdout"},

@@ -135,8 +135,7 @@ def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
 
 def _by_verb(task: str, result: str) -> bool:
     """Tell whether a verb of `jukebox` writes a result itself."""
-    verbs = {"holdout", "promote", "toolchain", "build-image"}
-    return task in verbs or (task == "submit-run" and result not in ("GIVEN_DIGEST", "LABELS_DIGEST"))
+    return task in {"holdout", "submit-run", "measure", "promote", "toolchain", "build-image"}
 
 
 def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> Iterator[str]:

@@ -40,14 +40,14 @@ def build(objects):
 def without_submission(objects):
     spec(objects)["tasks"].remove(task(objects, "submit-run"))
     spec(objects)["tasks"].remove(task(objects, "measure"))
-    for param in ("candidate", "labels-digest", "measured-digest"):
+    for param in ("candidate", "asked", "measured"):
         give(objects, "promote", param, "abc")
     task(objects, "promote").update(when=[], runAfter=["compile-pipeline"])
 
 
 def without_measuring(objects):
     spec(objects)["tasks"].remove(task(objects, "measure"))
-    give(objects, "promote", "measured-digest", "abc")
+    give(objects, "promote", "measured", "abc")
 
 
 def measure(objects):
@@ -72,10 +72,10 @@ COMMITS = "$(tasks.toolchain.results.TOOLS_DEPENDENCIES)"
 KEY = "$(params.promotion-secret)"
 WAYS = {
     "without submit-run": (without_submission, "submit-run is not given the store-secret"),
-    "without measuring": (without_measuring, "promote takes measured-digest from abc"),
+    "without measuring": (without_measuring, "promote takes measured from abc"),
     "labels of one's own": (
-        lambda o: give(o, "measure", "labels-digest", "abc"),
-        "measure takes labels-digest from abc",
+        lambda o: give(o, "measure", "asked", "abc"),
+        "measure takes asked from abc",
     ),
     "a sealed song too many": (
         lambda o: give(o, "submit-run", "holdout", "$(params.snapshots)"),

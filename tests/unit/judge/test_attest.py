@@ -28,6 +28,7 @@ from ml.model.evaluation import country_prior, logistic
 from ml.release.promotion import promote
 from ml.release.signing import read_trust, verify_envelope
 from ml.release.store import ModelStore
+from ml.status.summary import Outcome
 
 IMAGE = "localhost/judge@" + digest(b"judge")
 
@@ -113,8 +114,13 @@ def test_the_verbs_of_the_steps_hand_over_by_digest(work, tmp_path):
     handed = (results / "MEASURED").read_text()
     assert handed == digest((work / MEASURED).read_bytes())
     words = ["judge", "sign", "--work", work, "--key-file", key, "--asked", asked, "--measured", handed]
-    done = called(*words, "--out", tmp_path / "a.json", "--json", cwd=tmp_path)
+    told = tmp_path / "judge.json"
+    done = called(*words, "--out", tmp_path / "a.json", "--outcome", told, "--json", cwd=tmp_path)
     assert done.returncode == GateBlocked.exit_code
+    outcome = Outcome.load(json.loads(told.read_bytes()))
+    assert (outcome.exit_code, outcome.commit, outcome.dirty) == (10, "c0ffee", False)
+    failing = [check.name for check in outcome.checks if not check.passed and check.level == "block"]
+    assert f"({', '.join(failing)})" in outcome.error
     statement = verify_envelope((tmp_path / "a.json").read_bytes(), read_trust(trust))
     assert not statement.predicate.measured.verdict.passed
     assert json.loads(done.stdout)["candidate"] == statement.candidate

@@ -198,6 +198,24 @@ def test_a_broken_outcome_is_one_line(tmp_path, api, text):
     assert api.posts == []
 
 
+@pytest.mark.parametrize("code", [0, 10])
+def test_what_the_judge_decided_counts_more_than_what_the_run_says_of_itself(tmp_path, api, code):
+    judged = {"exit_code": code, "commit": COMMIT, "dirty": False, "checks": [{**PASSES, "passed": not code}]}
+    judged |= {"error": "candidate abc does not pass (data.rows)"} if code else {}
+    submitted, decided = tmp_path / "submit.json", tmp_path / "judge.json"
+    tasks = ALL.replace("promote=Succeeded", "promote=Failed")
+    for path, known in ((submitted, outcome(commit=COMMIT)), (decided, judged)):
+        path.write_text(json.dumps(known))
+    done = report(tmp_path, api, tasks, JUKEBOX_OUTCOME=f"{submitted}:{decided}")
+    state, said = (
+        ("failure", "candidate abc does not pass") if code else ("error", "promote refused or failed")
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{state}: " in done.stdout
+    assert said in done.stdout
+    assert f"run: {LINK}" in done.stdout, "the judge does not know the run's address"
+
+
 def test_an_outcome_that_cannot_be_read_is_one_line(tmp_path, api):
     assert "is a directory" in assert_one_line(report(tmp_path, api, ALL, "--outcome", tmp_path), 2)
     (tmp_path / "secret.json").write_text("{}")
