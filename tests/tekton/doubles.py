@@ -2,6 +2,7 @@
 
 Git, the verbs, the registry, the object store and the forge are real. `buildah` and the linters write down
 what they were asked, `buildah push` leaves an image, and a run of the DSPA leaves what gate and save leave.
+Its model is none that could be run, so `jukebox judge infer` and `score` are doubles too (`tekton.measured`).
 """
 
 import base64
@@ -22,7 +23,7 @@ from oci_images import image, push, write_layout
 from servers import s3_server
 from submissions import files_of
 from tekton.harness import Object, World
-from tekton.world import FORGE_TOKEN, Site, git, serving_forge, serving_git
+from tekton.world import FORGE_TOKEN, PLACES, ROOT, Site, git, judge_keys, serving_forge, serving_git
 
 from ml.gate.evidence import Subject
 from ml.image.key import STAGES, dependencies, keyed_files
@@ -56,6 +57,15 @@ while [ $# -gt 0 ]; do
   case $1 in --plan) mkdir -p "$2"; echo test-dependencies > "$2/stages"; mkdir -p "$2/context";;
     oci:*) cp -r "$home/layout" "${1#oci:}";; esac; shift
 done
+"""
+
+
+JUKEBOX = f"""#!/bin/sh
+case "$1 ${{2-}}" in
+"judge infer") ;;
+"judge score") PYTHONPATH={ROOT}:{ROOT}/tests exec {sys.executable} -m tekton.measured "$4" ;;
+*) exec {sys.executable} -m ml.cli "$@" ;;
+esac
 """
 
 
@@ -112,6 +122,8 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
     git(checkout, "branch", "-qM", "main")
     programs = Programs(folder / "bin")
     programs.install(*PROGRAMS)
+    (programs.folder / "jukebox").write_text(JUKEBOX)
+    (programs.folder / "jukebox").chmod(0o755)
     (folder / "pip").mkdir()
     (folder / "pip" / "pip.conf").write_text("[global]\n")
     with contextlib.ExitStack() as stack:
@@ -134,14 +146,19 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
             "AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"],
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+        ours_alone, trust = judge_keys(folder / "keys")
         secrets = {
+            **ours_alone,
             **{f"jukebox-{name}": connection for name in ("store", "holdout", "judge", "promotion")},
             "jukebox-report": {"token": FORGE_TOKEN},
         }
         path = f"{programs.folder}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
         credential = json.dumps(CREDENTIAL).replace("HOST", host)
-        mounted = {"/etc/jukebox/registry": {".dockerconfigjson": credential}}
+        mounted = {
+            "/etc/jukebox/registry": {".dockerconfigjson": credential},
+            "/etc/jukebox/trust": trust,
+        }
         world = World(folder, objects, secrets, {"PATH": path}, identities, mounted)
         params = {
             "repository-url": f"{served}/team/jukebox.git",
@@ -154,8 +171,8 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
             "dspa-host": dspa.url,
             "rankings": "sample:songs=600,days=7,seed=7",
             "songs": "sample:songs=600,days=7,seed=7",
-            "store": "s3://bucket/scripts/store",
-            "evidence": "s3://bucket/scripts/evidence",
+            **{name: f"s3://bucket/scripts/{name}" for name in PLACES},
+            "head": str(folder / "head"),
             "tests": "-n0 tests/unit/gate/test_canonical.py",
         }
         yield Site(world, dspa, forge, checkout, params, s3), programs

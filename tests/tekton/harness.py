@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -24,7 +25,14 @@ NAMESPACE = "music"
 PIPELINE_RUN = "metadata.labels['tekton.dev/pipelineRun']"
 """The label that the pods of a PipelineRun have, and those of a TaskRun alone do not."""
 
-"""What every step has."""
+CUT_OFF = """
+import os, sys
+from ml.judge.sandbox import CLONE_NEWNET, call, loopback_up
+call("unshare", CLONE_NEWNET)
+loopback_up()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a script in a network of its own, as a NetworkPolicy without any egress has it; this needs root."""
 
 SETTINGS = ("AWS_", "JUKEBOX_", "PYTEST_")
 """How the names of variables begin that a pod does not have from whoever runs the tests."""
@@ -41,7 +49,8 @@ class World:
         objects: Tasks and Pipelines, as kustomize renders them.
         secrets: by name, key and value.
         env: the variables of every step; ``identities`` those of the pods of one service account.
-        mounted: by mount path, the files of secrets and config maps that are optional.
+        mounted: by mount path, the files of config maps, and of secrets that are optional.
+        cut_off: the Tasks whose steps reach nobody.
     """
 
     folder: Path
@@ -50,6 +59,7 @@ class World:
     env: Mapping[str, str]
     identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mounted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cut_off: frozenset[str] = frozenset()
 
     @property
     def tmp(self) -> Path:
@@ -153,7 +163,8 @@ def _task_run(run: Run, task: Object, pod: Path) -> dict[str, str] | None:
     variables |= _contexts(f"{run.uid}-{task['name']}")
     accounts = {entry["pipelineTaskName"]: entry["serviceAccountName"] for entry in run.spec["taskRunSpecs"]}
     account = accounts.get(task["name"], "")
-    return _steps(run.world, spec, pod, run.tasks[task["name"]], variables, {PIPELINE_RUN: run.uid}, account)
+    name, end = task["taskRef"]["name"], run.tasks[task["name"]]
+    return _steps(run.world, name, pod, end, variables, {PIPELINE_RUN: run.uid}, account)
 
 
 def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
@@ -173,7 +184,8 @@ def execute_alone(world: World, spec: Object, name: str) -> TaskEnd:
         path.mkdir(parents=True, exist_ok=True)
         variables |= {f"workspaces.{space['name']}.path": str(path)}
         variables |= {f"workspaces.{space['name']}.volume": str(claim)}
-    results = _steps(world, task, world.folder / name, end, variables, {}, spec["serviceAccountName"])
+    account = spec["serviceAccountName"]
+    results = _steps(world, spec["taskRef"]["name"], world.folder / name, end, variables, {}, account)
     end.status, end.results = ("Failed", {}) if results is None else ("Succeeded", results)
     return end
 
@@ -219,7 +231,7 @@ def _contexts(name: str) -> dict[str, str]:
 
 def _steps(
     world: World,
-    spec: Object,
+    task: str,
     pod: Path,
     end: TaskEnd,
     variables: Mapping[str, str],
@@ -230,13 +242,15 @@ def _steps(
 
     Args:
         world: what surrounds it.
-        spec: the Task's spec.
+        task: the Task's name.
         pod: a folder for what the pod has; it is made.
         end: what the steps print is added to its log.
         variables: what stands for each $(…).
         fields: the pod's fields by path; a label that it does not have is empty.
         account: the service account of the pod.
     """
+    spec = world.find("Task", task)
+    alone = [sys.executable, "-c", CUT_OFF] if task in world.cut_off else []
     shutil.rmtree(pod, ignore_errors=True)
     ours = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     for step in spec["steps"]:
@@ -254,7 +268,9 @@ def _steps(
         script.write_text(_moved(step["script"], folders))
         script.chmod(0o755)
         with _hidden(spec, step, variables):
-            done = subprocess.run([script], env=env, cwd=pod, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*alone, script], env=env, cwd=pod, capture_output=True, text=True, check=False
+            )
         end.log += done.stdout + done.stderr
         if done.returncode:
             return None

@@ -221,4 +221,4 @@ def test_a_policy_of_the_site_is_the_one_that_decides(bench, there):
     policies = [line.split("|")[:2] for end in ends.values() for line in end.log.splitlines() if "|" in line]
     names = [[Path(path).name for path in paths] for paths in policies]
     policy, admission = ("policy.yaml", "admission.yaml") if there else ("", "")
-    assert names == [["", admission], ["", ""], ["", ""], ["", ""], [policy, ""], [policy, ""]]
+    assert names == [[policy, admission], ["", ""], ["", ""], ["", ""], [policy, ""], [policy, ""]]

@@ -177,7 +177,7 @@ def test_the_image_is_assembled_on_what_the_registry_has_and_handed_on_by_its_di
     assert ours == pull(results["IMAGE_URL"], LOGIN)
     lower = json.loads(HELD["manifest"])
     assert ours.manifest["layers"][:-1] == lower["layers"]
-    files = package_files(done.home / "shared" / "source", PYTHON)
+    files = package_files(done.home / "shared" / "commit" / "source", PYTHON)
     assert ours.top == {path: (file.mode, file.data) for path, file in files.items()}
     assert ours.config["config"]["Labels"][SOURCE] == site.params["repository-url"]
     assert commit not in json.dumps(ours.config)
@@ -197,6 +197,8 @@ def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
     commit, done, *_ = passed
     assert done.tasks["submit-run"].results["VERDICT"] == "pass"
     assert done.tasks["promote"].results["PROMOTION"] == "1"
+    outcome = json.loads((done.home / "shared" / "outcome" / "judge.json").read_bytes())
+    assert (outcome["exit_code"], outcome["commit"], outcome["dirty"]) == (0, commit, False)
     (status,) = statuses(site, commit)
     assert status["state"] == "success"
     assert site.forge.tokens == {FORGE_TOKEN}
@@ -290,8 +292,7 @@ def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(verb):
     assert double.calls == asked
 
 
-KEYS = {"store_secret": "jukebox-store", "judge_secret": "jukebox-store"}
-NOTHING = hashlib.sha256().hexdigest()
+KEYS = {"store_secret": "jukebox-store", "judge_secret": "jukebox-judge"}
 
 
 def work(world: World) -> Path:
@@ -304,15 +305,17 @@ def submit(world: World) -> TaskEnd:
     ir = world.folder / "uid" / "shared" / "commit" / "pipeline.yaml"
     ir.parent.mkdir(parents=True, exist_ok=True)
     ir.write_text("")
-    return run_task(world, "submit-run", "uid", ir_digest=f"sha256:{NOTHING}", **KEYS)
+    return run_task(world, "submit-run", "uid", ir_digest=digest(b""), **KEYS)
 
 
 def promote(world: World) -> TaskEnd:
-    """Attest and promote a measurement of nothing."""
-    work(world).mkdir(parents=True, exist_ok=True)
-    (work(world) / "measured.json").write_text("")
-    given = {"labels_digest": NOTHING, "measured_digest": NOTHING, "promotion_secret": "jukebox-promotion"}
-    return run_task(world, "promote", "uid", **given)
+    """Attest and promote what was measured."""
+    return run_task(world, "promote", "uid", promotion_secret="jukebox-promotion")
+
+
+def seal(world: World) -> TaskEnd:
+    """Seal the holdout."""
+    return run_task(world, "holdout", "uid", holdout_secret="jukebox-holdout")
 
 
 def report(world: World, commit: str, **given: str) -> TaskEnd:
@@ -333,6 +336,7 @@ def test_the_report_is_about_the_commit_that_was_fetched_or_else_the_revision(ve
 def test_a_verb_that_fails_fails_its_task(verb):
     world, double = verb
     double.broken("jukebox")
+    failed(seal(world), "jukebox is broken")
     failed(submit(world), "jukebox is broken")
     failed(promote(world), "jukebox is broken")
     failed(report(world, "c" * 40), "jukebox is broken")
@@ -348,6 +352,7 @@ def test_certificates_are_trusted_where_the_cluster_has_them(verb, there):
     text = "a certificate" if there else ""
     mounted = {path: dict.fromkeys(names, text) for path, names in files.items()}
     world = dataclasses.replace(world, mounted=mounted)
+    seal(world)
     submit(world)
     promote(world)
     report(world, "c" * 40)
@@ -356,8 +361,9 @@ def test_certificates_are_trusted_where_the_cluster_has_them(verb, there):
     run_task(world, "build-image", "uid")
     names = [[Path(path).name for path in call] for call in double.authorities]
     dspa, bundle, registry = ("dspa.crt", "ca-bundle.crt", "service-ca.crt") if there else ("", "", "")
-    # submit, download, sign, promote, report, toolchain and build-image.
+    # holdout, submit, download, sign, promote, report, toolchain and build-image.
     assert names == [
+        ["", bundle, ""],
         [dspa, bundle, ""],
         ["", bundle, ""],
         ["", "", ""],

@@ -12,21 +12,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from base_image import PYTHON, base_tar
+from command import UNHURRIED
 from docker_registry import LOGIN, process, registry_server, wait_for
 from dspa_command import TOKEN
 from dspa_server import Dspa, kfp_local, serving
 from image.workshop import checkout_of
 from servers import closed_port, http_server, only_allowed, s3_server
 from tekton.harness import World
+from tekton.manifests import TEKTON, find, load
+from tekton.references import ROLES
 
 from ml.image.key import STAGES
 from ml.image.pip_settings import pip_secrets
+from ml.judge.keys import SIGNING, TRUST, make_keys
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
@@ -46,29 +50,34 @@ RUN if {{ cat /proc/*/environ; grep -rs '{SPY}' /etc /root /run /tmp /home; }} 2
 {"".join(f"FROM spy AS {stage}{chr(10)}RUN echo {stage} > /stage{chr(10)}" for stage in STAGES)}"""
 """A Containerfile whose dependencies take seconds."""
 
-RUN_KEY = {
-    "Version": "2012-10-17",
-    "Statement": [
+PLACES = {name: f"s3://bucket/tekton/{name}" for name in ("store", "evidence", "holdout", "snapshots")}
+POLICY = re.sub(r"min_songs: .*", "min_songs: 5", UNHURRIED)
+"""For a sample of six hundred songs, of which a fifth is sealed and a tenth in the run's own test split."""
+
+
+def key_for(*, read: Sequence[str] = (), write: Sequence[str] = ()) -> dict:
+    """Return the policy of a key that lists the bucket, reads some folders, and reads and writes others."""
+    allowed = {("s3:GetObject",): read, ("s3:GetObject", "s3:PutObject"): write}
+    statements = [
         {
             "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:PutObject"],
-            "Resource": [
-                "arn:aws:s3:::bucket/tekton/store/candidates/*",
-                "arn:aws:s3:::bucket/tekton/evidence/*",
-            ],
-        },
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/tekton/store/*"},
-        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket"},
-    ],
-}
-"""What docs/how-to/storage.md allows the key of a run; it reads the promotion log, and cannot write it."""
+            "Action": list(actions),
+            "Resource": [f"arn:aws:s3:::bucket/tekton/{folder}/*" for folder in folders],
+        }
+        for actions, folders in allowed.items()
+        if folders
+    ]
+    statements.append({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::bucket"})
+    return {"Version": "2012-10-17", "Statement": statements}
 
-PROMOTION_KEY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]}
-    ],
+
+KEYS = {
+    "store": key_for(read=["snapshots"], write=["store/candidates", "evidence"]),
+    "holdout": key_for(write=["holdout", "snapshots"]),
+    "judge": key_for(read=["store", "holdout"]),
+    "promotion": key_for(read=["store"], write=["store/promoted", "store/promotions", "store/serving"]),
 }
+"""What docs/how-to/storage.md allows the keys; that of the runs reads neither the log nor what is sealed."""
 
 
 @dataclass
@@ -114,8 +123,7 @@ class Site:
                 {"name": "pip-settings", "configMap": {"name": "pip"}},
             ],
             "taskRunSpecs": [
-                {"pipelineTaskName": "submit-run", "serviceAccountName": "jukebox-submit"},
-                {"pipelineTaskName": "promote", "serviceAccountName": "jukebox-promote"},
+                {"pipelineTaskName": task, "serviceAccountName": account} for task, account in ROLES.items()
             ],
         }
 
@@ -149,25 +157,30 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
         git(checkout, "commit", "-qam", "small dependencies")
         served = stack.enter_context(serving_git(folder / "served"))
         s3 = stack.enter_context(s3_server())
-        run_key = stack.enter_context(only_allowed(RUN_KEY))
-        promotion_key = stack.enter_context(only_allowed(PROMOTION_KEY))
+        keys = {name: stack.enter_context(only_allowed(policy)) for name, policy in KEYS.items()}
         where = {"AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": "us-east-1"}
+        ours_alone, trust = judge_keys(folder / "keys")
         secrets = {
-            "jukebox-store": {**run_key, **where},
-            "jukebox-promotion": {**promotion_key, **where},
+            **{f"jukebox-{name}": {**key, **where} for name, key in keys.items()},
+            **ours_alone,
             "jukebox-report": {"token": FORGE_TOKEN},
         }
-        # The steps run the code of the commit: it is what would be in the image.
+        # The steps run the code of the commit: it is what would be in the image. One secret lies beside them.
         code = folder / "code"
-        executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(code)}, secrets)
+        theirs = {"jukebox-store": secrets["jukebox-store"]}
+        executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(code)}, theirs)
         dspa = stack.enter_context(serving(Dspa(tokens={TOKEN}, executor=executor)))
         forge = stack.enter_context(serving_forge())
         (folder / "pip").mkdir()
         pip_secrets(folder / "pip")
         identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
         config = json.dumps({"auths": {ours: {"auth": ENCODED}}})
-        mounted = {"/etc/jukebox/registry": {".dockerconfigjson": config}}
-        world = World(folder, objects, secrets, env, identities, mounted)
+        mounted = {
+            "/etc/jukebox/registry": {".dockerconfigjson": config},
+            "/etc/jukebox/policy": {"policy.yaml": POLICY},
+            "/etc/jukebox/trust": trust,
+        }
+        world = World(folder, objects, secrets, env, identities, mounted, cut_off())
         params = {
             "repository-url": f"{served}/team/jukebox.git",
             "api": forge.url,
@@ -178,12 +191,34 @@ def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
             "dspa-host": dspa.url,
             "rankings": "sample:songs=600,days=7,seed=7",
             "songs": "sample:songs=600,days=7,seed=7",
-            "store": "s3://bucket/tekton/store",
-            "evidence": "s3://bucket/tekton/evidence",
+            **PLACES,
+            "head": str(folder / "head"),
             "tests": "tests/unit/gate/test_canonical.py",
             "timeout": "180",
         }
-        yield Site(world, dspa, forge, checkout, params, {**s3, **promotion_key})
+        yield Site(world, dspa, forge, checkout, params, {**s3, **keys["promotion"]})
+
+
+def judge_keys(folder: Path) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """Make the judge's keys; returns the secrets, and the files of the config map with the public one.
+
+    The key of the holdout is always the same: another one seals other songs, and has another model trained.
+    """
+    make_keys(folder)
+    signing, trust = ((folder / name).read_text() for name in (SIGNING, TRUST))
+    sealing = bytes(range(32)).hex()
+    return {"jukebox-holdout-key": {"key": sealing}, "jukebox-signing-key": {"key.pem": signing}}, {
+        "trust.pem": trust
+    }
+
+
+def cut_off() -> frozenset[str]:
+    """Name the Tasks whose pods the NetworkPolicy jukebox-code lets reach nobody."""
+    policies = load(TEKTON / "rbac" / "network-policies.yaml")
+    spec = find(policies, "NetworkPolicy", "jukebox-code")["spec"]
+    assert "egress" not in spec
+    (selected,) = spec["podSelector"]["matchExpressions"]
+    return frozenset(selected["values"])
 
 
 def _engine(folder: Path) -> dict[str, str]:
