@@ -12,7 +12,10 @@ from cluster.site import open_site
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """A namespace with everything applied; JUKEBOX_TEST_KEEP=1 leaves it there."""
+    """Two namespaces with everything applied; JUKEBOX_TEST_KEEP=1 leaves them there.
+
+    The cluster's network must enforce NetworkPolicies: measure refuses to run a model where DNS answers.
+    """
     lacking = [name for name in NEEDED if not shutil.which(name)]
     if lacking:
         pytest.fail(f"apt-get install {' '.join(lacking)}")

@@ -79,7 +79,8 @@ def build_all(site: Registry) -> dict[str, str]:
     """Build and push everything that a run of the Pipeline needs.
 
     Returns:
-        by name, each image by digest: base, builder, tools, double; and the commit's folder, ``checkout``.
+        by name, each image by digest: base, builder, tools, judge, double; and the commit's folder,
+        ``checkout``. What judges is a component image, of a commit that is trusted.
     """
     checkout = site.folder / "jukebox.git"
     checkout.mkdir()
@@ -100,6 +101,7 @@ def build_all(site: Registry) -> dict[str, str]:
     assert done.returncode == 0, done.stdout + done.stderr
     built = {image["target"]: image for image in json.loads(done.stdout)["images"]}
     images["tools"] = f"{site.repository}/tools@{built['tools']['digest']}"
+    images["judge"] = f"{site.repository}/component@{built['component']['digest']}"
     images["double"] = _double(site, checkout, base)
     return images
 

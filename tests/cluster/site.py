@@ -1,4 +1,4 @@
-"""A namespace of a real cluster with the overlay applied, and beside it what the cluster lacks."""
+"""Two namespaces of a real cluster with the overlay applied, and in the runs' one what the cluster lacks."""
 
 import contextlib
 import datetime
@@ -18,6 +18,9 @@ import trustme
 from cluster.images import PYTHON, Registry
 from image.workshop import ROOT
 from servers import closed_port
+from tekton.world import POLICY
+
+from ml.judge.keys import MANIFEST, make_keys
 
 HOOK = "a-webhook-secret"
 TOKENS = {"push": HOOK, "data": "a-data-token", "alert": "an-alert-token"}
@@ -29,11 +32,10 @@ KEYS = {
 
 
 @dataclass
-class Site:
-    """The namespace, and the way to what runs in it."""
+class Namespace:
+    """A namespace, and the way to what is in it."""
 
     namespace: str
-    checkout: Path
 
     def kubectl(self, *arguments: object, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", "--namespace", self.namespace, *map(str, arguments)]
@@ -49,9 +51,51 @@ class Site:
         listed = {"apiVersion": "v1", "kind": "List", "items": objects}
         self.kubectl("apply", "--filename", "-", stdin=json.dumps(listed))
 
+    def apply_secrets(self, secrets: dict[str, dict[str, str]]) -> None:
+        self.apply(
+            *(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+                for name, data in secrets.items()
+            )
+        )
+
+    def apply_config_map(self, name: str, data: dict[str, str]) -> None:
+        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+
+    @contextlib.contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[str]:
+        """Reach a service from here; opened anew for each use, since it ends with any broken connection."""
+        local = closed_port()
+        command = ["kubectl", "--namespace", self.namespace, "port-forward", target, f"{local}:{port}"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            url = f"http://127.0.0.1:{local}"
+            for _ in range(100):
+                with contextlib.suppress(requests.RequestException):
+                    requests.get(url, timeout=5)
+                    break
+                time.sleep(0.2)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@dataclass
+class Site(Namespace):
+    """The namespace of Pipeline and judge, and ``beside`` it that of the DSPA and its runs."""
+
+    beside: Namespace
+    checkout: Path
+
+    @property
+    def double(self) -> str:
+        """The name of the double's service in the cluster."""
+        return f"double.{self.beside.namespace}.svc"
+
     def known(self) -> dict:
         """Return the runs of the DSPA."""
-        with self.forwarded("service/double", 8080) as url:
+        with self.beside.forwarded("service/double", 8080) as url:
             return requests.get(url, timeout=30).json()
 
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
@@ -71,7 +115,8 @@ class Site:
             "[ -d /srv/git/code/$commit ] || git worktree add -q --detach /srv/git/code/$commit $commit",
             "echo $commit",
         ]
-        done = self.kubectl("exec", "deploy/double", "-c", "git", "--", "sh", "-ec", "\n".join(script))
+        command = ["exec", "deploy/double", "-c", "git", "--", "sh", "-ec", "\n".join(script)]
+        done = self.beside.kubectl(*command)
         return done.strip().splitlines()[-1]
 
     def start(self, revision: str, name: str, **params: str) -> None:
@@ -86,24 +131,6 @@ class Site:
         run["spec"]["workspaces"].append({"name": "pip-settings", "configMap": {"name": "jukebox-pip"}})
         run["spec"]["taskRunTemplate"]["podTemplate"] = template
         self.apply(run)
-
-    @contextlib.contextmanager
-    def forwarded(self, target: str, port: int) -> Iterator[str]:
-        """Reach a service from here; opened anew for each use, since it ends with any broken connection."""
-        local = closed_port()
-        command = ["kubectl", "--namespace", self.namespace, "port-forward", target, f"{local}:{port}"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            url = f"http://127.0.0.1:{local}"
-            for _ in range(100):
-                with contextlib.suppress(requests.RequestException):
-                    requests.get(url, timeout=5)
-                    break
-                time.sleep(0.2)
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
 
     def wait(self, name: str, seconds: float = 1800) -> tuple[str, dict[str, str]]:
         """Wait for a run's end; returns its reason, and how each of its tasks ended."""
@@ -151,23 +178,26 @@ def _time(text: str) -> datetime.datetime:
 
 @contextlib.contextmanager
 def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Iterator[Site]:
-    """Set the namespace up, and remove it again."""
-    site = Site(namespace, Path(images["checkout"]))
-    subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
+    """Set both namespaces up, and remove them again."""
+    site = Site(namespace, Namespace(f"{namespace}-runs"), Path(images["checkout"]))
+    both = (namespace, site.beside.namespace)
     try:
-        _double(site, images)
+        for name in both:
+            subprocess.run(["kubectl", "create", "namespace", name], check=True, capture_output=True)
+        _double(site, registry, images)
         _overlay(site, registry, images)
         yield site
     finally:
         if not os.environ.get("JUKEBOX_TEST_KEEP"):
             command = ["kubectl", "delete", "--ignore-not-found"]
             rights = [f"{kind}/{namespace}-listener" for kind in ("clusterrole", "clusterrolebinding")]
-            subprocess.run([*command, *rights, f"namespace/{namespace}"], check=False, capture_output=True)
+            names = [f"namespace/{name}" for name in both]
+            subprocess.run([*command, *rights, *names], check=False, capture_output=True)
 
 
-def _double(site: Site, images: dict[str, str]) -> None:
+def _double(site: Site, registry: Registry, images: dict[str, str]) -> None:
     """Deploy the double, with a certificate for its name in the cluster, and the repository beside it."""
-    host = f"double.{site.namespace}.svc"
+    host = site.double
     ca = trustme.CA()
     certificate = ca.issue_cert(host)
     store = {**KEYS, "AWS_S3_ENDPOINT": f"http://{host}:5000"}
@@ -181,23 +211,19 @@ def _double(site: Site, images: dict[str, str]) -> None:
         "tls.key": certificate.private_key_pem.bytes().decode(),
         "settings.json": json.dumps(settings),
     }
-    secrets = {
-        "double": files,
-        "jukebox-store": store,
-        "jukebox-promotion": {**store, "AWS_ACCESS_KEY_ID": "promoter"},
-        "jukebox-webhook": TOKENS,
-    }
-    site.apply(
-        *(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-            for name, data in secrets.items()
-        ),
+    connections = ("store", "holdout", "judge", "promotion")
+    site.apply_secrets(
         {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "jukebox-ca"},
-            "data": {"dspa.crt": ca.cert_pem.bytes().decode()},
-        },
+            **{f"jukebox-{name}": {**store, "AWS_ACCESS_KEY_ID": name} for name in connections},
+            "jukebox-webhook": TOKENS,
+        }
+    )
+    made = make_keys(registry.folder / "keys", site.namespace)
+    site.kubectl("create", "--filename", made.folder / MANIFEST)
+    site.apply_config_map("jukebox-ca", {"dspa.crt": ca.cert_pem.bytes().decode()})
+    site.apply_config_map("jukebox-policy", {"policy.yaml": POLICY})
+    site.beside.apply_secrets({"double": files, "jukebox-store": store})
+    site.beside.apply(
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -209,13 +235,13 @@ def _double(site: Site, images: dict[str, str]) -> None:
         },
         _deployment(images),
     )
-    site.kubectl("rollout", "status", "deployment/double", "--timeout=15m")
-    pod = site.get("pods", selector="app=double")["items"][0]["metadata"]["name"]
+    site.beside.kubectl("rollout", "status", "deployment/double", "--timeout=15m")
+    pod = site.beside.get("pods", selector="app=double")["items"][0]["metadata"]["name"]
     bundle = site.checkout / "jukebox.bundle"
     subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=site.checkout, check=True)
-    site.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
+    site.beside.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
     clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle team/jukebox.git"
-    site.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
+    site.beside.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
 
 
 def _deployment(images: dict[str, str]) -> dict:
@@ -266,7 +292,16 @@ def _deployment(images: dict[str, str]) -> dict:
 
 
 def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
-    """Apply the overlay for Kubernetes as a user would, with a settings.env of one's own."""
+    """Apply the overlay for Kubernetes as a user would."""
+    overlay = write_overlay(site, registry, images)
+    secrets = registry.folder / "secrets"
+    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in secrets.iterdir()})
+    site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
+    site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
+
+
+def write_overlay(site: Site, registry: Registry, images: dict[str, str]) -> Path:
+    """Write a copy of the overlay for Kubernetes with a settings.env of one's own; returns its folder."""
     copy = registry.folder / "tekton"
     shutil.copytree(ROOT / "tekton", copy)
     overlay = copy / "overlays" / "kubernetes"
@@ -278,22 +313,23 @@ def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
     head, cluster = rights.read_text().split("---\n# The one right beyond")
     renamed = cluster.replace("  name: jukebox-listener\n", f"  name: {site.namespace}-listener\n", 3)
     rights.write_text(f"{head}---\n# The one right beyond{renamed}")
-    host = f"double.{site.namespace}.svc"
     ours = {
-        "REPOSITORY_URL": f"git://{host}/team/jukebox.git",
+        "REPOSITORY_URL": f"git://{site.double}/team/jukebox.git",
         "API": "",
         "TOOLS_IMAGE": images["tools"],
+        "JUDGE_IMAGE": images["judge"],
         "GIT_IMAGE": images["builder"],
         "BUILDER_IMAGE": images["builder"],
         "BASE_IMAGE": images["base"],
         "BASE_PYTHON": PYTHON,
         "IMAGE_REPOSITORY": registry.repository,
         "REGISTRY_TLS": str(registry.tls).lower(),
-        "DSPA_HOST": f"https://{host}:8443",
+        "RUNS_NAMESPACE": site.beside.namespace,
+        "DSPA_HOST": f"https://{site.double}:8443",
         "RANKINGS": "sample:songs=600,days=7,seed=7",
         "SONGS": "sample:songs=600,days=7,seed=7",
-        "STORE": "s3://bucket/store",
-        "EVIDENCE": "s3://bucket/evidence",
+        **{name.upper(): f"s3://bucket/{name}" for name in ("store", "evidence", "holdout", "snapshots")},
+        "STORE_PORT": "5000",
         "TESTS": "tests/unit/gate",
         "TIMEOUT": "900",
     }
@@ -302,9 +338,4 @@ def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
     assert {line.partition("=")[0] for line in lines} >= set(ours)
     kept = [line for line in lines if line.partition("=")[0] not in ours]
     settings.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
-    secrets = registry.folder / "secrets"
-    files = {file.name: file.read_text() for file in secrets.iterdir()}
-    pip = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "jukebox-pip"}, "data": files}
-    site.apply(pip)
-    site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
-    site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
+    return overlay

@@ -9,6 +9,7 @@ import pytest
 import requests
 from cluster.site import HOOK, Site
 from tekton.manifests import task_names
+from tekton.references import ROLES
 
 TASKS = {*task_names(), "report"}
 
@@ -39,9 +40,7 @@ def test_each_task_ran_as_its_own_account(site, passed):
         pod["metadata"]["labels"]["tekton.dev/pipelineTask"]: pod["spec"]["serviceAccountName"]
         for pod in pods
     }
-    theirs = {"promote": "jukebox-promote", "submit-run": "jukebox-submit"}
-    theirs |= {"toolchain": "jukebox-build", "build-image": "jukebox-build"}
-    assert accounts == {**dict.fromkeys(TASKS, "jukebox-ci"), **theirs}
+    assert accounts == {**dict.fromkeys(TASKS, "jukebox-ci"), **ROLES}
 
 
 def test_a_model_that_fails_parity_is_blocked(site, passed):

@@ -1,0 +1,34 @@
+"""What the tests of a cluster apply, without one: their overlay, in its two namespaces."""
+
+from pathlib import Path
+
+from cluster.images import Registry
+from cluster.site import Namespace, Site, write_overlay
+from tekton.manifests import find, render_copy
+from tekton.references import problems
+
+IMAGES = {
+    name: f"registry.example:5000/jukebox/{name}@sha256:{'1' * 64}"
+    for name in ("base", "builder", "tools", "judge")
+}
+
+
+def test_the_overlay_of_the_cluster_is_sound_and_in_namespaces_of_its_own(tmp_path):
+    site = Site("a-test", Namespace("a-test-runs"), tmp_path)
+    registry = Registry("registry.example:5000/jukebox", tls=False, env={}, folder=tmp_path)
+    overlay = write_overlay(site, registry, IMAGES)
+    objects = render_copy(Path(overlay))
+    assert {found["metadata"].get("namespace") for found in objects} == {None, "a-test", "a-test-runs"}
+    cluster = {found["metadata"]["name"] for found in objects if found["kind"].startswith("ClusterRole")}
+    assert cluster == {"a-test-listener"}
+    # Its right in the whole cluster has a name of its own: an installation beside this one keeps its own.
+    told = [said for said in problems(objects) if "a right in the whole cluster" not in said]
+    assert told == []
+    params = find(objects, "Pipeline", "jukebox-train")["spec"]["params"]
+    given = {param["name"]: param["default"] for param in params}
+    assert given["judge-image"] == IMAGES["judge"]
+    assert given["runs-namespace"] == "a-test-runs"
+    assert given["dspa-host"] == "https://double.a-test-runs.svc:8443"
+    assert (given["holdout"], given["snapshots"]) == ("s3://bucket/holdout", "s3://bucket/snapshots")
+    fence = find(objects, "NetworkPolicy", "jukebox-holdout")["spec"]["egress"][0]
+    assert fence["ports"] == [{"port": 5000, "protocol": "TCP"}]
