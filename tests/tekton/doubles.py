@@ -43,6 +43,9 @@ HELD = image({"opt/jukebox/pyvenv.cfg": "held"})
 CREDENTIAL = {"auths": {"HOST": {"auth": base64.b64encode(LOGIN.encode()).decode()}}}
 PYTHON = "3.12"
 BASE = f"registry.example/python@sha256:{'0' * 64}"
+SAMPLE = "sample:songs=400,days=4,seed=7"
+"""Small tables: they are sealed, and nothing is trained on them."""
+
 PROGRAMS = ("buildah", "ruff", "mypy", "lint-imports", "yamllint")
 
 PROGRAM = """#!/bin/sh
@@ -169,8 +172,8 @@ def open_doubles(folder: Path, objects: list[Object]) -> Iterator[tuple[Site, Pr
             "image-repository": f"{host}/jukebox",
             "registry-tls": "false",
             "dspa-host": dspa.url,
-            "rankings": "sample:songs=600,days=7,seed=7",
-            "songs": "sample:songs=600,days=7,seed=7",
+            "rankings": SAMPLE,
+            "songs": SAMPLE,
             **{name: f"s3://bucket/scripts/{name}" for name in PLACES},
             "head": str(folder / "head"),
             "tests": "-n0 tests/unit/gate/test_canonical.py",
