@@ -75,7 +75,11 @@ KEYS = {
     "store": key_for(read=["snapshots"], write=["store/candidates", "evidence"]),
     "holdout": key_for(write=["holdout", "snapshots"]),
     "judge": key_for(read=["store", "holdout"]),
-    "promotion": key_for(read=["store"], write=["store/promoted", "store/promotions", "store/serving"]),
+    "promotion": key_for(
+        # Before the first promotion the store is tried, in probe/.
+        read=["store"],
+        write=[f"store/{folder}" for folder in ("promoted", "promotions", "serving", "probe")],
+    ),
 }
 """What docs/how-to/storage.md allows the keys; that of the runs reads neither the log nor what is sealed."""
 
