@@ -28,7 +28,7 @@ MOST, WIDTH = 20, 110
 DOTS = re.compile(r"[.sFExX]+ +\[ *\d+%\]")
 """A line of pytest's progress."""
 
-ASIDE = ("passed: ", "evidence: ", "artifacts: ", "log: ", "policy: ", "model: ")
+ASIDE = ("passed: ", "evidence: ", "artifacts: ", "log: ", "policy: ", "model: ", "head: ")
 """What a run says besides: where everything is."""
 
 
