@@ -23,13 +23,19 @@ from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import NotInTime, Patience, call_within
 from ml.errors import JukeboxError, PlatformError
 from ml.objects import create_object, delete_object, get_object
+from ml.release.attestations import statement_of
 from ml.release.store import ModelStore
+from ml.version import commits_since
 
 SKEW = 60
 """Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """The id of no run: terminating it needs the right to POST, and does nothing."""
+
+
+JUDGES = ("ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
+"""What decides about a model: other code may be newer than the judge's without a difference."""
 
 
 class Check(BaseModel):
@@ -98,6 +104,8 @@ def examine(
             check(f"{name} bucket", lambda uri=uri: _place(uri, patience))  # type: ignore[misc]
         else:
             checks.append(Check(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
+    if places.get("store"):
+        check("judge", lambda: _judge(places["store"], patience), needs="store bucket")
     if closed is not None:
         tables = {name: closed[name] for name in ("rankings", "songs")}
         for name, attempt, option in attempts(places.get("store", ""), closed["holdout"], tables):
@@ -106,6 +114,32 @@ def examine(
             else:
                 checks.append(Check(name=name, result="skipped", found=f"give {option} s3://…"))
     return checks
+
+
+def _judge(uri: str, patience: Patience) -> str:
+    """Compare the code of the judge that attested the model in production with this checkout's."""
+
+    def newest() -> str:
+        store = ModelStore(uri)
+        attested = [entry for entry in store.log() if entry.attestation]
+        return statement_of(store, attested[-1]).predicate.measured.judge_code if attested else ""
+
+    code = call_within(patience.storage, newest)
+    if not code:
+        return "nothing is attested yet"
+    since = commits_since(code)
+    if since is None:
+        return f"its code {code[7:19]} is of no commit known here (run it in a checkout to compare)"
+    ahead, changed = since
+    decides = sorted(path for path in changed if path.startswith(JUDGES))
+    if decides:
+        raise Failed(
+            f"the judge is {ahead} commits behind; gate code differs ({', '.join(decides[:3])})",
+            "move JUDGE_IMAGE and TOOLS_IMAGE forward (docs/security.md)",
+        )
+    return (
+        f"the judge is {ahead} commits behind; gate code is the same" if ahead else "the code of this commit"
+    )
 
 
 def _denied(attempt: Callable[[], str], patience: Patience) -> str:

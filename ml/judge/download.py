@@ -4,7 +4,6 @@ Everything is read by digest and within bounds: the candidate from where runs ca
 its id is believed; the champion from where they cannot.
 """
 
-import base64
 import os
 from pathlib import Path
 from urllib.parse import urlparse
@@ -16,14 +15,14 @@ from ml.files import file_digest, write_bytes, write_json
 from ml.gate.candidate import manifest_of
 from ml.gate.canonical import digest, parse
 from ml.gate.evidence import read_evidence
-from ml.gate.statement import Claimed, Statement, read_statement
+from ml.gate.statement import Claimed
 from ml.judge.features import write_features
 from ml.judge.holdout_data import CHAMPION_PROFILE
 from ml.judge.work import ASKED, Asked
+from ml.release.attestations import statement_of
 from ml.release.log import Promotion
 from ml.release.objects import Objects
 from ml.release.promotion import production_of
-from ml.release.signing import LARGEST_ENVELOPE, Envelope
 from ml.release.store import ModelStore
 from ml.s3 import ENDPOINTS
 
@@ -117,25 +116,9 @@ def _read_holdout(holdouts: Objects, version: str) -> tuple[Holdout, dict[str, b
 
 def _champion_profile(store: ModelStore, holdouts: Objects, entry: Promotion) -> bytes:
     """Return the profile of the holdout that the champion was attested on, b"" where that is gone."""
-    statement = _statement(store, entry)
+    statement = statement_of(store, entry)
     version = statement.predicate.measured.holdout.version
     return holdouts.get(f"{version}/profile.json", LARGEST_HOLDOUT_FILE) or b""
-
-
-def _statement(store: ModelStore, entry: Promotion) -> Statement:
-    """Return the statement that an entry of the log rests on.
-
-    The log names the envelope by its digest, and it was verified when the entry was made.
-    """
-    name = entry.attestation.removeprefix("sha256:")
-    path = f"promoted/{entry.candidate}/attestations/{name}.json"
-    data = store.objects.get(path, LARGEST_ENVELOPE)
-    if data is None or digest(data) != entry.attestation:
-        raise EvidenceError(f"{store.uri}/{path} is missing or was changed; restore it from a backup")
-    try:
-        return read_statement(base64.b64decode(Envelope.load(parse(data)).payload, validate=True))
-    except (TypeError, ValueError) as error:
-        raise EvidenceError(f"{store.uri}/{path}: {error}; restore it from a backup") from error
 
 
 def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:

@@ -13,8 +13,6 @@ from ml.gate.policy import default_policy
 from ml.release.store import ModelStore
 
 POLICY = default_policy().text
-LENIENT = POLICY.replace('"min_resamples":1000', '"min_resamples":900')
-assert LENIENT != POLICY
 BROKEN = "evaluation.gain_over_prior.low"
 ABOUT = {
     "other run": {"run_id": "another-run"},
@@ -37,7 +35,7 @@ def leave(run: RunRecord, leaves: str) -> None:
         }
     )
     broken = BROKEN if leaves in ("block", "lying") else ""
-    files = files_of(about, broken, LENIENT if leaves == "other policy" else POLICY)
+    files = files_of(about, broken)
     if leaves == "lying":
         verdict = json.loads(files_of(about)["evidence.json"])["verdict"]
         files["evidence.json"] = canonical_bytes({**json.loads(files["evidence.json"]), "verdict": verdict})

@@ -17,7 +17,6 @@ LEAVINGS = {
     "other nonce": 2,
     "other commit": 1,
     "other champion": 1,
-    "other policy": 1,
     "garbled": 1,
     "truncated": 1,
     "lying": 2,

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 import obstore
@@ -321,7 +322,11 @@ def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch)
         data = ("--rankings", f"{site.url}/charts.csv", "--songs", "s3://bucket/tables/songs.csv")
         report = tmp_path / "report.json"
         places = ("--evidence", "s3://bucket/light/evidence", "--store", "s3://bucket/light/store")
-        arguments = (local / "fit.yaml", "--host", dspa.url, *places, *data)
+        (tmp_path / "admission.yaml").write_text(
+            resources.files("ml.dspa").joinpath("admission.yaml").read_text().replace("https://", site.url)
+        )
+        rules = ("--admission", tmp_path / "admission.yaml")
+        arguments = (local / "fit.yaml", "--host", dspa.url, *places, *data, *rules)
         done = ended(tmp_path, "submit", *arguments, env=s3, report=report)
     assert (done.code, done.results["VERDICT"]) == (0, "pass"), done.stderr
     found = json.loads(report.read_text())

@@ -38,7 +38,7 @@ def test_folded_only_what_did_not_pass_is_a_line_and_the_rest_is_counted(capsys)
 
 def test_folded_a_verdict_in_which_all_passes_is_two_lines(capsys):
     counted, verdict = shown(capsys, GOOD, folded=True)
-    assert counted.startswith("passed: data_report 2, ")
+    assert counted.startswith("passed: data_report 1, ")
     assert verdict == f"PASS: all {len(GOOD.checks)} checks passed"
 
 

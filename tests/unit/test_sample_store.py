@@ -51,7 +51,14 @@ def test_models_of_the_sample_do_not_become_the_champion_of_real_data(store_of):
 def test_a_store_that_is_named_is_the_store(store_of, monkeypatch):
     assert store_of("--store", "mine") == store_of(*TABLES, "--store", "mine") == "mine"
     monkeypatch.setenv("JUKEBOX_STORE", "s3://bucket/store")
-    assert store_of() == store_of(*TABLES) == "s3://bucket/store"
+    only = "--no-promote"
+    assert store_of(only) == store_of(*TABLES, only) == "s3://bucket/store"
+
+
+def test_a_store_that_takes_attested_models_only_refuses_before_anything_is_trained(tmp_path):
+    line = assert_one_line(called("run", "--store", "s3://bucket/store", cwd=tmp_path), 2)
+    assert "takes attested models only" in line
+    assert not (tmp_path / ".jukebox").exists()
 
 
 @pytest.mark.parametrize("synthetic", [True, False])

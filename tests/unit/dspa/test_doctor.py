@@ -9,15 +9,19 @@ import uuid
 import obstore
 import pytest
 import trustme
+from attestations import trust_file
 from command import jukebox
 from dspa_proxy import Proxy, http_answer, proxying, raw_server
 from dspa_server import Dspa, Fault, serving
+from promotions import release_attested
 from servers import closed_port, only_allowed, s3_server
 
 from ml.dspa.connection import Connection
 from ml.dspa.doctor import examine
 from ml.dspa.patience import Patience
 from ml.objects import open_folder, put_object
+from ml.release.signing import read_trust
+from ml.release.store import ModelStore
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMPATIENT = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=1)}
@@ -79,7 +83,7 @@ def jwt(claims) -> str:
 
 def test_all_is_well_and_nothing_is_left(dspa, bucket):
     checks = checked(dspa.url, {"evidence": f"{bucket}/evidence/", "store": f"{bucket}/store"})
-    assert list(checks) == [*NAMES, "evidence bucket", "store bucket"]
+    assert list(checks) == [*NAMES, "evidence bucket", "store bucket", "judge"]
     assert results(checks) == {}
     assert dspa.version.tag_name in checks["read (GET)"].found
     assert left_in(bucket) == []
@@ -343,7 +347,7 @@ def test_the_command_says_that_all_is_well(dspa, bucket, tmp_path):
     done = doctor(tmp_path, dspa, "--evidence", f"{bucket}/evidence", "--store", f"{bucket}/store")
     assert (done.returncode, done.stderr) == (0, "")
     assert "FAILED" not in done.stdout
-    assert done.stdout.count(" ok ") == 9
+    assert done.stdout.count(" ok ") == 10
     assert left_in(bucket) == []
 
 
@@ -442,3 +446,34 @@ def test_trusted_places_that_are_not_given_are_skipped(dspa):
     checks = checked(dspa.url, {"store": ""}, closed={"holdout": "", "rankings": "", "songs": ""})
     assert {checks[name].result for name in CLOSED} == {"skipped"}
     assert checks["no read of the holdout"].found == "give --holdout s3://…"
+
+
+@pytest.mark.parametrize(
+    ("since", "result", "found"),
+    [
+        ((0, []), "ok", "the code of this commit"),
+        ((12, ["ml/cli.py"]), "ok", "the judge is 12 commits behind; gate code is the same"),
+        (
+            (12, ["ml/gate/policy.yaml", "ml/cli.py"]),
+            "failed",
+            "the judge is 12 commits behind; gate code differs",
+        ),
+        (None, "ok", "is of no commit known here"),
+    ],
+)
+def test_the_code_of_the_judge_is_compared_with_this_checkout(
+    dspa, tmp_path, monkeypatch, since, result, found
+):
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    key, trust = trust_file(tmp_path / "keys")
+    release_attested(store, "A", (key, read_trust(trust)), judge_code="sha256:" + "1" * 64)
+    asked = []
+    monkeypatch.setattr("ml.dspa.doctor.commits_since", lambda code: asked.append(code) or since)
+    check = checked(dspa.url, {"store": store.uri})["judge"]
+    assert (check.result, asked) == (result, ["sha256:" + "1" * 64])
+    assert found in check.found
+
+
+def test_a_store_without_an_attestation_knows_of_no_judge(dspa, tmp_path):
+    store = ModelStore(str(tmp_path / "store"), create=True)
+    assert checked(dspa.url, {"store": store.uri})["judge"].found == "nothing is attested yet"

@@ -9,7 +9,7 @@ import pytest
 from candidates import delete, overwrite, paths, store_run
 from dspa_server import Script
 from reports import POLICY, edited
-from submissions import World, world
+from submissions import World, pipeline, world
 
 from ml.dspa.findings import MOST
 from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed
@@ -59,7 +59,10 @@ def test_a_run_that_succeeded_with_evidence_that_passes_is_found_in_full(here):
     assert [found.candidate] == store.candidates()
     assert found.verdict.passed
     told = found.to_json()
-    checks = told.pop("checks")
+    checks, claimed = told.pop("checks"), told.pop("claimed")
+    about = json.loads(data)["subject"]
+    assert claimed.pop("pipeline_digest") == pipeline().digest
+    assert claimed == {name: about[name] for name in claimed}
     assert told == {
         "run_id": run.run_id,
         "run": run.display_name,
@@ -251,13 +254,12 @@ def test_a_run_that_has_ended_is_not_said_to_go_on(here):
     assert "goes on" not in str(ends_in(here, PlatformError, "more than"))
 
 
-def test_an_evidence_folder_that_is_none_is_a_matter_of_the_platform(here):
-    """A file where the folder belongs: nothing that the user typed wrong, as far as the command can know."""
+def test_where_a_file_lies_in_the_place_of_the_evidence_folder_there_is_no_evidence(here):
     here.dspa.on_finish = lambda run: (here.home / "evidence").write_text("in the way")
     with pytest.raises(JukeboxError) as caught:
         here.submit()
     assert caught.value.details["run_id"] == here.runs()[0].run_id
-    assert caught.value.exit_code == 30
+    assert caught.value.exit_code == 40
 
 
 def test_a_run_that_jukebox_did_not_start_is_not_followed(here):
@@ -273,7 +275,8 @@ def test_a_run_that_jukebox_did_not_start_is_not_followed(here):
 
 def test_followed_or_submitted_a_run_comes_to_the_same(here):
     found = here.submit()
-    assert here.follow(found.run_id) == found
+    # Who follows has not submitted it, and knows nothing of the pipeline's digest.
+    assert here.follow(found.run_id) == found.model_copy(update={"claimed": None})
 
 
 def test_the_command_has_a_deadline_for_its_verdict_too(here):

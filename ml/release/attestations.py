@@ -1,0 +1,30 @@
+"""The attestation that an entry of the promotion log rests on, read back from beside the promoted model."""
+
+import base64
+
+from ml.errors import EvidenceError
+from ml.gate.canonical import digest, parse
+from ml.gate.statement import Statement, read_statement
+from ml.release.log import Promotion
+from ml.release.signing import LARGEST_ENVELOPE, Envelope
+from ml.release.store import ModelStore
+
+
+def statement_of(store: ModelStore, entry: Promotion) -> Statement:
+    """Return the statement that an attested entry of the log rests on.
+
+    The log names the envelope by its digest, and it was verified when the entry was made.
+
+    Raises:
+        EvidenceError: it is missing or was changed.
+        PlatformError: the store cannot be read.
+    """
+    name = entry.attestation.removeprefix("sha256:")
+    path = f"promoted/{entry.candidate}/attestations/{name}.json"
+    data = store.objects.get(path, LARGEST_ENVELOPE)
+    if data is None or digest(data) != entry.attestation:
+        raise EvidenceError(f"{store.uri}/{path} is missing or was changed; restore it from a backup")
+    try:
+        return read_statement(base64.b64decode(Envelope.load(parse(data)).payload, validate=True))
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(f"{store.uri}/{path}: {error}; restore it from a backup") from error
