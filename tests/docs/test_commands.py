@@ -97,8 +97,8 @@ ELSEWHERE = {
 
 NOT_RUN = {
     r"git clone .*|cd jukebox": "the address is the reader's own",
-    r"(oc|kubectl) (annotate|create|delete|get|logs|patch|policy|registry) .*": "needs a cluster, and a login",
-    r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus, or with Pipelines-as-Code",
+    r"(oc|kubectl) (annotate|create|delete|get|logs|patch|policy|registry) .*": "needs a cluster",
+    r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus or Pipelines-as-Code",
     r"tkn .*": "needs a cluster with Tekton",
     r"make image ARGS=.*\$\(oc .*": "needs a cluster with a registry",
     r"export .*|read -rs PASSWORD": "sets what the commands below it take",
