@@ -8,6 +8,7 @@ import numpy as np
 from ml.data.splits import Examples, read_examples
 from ml.files import write_json
 from ml.model.backend import load_keras
+from ml.model.keras_file import save_network
 from ml.model.metrics import SMALLEST
 from ml.model.network import build_network, guard
 from ml.settings import Hyperparameters
@@ -80,7 +81,7 @@ def train(
     losses = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(np.isfinite(values).all() for values in losses.values()):
         raise ValueError("the training diverged: the loss is not a number; lower learning_rate")
-    guard(network).save(model)
+    save_network(guard(network), model)
     write_json(
         history,
         {

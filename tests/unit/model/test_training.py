@@ -1,6 +1,7 @@
 """Soft labels are the chart rows' own objective; normalisation is inside; training says what it did."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -79,3 +80,18 @@ def test_normalisation_lives_in_the_model():
         network = build_network(features * scale, 4, QUICK)
         answers.append(np.asarray(network(features * scale, training=False)))
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+def test_the_same_training_gives_the_same_bytes(splits):
+    """Though Keras writes the time, and addresses of objects, which no two trainings share."""
+    written = []
+    for name in ("first", "second"):
+        # As in a process of its own: Keras numbers the operations of all models of a process.
+        load_keras().utils.clear_session()
+        model = splits / f"{name}.keras"
+        train(splits / "train.parquet", splits / "val.parquet", model, splits / "history.json", QUICK)
+        written.append(model.read_bytes())
+    assert written[0] == written[1]
+    with zipfile.ZipFile(splits / "first.keras") as archive:
+        assert "date_saved" not in json.loads(archive.read("metadata.json"))
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
