@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ MOST, WIDTH = 20, 110
 DOTS = re.compile(r"[.sFExX]+ +\[ *\d+%\]")
 """A line of pytest's progress."""
 
-ASIDE = ("passed: ", "evidence: ", "artifacts: ", "log: ", "policy: ", "model: ")
+ASIDE = ("passed: ", "evidence: ", "artifacts: ", "log: ", "policy: ", "model: ", "head: ")
 """What a run says besides: where everything is."""
 
 
@@ -101,7 +102,14 @@ def like_the_checkout(folder: Path) -> Path:
     """Make a folder that looks like the checkout, and has no `.jukebox` of its own yet."""
     folder.mkdir()
     for entry in ROOT.iterdir():
-        if entry.name not in (".jukebox", ".git", "site"):
+        if entry.name in (".jukebox", ".git", "site"):
+            continue
+        # The key of the images is of plain files, and of none behind a link.
+        if entry.is_file():
+            shutil.copy2(entry, folder)
+        elif entry.name in ("ml", "requirements"):
+            shutil.copytree(entry, folder / entry.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
             (folder / entry.name).symlink_to(entry)
     return folder
 

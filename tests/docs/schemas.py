@@ -21,6 +21,9 @@ OTHERS = (
     "ml.release.log",
     "ml.data.manifests",
     "ml.data.profile",
+    "ml.judge.answered",
+    "ml.judge.ledger",
+    "ml.judge.work",
 )
 """Modules with documents of their own, beside the reports."""
 

@@ -33,6 +33,12 @@ HERE = {
     rf"{JUKEBOX}(gate|compare) [\w -]+": 0,
     rf"{JUKEBOX}sample [^$]*": 0,
     rf"{JUKEBOX}compile [^$]*": 0,
+    rf"{JUKEBOX}judge keys --out [\w./-]+( --namespace jukebox)?": 0,
+    rf"{JUKEBOX}judge holdout --rankings sample: .*": 0,
+    rf"{JUKEBOX}run --snapshot \.jukebox/.*": 0,
+    rf"{JUKEBOX}(judge attest|promote) \$\(ls \.jukebox/.*": 0,
+    rf"{JUKEBOX}verify \.jukebox/.*": 0,
+    r"cat \.jukebox/keys/trust\.pem [^;|]* > \.jukebox/trust\.pem": 0,
     r"\.venv/bin/python -c [^$]*pandas[^$]*": 0,
     r"cp ml/gate/policy\.yaml policy\.yaml|cp ml/dspa/admission\.yaml admission\.yaml": 0,
     r"sed -i [^;|]* (policy|admission)\.yaml": 0,
@@ -55,8 +61,22 @@ ELSEWHERE = {
         "tests/integration/test_submit_command.py::test_a_submission_passes_and_says_where_everything_is"
     ),
     rf"{JUKEBOX}follow .*": "tests/integration/test_submit_command.py::test_following_a_run_that_has_passed",
-    rf"{JUKEBOX}promote .*": (
-        "tests/integration/test_submit_command.py::test_promotion_serves_the_very_model_that_passed"
+    rf"{JUKEBOX}(judge attest|promote) CANDIDATE .*": (
+        "tests/unit/judge/test_attest.py::"
+        "test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the_champion"
+    ),
+    rf"{JUKEBOX}judge holdout --rankings s3://.*": (
+        "tests/unit/commands/test_judge_holdout.py::test_a_version_is_written_and_found_again"
+    ),
+    rf"{JUKEBOX}run --snapshot s3://.*": (
+        "tests/unit/commands/test_judge_holdout.py::test_a_snapshot_stands_in_for_both_tables"
+    ),
+    rf"{JUKEBOX}store migrate .*": (
+        "tests/unit/release/test_migrate.py::test_every_model_of_the_log_is_copied_and_nothing_else_is_touched"
+    ),
+    rf"{JUKEBOX}models --store s3://.* --head .*": (
+        "tests/unit/commands/test_release_verbs.py::"
+        "test_a_deleted_newest_entry_is_one_line_for_every_verb_that_is_told_the_head"
     ),
     rf"{JUKEBOX}rollback.*": "tests/unit/release/test_rollback.py::test_rollbacks_go_back_one_by_one",
     rf"{JUKEBOX}policy test --policy policy\.yaml --store s3://.*": (
@@ -64,7 +84,7 @@ ELSEWHERE = {
         "test_the_newest_are_found_in_a_store_and_where_submit_puts_evidence"
     ),
     r"(oc|kubectl) apply -k tekton/overlays/\w+": (
-        "tests/tekton/test_kustomize.py::test_all_objects_are_in_one_namespace_and_labelled"
+        "tests/tekton/test_kustomize.py::test_all_objects_are_labelled_and_in_one_of_two_namespaces"
     ),
     r"(oc|kubectl) create -n jukebox -f tekton/runs/by-hand\.yaml": (
         "tests/tekton/test_objects.py::test_an_overlay_has_no_problem"
@@ -77,8 +97,8 @@ ELSEWHERE = {
 
 NOT_RUN = {
     r"git clone .*|cd jukebox": "the address is the reader's own",
-    r"(oc|kubectl) (annotate|create|delete|get|logs|registry) .*": "needs a cluster, and a login",
-    r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus",
+    r"(oc|kubectl) (annotate|create|delete|get|logs|patch|policy|registry) .*": "needs a cluster",
+    r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus or Pipelines-as-Code",
     r"tkn .*": "needs a cluster with Tekton",
     r"make image ARGS=.*\$\(oc .*": "needs a cluster with a registry",
     r"export .*|read -rs PASSWORD": "sets what the commands below it take",

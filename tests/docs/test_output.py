@@ -51,7 +51,7 @@ def test_the_blocked_run_that_is_shown_names_checks_that_are_there():
     assert checks
     assert set(checks) <= set(WAIVABLE), "only what was measured says much about a model"
     assert any(line.startswith("BLOCKED: ") for line in lines)
-    assert any(line.startswith("jukebox: the gate blocked") for line in lines)
+    assert any(line.startswith("jukebox: the self-check blocks") for line in lines)
 
 
 def test_the_tests_that_are_shown_pass():
