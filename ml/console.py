@@ -167,8 +167,14 @@ def shown_run(*, quiet: bool) -> Iterator[RunShown]:
         out.quiet = False
 
 
-def show_verdict(verdict: Verdict, *, folded: bool = False) -> None:
-    """Print each check of a verdict, and the verdict; folded, those that pass are counted by subject."""
+def show_verdict(verdict: Verdict, *, folded: bool = False, more: str = "`jukebox gate RUN`") -> None:
+    """Print each check of a verdict, and the verdict.
+
+    Args:
+        verdict: what was decided.
+        folded: count the checks that pass by subject, instead of a line for each.
+        more: the command that shows each, where they are folded.
+    """
     rows = [
         (
             check.name,
@@ -185,7 +191,7 @@ def show_verdict(verdict: Verdict, *, folded: bool = False) -> None:
     if folded:
         subjects = Counter(check.name.partition(".")[0] for check in verdict.checks if check.passed)
         counted = ", ".join(f"{name} {count}" for name, count in subjects.items()) or "none"
-        out.print(f"passed: {counted}; `jukebox gate RUN` shows each")
+        out.print(f"passed: {counted}; {more} shows each", markup=False)
     total = len(verdict.checks)
     if verdict.passed:
         passed = sum(check.passed for check in verdict.checks)

@@ -104,7 +104,8 @@ def attest(
     with tempfile.TemporaryDirectory(prefix="judge-") as folder:
         work = Path(folder).resolve()
         found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
-    _finish(found, out_file, as_json=as_json)
+    place = () if store == STORE else ("--store", store)
+    _finish(found, out_file, place, as_json=as_json)
 
 
 def download(
@@ -180,7 +181,7 @@ def sign(
         found = sign(work, policy_text_of(policy), judge_image, _signer(key_file), asked, measured)
         claimed = found.statement.predicate.claimed
         known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
-        _finish(found, out_file, as_json=as_json)
+        _finish(found, out_file, (), as_json=as_json)
 
 
 def _signer(key_file: Path) -> "Signer":
@@ -214,8 +215,15 @@ def _checks(found: "Attested") -> list[Any]:
     return [check.to_json() for check in found.verdict.checks]
 
 
-def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
-    """Write the attestation, show the verdict, and end as that says."""
+def _finish(found: "Attested", path: Path, place: tuple[str, ...], *, as_json: bool) -> None:
+    """Write the attestation, show the verdict, and end as that says.
+
+    Args:
+        found: what was attested.
+        path: the file to write.
+        place: how the user named the store, for the command that comes next.
+        as_json: print JSON instead of text.
+    """
     from ml.files import write_bytes
 
     write_bytes(path, found.envelope)
@@ -228,7 +236,7 @@ def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
         "checks": _checks(found),
     }
     if not as_json:
-        show_verdict(verdict, folded=True)
+        show_verdict(verdict, folded=True, more="`jukebox verify --json`")
         out.print(f"attestation: {near(path)} ({found.digest[7:19]})", markup=False)
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
@@ -236,5 +244,6 @@ def _finish(found: "Attested", path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    promote = command("promote", statement.candidate[:12], "--attestation", str(path))
-    out.print(f"next:        {promote} promotes it, with --trust", markup=False)
+    signed = ("--attestation", str(path), "--trust", "trust.pem")
+    promote = command("promote", statement.candidate[:12], *place, *signed)
+    out.print(f"next:        {promote} promotes it", markup=False)
