@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,19 @@ def file_digest(path: str | Path) -> str:
     """
     with open(path, "rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_plain(path: Path) -> None:
+    """Make sure that what another process has left is a file.
+
+    A link leads to what that process cannot see and this one can; a pipe has no end.
+
+    Raises:
+        ValueError: it is something else.
+        OSError: it is missing.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("it is a link, or no file")
 
 
 def require_folder(folder: Path, option: str = "--results-dir") -> None:

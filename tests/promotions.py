@@ -34,7 +34,7 @@ def ago(**span: float) -> datetime.datetime:
 def attestation_of(store: ModelStore, name: str, key: Path, **about: Any) -> bytes:
     """Attest a candidate as `candidate_files` makes it, beside the one in production."""
     production = production_of(store.log())
-    known = {"champion": production.champion, "champion_kind": production.kind, "at": ago(minutes=5)}
+    known = {"champion": production.champion, "champion_kind": production.kind, "at": ago()}
     return make_attestation(candidate_files(name), key=key, **{**known, **about})
 
 

@@ -134,6 +134,8 @@ def _resources(resources: Resources, policy: AdmissionPolicy) -> Iterator[str]:
         except ValueError as error:
             yield f"{field}: {error}"
             continue
+        if not has and "limit" in field.lower():
+            yield f"{field} is 0, which is no limit"
         if has > amount(most):
             yield f"{field} {value} is too much; the policy allows {most}"
 

@@ -19,6 +19,7 @@ ENVIRONMENT = "opt/jukebox"
 """The virtual environment of both images, from the root."""
 
 PACKAGE = "ml"
+WHITEOUT = ".wh."
 WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+!-]*[A-Za-z0-9])?")
 """A name or a version: it becomes part of a path."""
 
@@ -99,6 +100,11 @@ def _tree(checkout: Path) -> Iterator[str]:
     for path in root.rglob("*"):
         if "__pycache__" in path.parts or path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
             continue
+        # In a layer such a name is no file: it removes what lies below, and engines do not agree on what.
+        if any(part.startswith(WHITEOUT) for part in path.relative_to(root).parts):
+            raise UsageError(
+                f"{path}: a name that begins with {WHITEOUT} removes files of an image: rename it"
+            )
         yield path.relative_to(checkout).as_posix()
 
 

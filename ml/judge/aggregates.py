@@ -23,7 +23,7 @@ def aggregate(reports: Mapping[str, Record]) -> dict[str, Any]:
     Countries and slices of fewer than `FEWEST` songs are left out, and which sealed row a runtime answers
     worst is not told.
     """
-    found: dict[str, Any] = {name: _shortened(report.to_json()) for name, report in reports.items()}
+    found: dict[str, Any] = {name: shortened(report.to_json()) for name, report in reports.items()}
     evaluation = found["evaluation"]
     evaluation["countries"] = {
         name: one for name, one in evaluation["countries"].items() if one["songs"] >= FEWEST
@@ -37,9 +37,10 @@ def aggregate(reports: Mapping[str, Record]) -> dict[str, Any]:
     return found
 
 
-def _shortened(value: Any) -> Any:
+def shortened(value: Any) -> Any:
+    """Return JSON in which no text is longer than `LONGEST`."""
     if isinstance(value, str):
         return value[:LONGEST]
     if isinstance(value, dict):
-        return {_shortened(key): _shortened(one) for key, one in value.items()}
-    return [_shortened(one) for one in value] if isinstance(value, list) else value
+        return {shortened(key): shortened(one) for key, one in value.items()}
+    return [shortened(one) for one in value] if isinstance(value, list) else value

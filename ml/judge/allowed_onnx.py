@@ -5,6 +5,7 @@ with protobuf alone, and holds nothing but operators from a list: arithmetic, re
 layers, which is what tf2onnx makes of a Keras model on plain features.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,11 +48,17 @@ OPERATORS = frozenset(
 )
 """No control flow, no subgraphs, no strings, nothing random, nothing that reads a file."""
 
+RANDOM_DROPOUT = 2
+"""Inputs of a Dropout that only answers; the third says whether to train, and if so it draws at random."""
+
 IR_VERSION_FIRST = b"\x08"
 """How every ONNX file begins: with its field 1. Runtimes take other beginnings for formats of their own."""
 
 ORT_FORMAT = b"ORTM"
 """At byte 4: what makes onnxruntime read a file as its own format, whatever else it is."""
+
+OPENVINO_FORMAT = re.compile(rb"<net\s")
+"""What makes OpenVINO read a file as its own format, wherever it stands: XML, whatever else is around it."""
 
 REMEDY = "build the model from Keras's own layers and operations"
 
@@ -75,7 +82,7 @@ def _problems(data: bytes) -> Iterator[str]:
     """List what is wrong with an ONNX file, in words that follow its name."""
     import onnx
 
-    if data[:1] != IR_VERSION_FIRST or data[4:8] == ORT_FORMAT:
+    if data[:1] != IR_VERSION_FIRST or data[4:8] == ORT_FORMAT or OPENVINO_FORMAT.search(data):
         yield "is not an ONNX model"
         return
     try:
@@ -113,6 +120,8 @@ def _node(node: "onnx.NodeProto") -> Iterator[str]:
     if node.domain not in DOMAINS or node.op_type not in OPERATORS:
         name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         yield f"uses the operator {name}, which the judge does not run; {REMEDY}"
+    if node.op_type == "Dropout" and len(node.input) > RANDOM_DROPOUT:
+        yield "says to Dropout whether to train: then it is random; export it for inference"
     plain = (
         AttributeProto.FLOAT,
         AttributeProto.INT,

@@ -25,7 +25,7 @@ class Answered(Record):
 
     schema_: Literal["jukebox.answers/v1"] = Field("jukebox.answers/v1", alias="schema")
     asked: Digest
-    isolation: dict[Text, Text]
+    isolation: Annotated[dict[Text, Text], Field(max_length=16)]
     served: Served
     model: ModelFacts
     runtimes: tuple[RuntimeFacts, ...]

@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from ml.errors import EvidenceError, GateBlocked
+from ml.files import require_plain
 
 HEADER = 4096
 """Most bytes of an array's header."""
@@ -46,6 +47,7 @@ def read_arrays(path: Path, shapes: Mapping[str, Shape], dtype: str = "float32")
         GateBlocked: an array has another shape or type: the model gives something else than was asked for.
     """
     try:
+        require_plain(path)
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist()]
             if sorted(names) != sorted(f"{name}.npy" for name in shapes):

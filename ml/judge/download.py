@@ -14,7 +14,7 @@ from ml.errors import EvidenceError
 from ml.files import file_digest, write_bytes, write_json
 from ml.gate.candidate import manifest_of
 from ml.gate.canonical import digest, parse
-from ml.gate.evidence import read_evidence
+from ml.gate.evidence import Subject, read_evidence
 from ml.gate.statement import Claimed
 from ml.judge.features import write_features
 from ml.judge.holdout_data import CHAMPION_PROFILE
@@ -125,7 +125,7 @@ def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:
     """Return what a run says of itself, in the report that it left beside its candidate.
 
     Raises:
-        EvidenceError: there is no such report, or it cannot be read.
+        EvidenceError: there is no such report that can be read; those that cannot are passed over.
         PlatformError: the store cannot be read.
     """
     found = [
@@ -133,16 +133,24 @@ def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:
         for name, reports in store.read_reports(candidate, run).items()
         if "evidence.json" in reports
     ]
-    if not found:
-        whose = f"run {run}" if run else "any run"
-        raise EvidenceError(
-            f"there is no report of {whose} beside candidate {candidate[:12]}; say with --claims what it is"
-        )
-    name, data = found[0]
-    try:
-        about = read_evidence(data).subject
-    except ValueError as error:
-        raise EvidenceError(f"the report of run {name} beside candidate {candidate[:12]}: {error}") from error
+    passed_over = ""
+    for name, data in found:
+        try:
+            evidence = read_evidence(data)
+        except ValueError as error:
+            passed_over = passed_over or f" (that of run {name} cannot be used: {error})"
+            continue
+        if evidence.candidate == candidate:
+            return _claimed(evidence.subject)
+        passed_over = passed_over or f" (that of run {name} is about another candidate)"
+    whose = f"run {run}" if run else "any run"
+    raise EvidenceError(
+        f"there is no report of {whose} beside candidate {candidate[:12]}{passed_over}; name a run with "
+        "--run, or say with --claims what it is"
+    )
+
+
+def _claimed(about: Subject) -> Claimed:
     return Claimed(
         run_id=about.run_id,
         commit=about.commit,

@@ -7,6 +7,7 @@ mount namespace; it sees the paths that it is given and no others; and it ends w
 Its exit code is the command's, or `NOT_PERMITTED` with the reason on stderr where there can be no such place.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -131,8 +132,7 @@ def make_root(root: str, read: list[str], write: list[str]) -> None:
     for path in write:
         bind(root, Path(path).resolve())
         link(root, Path(path), Path(path).resolve())
-    Path(root + "/proc").mkdir()
-    call("mount", b"proc", (root + "/proc").encode(), b"proc", MS_NOSUID | MS_NODEV, None)
+    mount_proc(root + "/proc")
     os.chdir(root)
     number = SYS_PIVOT_ROOT[platform.machine()]
     # The old root is stacked on the new one, and then taken away: pivot_root(2).
@@ -140,6 +140,20 @@ def make_root(root: str, read: list[str], write: list[str]) -> None:
     call("umount2", b".", MNT_DETACH)
     os.chdir("/")
     protect("/", MOUNT_ATTR_RDONLY, 0)
+
+
+def mount_proc(path: str) -> None:
+    """Mount the processes of this namespace, for reading: the kernel's settings are there too.
+
+    Whoever is root outside has the right to write them, under any number inside: core_pattern names a program
+    that the kernel runs as root, outside of all namespaces.
+    """
+    Path(path).mkdir()
+    call("mount", b"proc", path.encode(), b"proc", MS_NOSUID | MS_NODEV, None)
+    # Of this user namespace alone. In one below it the command would have all capabilities again.
+    with contextlib.suppress(OSError):
+        Path(path, "sys/user/max_user_namespaces").write_text("0", encoding="ascii")
+    protect(path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0)
 
 
 def mount_tmpfs(path: str, size: str) -> None:

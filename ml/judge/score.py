@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.data.columns import FEATURES
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.errors import EvidenceError, GateBlocked
 from ml.files import file_digest, write_json
@@ -18,7 +19,7 @@ from ml.gate.reports.champion import Comparison
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.reports.parity import SERVED, Parity
 from ml.gate.reports.serving import Serving
-from ml.judge.aggregates import aggregate
+from ml.judge.aggregates import aggregate, shortened
 from ml.judge.answered import ANSWERED, Answered
 from ml.judge.answers import Shape, read_arrays
 from ml.judge.holdout_data import read_baselines, read_data_report
@@ -29,9 +30,11 @@ from ml.model.evaluation import score_evaluation
 from ml.model.inputs import input_families
 from ml.model.parity import score_parity
 from ml.model.production import Champion, Incomparable, checked_probabilities
+from ml.model.requests_v2 import bad_requests
 from ml.model.runtime_answers import SONGS, RuntimeAnswers
 from ml.model.serving_scores import ServerAnswers, score_serving
 
+ANY_SONG = np.zeros((1, len(FEATURES)), "float32")
 RUNTIMES = (SERVED, "onnxruntime", "openvino")
 """What `ml.model.runtimes.open_runtimes` opens."""
 
@@ -54,6 +57,7 @@ def score(work: Path, expected: str = "") -> str:
         raise EvidenceError(f"{work / ANSWERED} is about another candidate or holdout; {AGAIN}")
     if tuple(runtime.name for runtime in answered.runtimes) != RUNTIMES:
         raise EvidenceError(f"{work / ANSWERED} is not about {', '.join(RUNTIMES)}; {AGAIN}")
+    _require_known(work, answered)
     scoring = _Scoring.of(work, asked, answered)
     try:
         reports = {
@@ -65,9 +69,22 @@ def score(work: Path, expected: str = "") -> str:
     except ValueError as error:
         raise GateBlocked(f"the candidate's answers cannot be scored: {error}") from error
     found = aggregate(reports)
-    write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=answered.isolation, reports=found))
+    isolation = shortened(answered.isolation)
+    write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=isolation, reports=found))
     loss = found["evaluation"]["model"]["log_loss"]["value"]
     return f"log loss {loss:.3f} on {len(scoring.test.ids):,} sealed songs"
+
+
+def _require_known(work: Path, answered: Answered) -> None:
+    """Make sure that infer names nothing that is not known: a list of texts could hold the sealed songs.
+
+    Raises:
+        EvidenceError: it does.
+    """
+    settings = [runtime.settings for runtime in answered.runtimes]
+    named = [bad.name for bad in answered.server.bad_requests]
+    if settings != [answered.served.settings, {}, {}] or named != list(bad_requests(ANY_SONG)):
+        raise EvidenceError(f"{work / ANSWERED} names settings or requests that infer does not make; {AGAIN}")
 
 
 @dataclass(frozen=True)

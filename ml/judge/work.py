@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from ml.errors import EvidenceError
-from ml.files import file_digest
+from ml.files import file_digest, require_plain
 from ml.gate.candidate import CandidateId, FileEntry, FileName
 from ml.gate.canonical import digest, parse
 from ml.gate.records import Digest, Record, Text
@@ -99,6 +99,7 @@ def read_record(work: Path, name: str, kind: type[R], expected: str = "") -> tup
     """
     path = work / name
     try:
+        require_plain(path)
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
         data = path.read_bytes()

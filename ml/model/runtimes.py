@@ -4,6 +4,7 @@ KServe's own server uses onnxruntime; OpenVINO is the engine of OpenShift AI's d
 by itself picks bfloat16 on a CPU that has it, with three digits, and then names other countries.
 """
 
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,9 +91,13 @@ def _openvino(name: str, model: bytes, settings: dict[str, str]) -> Runtime:
     # While it is imported, it reports so to its maker; it goes without where that package is missing.
     with hidden("openvino_telemetry"):
         import openvino
+        from openvino.frontend import FrontEndManager
 
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(model), "CPU", dict(settings))
+    # As ONNX, which is how a server reads model.onnx. `read_model` guesses by the content instead, and takes
+    # a file with "<net version=…>" in one of its texts for OpenVINO's own format.
+    frontend = FrontEndManager().load_by_framework("onnx")
+    parsed = frontend.convert(frontend.load(io.BytesIO(model)))
+    compiled = openvino.Core().compile_model(parsed, "CPU", dict(settings))
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     local = threading.local()
 

@@ -29,6 +29,9 @@ MOST_REPORTS = 200
 """Reports of one candidate that are read, and bytes of each."""
 
 ID = re.compile("[0-9a-f]{64}")
+MOST_REPORTED = 1 << 28
+"""Bytes of all reports of a candidate that are read."""
+
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 REPORT = re.compile(r"[a-z][a-z0-9_]{0,63}[.]json")
 
@@ -145,9 +148,11 @@ def read_reports(objects: Objects, candidate: str, run_id: str = "") -> dict[str
     found = objects.listed(folder, MOST_LISTED).entries
     named = [entry for entry in found if len(entry["path"].split("/")) == 5]
     reports: dict[str, dict[str, bytes]] = {}
+    read = 0
     for entry in sorted(named, key=itemgetter("last_modified"), reverse=True)[:MOST_REPORTS]:
         run, name = entry["path"].split("/")[3:]
-        if not (RUN.fullmatch(run) and REPORT.fullmatch(name)):
+        read += entry["size"]
+        if not (RUN.fullmatch(run) and REPORT.fullmatch(name)) or read > MOST_REPORTED:
             continue
         try:
             data = objects.get(entry["path"], LARGEST_REPORT)

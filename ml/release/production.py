@@ -14,6 +14,9 @@ from ml.release.head import Head
 from ml.release.log import Promotion
 from ml.release.store import ModelStore
 
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""A time (UTC) in the log; as text, times have their order."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -127,7 +130,7 @@ def unpublished(store: ModelStore, log: list[Promotion]) -> int:
 
 def now() -> str:
     """Return the time (UTC) as the log writes it."""
-    return f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
+    return f"{utc_now():{TIME}}"
 
 
 def utc_now() -> datetime.datetime:

@@ -5,6 +5,7 @@ bytes, and about the champion of now. Without one it is promoted on what its own
 allows that; the log then says ``self-checked``.
 """
 
+import datetime
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from ml.gate.statement import Statement
 from ml.release.actor import actor, require_line
 from ml.release.basis import Basis, Production, attest_again, attested, require_about
 from ml.release.log import Promotion
-from ml.release.production import Outcome, append, finish, now, restored, unpublished, utc_now
+from ml.release.production import TIME, Outcome, append, finish, now, restored, unpublished, utc_now
 from ml.release.promoted import migrate_command
 from ml.release.self_checked import require_self_checked_allowed, self_checked
 from ml.release.store import ModelStore
@@ -91,6 +92,7 @@ def promote(
     files = store.read_candidate(candidate)
     if statement and attestation:
         basis = attested(statement, attestation, candidate, policy, production, utc_now())
+        _require_after_rollback(statement, log)
     elif trust is not None:
         raise EvidenceError(
             f"candidate {candidate[:12]} has no attestation: `jukebox judge attest {candidate[:12]}` makes "
@@ -129,6 +131,24 @@ def _verified(
     statement = verify(attestation, trust)
     require_about(statement, candidate)
     return statement
+
+
+def _require_after_rollback(statement: Statement, log: list[Promotion]) -> None:
+    """Make sure that an attestation was made after the rollback that is in force, if one is.
+
+    The champion is then one of before, and attestations of that time fit it again, also one of the model that
+    was just taken back.
+
+    Raises:
+        EvidenceError: it was made before.
+    """
+    if not log or log[-1].action != "rollback":
+        return
+    if f"{statement.predicate.measured.at.astimezone(datetime.UTC):{TIME}}" < log[-1].at:
+        raise EvidenceError(
+            f"the attestation of candidate {statement.candidate[:12]} was made before rollback "
+            f"{log[-1].number} of the log; {attest_again(statement.candidate)}"
+        )
 
 
 def _made_by(log: list[Promotion], envelope: str, statement: str) -> Promotion | None:

@@ -121,6 +121,20 @@ REFUSED = {
         [{"secretName": "registry"}],
         "image pull secret registry is not allowed; the policy allows none$",
     ),
+    # Resources.
+    **{
+        f"{field} of nothing": (
+            (*CONTAINER, "resources", field),
+            zero,
+            f"{field} is 0, which is no limit",
+        )
+        for field, zero in {
+            "cpuLimit": 0.0,
+            "memoryLimit": 0.0,
+            "resourceCpuLimit": "0m",
+            "resourceMemoryLimit": "0.0Gi",
+        }.items()
+    },
     # The pod.
     **{
         name: ((*GIVEN, name), value, f"{name} is not allowed")

@@ -96,6 +96,14 @@ def test_a_link_is_refused(tree, tmp_path, linked):
         files(tree)
 
 
+@pytest.mark.parametrize("name", [".wh.__init__.py", "model/.wh..wh..opq", ".wh.data/kept.py"])
+def test_a_name_that_removes_files_of_the_layers_below_is_refused(tree, name):
+    (tree / "ml" / name).parent.mkdir(exist_ok=True)
+    (tree / "ml" / name).touch()
+    with pytest.raises(UsageError, match=r"begins with \.wh\. removes files of an image"):
+        files(tree)
+
+
 def test_a_link_to_a_folder_is_refused(tree, tmp_path):
     (tmp_path / "secrets").mkdir()
     (tree / "ml/secrets").symlink_to(tmp_path / "secrets")

@@ -73,6 +73,21 @@ def test_a_file_that_begins_otherwise_than_onnx_is_refused(path):
     assert "is not an ONNX model" in refused(path)
 
 
+@pytest.mark.parametrize("text", ['<net version="11">', "x" * 5000 + '\n<net\nname="x" version = "11" />'])
+def test_a_file_that_openvino_reads_as_its_own_format_is_refused(path, text):
+    """OpenVINO looks for XML in all of the file, and runs any operator of its own that it finds there."""
+    changed(path, lambda model: setattr(model, "producer_name", text))
+    assert "is not an ONNX model" in refused(path)
+
+
+def test_a_dropout_that_may_draw_at_random_is_refused(path):
+    node = helper.make_node("Dropout", ["features", "ratio"], ["dropped"])
+    changed(path, lambda model: model.graph.node.append(node))
+    check_onnx(path)
+    changed(path, lambda model: model.graph.node[-1].input.append("training"))
+    assert "Dropout" in refused(path)
+
+
 def test_a_custom_operator_is_named(path):
     node = helper.make_node("Phone", ["features"], ["home"], domain="com.example")
     changed(path, lambda model: model.graph.node.append(node))

@@ -102,6 +102,30 @@ def test_it_has_no_rights_and_no_secrets(inside, monkeypatch):
     assert not [name for name in names if "AWS" in name or "SECRET" in name]
 
 
+def test_it_changes_no_setting_of_the_kernel(inside):
+    """Under root they are root's, and core_pattern is run by the kernel, outside of the place."""
+    assert (
+        inside("""
+        import ctypes
+        found = []
+        def attempt(name):
+            try:
+                os.close(os.open(name, os.O_WRONLY))
+                found.append(name)
+            except OSError:
+                pass
+        attempt("/proc/sys/kernel/core_pattern")
+        attempt("/proc/sys/kernel/hostname")
+        libc = ctypes.CDLL(None)
+        CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID = 0x10000000, 0x20000, 0x20000000
+        if libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) == 0:
+            found.append("a namespace below")
+        tell(found)
+    """)
+        == []
+    )
+
+
 def test_it_sees_no_process_but_its_own(inside):
     found = inside("""
         tell([os.getpid(), sorted(name for name in os.listdir("/proc") if name.isdigit())])

@@ -1,6 +1,7 @@
 """What is measured comes by digest: the candidate by its id, the champion from where no run can write."""
 
 import datetime
+import os
 import shutil
 from pathlib import Path
 
@@ -180,6 +181,29 @@ def test_what_a_run_claims_is_read_beside_its_candidate(world):
     claimed = claimed_by(store, candidate, "")
     assert (claimed.commit, claimed.model_name, claimed.dirty) == ("c0ffee", "songs", False)
     assert claimed_by(store, candidate, claimed.run_id) == claimed
+
+
+def test_what_others_leave_beside_a_candidate_does_not_hide_what_its_run_claims(world):
+    """Every run can write there: junk, more than fits into memory, and the evidence of another candidate."""
+    store = world[0]
+    candidate = put(store, commit="c0ffee")
+    other = put(store, "B", commit="bad")
+    evidence = store.read_reports(other)["run-of-B"]["evidence.json"]
+    for run, data in (
+        ("junk", b"junk"),
+        ("other", evidence),
+        *((f"large{n}", b" " * 2**24) for n in range(20)),
+    ):
+        store.objects.put(f"candidates/{candidate}/reports/{run}/evidence.json", data)
+    # Newer than the rest, if clocks are coarse.
+    path = Path(store.uri, f"candidates/{candidate}/reports/run-of-A/evidence.json")
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 60))
+    with pytest.raises(EvidenceError, match=r"that of run .* cannot be used.*; name a run with --run"):
+        claimed_by(store, candidate, "")
+    assert claimed_by(store, candidate, "run-of-A").commit == "c0ffee"
+    for number in range(20):
+        Path(store.uri, f"candidates/{candidate}/reports/large{number}/evidence.json").unlink()
+    assert claimed_by(store, candidate, "").commit == "c0ffee"
 
 
 def test_a_run_that_claims_nothing_is_told(world):

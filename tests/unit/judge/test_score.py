@@ -1,6 +1,7 @@
 """What infer wrote is scored as the run's steps score it; whatever it should not have written is one line."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -160,6 +161,34 @@ def test_no_text_of_the_measured_process_is_longer_than_a_line(scored):
     ]
     reports = scored(runtimes=runtimes)
     assert reports["parity"]["runtimes"][0]["version"] == "x" * LONGEST
+
+
+def test_what_infer_says_of_its_isolation_is_short(scored, tmp_path):
+    """Its texts are signed: one that holds the sealed features would carry them out."""
+    scored(isolation={"dns": "x" * 9999})
+    assert read_json(tmp_path / "measured.json")["isolation"] == {"dns": "x" * LONGEST}
+
+
+@pytest.mark.parametrize("place", ["settings", "requests"])
+def test_texts_that_infer_makes_up_carry_no_song_out(folder, place):
+    answered = read_json(folder / ANSWERED)
+    if place == "settings":
+        answered["runtimes"][2]["settings"] = {"a song": "0.7"}
+    else:
+        answered["server"]["bad_requests"][0]["name"] = "a song"
+    write_json(folder / ANSWERED, answered)
+    refused(EvidenceError, "names settings or requests that infer does not make", score, folder)
+
+
+@pytest.mark.parametrize("name", ["answers.json", "keras.npz", "server.npz"])
+@pytest.mark.parametrize("make", ["pipe", "link", "device"])
+def test_an_answer_that_is_no_file_is_refused_at_once(folder, name, make):
+    """A pipe would be read for ever, and a link lead to what infer cannot see."""
+    path = folder / "answers" / name
+    path.rename(folder / "elsewhere")
+    targets = {"link": folder / "elsewhere", "device": "/dev/zero"}
+    os.mkfifo(path) if make == "pipe" else path.symlink_to(targets[make])
+    refused(EvidenceError, f"{name}: it is a link, or no file", score, folder)
 
 
 def no_probabilities(rows):

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx_models import write_model
 
 from ml.files import read_json
 from ml.gate.reports.served import Served
@@ -55,6 +57,33 @@ def test_each_runtime_says_what_it_is(made):
     }
     assert itself == ("bfloat16" if HAS_BFLOAT16 else "float32")
     assert all(runtime.version[0].isdigit() for runtime in made.runtimes.values())
+
+
+def test_openvino_reads_the_file_as_onnx_whatever_it_looks_like(tmp_path):
+    """`read_model` would take the text below for the model, which answers with 13 numbers, not 4."""
+    weights = np.random.default_rng(5).normal(size=(13, 4)).astype("float32")
+    path = write_model(tmp_path / "model.onnx", weights, {})
+    model = onnx.load(path)
+    model.producer_name = OTHER_MODEL
+    opened = {runtime.name: runtime for runtime in open_runtimes(model.SerializeToString(), AS_SERVED)}
+    rows = np.ones((2, 13), "float32")
+    assert close(opened["served"].run(rows), opened["onnxruntime"].run(rows))
+    assert opened["openvino"].run(rows).shape == (2, 4)
+
+
+OTHER_MODEL = """
+<net name="other" version="11"><layers>
+<layer id="0" name="features" type="Parameter" version="opset1">
+<data shape="?,13" element_type="f32"/><output><port id="0" precision="FP32" names="features">
+<dim>-1</dim><dim>13</dim></port></output></layer>
+<layer id="1" name="probabilities" type="Softmax" version="opset8"><data axis="1"/>
+<input><port id="0"><dim>-1</dim><dim>13</dim></port></input>
+<output><port id="1" precision="FP32" names="probabilities">
+<dim>-1</dim><dim>13</dim></port></output></layer>
+<layer id="2" name="r" type="Result" version="opset1">
+<input><port id="0"><dim>-1</dim><dim>13</dim></port></input></layer>
+</layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>
+<edge from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges></net>"""
 
 
 def test_the_conversion_writes_how_the_model_is_served(made):

@@ -156,6 +156,17 @@ def test_a_replay_after_a_rollback_is_refused(store, keys):
     assert promote(store, second, POLICY, attestation=fresh, trust=keys[1]).new
 
 
+def test_what_was_attested_before_a_rollback_does_not_undo_it(refused, store, keys):
+    """After it the champion is the one of before, so that another attestation of the bad model fits again."""
+    release_attested(store, "B", keys)
+    spare = attestation_of(store, "A", keys[0], at=ago(minutes=2))
+    release_attested(store, "A", keys)
+    rollback(store)
+    refused("was made before rollback 3 of the log; attest it again", spare)
+    later = attestation_of(store, "A", keys[0], at=ago(minutes=-1))
+    assert promote(store, put(store), POLICY, attestation=later, trust=keys[1]).new
+
+
 def test_after_a_rollback_and_back_the_attestation_is_in_force_again(store, keys):
     release_attested(store, "A", keys)
     envelope = attestation_of(store, "B", keys[0])
