@@ -5,6 +5,7 @@ columns, or if a chain of such ids joins them. Songs that Spotify could not anal
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,14 @@ def title_digests(songs: pd.DataFrame) -> list[str]:
 
 
 def _plain(texts: pd.Series) -> list[str]:
-    return [" ".join(text.split()).casefold() if isinstance(text, str) else "" for text in texts]
+    return [_one_spelling(text) if isinstance(text, str) else "" for text in texts]
+
+
+def _one_spelling(text: str) -> str:
+    """Return a text without case, spaces of its own, and what is not seen, in one form of Unicode."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    seen = "".join(character for character in plain if unicodedata.category(character) != "Cf")
+    return " ".join(seen.split())
 
 
 def joined(*links: Sequence[str]) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Make reports fit to leave the judge: aggregate numbers only, and nothing that tells of one sealed song.
 
-A country with one sealed song has that song's loss for its own. A text that the measured process has written
-could hold anything, so none is longer than a line.
+A model chooses its answers, so it could write what it is asked about into the digits of a number, and a total
+less all parts that are told is the part that is not. So numbers are rounded, small parts are left out, and no
+part is left out alone. A text that the measured process has written is no longer than a line.
 """
 
 from collections.abc import Mapping
+from decimal import ROUND_UP, Context
 from typing import Any
 
 from ml.gate.records import Record
@@ -13,6 +15,15 @@ from ml.model.runtime_answers import SONGS
 FEWEST = 5
 """Songs behind a number that may leave; slices of fewer than the policy's minimum are not judged anyway."""
 
+DIGITS = 5
+"""Decimals of a measured value; parity compares metrics to 1e-4."""
+
+SLICE_DIGITS = 3
+"""Decimals of a slice's gain and its error, in nats."""
+
+FURTHEST = ("max_difference", "p99_difference", "worst_ratio", "row_sum_error")
+"""Numbers of a family that one song decides."""
+
 LONGEST = 300
 """Characters of a text that may leave."""
 
@@ -20,21 +31,56 @@ LONGEST = 300
 def aggregate(reports: Mapping[str, Record]) -> dict[str, Any]:
     """Return reports as JSON, without what is about single songs.
 
-    Countries and slices of fewer than `FEWEST` songs are left out, and which sealed row a runtime answers
-    worst is not told.
+    Slices of fewer than `FEWEST` songs are left out, with the smallest other of their family where it would
+    be one alone; scores by country are left out whole, and which sealed row a runtime answers worst.
     """
     found: dict[str, Any] = {name: shortened(report.to_json()) for name, report in reports.items()}
-    evaluation = found["evaluation"]
-    evaluation["countries"] = {
-        name: one for name, one in evaluation["countries"].items() if one["songs"] >= FEWEST
-    }
-    slices = evaluation["slices"]
-    slices["slices"] = [one for one in slices["slices"] if one["songs"] >= FEWEST]
+    slices = found["evaluation"].pop("slices")
+    found["evaluation"] = {**rounded(found["evaluation"], DIGITS), "countries": {}}
+    found["evaluation"]["slices"] = {**slices, "slices": [_coarse(one) for one in _told(slices["slices"])]}
     for runtime in found["parity"]["runtimes"]:
+        runtime["metrics"] = rounded(runtime["metrics"], DIGITS)
         for family in runtime["families"]:
             if family["name"] == SONGS:
-                family["worst_row"] = ""
+                family |= {"worst_row": "", **{name: up(family[name]) for name in FURTHEST}}
+    for batch in found["serving"]["batches"]:
+        batch["max_difference"] = up(batch["max_difference"])
     return found
+
+
+def up(value: float) -> float:
+    """Return a number of two digits that is not below a number: a bound still holds against it."""
+    return float(Context(prec=2, rounding=ROUND_UP).create_decimal_from_float(value)) if value else value
+
+
+def _told(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the slices that may leave: never all but one of a family."""
+    hidden = {one["name"] for one in slices if one["songs"] < FEWEST}
+    families: dict[str, list[dict[str, Any]]] = {}
+    for one in slices:
+        families.setdefault(one["name"].partition("=")[0], []).append(one)
+    for parts in families.values():
+        left = [one for one in parts if one["name"] not in hidden]
+        if len(parts) - len(left) == 1 and left:
+            hidden.add(min(left, key=lambda one: (one["songs"], one["name"]))["name"])
+    return [one for one in slices if one["name"] not in hidden]
+
+
+def _coarse(part: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **part,
+        **{name: round(part[name], SLICE_DIGITS) for name in ("gain", "standard_error")},
+        "p_value": round(part["p_value"], DIGITS),
+    }
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """Return JSON in which no number has more decimals."""
+    if isinstance(value, float):
+        return round(value, digits)
+    if isinstance(value, dict):
+        return {key: rounded(one, digits) for key, one in value.items()}
+    return [rounded(one, digits) for one in value] if isinstance(value, list) else value
 
 
 def shortened(value: Any) -> Any:

@@ -92,6 +92,12 @@ def promote(
     files = store.read_candidate(candidate)
     if statement and attestation:
         basis = attested(statement, attestation, candidate, policy, production, utc_now())
+        if log and basis.model_name != log[-1].model_name:
+            raise EvidenceError(
+                f"candidate {candidate[:12]} was submitted as model {basis.model_name}, and {store.uri} "
+                f"serves {log[-1].model_name}: submit it with --model-name {log[-1].model_name}, or name its "
+                "own --store"
+            )
         _require_after_rollback(statement, log)
     elif trust is not None:
         raise EvidenceError(

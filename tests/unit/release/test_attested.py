@@ -230,3 +230,9 @@ def test_rollback_ignores_the_age_of_an_attestation(store, keys, monkeypatch):
     envelope = make_attestation(candidate_files("C"), key=keys[0])
     with pytest.raises(EvidenceError):
         promote(store, put(store, "C"), POLICY, attestation=envelope, trust=keys[1])
+
+
+def test_a_run_cannot_choose_another_models_folder(refused, store, keys):
+    release_attested(store, "A", keys)
+    envelope = attestation_of(store, "B", keys[0], model_name="other-team")
+    refused("was submitted as model other-team, .* serves jukebox", envelope, candidate=put(store, "B"))
