@@ -37,7 +37,7 @@ def test_ids_that_differ_in_one_feature_are_two(name):
     assert len(_same(songs)) == 4
 
 
-@pytest.mark.parametrize("title", ["A", " a ", "a"])
+@pytest.mark.parametrize("title", ["A", " a ", "a", "\uff21", "a\u200b", "\u00a0a"])
 def test_ids_that_share_title_and_artist_are_one_recording_whatever_the_case(title):
     songs = titled_songs(IDS)
     songs.loc[2, "name"] = title
