@@ -127,8 +127,8 @@ def test_of_two_runs_at_once_one_is_promoted(runs):
     candidates = store.candidates()
     assert len(candidates) == 2
     for candidate in candidates:
-        verdict = json.loads(store.read_candidate(candidate)["evidence.json"])["verdict"]
-        assert Verdict.load(verdict).passed
+        (reports,) = store.read_reports(candidate).values()
+        assert Verdict.load(json.loads(reports["evidence.json"])["verdict"]).passed
     assert list((home / "tmp").iterdir()) == []
     assert processes_of(home) == {}
 

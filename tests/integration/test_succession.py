@@ -69,13 +69,13 @@ def test_a_model_worse_than_the_champion_is_blocked_though_it_passes_alone(home)
 
 
 def test_a_champion_that_was_changed_in_the_store_ends_the_run_before_anything_is_judged(home, finished_run):
-    model = home / ".jukebox" / "store" / "candidates" / finished_run.result["candidate"] / "model.onnx"
+    model = home / ".jukebox" / "store" / "promoted" / finished_run.result["candidate"] / "model.onnx"
     model.chmod(0o600)
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
     code, errors, _ = run(home)
     assert code == 20
     assert "champion failed: " in errors
-    assert "model.onnx is missing or was changed after the gate" in errors
+    assert "model.onnx is missing or was changed" in errors
     assert errors.count("\n") == 1
     (events,) = (home / ".jukebox" / "runs").glob("*/events.jsonl")
     steps = {json.loads(line)["step"] for line in events.read_text().splitlines()}

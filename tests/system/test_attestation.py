@@ -17,6 +17,7 @@ from candidates import read
 from command import UNHURRIED, called
 from tiers import SLOW
 
+from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.evidence import read_evidence
 from ml.gate.reports.evaluation import Evaluation
@@ -134,7 +135,7 @@ def a_leak_makes_the_self_report_better_and_the_judge_does_not_see_it(site):
 def text_with_typed_reports_is_refused_in_one_line(site):
     (reports,) = site.store.read_reports(site.honest).values()
     files = {**site.store.read_candidate(site.honest), "model.onnx": b"the best model there is\n"}
-    typed = parse(reports["evidence.json"])
+    typed = {**parse(reports["evidence.json"]), "files": manifest_of(files).to_json()["files"]}
     typed["reports"]["evaluation"]["model"]["log_loss"] = {"value": 0.1, "low": 0.1, "high": 0.1}
     candidate = site.store.put_candidate(files, "typed", {**reports, "evidence.json": canonical_bytes(typed)})
     done = site.attest(candidate)

@@ -316,7 +316,9 @@ def _folders(spec: Object, step: Object, pod: Path, variables: Mapping[str, str]
         if "subPath" in mount:
             part = view / mount["mountPath"].strip("/")
             part.parent.mkdir(parents=True, exist_ok=True)
-            part.symlink_to(Path(_filled(mount["name"], variables)) / mount["subPath"])
+            source = Path(_filled(mount["name"], variables)) / mount["subPath"]
+            # A mounted file is a file: only folders are links here.
+            part.hardlink_to(source) if source.is_file() else part.symlink_to(source)
             folders[f"/{part.relative_to(view).parts[0]}"] = view / part.relative_to(view).parts[0]
     listed = {space["name"] for space in step.get("workspaces", ())}
     for space in spec.get("workspaces", ()):

@@ -19,7 +19,7 @@ from ml.data.splits import read_examples
 from ml.errors import EvidenceError, GateBlocked
 from ml.files import read_json, write_json
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, manifest_of
-from ml.gate.canonical import digest
+from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign
 from ml.judge.score import score
@@ -211,7 +211,7 @@ def test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the
 
     # Its twin, which is served otherwise, is compared with it.
     files["model.onnx"] = relabelled(files["model.onnx"])
-    twin = store.put_candidate(files, "r2", {"evidence.json": evidence})
+    twin = store.put_candidate(files, "r2", {"evidence.json": told_of(files, evidence)})
     code, text = attest(twin)
     statement = verify_envelope((tmp_path / "a.json").read_bytes(), read_trust(trust))
     about = statement.predicate.measured
@@ -222,12 +222,16 @@ def test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the
     assert code == 0, text
 
     # And text as a model is one line.
-    text_model = store.put_candidate(
-        {**files, "model.onnx": b"trust me\n"}, "r3", {"evidence.json": evidence}
-    )
+    files["model.onnx"] = b"trust me\n"
+    text_model = store.put_candidate(files, "r3", {"evidence.json": told_of(files, evidence)})
     code, text = attest(text_model)
     assert code == GateBlocked.exit_code
     assert text.splitlines()[-1] == "jukebox: model.onnx is not an ONNX model"
+
+
+def told_of(files: dict[str, bytes], evidence: bytes) -> bytes:
+    """Return a run's report, about another candidate."""
+    return canonical_bytes({**parse(evidence), "files": manifest_of(files).to_json()["files"]})
 
 
 def relabelled(data: bytes) -> bytes:
