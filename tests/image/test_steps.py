@@ -76,7 +76,7 @@ def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
     assert subject.image == parameters["image"]
     expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
     assert judge(data, "evidence", expected, parameters["policy"]).verdict.passed
-    assert prove(ModelStore(str(inside / "store")), data).candidate
+    assert prove(ModelStore(str(inside / "store")), read_evidence(data)).candidate
 
 
 def test_the_containers_are_as_restricted_as_they_are_said_to_be(workshop, images):

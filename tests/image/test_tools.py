@@ -6,8 +6,7 @@ from base_image import PYTHON
 from command import jukebox
 from dspa_command import PLACES, TOKEN
 from dspa_server import Dspa, serving
-from servers import Site, s3_server
-from servers import serving as serving_site
+from servers import s3_server
 
 CHECKS = {
     "ruff": ["ruff", "check", "--no-cache", "."],
@@ -75,10 +74,9 @@ def test_a_candidate_is_promoted_with_the_tools(workshop, images, finished_run):
 def test_a_run_is_submitted_with_the_tools(workshop, images):
     """As far as the DSPA: whose double accepts the run, which then fails."""
     image = images["component"]["by_digest"]
-    site = Site(files={"/charts.csv": b"a", "/songs.csv": b"b"})
     dspa = Dspa(tokens={TOKEN}, executor=None)
-    with s3_server() as s3, serving_site(site) as tables, serving(dspa):
-        data = f"--rankings {tables.url}/charts.csv --songs {tables.url}/songs.csv --timeout 20"
+    with s3_server() as s3, serving(dspa):
+        data = "--rankings sample: --songs sample: --timeout 20"
         where = f"--host {dspa.url} --namespace music {' '.join(PLACES)}"
         script = (
             f"jukebox compile -o /tmp/p.yaml --image {image} && jukebox submit /tmp/p.yaml {where} {data}"
