@@ -44,7 +44,7 @@ test: $(READY) ## Run the fast tests: every behaviour, in under five minutes (AR
 
 .PHONY: test-all
 test-all: $(READY) ## Run all tests: the slow ones too, and more examples of each property (13 minutes)
-	@JUKEBOX_EXAMPLES=$${JUKEBOX_EXAMPLES:-100} $(BIN)/python -m pytest -m "" $(ARGS)
+	@JUKEBOX_EXAMPLES=$${JUKEBOX_EXAMPLES:-50} $(BIN)/python -m pytest -m "" $(ARGS)
 
 .PHONY: chaos
 chaos: $(READY) ## Submit through 5,000 seeded schedules of faults (make test-all takes 500; ten minutes)

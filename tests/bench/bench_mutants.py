@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("ml/gate", "ml/dspa", "ml/release")
 TIERS = ("fast", "all")
 EVERY = ("-m", "")
-EXAMPLES = {"JUKEBOX_EXAMPLES": "100"}
+EXAMPLES = {"JUKEBOX_EXAMPLES": "50"}
 """With what `make test-all` calls pytest; `make test` calls it with nothing."""
 
 RESERVE = 12

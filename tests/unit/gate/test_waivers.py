@@ -55,7 +55,7 @@ def test_a_waived_check_lets_the_model_pass_and_says_who_why_and_until_when(name
         assert check.waiver == "waived by Ada until 2026-12-31: the new market has few songs"
 
 
-@pytest.mark.parametrize("name", sampled(UNWAIVABLE, set(UNWAIVABLE) & set(ONE_OF_EACH)))
+@pytest.mark.parametrize("name", sorted(set(UNWAIVABLE) & set(ONE_OF_EACH)))
 def test_a_check_that_may_not_be_waived_cannot_even_be_named(name):
     with pytest.raises(ValueError, match="no check that may be waived"):
         parse_policy(waiving(waiver(name)))

@@ -16,10 +16,9 @@ from candidates import (
     read,
     store_run,
 )
-from mutations import BLOCKING, ONE_OF_EACH
+from mutations import ONE_OF_EACH
 from promotions import EVERYWHERE, release
 from reports import CHAMPION, POLICY, SERVED, edited
-from tiers import sampled
 
 from ml.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.canonical import digest
@@ -199,7 +198,7 @@ def test_a_byte_changed_after_the_gate_is_refused(store, file):
     promotion_refused(store, candidate, EvidenceError, f"{file} is missing or was changed", EVERYWHERE)
 
 
-@pytest.mark.parametrize("name", sampled(BLOCKING, ONE_OF_EACH))
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
     promotion_refused(folder, put(folder, broken=name, champion=CHAMPION), GateBlocked, f"{name}: ")
 
