@@ -9,12 +9,11 @@ import pyarrow.parquet as pq
 
 from ml.data.checks import DEFAULT_BOUNDS, Bounds, check_contents, check_structure
 from ml.data.columns import RANKING_COLUMNS, SONG_COLUMNS, is_broken
-from ml.data.drift import measure_drift
+from ml.data.drift import drift_from
 from ml.data.profile import Profile, make_profile
 from ml.data.tables import read_columns
 from ml.errors import DataError
 from ml.files import read_json, write_bytes, write_json
-from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.reports.data import DataReport
 from ml.gate.reports.drift import Drift
 
@@ -75,7 +74,7 @@ def validate(
         drift=_drift(champion_profile, champion, ours),
     )
     write_json(report, found)
-    write_bytes(profile, canonical_bytes(ours.to_json()) if ours else b"")
+    write_bytes(profile, ours.to_bytes() if ours else b"")
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         remedy = "correct the tables, or leave out what is wrong in them, and run again"
@@ -88,18 +87,8 @@ def _drift(champion_profile: str | Path, champion: str, ours: Profile | None) ->
     """Compare with the champion's profile; None without a champion."""
     if not champion:
         return None
-    reason, measured = "", None
     data = Path(champion_profile).read_bytes()
-    if not data:
-        reason = "the champion has no profile of its training data"
-    elif ours is None:
-        reason = "this run's tables have no profile: they break the contract, or nothing in them charts"
-    else:
-        try:
-            measured = measure_drift(Profile.load(parse(data)), ours)
-        except ValueError as error:
-            reason = f"the champion's profile cannot be read: {error}"
-    return Drift(champion=champion, profile_digest=digest(data), not_compared=reason, measured=measured)
+    return drift_from(champion, data, ours, "the champion has no profile of its training data")
 
 
 def _drift_in_brief(drift: Drift | None) -> str:

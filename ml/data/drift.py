@@ -3,7 +3,8 @@
 import numpy as np
 
 from ml.data.profile import Profile, pairs
-from ml.gate.reports.drift import FeatureDrift, Measured, Volume
+from ml.gate.canonical import digest, parse
+from ml.gate.reports.drift import Drift, FeatureDrift, Measured, Volume
 
 BINS = 10
 SMALLEST_SHARE = 1e-4
@@ -46,6 +47,28 @@ def measure_drift(before: Profile, after: Profile) -> Measured:
         twins_before=before.twins,
         twins_after=after.twins,
     )
+
+
+def drift_from(champion: str, profile: bytes, ours: Profile | None, absent: str) -> Drift:
+    """Return the drift from a champion's tables, or why it cannot be measured.
+
+    Args:
+        champion: the candidate in production.
+        profile: the bytes of the profile of its tables, b"" where there are none.
+        ours: the profile of these tables; None where they have none.
+        absent: what to say where the champion's profile is missing.
+    """
+    reason, measured = "", None
+    if not profile:
+        reason = absent
+    elif ours is None:
+        reason = "this run's tables have no profile: they break the contract, or nothing in them charts"
+    else:
+        try:
+            measured = measure_drift(Profile.load(parse(profile)), ours)
+        except ValueError as error:
+            reason = f"the champion's profile cannot be read: {error}"
+    return Drift(champion=champion, profile_digest=digest(profile), not_compared=reason, measured=measured)
 
 
 def feature_drift(before: np.ndarray, after: np.ndarray) -> FeatureDrift:

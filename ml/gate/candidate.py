@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.canonical import digest
 from ml.gate.records import Count, Digest, Record
 
 FileName = Literal["model.keras", "model.onnx", "served.json"]
@@ -42,7 +42,7 @@ class Manifest(Record):
     @property
     def id(self) -> str:
         """The candidate's id: 64 hexadecimal digits."""
-        return digest(canonical_bytes(self.to_json())).removeprefix("sha256:")
+        return digest(self.to_bytes()).removeprefix("sha256:")
 
 
 def manifest_of(files: Mapping[str, bytes]) -> Manifest:

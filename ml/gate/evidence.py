@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ml.gate.candidate import FileEntry, FileName, Manifest
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.policy import parse_policy
 from ml.gate.records import Record, Text
 from ml.gate.verdict import REPORTS, Verdict, decide
@@ -53,10 +53,6 @@ class Evidence(Record):
     def candidate(self) -> str:
         """The id of the candidate that the run made."""
         return Manifest(files=self.files).id
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes."""
-        return canonical_bytes(self.to_json())
 
 
 def make_evidence(
@@ -109,13 +105,7 @@ def read_evidence(data: bytes) -> Evidence:
     Raises:
         ValueError: the bytes are not evidence, or not in their canonical form.
     """
-    try:
-        evidence = Evidence.load(parse(data))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"not evidence: {error}") from error
-    if evidence.to_bytes() != data:
-        raise ValueError("not evidence: the bytes are not in canonical form")
-    return evidence
+    return Evidence.from_bytes(data, "evidence")
 
 
 def decide_again(evidence: Evidence, policy_text: str, day: datetime.date) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import digest, parse
 from ml.gate.records import Record
 from ml.gate.thresholds import (
     BudgetPolicy,
@@ -53,12 +53,12 @@ class Policy(Record):
     @property
     def text(self) -> str:
         """The policy on one line, in canonical form: what a pipeline's parameter holds."""
-        return canonical_bytes(self.to_json()).decode().strip()
+        return self.to_bytes().decode().strip()
 
     @property
     def digest(self) -> str:
         """The digest of what the policy says: comments and layout do not count."""
-        return digest(canonical_bytes(self.to_json()))
+        return digest(self.to_bytes())
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ml.gate.canonical import canonical_bytes
+from ml.gate.canonical import canonical_bytes, parse
 
 # Nothing that is measured here comes near these: they keep sums and products of the gate finite.
 LARGEST = 1e12
@@ -47,9 +47,32 @@ class Record(BaseModel):
         except ValidationError as error:
             raise ValueError(first_problem(error)) from error
 
+    @classmethod
+    def from_bytes(cls, data: bytes, what: str) -> Self:
+        """Return the record in canonical bytes.
+
+        Args:
+            data: the bytes.
+            what: what the record is called in messages.
+
+        Raises:
+            ValueError: the bytes are no such record, or not in their canonical form.
+        """
+        try:
+            record = cls.load(parse(data))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not {what}: {error}") from error
+        if record.to_bytes() != data:
+            raise ValueError(f"not {what}: the bytes are not in canonical form")
+        return record
+
     def to_json(self) -> dict[str, Any]:
         """Return the record as a JSON object, with ``schema`` spelled as it is in files."""
         return self.model_dump(mode="json")
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes: what is stored, signed and digested."""
+        return canonical_bytes(self.to_json())
 
 
 def first_problem(error: ValidationError) -> str:

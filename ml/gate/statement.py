@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from ml.gate.candidate import CANDIDATE_FILES, CandidateId, FileEntry, FileName, Manifest
-from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.records import Count, Digest, Record, Text
 from ml.gate.verdict import Verdict
 
@@ -112,10 +111,6 @@ class Statement(Record):
         """The id of the candidate that the statement is about."""
         return Manifest(files=dict(self.predicate.measured.model)).id
 
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes: what is signed."""
-        return canonical_bytes(self.to_json())
-
 
 def make_statement(measured: Measured, claimed: Claimed) -> Statement:
     """Make the statement about a candidate from what was measured and what is claimed."""
@@ -132,10 +127,4 @@ def read_statement(data: bytes) -> Statement:
     Raises:
         ValueError: the bytes are not a statement of ours, or not in their canonical form.
     """
-    try:
-        statement = Statement.load(parse(data))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"not a statement: {error}") from error
-    if statement.to_bytes() != data:
-        raise ValueError("not a statement: the bytes are not in canonical form")
-    return statement
+    return Statement.from_bytes(data, "a statement")

@@ -153,7 +153,7 @@ def _find(places: Places, source_version: str, ledger: Ledger) -> Sealed | None:
     holdout = _read(Holdout, f"{places.sealed(version)}/holdout.json")
     if snapshot is None or holdout is None:
         return None
-    if holdout.snapshot_digest != digest(canonical_bytes(snapshot.to_json())) or holdout.version != version:
+    if holdout.snapshot_digest != digest(snapshot.to_bytes()) or holdout.version != version:
         raise EvidenceError(
             f"{places.snapshot(version)}/snapshot.json is not the one that "
             f"{places.sealed(version)}/holdout.json was written with; remove that snapshot's folder, and run "
@@ -196,7 +196,7 @@ def _write(
         for name in SNAPSHOT_FILES
     }
     snapshot = Snapshot(**about, countries=parts.countries, shares=parts.shares, files=tables)
-    manifest = canonical_bytes(snapshot.to_json())
+    manifest = snapshot.to_bytes()
     holdout = Holdout(
         **about,
         ledger_digest=ledger.digest,
@@ -205,7 +205,7 @@ def _write(
         sealed=parts.sealed,
         files=sealed,
     )
-    _settle(f"{places.sealed(version)}/holdout.json", canonical_bytes(holdout.to_json()))
+    _settle(f"{places.sealed(version)}/holdout.json", holdout.to_bytes())
     # A run can begin as soon as this one is there.
     _settle(f"{places.snapshot(version)}/snapshot.json", manifest)
     return Sealed(places.snapshot(version), snapshot, holdout, new=True)

@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from ml.data.drift import measure_drift
+from ml.data.drift import drift_from
 from ml.data.profile import Profile
 from ml.errors import EvidenceError
 from ml.files import read_json
-from ml.gate.canonical import digest, parse
 from ml.gate.reports.data import DataReport
-from ml.gate.reports.drift import Drift
 
 CHAMPION_PROFILE = "champion_profile.json"
 """The profile of the holdout that the champion was attested on; empty where it is not known."""
@@ -56,18 +54,7 @@ def read_data_report(labels: Path, champion: str) -> DataReport:
         ours = Profile.load(read_json(labels / "profile.json"))
     except (TypeError, ValueError) as error:
         raise EvidenceError(f"{labels}: {error}; {SEAL_AGAIN}") from error
-    drift = _drift(champion, (labels / CHAMPION_PROFILE).read_bytes(), ours) if champion else None
+    lost = "the holdout that the champion was attested on is not there any more"
+    profile = (labels / CHAMPION_PROFILE).read_bytes()
+    drift = drift_from(champion, profile, ours, lost) if champion else None
     return report.model_copy(update={"drift": drift})
-
-
-def _drift(champion: str, profile: bytes, ours: Profile) -> Drift:
-    """Measure the drift between two holdouts, or say why it cannot be."""
-    reason, measured = "", None
-    if not profile:
-        reason = "the holdout that the champion was attested on is not there any more"
-    else:
-        try:
-            measured = measure_drift(Profile.load(parse(profile)), ours)
-        except ValueError as error:
-            reason = f"the profile of the champion's holdout cannot be read: {error}"
-    return Drift(champion=champion, profile_digest=digest(profile), not_compared=reason, measured=measured)

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ml.data.columns import FEATURES
 from ml.errors import EvidenceError, PlatformError
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import digest, parse
 from ml.gate.records import Count, Digest, Record, Text
 from ml.objects import ObjectError, create_object, open_folder
 from ml.s3 import explain
@@ -167,7 +167,7 @@ def append(holdout: str, ledger: Ledger, rows: pd.DataFrame, key_id: str, source
         number=ledger.number + 1, previous=ledger.digest, key_id=key_id, source_version=source_version
     )
     table = pa.Table.from_pandas(rows.sort_values("id"), SCHEMA, preserve_index=False)
-    told = table.replace_schema_metadata({METADATA: canonical_bytes(entry.to_json())})
+    told = table.replace_schema_metadata({METADATA: entry.to_bytes()})
     target = io.BytesIO()
     pq.write_table(told, target)
     uri = f"{holdout.rstrip('/')}/ledger/{entry.number:08}.parquet"

@@ -17,7 +17,7 @@ from ml.data.profile import Profile
 from ml.data.splits import SPLIT_OF_SHARE, Examples, Share, read_examples, read_labels, write_examples
 from ml.errors import DataError
 from ml.files import read_json
-from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.canonical import digest
 from ml.gate.reports.data import DataReport
 from ml.judge.splitter import Split
 
@@ -111,7 +111,7 @@ def make_parts(tables: Tables, songs: pd.DataFrame, decided: Split, version: str
             "songs.parquet": snapshot.songs.read_bytes(),
             "examples.parquet": examples.read_bytes(),
             "labels.json": labels.read_bytes(),
-            "data_report.json": canonical_bytes(report.to_json()),
+            "data_report.json": report.to_bytes(),
             "profile.json": _profile(tables.profile, version),
             "baselines.parquet": _baselines(read_examples(splits["train"]), sealed),
         },
@@ -164,7 +164,7 @@ def _profile(path: Path, version: str) -> bytes:
     if not data:
         raise DataError("rankings: none of the songs charts in a country; give the charts of some countries")
     profile = Profile.load(read_json(path)).model_copy(update={"data_version": version})
-    return canonical_bytes(profile.to_json())
+    return profile.to_bytes()
 
 
 def _baselines(training: Examples, sealed: Examples) -> bytes:

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from ml.errors import EvidenceError, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, Manifest, manifest_of
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import digest, parse
 from ml.release.objects import Objects
 
 AGAIN = "run the pipeline again: it stores the candidate anew"
@@ -63,7 +63,7 @@ def put_candidate(
         _put_content(objects, f"candidates/{manifest.id}/{file}", files[file])
     for name, data in reports.items():
         objects.put_same(f"candidates/{manifest.id}/reports/{run_id}/{name}", data)
-    _put_content(objects, f"candidates/{manifest.id}/{MANIFEST}", canonical_bytes(manifest.to_json()))
+    _put_content(objects, f"candidates/{manifest.id}/{MANIFEST}", manifest.to_bytes())
     return manifest.id
 
 
@@ -91,13 +91,11 @@ def read_candidate(objects: Objects, candidate: str, listed: str) -> dict[str, b
         raise EvidenceError(f"there is no candidate {candidate} in {objects.uri}; {listed}")
     try:
         manifest = Manifest.load(parse(data))
-        if set(manifest.files) != set(CANDIDATE_FILES):
-            raise ValueError(f"a candidate is {', '.join(CANDIDATE_FILES)}")
     except (TypeError, ValueError) as error:
         raise EvidenceError(
             f"candidate {candidate}: its manifest cannot be used: {error}; {AGAIN}"
         ) from error
-    if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
+    if manifest.id != candidate or manifest.to_bytes() != data:
         raise EvidenceError(f"candidate {candidate}: its manifest was changed; {AGAIN}")
     sizes = {name: entry.size for name, entry in manifest.files.items()}
     if too_large := [name for name, size in sizes.items() if size > LARGEST_FILE]:

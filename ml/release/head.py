@@ -12,7 +12,7 @@ from typing import Literal
 
 from ml.errors import EvidenceError, PlatformError, UsageError
 from ml.files import write_bytes
-from ml.gate.canonical import canonical_bytes, parse
+from ml.gate.canonical import parse
 from ml.gate.records import Count, Digest, Record
 from ml.release.log import RESTORE, Promotion
 
@@ -32,7 +32,7 @@ class Head(Record):
     @property
     def text(self) -> str:
         """The head on one line of JSON."""
-        return canonical_bytes(self.to_json()).decode().strip()
+        return self.to_bytes().decode().strip()
 
 
 def head_of(log: Sequence[Promotion]) -> Head:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ml.errors import EvidenceError
 from ml.gate.candidate import FileEntry, Manifest, manifest_of
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.gate.canonical import digest, parse
 from ml.gate.records import Record
 from ml.release.candidates import ID, LARGEST_FILE, MANIFEST, read_content
 from ml.release.objects import Objects
@@ -33,7 +33,7 @@ class OldManifest(Record):
     @property
     def id(self) -> str:
         """The candidate's id: 64 hexadecimal digits."""
-        return digest(canonical_bytes(self.to_json())).removeprefix("sha256:")
+        return digest(self.to_bytes()).removeprefix("sha256:")
 
 
 def migrate_command(uri: str) -> str:
@@ -69,7 +69,7 @@ def put_promoted(
 
 def manifest_bytes(files: Mapping[str, bytes]) -> bytes:
     """Return the manifest of a candidate as it is stored."""
-    return canonical_bytes(manifest_of(files).to_json())
+    return manifest_of(files).to_bytes()
 
 
 def read_promoted(objects: Objects, candidate: str) -> dict[str, bytes]:
@@ -101,7 +101,7 @@ def read_whole(objects: Objects, folder: str, candidate: str) -> tuple[dict[str,
         raise EvidenceError(
             f"{objects.uri}/{folder}/{MANIFEST} cannot be used: {error}; {RESTORE}"
         ) from error
-    if manifest.id != candidate or canonical_bytes(manifest.to_json()) != data:
+    if manifest.id != candidate or manifest.to_bytes() != data:
         raise EvidenceError(f"{objects.uri}/{folder}/{MANIFEST} was changed; {RESTORE}")
     return {
         name: read_content(objects, folder, name, min(entry.size, LARGEST_FILE), entry.digest, RESTORE)

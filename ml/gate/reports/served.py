@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ml.gate.canonical import canonical_bytes, digest
+from ml.gate.canonical import digest
 from ml.gate.records import Record, Text
 
 
@@ -21,4 +21,4 @@ class Served(Record):
     @property
     def digest(self) -> str:
         """The digest of ``served.json`` that says this."""
-        return digest(canonical_bytes(self.to_json()))
+        return digest(self.to_bytes())
