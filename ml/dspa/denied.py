@@ -9,6 +9,7 @@ import functools
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 
+from ml.dspa.experiment import Failed
 from ml.errors import JukeboxError, UsageError
 from ml.objects import Denied, create_object, delete_object, get_object
 
@@ -18,21 +19,12 @@ LARGEST = 1 << 34
 OTHER_KEY = "give the runs another key: its policy must not name this place (docs/security.md)"
 
 
-class Reached(Exception):
-    """Something that has to be denied was not: what was done, and what to change."""
-
-    def __init__(self, found: str, remedy: str = OTHER_KEY) -> None:
-        super().__init__(found)
-        self.found = found
-        self.remedy = remedy
-
-
 def attempts(
     store: str, holdout: str, tables: Mapping[str, str]
 ) -> Iterator[tuple[str, Callable[[], str] | None, str]]:
     """Return what has to be denied to a run: its name, the attempt, and the option that names the place.
 
-    An attempt raises `Reached` where it is not denied; it is None where the place is not known or, as a
+    An attempt raises `Failed` where it is not denied; it is None where the place is not known or, as a
     folder, can deny nothing.
 
     Args:
@@ -62,8 +54,8 @@ def _write(folder: str) -> str:
     try:
         delete_object(probe)
     except JukeboxError:
-        raise Reached(f"{probe} was written, and stays: no right to delete it") from None
-    raise Reached(f"{probe} was written and deleted again")
+        raise Failed(f"{probe} was written, and stays: no right to delete it", OTHER_KEY) from None
+    raise Failed(f"{probe} was written and deleted again", OTHER_KEY)
 
 
 def _read(uri: str) -> str:
@@ -72,7 +64,6 @@ def _read(uri: str) -> str:
     except Denied:
         return "denied"
     except UsageError as error:
-        raise Reached(f"{uri}: {error}", "correct the URI") from error
-    raise Reached(
-        f"{uri} can be read" if found is not None else f"{uri}: the key learns that it is not there"
-    )
+        raise Failed(f"{uri}: {error}", "correct the URI") from error
+    told = f"{uri} can be read" if found is not None else f"{uri}: the key learns that it is not there"
+    raise Failed(told, OTHER_KEY)

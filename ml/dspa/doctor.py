@@ -7,55 +7,25 @@ it has made itself. A check whose groundwork failed is skipped, so that the firs
 import base64
 import datetime
 import json
-import secrets
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Literal
 from urllib.parse import urlparse
-
-from pydantic import BaseModel, ConfigDict
 
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
-from ml.dspa.denied import Reached, attempts
+from ml.dspa.denied import attempts
+from ml.dspa.experiment import Check, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import NotInTime, Patience, call_within
-from ml.errors import JukeboxError, PlatformError
-from ml.objects import create_object, delete_object, get_object
-from ml.release.attestations import statement_of
-from ml.release.store import ModelStore
-from ml.version import commits_since
+from ml.dspa.store_checks import compare_judge, try_place
+from ml.errors import JukeboxError
 
 SKEW = 60
 """Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """The id of no run: terminating it needs the right to POST, and does nothing."""
-
-
-JUDGES = ("ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
-"""What decides about a model: other code may be newer than the judge's without a difference."""
-
-
-class Check(BaseModel):
-    """One check: what was found, and what to change if it failed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    result: Literal["ok", "failed", "skipped"]
-    found: str = ""
-    remedy: str = ""
-
-
-class Failed(Exception):
-    """A check has failed: what was found, and what to change."""
-
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(found)
-        self.found = found
-        self.remedy = remedy
 
 
 def examine(
@@ -87,6 +57,9 @@ def examine(
             checks.append(Check(name=name, result="ok", found=probe()))
         except Failed as error:
             checks.append(Check(name=name, result="failed", found=error.found, remedy=error.remedy))
+        except NotInTime:
+            found, remedy = "no answer in time", "check endpoint and network"
+            checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
         except JukeboxError as error:
             checks.append(
                 Check(name=name, result="failed", found=str(error), remedy=_remedy(error, connection))
@@ -101,54 +74,19 @@ def examine(
     check("write (POST)", lambda: _post(client), needs="certificate")
     for name, uri in places.items():
         if uri:
-            check(f"{name} bucket", lambda uri=uri: _place(uri, patience))  # type: ignore[misc]
+            check(f"{name} bucket", lambda uri=uri: try_place(uri, patience))  # type: ignore[misc]
         else:
             checks.append(Check(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
     if places.get("store"):
-        check("judge", lambda: _judge(places["store"], patience), needs="store bucket")
+        check("judge", lambda: compare_judge(places["store"], patience), needs="store bucket")
     if closed is not None:
         tables = {name: closed[name] for name in ("rankings", "songs")}
         for name, attempt, option in attempts(places.get("store", ""), closed["holdout"], tables):
             if attempt:
-                check(name, lambda attempt=attempt: _denied(attempt, patience))  # type: ignore[misc]
+                check(name, lambda attempt=attempt: call_within(patience.storage, attempt))  # type: ignore[misc]
             else:
                 checks.append(Check(name=name, result="skipped", found=f"give {option} s3://…"))
     return checks
-
-
-def _judge(uri: str, patience: Patience) -> str:
-    """Compare the code of the judge that attested the model in production with this checkout's."""
-
-    def newest() -> str:
-        store = ModelStore(uri)
-        attested = [entry for entry in store.log() if entry.attestation]
-        return statement_of(store, attested[-1]).predicate.measured.judge_code if attested else ""
-
-    code = call_within(patience.storage, newest)
-    if not code:
-        return "nothing is attested yet"
-    since = commits_since(code)
-    if since is None:
-        return f"its code {code[7:19]} is of no commit known here (run it in a checkout to compare)"
-    ahead, changed = since
-    decides = sorted(path for path in changed if path.startswith(JUDGES))
-    if decides:
-        raise Failed(
-            f"the judge is {ahead} commits behind; gate code differs ({', '.join(decides[:3])})",
-            "move JUDGE_IMAGE and TOOLS_IMAGE forward (docs/security.md)",
-        )
-    return (
-        f"the judge is {ahead} commits behind; gate code is the same" if ahead else "the code of this commit"
-    )
-
-
-def _denied(attempt: Callable[[], str], patience: Patience) -> str:
-    try:
-        return call_within(patience.storage, attempt)
-    except Reached as error:
-        raise Failed(error.found, error.remedy) from error
-    except NotInTime:
-        raise Failed("the object store does not answer", "check endpoint and network") from None
 
 
 def _remedy(error: JukeboxError, connection: Connection) -> str:
@@ -265,41 +203,3 @@ def _post(client: Client) -> str:
     except Rejected:
         return "the server itself answered"
     raise Failed("a run that is not there was terminated", "is --host a DSPA?")
-
-
-def _place(uri: str, patience: Patience) -> str:
-    """Write, read, create-if-absent and delete one small object."""
-    probe = f"{uri.rstrip('/')}/candidates/doctor-{secrets.token_hex(8)}"
-
-    def tried() -> str:
-        data = probe.encode()
-        created = create_object(probe, data)
-        try:
-            if not created or get_object(probe, len(data)) != data:
-                raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
-            if create_object(probe, b""):
-                raise Failed(
-                    "the server overwrites where it was to create only (it ignores If-None-Match)",
-                    "use a newer MinIO or Ceph: two promotions could both win on this one",
-                )
-        finally:
-            left = _delete(probe)
-        # What `submit` reads before it begins: the promotion log, and the list of candidates.
-        store = ModelStore(uri)
-        store.log()
-        store.candidates()
-        return f"read, write, create-if-absent{left}"
-
-    try:
-        return call_within(patience.storage, tried)
-    except NotInTime:
-        raise Failed(f"{uri} does not answer", "check endpoint and network") from None
-
-
-def _delete(probe: str) -> str:
-    """Delete what was written; a key without the right to leaves it, and that is said."""
-    try:
-        delete_object(probe)
-    except PlatformError:
-        return f"; no right to delete, so {probe} is left"
-    return ""

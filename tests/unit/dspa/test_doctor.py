@@ -468,7 +468,7 @@ def test_the_code_of_the_judge_is_compared_with_this_checkout(
     key, trust = trust_file(tmp_path / "keys")
     release_attested(store, "A", (key, read_trust(trust)), judge_code="sha256:" + "1" * 64)
     asked = []
-    monkeypatch.setattr("ml.dspa.doctor.commits_since", lambda code: asked.append(code) or since)
+    monkeypatch.setattr("ml.dspa.store_checks.commits_since", lambda code: asked.append(code) or since)
     check = checked(dspa.url, {"store": store.uri})["judge"]
     assert (check.result, asked) == (result, ["sha256:" + "1" * 64])
     assert found in check.found

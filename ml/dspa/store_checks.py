@@ -1,0 +1,88 @@
+"""Experiments of `jukebox doctor` in the object store: can runs use it, is the judge's code up to date?"""
+
+import secrets
+
+from ml.dspa.experiment import Failed
+from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.errors import PlatformError
+from ml.objects import create_object, delete_object, get_object
+from ml.release.attestations import statement_of
+from ml.release.store import ModelStore
+from ml.version import commits_since
+
+JUDGES = ("ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
+"""What decides about a model: other code may be newer than the judge's without a difference."""
+
+
+def try_place(uri: str, patience: Patience) -> str:
+    """Write, read, create-if-absent and delete one small object, and return what the key may do.
+
+    Raises:
+        Failed: the place cannot be used.
+        JukeboxError: it cannot be reached.
+    """
+    probe = f"{uri.rstrip('/')}/candidates/doctor-{secrets.token_hex(8)}"
+
+    def tried() -> str:
+        data = probe.encode()
+        created = create_object(probe, data)
+        try:
+            if not created or get_object(probe, len(data)) != data:
+                raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
+            if create_object(probe, b""):
+                raise Failed(
+                    "the server overwrites where it was to create only (it ignores If-None-Match)",
+                    "use a newer MinIO or Ceph: two promotions could both win on this one",
+                )
+        finally:
+            left = _delete(probe)
+        # What `submit` reads before it begins: the promotion log, and the list of candidates.
+        store = ModelStore(uri)
+        store.log()
+        store.candidates()
+        return f"read, write, create-if-absent{left}"
+
+    try:
+        return call_within(patience.storage, tried)
+    except NotInTime:
+        raise Failed(f"{uri} does not answer", "check endpoint and network") from None
+
+
+def _delete(probe: str) -> str:
+    """Delete what was written; a key without the right to leaves it, and that is said."""
+    try:
+        delete_object(probe)
+    except PlatformError:
+        return f"; no right to delete, so {probe} is left"
+    return ""
+
+
+def compare_judge(uri: str, patience: Patience) -> str:
+    """Compare the code of the judge that attested the model in production with this checkout's.
+
+    Raises:
+        Failed: code that decides differs.
+        JukeboxError: the store cannot be read.
+    """
+
+    def newest() -> str:
+        store = ModelStore(uri)
+        attested = [entry for entry in store.log() if entry.attestation]
+        return statement_of(store, attested[-1]).predicate.measured.judge_code if attested else ""
+
+    code = call_within(patience.storage, newest)
+    if not code:
+        return "nothing is attested yet"
+    since = commits_since(code)
+    if since is None:
+        return f"its code {code[7:19]} is of no commit known here (run it in a checkout to compare)"
+    ahead, changed = since
+    decides = sorted(path for path in changed if path.startswith(JUDGES))
+    if decides:
+        raise Failed(
+            f"the judge is {ahead} commits behind; gate code differs ({', '.join(decides[:3])})",
+            "move JUDGE_IMAGE and TOOLS_IMAGE forward (docs/security.md)",
+        )
+    return (
+        f"the judge is {ahead} commits behind; gate code is the same" if ahead else "the code of this commit"
+    )
