@@ -20,7 +20,7 @@ from ml.commands.image_options import (
     registry_of,
     require_python,
 )
-from ml.commands.options import AsJson, print_json
+from ml.commands.options import AsJson, print_json, write_results
 from ml.console import out
 from ml.errors import UsageError
 
@@ -80,7 +80,7 @@ def toolchain_push(
 
     An image is checked against its digests before anything is pushed, and none of its code is run.
     """
-    from ml.files import require_folder, write_bytes
+    from ml.files import require_folder
     from ml.image.toolchain import push_missing
 
     registry = registry_of(repository, auth_file, token_file, ca, tls)
@@ -88,9 +88,7 @@ def toolchain_push(
         require_folder(results_dir)
     found = push_missing(plan, layouts, registry)
     # Only now: a registry that fails halfway leaves nothing behind.
-    if results_dir:
-        for each in found.dependencies:
-            write_bytes(results_dir / each.result, each.by_digest.encode())
+    write_results(results_dir, {each.result: each.by_digest for each in found.dependencies})
     if as_json:
         print_json(found.to_json())
         return
@@ -125,7 +123,7 @@ def image_assemble(
     Example: jukebox image-assemble --repository registry.example/team/jukebox --tag try
     --dependencies registry.example/team/jukebox/component-dependencies:$(jukebox image-key)
     """
-    from ml.files import require_folder, write_bytes
+    from ml.files import require_folder
     from ml.image.assemble import assemble
 
     require_python(python)
@@ -136,9 +134,7 @@ def image_assemble(
     if results_dir:
         require_folder(results_dir)
     found = assemble(checkout, python, dependencies, f"{repository}/component:{tag}", source, registry)
-    if results_dir:
-        for name, text in found.results.items():
-            write_bytes(results_dir / name, text.encode())
+    write_results(results_dir, found.results)
     if as_json:
         print_json(found.model_dump())
     else:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ml.commands import measure
-from ml.commands.options import AsJson, Rankings, Songs, absolute, print_json
+from ml.commands.options import AsJson, Rankings, Songs, absolute, print_json, write_results
 from ml.console import out
 from ml.errors import DataError, GateBlocked
 
@@ -111,7 +111,7 @@ def holdout(
     --holdout s3://judge/holdout --snapshots s3://snapshots/jukebox --key-file holdout.key
     """
     from ml.data.manifests import SHARES
-    from ml.files import require_folder, write_bytes
+    from ml.files import require_folder
     from ml.judge.holdout import Places, seal_holdout
     from ml.judge.holdout_key import read_key
 
@@ -125,9 +125,7 @@ def holdout(
         raise GateBlocked(str(error)) from error
     version = found.snapshot.version
     results = {"SNAPSHOT": found.snapshot_uri, "HOLDOUT_VERSION": version, "DATA_VERSION": version}
-    if results_dir:
-        for name, value in results.items():
-            write_bytes(results_dir / name, value.encode())
+    write_results(results_dir, results)
     if as_json:
         print_json(
             {

@@ -16,6 +16,7 @@ from ml.commands.options import (
     near,
     policy_text_of,
     print_json,
+    write_results,
 )
 from ml.commands.reporting import outcome_in
 from ml.console import out, show_verdict
@@ -124,13 +125,16 @@ def download(
 
     Example: jukebox judge download 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --work /work
     """
+    from ml.files import file_digest, require_folder
     from ml.judge.attest import beside
     from ml.judge.download import download
     from ml.judge.work import ASKED
 
+    if results_dir:
+        require_folder(results_dir)
     claimed = _claimed(claims)
     asked = download(work, absolute(store), absolute(holdout), candidate, version, claimed, run)
-    _result(results_dir, "ASKED", work / ASKED)
+    write_results(results_dir, {"ASKED": file_digest(work / ASKED)})
     out.print(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}", markup=False)
 
 
@@ -153,11 +157,14 @@ def score(work: Work, asked: AskedDigest = "", results_dir: ResultsDir = None) -
 
     Example: jukebox judge score --work /work
     """
+    from ml.files import file_digest, require_folder
     from ml.judge.score import score
     from ml.judge.work import MEASURED
 
+    if results_dir:
+        require_folder(results_dir)
     out.print(score(work, asked), markup=False)
-    _result(results_dir, "MEASURED", work / MEASURED)
+    write_results(results_dir, {"MEASURED": file_digest(work / MEASURED)})
 
 
 def sign(
@@ -202,13 +209,6 @@ def _claimed(path: Path | None) -> "Claimed | None":
         return Claimed.load(read_json(path)["claimed"]) if path else None
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error
-
-
-def _result(folder: Path | None, name: str, path: Path) -> None:
-    from ml.files import file_digest, write_bytes
-
-    if folder:
-        write_bytes(folder / name, file_digest(path).encode())
 
 
 def _checks(found: "Attested") -> list[Any]:

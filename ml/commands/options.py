@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,6 +125,20 @@ def next_store(store: str) -> str:
     if store == STORE and Path(SAMPLE_STORE).is_dir():
         return f"{command('models', '--store', SAMPLE_STORE)} shows the models of the sample"
     return "`jukebox run` makes a model, --store names another store"
+
+
+def write_results(folder: Path | None, results: Mapping[str, str]) -> None:
+    """Write the results of a Tekton Task, where a folder for them is given.
+
+    Args:
+        folder: `--results-dir`; `require_folder` has been asked about it before anything began.
+        results: their texts by name.
+    """
+    from ml.files import write_bytes
+
+    if folder:
+        for name, text in results.items():
+            write_bytes(folder / name, text.encode())
 
 
 def print_json(value: dict[str, Any]) -> None:

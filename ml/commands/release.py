@@ -19,6 +19,7 @@ from ml.commands.options import (
     policy_text_of,
     print_json,
     say,
+    write_results,
 )
 from ml.console import out, show_table, tame
 from ml.errors import UsageError
@@ -149,7 +150,7 @@ def promote(
 
     Example: jukebox promote 83ea999f70a3 --attestation a.json --trust trust.pem --reason "better in BR"
     """
-    from ml.files import require_folder, write_bytes
+    from ml.files import require_folder
     from ml.release.promotion import promote as promote_candidate
     from ml.release.signing import read_trust
 
@@ -167,10 +168,12 @@ def promote(
         run=run,
         why=reason,
     )
-    if results_dir:
-        write_bytes(results_dir / "PROMOTION", str(outcome.promotion.number).encode())
-        write_bytes(results_dir / "SERVED_AT", outcome.served_at.encode())
-        write_bytes(results_dir / "HEAD", outcome.head.text.encode())
+    results = {
+        "PROMOTION": str(outcome.promotion.number),
+        "SERVED_AT": outcome.served_at,
+        "HEAD": outcome.head.text,
+    }
+    write_results(results_dir, results)
     say(outcome, as_json=as_json)
 
 
@@ -205,7 +208,7 @@ def rollback(
 
     Example: jukebox rollback --to 3 --reason "4 is slow in BR" --dry-run
     """
-    from ml.files import require_folder, write_bytes
+    from ml.files import require_folder
     from ml.release.rollback import plan_rollback
     from ml.release.rollback import rollback as roll_back
 
@@ -216,8 +219,7 @@ def rollback(
         _show_plan(plan_rollback(opened, to, reason), as_json=as_json)
         return
     outcome = roll_back(opened, to, reason)
-    if results_dir:
-        write_bytes(results_dir / "HEAD", outcome.head.text.encode())
+    write_results(results_dir, {"HEAD": outcome.head.text})
     say(outcome, as_json=as_json)
 
 
