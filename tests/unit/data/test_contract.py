@@ -180,6 +180,7 @@ def test_the_sample_passes(tmp_path):
     report = _report(tmp_path)
     assert (report["rankings_rows"], report["global_rows"]) == (25_550, 350)
     assert (report["songs_rows"], report["broken_songs"]) == (600, 2)
+    assert report["schema"] == "jukebox.data-report/v3"
     assert (report["data_version"], report["synthetic"]) == ("0123456789abcdef", True)
     # So every check of the contract has a table here that breaks it.
     assert {check["name"] for check in report["checks"]} == set(BREAKS)

@@ -14,11 +14,13 @@ from command import jukebox
 from dspa_proxy import Proxy, http_answer, proxying, raw_server
 from dspa_server import Dspa, Fault, serving
 from promotions import release_attested
-from servers import closed_port, only_allowed, s3_server
+from servers import closed_port, only_allowed, s3_server, silent_port
 
 from ml.dspa.connection import Connection
 from ml.dspa.doctor import examine
+from ml.dspa.experiment import Failed
 from ml.dspa.patience import Patience
+from ml.dspa.store_checks import try_place
 from ml.objects import open_folder, put_object
 from ml.release.signing import read_trust
 from ml.release.store import ModelStore
@@ -324,6 +326,13 @@ def test_a_store_that_does_not_answer(dspa, bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")
     found = checked(dspa.url, {"store": bucket})["store bucket"]
     assert (found.result, "check the endpoint" in found.found) == ("failed", True)
+
+
+def test_a_store_that_takes_the_connection_and_stays_silent(bucket, monkeypatch):
+    with silent_port(connects=True) as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(Failed, match=f"{bucket} does not answer"):
+            try_place(bucket, Patience(storage=0.5))
 
 
 @pytest.mark.parametrize("place", ["ftp://bucket/x", "s3://", "s3://me:pw@bucket/x"])

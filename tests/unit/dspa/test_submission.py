@@ -291,6 +291,13 @@ def test_a_place_that_nothing_can_be_written_to_is_refused(flag, uri):
     refused(flag, **place(flag, uri))
 
 
+@pytest.mark.parametrize("flag", ["--evidence", "--store"])
+def test_a_place_of_800_bytes_is_taken_and_a_longer_one_refused(flag):
+    longest = "s3://bucket/".ljust(800, "x")
+    made(**place(flag, longest))
+    refused(f"{flag}: more than 800 bytes", **place(flag, f"{longest}x"))
+
+
 def place(flag: str, uri: str) -> dict[str, str]:
     names = {"--evidence": "evidence", "--store": "store_uri"}
     return {names.get(flag, f"{flag.removeprefix('--')}_uri"): uri}
@@ -314,6 +321,13 @@ def test_a_pipeline_with_other_parameters_than_ours_is_refused_with_what_differs
     refused("needs colour", of=with_parameters(richer))
     harmless = {**parameters, "colour": {"parameterType": "STRING", "defaultValue": "red"}}
     assert made(of=with_parameters(harmless)).parameters == made().parameters
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
+def test_a_boolean_that_a_pipeline_has_besides_is_read_as_one(text, value):
+    more = {**pipeline().parameters, "loud": {"parameterType": "BOOLEAN", "defaultValue": not value}}
+    assert made({"loud": text}, of=with_parameters(more)).parameters["loud"] is value
+    refused("--param loud=yes: not a BOOLEAN", {"loud": "yes"}, of=with_parameters(more))
 
 
 def with_parameters(parameters):

@@ -64,6 +64,14 @@ def test_what_is_asked_for_is_the_submission(here):
     assert here.dspa.experiments[run.experiment_id].display_name == "jukebox"
 
 
+def test_a_work_tree_that_is_not_just_its_commit_is_told_before_anything_is_asked(here):
+    submission = here.submission(dirty=True)
+    here.submit(submission)
+    commit = submission.parameters["commit"][:12]
+    assert len(submission.parameters["commit"]) == 40
+    assert here.said[1].startswith(f"note: the code is not just commit {commit}: the work tree has changes")
+
+
 def test_a_second_submission_of_the_attempt_adopts_the_run_that_has_ended(here):
     first = here.submit()
     assert here.submit() == first

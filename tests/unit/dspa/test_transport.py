@@ -293,6 +293,18 @@ def test_a_list_without_end_ends(dspa):
     assert "does not end" in str(failure(lambda: client(dspa.url, Patience()).runs("e1", ""), Unavailable))
 
 
+def test_all_pages_of_a_list_share_the_time_that_it_may_take(dspa):
+    """Each page is a request of its own: the time of the list is over, and no request's is."""
+
+    def page(_) -> Fault:
+        time.sleep(0.02)
+        return Fault.json({"next_page_token": "again"})
+
+    dspa.fault = page
+    error = failure(lambda: client(dspa.url, Patience()).runs("e1", "", within=0.5), Unavailable)
+    assert "does not end" not in str(error)
+
+
 def test_a_run_of_another_name_is_not_the_one_asked_for(dspa):
     dspa.fault = lambda _: Fault.json(RUN)
     failure(lambda: client(dspa.url).create_run({"display_name": "b"}), Unavailable)

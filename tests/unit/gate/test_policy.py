@@ -92,6 +92,13 @@ def test_a_negative_threshold_is_refused_by_name(path):
         refuse(changed, dotted(path))
 
 
+@pytest.mark.parametrize("section", ["evaluation", "champion"])
+def test_one_resample_is_the_least_that_can_be_asked_for(section):
+    path = (section, "min_resamples")
+    assert at(parse_policy(json.dumps(replaced(POLICY, (path, 1)))).to_json(), path) == 1
+    refuse(replaced(POLICY, (path, 0)), dotted(path))
+
+
 @pytest.mark.parametrize("constant", [".nan", ".inf", "-.inf"])
 @pytest.mark.parametrize("path", NUMBERS, ids=ids)
 def test_a_threshold_that_is_no_number_is_refused(path, constant):

@@ -1,12 +1,16 @@
 """Replay: what another policy would have decided on the evidence that there is."""
 
+import datetime
 import json
+import os
+from pathlib import Path
 
 import pytest
 from candidates import candidate_files, put
 from reports import POLICY, edited
+from servers import closed_port
 
-from ml.errors import UsageError
+from ml.errors import PlatformError, UsageError
 from ml.gate.policy import parse_policy
 from ml.objects import put_object
 from ml.release.replay import find_evidence, replay
@@ -56,6 +60,28 @@ def test_the_newest_are_found_in_a_store_and_where_submit_puts_evidence(store):
     found = find_evidence([f"{store.uri}/candidates", f"{store.uri}/evidence"], 10)
     assert sorted(data for _, data in found) == sorted([PASSING, BLOCKED])
     assert len(find_evidence([f"{store.uri}/candidates", f"{store.uri}/evidence"], 1)) == 1
+
+
+def test_the_newest_come_first_and_each_is_where_it_says(tmp_path):
+    folder = tmp_path / "evidence"
+    for day, data in enumerate([PASSING, BLOCKED], start=1):
+        place = folder / ("ab"[day % 2] * 32) / "run.json"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(data)
+        os.utime(place, (day, day))
+    found = find_evidence([str(folder)], 2)
+    assert [data for _, data in found] == [BLOCKED, PASSING]
+    assert [Path(where).read_bytes() for where, _ in found] == [BLOCKED, PASSING]
+    assert find_evidence([str(folder)], 1) == found[:1]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure_of_the_platform(monkeypatch):
+    monkeypatch.setattr("ml.s3.RETRY", {"max_retries": 0, "retry_timeout": datetime.timedelta(seconds=1)})
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "r"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(PlatformError, match="cannot list s3://bucket/evidence"):
+        find_evidence(["s3://bucket/evidence"], 1)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
