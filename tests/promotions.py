@@ -12,8 +12,8 @@ from reports import POLICY, edited
 from ml.gate.policy import parse_policy
 from ml.release.production import Outcome
 from ml.release.promotion import champion_of, production_of, promote
-from ml.release.signing import Trust
 from ml.release.store import ModelStore
+from ml.release.trust import Trust
 
 EVERYWHERE = parse_policy(json.dumps(edited(json.loads(POLICY), {"promotion.self_checked": "always"}))).text
 """A policy under which buckets take self-checked models, too."""

@@ -100,6 +100,7 @@ def submit(
     numbers, under our policy; the candidate must be in the store byte for byte. Before anything is asked of
     the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
+    from ml.clock import NotInTime, call_within
     from ml.data.snapshots import read_snapshot
     from ml.data.sources import data_version
     from ml.data.uris import refuse_password
@@ -108,7 +109,7 @@ def submit(
     from ml.dspa.client import Client
     from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect
-    from ml.dspa.patience import Deadline, NotInTime, Patience, call_within
+    from ml.dspa.patience import Deadline, Patience
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
     from ml.release.promotion import champion_of
@@ -124,10 +125,7 @@ def submit(
         rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
         for uri in (rankings, songs, snapshot):
             refuse_password(uri)
-        if commit is not None and not COMMIT.fullmatch(commit):
-            raise UsageError(f"--commit {commit}: give all 40 or 64 hexadecimal digits")
-        if len(cause) > 500 or not cause.isprintable():
-            raise UsageError("--cause: give one line of at most 500 characters")
+        _require_plain(commit, cause)
         built_from, dirty = (commit, False) if commit else code_version()
         decided = {
             "rankings_uri": rankings,
@@ -271,6 +269,14 @@ def doctor(
         raise PlatformError(f"{', '.join(failed)}: see above what to change", result)
     if as_json:
         print_json(result)
+
+
+def _require_plain(commit: str | None, cause: str) -> None:
+    """Refuse a commit that is cut short, and a cause that is more than a line."""
+    if commit is not None and not COMMIT.fullmatch(commit):
+        raise UsageError(f"--commit {commit}: give all 40 or 64 hexadecimal digits")
+    if len(cause) > 500 or not cause.isprintable():
+        raise UsageError("--cause: give one line of at most 500 characters")
 
 
 def _pairs(params: list[str]) -> dict[str, str]:

@@ -1,11 +1,26 @@
 """The judge's verbs about one candidate: attest it, in one go or a step at a time."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ml.commands.dspa_options import OutcomeFile
+from ml.commands.judge_options import (
+    LOCAL,
+    AskedDigest,
+    Candidate,
+    Claims,
+    Envelope,
+    Holdout,
+    IdentityToken,
+    JudgeImage,
+    KeyFile,
+    Keyless,
+    MeasuredDigest,
+    ResultsDir,
+    Run,
+    Version,
+    Work,
+)
 from ml.commands.options import (
     STORE,
     AsJson,
@@ -26,56 +41,15 @@ if TYPE_CHECKING:
     from ml.gate.statement import Claimed
     from ml.judge.attest import Attested, Signer
 
-Candidate = Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")]
-Holdout = Annotated[
-    str,
-    typer.Option(
-        "--holdout", envvar="JUKEBOX_HOLDOUT", help="The sealed holdouts: a folder or s3://bucket/prefix."
-    ),
-]
-Version = Annotated[
-    str, typer.Option("--version", envvar="JUKEBOX_HOLDOUT_VERSION", help="The data version to measure on.")
-]
-KeyFile = Annotated[
-    Path,
-    typer.Option("--key-file", envvar="JUKEBOX_KEY_FILE", help="The private key that signs, in PEM."),
-]
-JudgeImage = Annotated[
-    str,
-    typer.Option(envvar="JUKEBOX_JUDGE_IMAGE", help="What this runs in, for the statement: REF@sha256:…"),
-]
-Claims = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="JUKEBOX_CLAIMS",
-        help="What is claimed of the run: what `jukebox submit --outcome` has written; by default the report "
-        "beside the candidate.",
-    ),
-]
-Run = Annotated[str, typer.Option(help="The run whose report it is; by default the newest.")]
-Envelope = Annotated[Path, typer.Option("--out", help="The file for the signed attestation.")]
-Work = Annotated[Path, typer.Option("--work", help="The judge's work folder.")]
-ResultsDir = Annotated[
-    Path | None,
-    typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write the step's result there, for Tekton."),
-]
-AskedDigest = Annotated[
-    str, typer.Option("--asked", envvar="JUKEBOX_ASKED", help="The digest that asked.json must have.")
-]
-MeasuredDigest = Annotated[
-    str,
-    typer.Option("--measured", envvar="JUKEBOX_MEASURED", help="The digest that measured.json must have."),
-]
-
-LOCAL = "none: run from a checkout"
-
 
 def attest(
     candidate: Candidate,
     holdout: Holdout,
     version: Version,
-    key_file: KeyFile,
     store: Store = STORE,
+    key_file: KeyFile = None,
+    keyless: Keyless = None,
+    identity_token: IdentityToken = None,
     policy: PolicyFile = None,
     claims: Claims = None,
     run: Run = "",
@@ -95,7 +69,8 @@ def attest(
     from ml.judge.attest import Places, attest
 
     places = Places(absolute(store), absolute(holdout))
-    text, signer, claimed = policy_text_of(policy), _signer(key_file), _claimed(claims)
+    text, claimed = policy_text_of(policy), _claimed(claims)
+    signer = _signer(key_file, keyless, identity_token)
 
     def told(line: str) -> None:
         if not as_json:
@@ -169,7 +144,9 @@ def score(work: Work, asked: AskedDigest = "", results_dir: ResultsDir = None) -
 
 def sign(
     work: Work,
-    key_file: KeyFile,
+    key_file: KeyFile = None,
+    keyless: Keyless = None,
+    identity_token: IdentityToken = None,
     policy: PolicyFile = None,
     judge_image: JudgeImage = LOCAL,
     out_file: Envelope = Path("attestation.json"),
@@ -185,15 +162,24 @@ def sign(
     from ml.judge.attest import sign
 
     with outcome_in(outcome) as known:
-        found = sign(work, policy_text_of(policy), judge_image, _signer(key_file), asked, measured)
+        signer = _signer(key_file, keyless, identity_token)
+        found = sign(work, policy_text_of(policy), judge_image, signer, asked, measured)
         claimed = found.statement.predicate.claimed
         known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
         _finish(found, out_file, (), as_json=as_json)
 
 
-def _signer(key_file: Path) -> "Signer":
-    """Return what signs with a key; a key that is not there is told of before anything is measured."""
-    if not key_file.is_file():
+def _signer(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
+    """Return what signs; what it lacks is told of before anything is measured."""
+    if (key_file is None) == (keyless is None) or (keyless is None) != (identity_token is None):
+        raise UsageError("give either --key-file, or --keyless with --identity-token")
+    if keyless and identity_token:
+        from ml.release.keyless import sigstore_in
+        from ml.release.signing import sign_keyless
+
+        site, token = sigstore_in(keyless), identity_token
+        return lambda statement: sign_keyless(statement, site, token)
+    if key_file is None or not key_file.is_file():
         raise UsageError(f"--key-file {key_file} is not there; `jukebox judge keys` makes a pair")
 
     from ml.release.signing import sign

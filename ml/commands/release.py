@@ -124,7 +124,10 @@ def promote(
     ] = None,
     trust: Annotated[
         Path | None,
-        typer.Option(envvar="JUKEBOX_TRUST", help="The public keys that may have signed it, in PEM."),
+        typer.Option(
+            envvar="JUKEBOX_TRUST",
+            help="Who may have signed it: public keys in PEM, or identities in JSON.",
+        ),
     ] = None,
     run: Annotated[
         str, typer.Option(help="Without --trust: the run whose report to take; the newest by default.")
@@ -152,7 +155,7 @@ def promote(
     """
     from ml.files import require_folder
     from ml.release.promotion import promote as promote_candidate
-    from ml.release.signing import read_trust
+    from ml.release.trust import read_trust
 
     if results_dir:
         require_folder(results_dir)

@@ -27,7 +27,8 @@ def verify(
         ),
     ],
     trust: Annotated[
-        Path, typer.Option(help="The public keys whose attestations count, in PEM: one or several.")
+        Path,
+        typer.Option(help="Whose attestations count: public keys in PEM, or identities in JSON."),
     ],
     attestation: Annotated[
         Path | None,
@@ -50,7 +51,7 @@ def verify(
     Example: jukebox verify ./model --trust trust.pem
     """
     from ml.release.model_files import find_model
-    from ml.release.signing import read_trust
+    from ml.release.trust import read_trust
     from ml.release.verification import verify as verify_model
 
     trusted = read_trust(trust)

@@ -12,12 +12,13 @@ import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import urlparse
 
+from ml.clock import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.denied import attempts
 from ml.dspa.experiment import Check, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
-from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.dspa.patience import Patience
 from ml.dspa.store_checks import compare_judge, try_place
 from ml.errors import JukeboxError
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ml.clock import NotInTime, call_within
 from ml.dspa.client import Run
 from ml.dspa.follow import failed_tasks
-from ml.dspa.patience import Deadline, NotInTime, call_within
+from ml.dspa.patience import Deadline
 from ml.dspa.session import Session
 from ml.dspa.submission import subject_of
 from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError

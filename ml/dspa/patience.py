@@ -1,18 +1,11 @@
-"""How long to wait for what: one deadline for a command, and calls that end in time whatever happens."""
+"""How long to wait for what, and one deadline for a command."""
 
-import functools
-import queue
 import random
-import threading
 import time
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml.errors import PlatformError
-
-T = TypeVar("T")
 
 
 class Patience(BaseModel):
@@ -41,10 +34,6 @@ class Patience(BaseModel):
 
 class DeadlineOver(PlatformError):
     """The command's own deadline is over."""
-
-
-class NotInTime(Exception):
-    """A call has not returned in its time; its thread is left behind."""
 
 
 class Deadline:
@@ -82,35 +71,3 @@ class Deadline:
 def jittered(seconds: float) -> float:
     """Spread a wait by a quarter, so that many submitters do not ask in step."""
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - nothing secret
-
-
-def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """Call in a thread and wait no longer than so many seconds.
-
-    A socket's time-outs bound neither the look-up of a name nor an answer that drips; this does. And a
-    signal reaches the waiting main thread at once.
-
-    Raises:
-        NotInTime: it has not returned.
-        Exception: whatever the call raises.
-    """
-    answers: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            value = call()
-        except Exception as error:
-            answers.put(functools.partial(_raise, error))
-        else:
-            answers.put(lambda: value)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise NotInTime from None
-    return answer()
-
-
-def _raise(error: Exception) -> NoReturn:
-    raise error

@@ -2,8 +2,9 @@
 
 import secrets
 
+from ml.clock import NotInTime, call_within
 from ml.dspa.experiment import Failed
-from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.dspa.patience import Patience
 from ml.errors import PlatformError
 from ml.objects import create_object, delete_object, get_object
 from ml.release.attestations import statement_of

@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from ml.clock import NotInTime, call_within
 from ml.dspa.connection import Connection
 from ml.dspa.failures import (
     Refused,
@@ -22,7 +23,7 @@ from ml.dspa.failures import (
     retry_after,
     tls_failure,
 )
-from ml.dspa.patience import NotInTime, Patience, call_within
+from ml.dspa.patience import Patience
 
 MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""

@@ -16,7 +16,7 @@ import yaml
 from ml.clock import today
 from ml.errors import UsageError
 from ml.files import require_folder
-from ml.release.signing import read_trust
+from ml.release.trust import read_trust
 from ml.settings import LABEL
 
 HOLDOUT, SIGNING, TRUST, MANIFEST = "holdout.key", "signing.pem", "trust.pem", "keys.yaml"

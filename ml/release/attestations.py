@@ -1,12 +1,10 @@
 """The attestation that an entry of the promotion log rests on, read back from beside the promoted model."""
 
-import base64
-
 from ml.errors import EvidenceError
-from ml.gate.canonical import digest, parse
+from ml.gate.canonical import digest
 from ml.gate.statement import Statement, read_statement
 from ml.release.log import Promotion
-from ml.release.signing import LARGEST_ENVELOPE, Envelope
+from ml.release.signing import LARGEST_ENVELOPE, payload_of
 from ml.release.store import ModelStore
 
 
@@ -25,6 +23,6 @@ def statement_of(store: ModelStore, entry: Promotion) -> Statement:
     if data is None or digest(data) != entry.attestation:
         raise EvidenceError(f"{store.uri}/{path} is missing or was changed; restore it from a backup")
     try:
-        return read_statement(base64.b64decode(Envelope.load(parse(data)).payload, validate=True))
+        return read_statement(payload_of(data))
     except (TypeError, ValueError) as error:
         raise EvidenceError(f"{store.uri}/{path}: {error}; restore it from a backup") from error

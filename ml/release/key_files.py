@@ -20,12 +20,13 @@ LARGEST_FILE = 1_000_000
 MAKE_KEYS = "`jukebox judge keys` makes a pair"
 
 
-def read_text(path: str | Path, where: str) -> str:
+def read_text(path: str | Path, where: str, remedy: str = MAKE_KEYS) -> str:
     """Return the text of a small file.
 
     Args:
         path: the file.
         where: how messages name it.
+        remedy: what to do where there is no such file.
 
     Raises:
         UsageError: it cannot be read, is large, or no text.
@@ -34,13 +35,13 @@ def read_text(path: str | Path, where: str) -> str:
         with open(path, "rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise UsageError(f"{where} cannot be read: {error.strerror}; {MAKE_KEYS}") from error
+        raise UsageError(f"{where} cannot be read: {error.strerror}; {remedy}") from error
     if len(data) > LARGEST_FILE:
-        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes; it should hold keys alone")
+        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes, which is too much; {remedy}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{where} is not text; it should hold keys in PEM") from error
+        raise UsageError(f"{where} is not text; {remedy}") from error
 
 
 def private_key(path: str | Path) -> "EllipticCurvePrivateKey":

@@ -23,7 +23,7 @@ from ml.release.self_checked import require_self_checked_allowed, self_checked
 from ml.release.store import ModelStore
 
 if TYPE_CHECKING:
-    from ml.release.signing import Trust
+    from ml.release.trust import Trust
 
 Verify = Callable[[bytes, "Trust"], Statement]
 """Returns the statement in an envelope that a trusted key has signed, as `verify_envelope` does."""

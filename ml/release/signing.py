@@ -1,61 +1,25 @@
-"""Signatures of attestations: a statement in a DSSE envelope, and the trust root that it is verified by.
+"""Signatures of attestations: a statement in a DSSE envelope, signed with a key or keyless."""
 
-A trust file holds one public key or several, in PEM, one after the other: while a key is replaced, the old
-and the new one are both there. A comment line just above a key names it; nothing else may be in the file:
-
-    # platform team, 2026
-    -----BEGIN PUBLIC KEY-----
-    …
-    -----END PUBLIC KEY-----
-"""
-
-import re
+import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydantic import Field
 
-from ml.errors import EvidenceError, UsageError
+from ml.errors import EvidenceError
 from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.records import Record, Text
 from ml.gate.statement import PAYLOAD_TYPE, Statement, read_statement
-from ml.release.key_files import MAKE_KEYS, identified, private_key, public_key, read_text
-
-if TYPE_CHECKING:
-    from securesystemslib.signer import SSlibKey
+from ml.release.key_files import identified, private_key
+from ml.release.keyless import NOT_OURS, Sigstore, open_bundle, sign_bytes
+from ml.release.trust import Trust
 
 LARGEST_ENVELOPE = 16_000_000
 """Bytes of an envelope; a statement has some hundred thousand."""
 
 LONGEST_REASON = 200
 """Characters of a reason in a message."""
-
-NOT_OURS = "take the attestation that `jukebox judge` signed"
-
-PUBLIC_KEY = re.compile(
-    r"(?:^#([^\n]*)\n)?^(-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----)$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True)
-class TrustedKey:
-    """A public key, and its name ("": it has none)."""
-
-    name: str
-    key: "SSlibKey"
-
-
-@dataclass(frozen=True)
-class Trust:
-    """A trust root: the public keys that may sign attestations, by key id.
-
-    ``source`` is where they were read from, for messages.
-    """
-
-    source: str
-    keys: dict[str, TrustedKey]
 
 
 class EnvelopeSignature(Record):
@@ -75,38 +39,14 @@ class Envelope(Record):
 
 @dataclass(frozen=True)
 class Signed:
-    """A statement whose signature is valid, and the trusted key that made it."""
+    """A statement whose signature is valid, and the trusted key that made it.
+
+    A keyless signature has a key of its own; its name is then the identity that it was certified for.
+    """
 
     statement: Statement
     key_id: str
     key_name: str
-
-
-def read_trust(path: str | Path) -> Trust:
-    """Return the trust root in a file.
-
-    Raises:
-        UsageError: the file cannot be read, or holds anything but ECDSA P-256 public keys, each once.
-    """
-    where = f"the trust file {path}"
-    text = read_text(path, where).replace("\r\n", "\n")
-    if "PRIVATE KEY" in text:
-        raise UsageError(f"{where} holds a private key; take it out, and give the public key in its place")
-    rest = [line for line in PUBLIC_KEY.sub("", text).splitlines() if line.strip() and line[0] != "#"]
-    if rest:
-        raise UsageError(f"{where} holds something else than public keys in PEM and # comments; remove it")
-    keys: dict[str, TrustedKey] = {}
-    for found in PUBLIC_KEY.finditer(text):
-        name, pem = (found[1] or "").strip(), found[2]
-        if not name.isprintable():
-            raise UsageError(f"{where}: the name of key {len(keys) + 1} cannot be printed; give it another")
-        key = public_key(pem, f"{where}: key {len(keys) + 1}")
-        if key.keyid in keys:
-            raise UsageError(f"{where} holds the key {key.keyid[:12]} twice; remove one")
-        keys[key.keyid] = TrustedKey(name, key)
-    if not keys:
-        raise UsageError(f"{where} holds no public key in PEM; {MAKE_KEYS}")
-    return Trust(str(path), keys)
 
 
 def sign(statement: Statement, key_file: str | Path) -> bytes:
@@ -127,13 +67,16 @@ def sign(statement: Statement, key_file: str | Path) -> bytes:
     signer = CryptoSigner(private, identified(private.public_key()))
     envelope = DsseEnvelope(statement.to_bytes(), PAYLOAD_TYPE, {})
     envelope.sign(signer)
-    data = canonical_bytes(envelope.to_dict())
-    if len(data) > LARGEST_ENVELOPE:
-        raise EvidenceError(
-            f"the attestation would have {len(data)} bytes, and {LARGEST_ENVELOPE} are allowed; "
-            "its reports hold more than aggregate numbers"
-        )
-    return data
+    return _bounded(canonical_bytes(envelope.to_dict()))
+
+
+def sign_keyless(statement: Statement, site: Sigstore, token_file: str | Path) -> bytes:
+    """Return a Sigstore bundle of a statement, signed with a key that was certified for an identity.
+
+    Raises:
+        UsageError, EvidenceError, PlatformError: as `ml.release.keyless.sign_bytes`; or it is too large.
+    """
+    return _bounded(sign_bytes(statement.to_bytes(), site, token_file))
 
 
 def verify_envelope(envelope: bytes, trust: Trust) -> Statement:
@@ -146,19 +89,63 @@ def verify_envelope(envelope: bytes, trust: Trust) -> Statement:
 
 
 def open_envelope(envelope: bytes, trust: Trust) -> Signed:
-    """Return the statement in an envelope, and which trusted key has signed it.
+    """Return the statement in an attestation, and which trusted key or identity has signed it.
 
     One valid signature by a trusted key is enough; signatures by other keys say nothing. The payload is
     read only after that.
+
+    Args:
+        envelope: a DSSE envelope, or where it was signed keyless the Sigstore bundle with one.
+        trust: whose signatures count.
 
     Raises:
         EvidenceError: the envelope is too large, malformed, of another payload type, not signed by a
             trusted key, changed after it was signed, or not around a statement of ours.
     """
+    read = _read(envelope)
+    if not _is_bundle(read):
+        payload, key_id, name = _opened(read, trust)
+    elif trust.sigstore:
+        payload, key_id, name = open_bundle(envelope, trust.identities, trust.sigstore, trust.source)
+    else:
+        raise EvidenceError(
+            f"the attestation is signed keyless, and {trust.source} holds keys only; add the identity that "
+            "signs there if you trust it"
+        )
+    try:
+        statement = read_statement(payload)
+    except ValueError as error:
+        raise EvidenceError(
+            f"the attestation is signed, but it is {_brief(error)}; this jukebox does not know its version"
+        ) from error
+    return Signed(statement, key_id, name)
+
+
+def payload_of(envelope: bytes) -> bytes:
+    """Return what is in an attestation, whoever signed it.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    read = parse(envelope)
+    if _is_bundle(read):
+        return base64.b64decode(read["dsseEnvelope"]["payload"], validate=True)
+    return base64.b64decode(Envelope.load(read).payload, validate=True)
+
+
+def _is_bundle(read: Any) -> bool:
+    return isinstance(read, dict) and isinstance(read.get("dsseEnvelope"), dict)
+
+
+def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
+    """Return the payload of an envelope that a trusted key has signed, the key's id and its name."""
     from securesystemslib.dsse import Envelope as DsseEnvelope
     from securesystemslib.exceptions import VerificationError
 
-    read = _read_envelope(envelope)
+    try:
+        read = Envelope.load(value)
+    except (TypeError, ValueError) as error:
+        raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
     if read.payload_type != PAYLOAD_TYPE:
         raise EvidenceError(
             f"the attestation's payload type is {read.payload_type[:80]!r}, not {PAYLOAD_TYPE!r}; {NOT_OURS}"
@@ -187,25 +174,29 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
             f"was changed; {NOT_OURS}"
         ) from error
     (key_id,) = accepted
-    try:
-        statement = read_statement(dsse.payload)
-    except ValueError as error:
-        raise EvidenceError(
-            f"the attestation is signed, but it is {_brief(error)}; this jukebox does not know its version"
-        ) from error
-    return Signed(statement, key_id, trust.keys[key_id].name)
+    return dsse.payload, key_id, trust.keys[key_id].name
 
 
-def _read_envelope(data: bytes) -> Envelope:
-    """Return the envelope, whoever signed it."""
+def _read(data: bytes) -> Any:
+    """Return the JSON of an attestation."""
     if len(data) > LARGEST_ENVELOPE:
         raise EvidenceError(
             f"the attestation has {len(data)} bytes, more than {LARGEST_ENVELOPE}; {NOT_OURS}"
         )
     try:
-        return Envelope.load(parse(data))
-    except (TypeError, ValueError, RecursionError) as error:
+        return parse(data)
+    except (ValueError, RecursionError) as error:
         raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
+
+
+def _bounded(data: bytes) -> bytes:
+    """Return an attestation that is no larger than what is read of one."""
+    if len(data) > LARGEST_ENVELOPE:
+        raise EvidenceError(
+            f"the attestation would have {len(data)} bytes, and {LARGEST_ENVELOPE} are allowed; "
+            "its reports hold more than aggregate numbers"
+        )
+    return data
 
 
 def _brief(error: Exception) -> str:

@@ -15,7 +15,8 @@ from ml.gate.canonical import digest
 from ml.gate.reports.evaluation import Evaluation
 from ml.gate.statement import Statement
 from ml.release.model_files import Model
-from ml.release.signing import LARGEST_ENVELOPE, Signed, Trust, open_envelope
+from ml.release.signing import LARGEST_ENVELOPE, Signed, open_envelope
+from ml.release.trust import Trust
 
 ATTESTATION = "attestation.json"
 """The attestation's name where it lies beside a model; a store has a folder of them."""

@@ -19,6 +19,7 @@ OTHERS = (
     "ml.gate.policy",
     "ml.gate.statement",
     "ml.release.log",
+    "ml.release.trust",
     "ml.data.manifests",
     "ml.data.profile",
     "ml.judge.answered",

@@ -45,6 +45,7 @@ CONFIG_MAPS = {
     "jukebox-settings",
     "jukebox-policy",
     "jukebox-trust",
+    "jukebox-sigstore",
     "jukebox-head",
 }
 RETRIED = {

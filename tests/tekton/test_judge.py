@@ -49,7 +49,8 @@ submit) printf '%s' "$CANDIDATE_ID" > "$JUKEBOX_RESULTS_DIR/CANDIDATE"
 "judge score") is "$4/asked.json" "$JUKEBOX_ASKED"; see "$4"
   echo measured > "$4/measured.json"; sum "$4/measured.json" > "$JUKEBOX_RESULTS_DIR/MEASURED" ;;
 "judge sign") is "$4/asked.json" "$JUKEBOX_ASKED"; is "$4/measured.json" "$JUKEBOX_MEASURED"
-  cat "$6" >> "$SEEN"; echo "by $JUKEBOX_JUDGE_IMAGE" > "$JUKEBOX_OUTCOME"; echo attested > "$8" ;;
+  cat "$6" >> "$SEEN"; echo "by $JUKEBOX_JUDGE_IMAGE" > "$JUKEBOX_OUTCOME"
+  for last; do :; done; echo attested > "$last" ;;
 promote) printf '%s|%s\\n' "$JUKEBOX_ACTOR" "$JUKEBOX_HEAD" >> "$CALLS"; cat "$4" >> "$SEEN"
   printf 1 > "$JUKEBOX_RESULTS_DIR/PROMOTION"; printf s3://x > "$JUKEBOX_RESULTS_DIR/SERVED_AT" ;;
 esac
@@ -135,6 +136,26 @@ def test_each_step_is_given_its_own_key_and_its_own_part(bench):
         "attested",
     ]
     assert ends["promote"].results == {"PROMOTION": "1", "SERVED_AT": "s3://x"}
+
+
+def test_a_site_with_a_sigstore_signs_with_the_identity_of_the_task_and_promotes_by_its_trust_root(bench):
+    bench.world.mounted = {
+        "/etc/jukebox/sigstore": {"sigstore.json": "{}"},
+        "/etc/jukebox/identity": {"token": "a token\n"},
+        "/etc/jukebox/trust": {"trust.json": "{}"},
+    }
+    assert bench.run()["promote"].status == "Succeeded"
+    sign, promote = (
+        line.split("|")[2].split() for line in bench.lines("calls") if "attestation.json" in line
+    )
+    assert [Path(word).name for word in sign[4:8]] == [
+        "--keyless",
+        "sigstore.json",
+        "--identity-token",
+        "token",
+    ]
+    assert "--key-file" not in sign
+    assert Path(promote[-1]).name == "trust.json"
 
 
 def test_one_digest_is_told_to_all_and_pins_everything(bench):

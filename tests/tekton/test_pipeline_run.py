@@ -24,8 +24,9 @@ from ml.errors import PlatformError
 from ml.gate.canonical import digest
 from ml.judge.keys import TRUST
 from ml.objects import get_object, put_object
-from ml.release.signing import read_trust, verify_envelope
+from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore
+from ml.release.trust import read_trust
 
 TASKS = task_names()
 JUDGE_IMAGE = f"registry.example/jukebox/judge@sha256:{'0' * 64}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -91,3 +91,17 @@ class ConfigMapVolume(Strict):
 class SecretVolume(Strict):
     secret_name: Text
     optional: bool = False
+
+
+class Token(Strict):
+    audience: Text
+    expiration_seconds: Annotated[int, Field(ge=600)]
+    path: Text
+
+
+class TokenSource(Strict):
+    service_account_token: Token
+
+
+class ProjectedVolume(Strict):
+    sources: list[TokenSource]

@@ -9,6 +9,7 @@ from tekton.schema.common import (
     Env,
     Mount,
     Name,
+    ProjectedVolume,
     Resources,
     SecretVolume,
     SecurityContext,
@@ -22,6 +23,7 @@ class Volume(Strict):
     empty_dir: dict[str, Any] | None = None
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
+    projected: ProjectedVolume | None = None
 
 
 class StepWorkspace(Strict):

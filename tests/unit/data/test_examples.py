@@ -222,6 +222,7 @@ def test_a_wrong_type_is_an_error_that_the_user_understands(tmp_path, wrong):
         _make(tmp_path, rankings, titled_songs([TRAIN, VAL, TEST]))
 
 
+@pytest.mark.slow
 def test_no_test_song_was_ever_trained_on_over_ten_versions_of_the_data(tmp_path):
     """What makes the comparison with a champion fair, whichever of these versions the champion is from."""
     rng = np.random.default_rng(3)

@@ -22,8 +22,8 @@ from ml.dspa.experiment import Failed
 from ml.dspa.patience import Patience
 from ml.dspa.store_checks import try_place
 from ml.objects import open_folder, put_object
-from ml.release.signing import read_trust
 from ml.release.store import ModelStore
+from ml.release.trust import read_trust
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMPATIENT = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=1)}

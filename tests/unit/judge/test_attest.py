@@ -26,8 +26,9 @@ from ml.judge.score import score
 from ml.judge.work import MEASURED
 from ml.model.evaluation import country_prior, logistic
 from ml.release.promotion import promote
-from ml.release.signing import read_trust, verify_envelope
+from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore
+from ml.release.trust import read_trust
 from ml.status.summary import Outcome
 
 IMAGE = "localhost/judge@" + digest(b"judge")

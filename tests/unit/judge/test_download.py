@@ -19,8 +19,8 @@ from ml.judge.download import address, claimed_by, download
 from ml.judge.features import read_features
 from ml.judge.work import Asked, require_files
 from ml.release.promotion import promote
-from ml.release.signing import read_trust
 from ml.release.store import ModelStore
+from ml.release.trust import read_trust
 from ml.s3 import ENDPOINTS
 
 

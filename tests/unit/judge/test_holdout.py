@@ -201,6 +201,7 @@ def test_two_places_get_the_same_bytes(home, sealed, tables, tmp_path):
     assert contents(tmp_path) == contents(home)
 
 
+@pytest.mark.slow
 def test_other_tables_are_another_version_and_old_songs_stay_where_they_are(sealed, home, tmp_path, tables):
     first = seal(tmp_path, tables)
     before = sealed_ids(tmp_path), snapshot_songs(first).set_index("spotify_id")

@@ -9,7 +9,8 @@ from attestations import statement_about
 
 from ml.errors import UsageError
 from ml.judge.keys import HOLDOUT, MANIFEST, SIGNING, TRUST, make_keys, manifests
-from ml.release.signing import open_envelope, read_trust, sign
+from ml.release.signing import open_envelope, sign
+from ml.release.trust import read_trust
 
 FILES = (HOLDOUT, SIGNING, TRUST, MANIFEST)
 

@@ -48,6 +48,7 @@ def containers(documents):
     return {name.removeprefix("exec-"): entry["container"] for name, entry in executors.items()}
 
 
+@pytest.mark.slow
 def test_two_compiles_in_two_processes_give_the_same_bytes(tmp_path):
     for name, seed in (("a.yaml", "1"), ("b.yaml", "2")):
         command = [sys.executable, "-m", "ml.cli", "compile", "-o", str(tmp_path / name), "--image", IMAGE]

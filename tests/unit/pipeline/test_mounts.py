@@ -66,6 +66,7 @@ def test_without_options_nothing_is_mounted_even_after_a_compile_with_them(compi
     assert not any(plain[1].values())
 
 
+@pytest.mark.slow
 def test_options_and_variables_give_the_same_bytes(tmp_path):
     names = {"STORE_PVC": "models", "STORE_SECRET": "my.connection", "CA_CONFIG_MAP": "odh-trusted-ca-bundle"}
     options = [

@@ -8,8 +8,8 @@ from attestations import trust_file
 from moto.server import ThreadedMotoServer
 from tiers import sampled
 
-from ml.release.signing import read_trust
 from ml.release.store import ModelStore
+from ml.release.trust import read_trust
 
 
 @pytest.fixture(autouse=True)

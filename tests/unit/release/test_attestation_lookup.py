@@ -12,7 +12,7 @@ from ml.gate.canonical import digest
 from ml.objects import open_folder
 from ml.release import signing, verification
 from ml.release.model_files import find_model
-from ml.release.signing import read_trust
+from ml.release.trust import read_trust
 from ml.release.verification import headline, verify
 
 DAY = datetime.timedelta(days=1)

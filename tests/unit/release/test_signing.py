@@ -23,7 +23,8 @@ from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes
 from ml.gate.statement import PAYLOAD_TYPE, read_statement
 from ml.release import signing
-from ml.release.signing import open_envelope, read_trust, sign, verify_envelope
+from ml.release.signing import open_envelope, sign, verify_envelope
+from ml.release.trust import read_trust
 
 STATEMENT = statement_about()
 PAYLOAD = STATEMENT.to_bytes()
