@@ -102,6 +102,12 @@ class Experiment(Answer):
 
     experiment_id: Identifier
     display_name: str
+    storage_state: str = ""
+
+    @property
+    def archived(self) -> bool:
+        """Whether the dashboard hides it."""
+        return self.storage_state == "ARCHIVED"
 
 
 class Health(Answer):
@@ -129,9 +135,9 @@ class Client:
         return _read(Health, value, "healthz"), _date(headers.get("Date", ""))
 
     def experiments(self, name: str, within: float | None = None) -> list[Experiment]:
-        """List the experiments of just this name."""
+        """List the experiments of this name; where the server's database ignores case, of its like too."""
         found = self._list("experiments", Experiment, within, {"filter": _filter("EQUALS", name)})
-        return [experiment for experiment in found if experiment.display_name == name]
+        return [found for found in found if found.display_name.casefold() == name.casefold()]
 
     def create_experiment(self, name: str, within: float | None = None) -> Experiment:
         """Create an experiment; a name that is taken is `Rejected` with status 409."""

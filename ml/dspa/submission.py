@@ -6,6 +6,7 @@ nonce that the evidence has to hold.
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ml.dspa.compiled import Pipeline
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
-from ml.gate.evidence import Subject
+from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.records import first_problem
 from ml.gate.statement import Claimed
 from ml.settings import STORE_MOUNT, Hyperparameters
@@ -26,6 +27,9 @@ DERIVED = ("nonce", "evidence_uri")
 
 LONGEST = 800
 """Bytes of a place: with the rest of a key below the 1,024 of S3, and in a Tekton result."""
+
+LONGEST_NAME = 128
+"""Characters of an experiment's name; the API server answers a longer one with an error of its own."""
 
 PLACES = ("evidence_uri", "store_uri")
 """Parameters that say where the evidence and the candidate are."""
@@ -127,12 +131,7 @@ def make_submission(
     Raises:
         UsageError: a parameter is unknown, has a value that it cannot have, or is missing.
     """
-    if not attempt.strip() or not attempt.isprintable() or len(attempt) > 200:
-        raise UsageError(f"--attempt {attempt!r}: give a key of 1 to 200 characters, as a PipelineRun's uid")
-    if not experiment.strip() or not experiment.isprintable() or set("+%") & set(experiment):
-        raise UsageError(
-            f"--experiment {experiment!r}: a name without + and %, which the DSPA cannot look up"
-        )
+    _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
     decided = {**decided, "image": pipeline.image}
     parameters = {**decided, **_typed(chosen, known, {*decided, *DERIVED})}
@@ -192,6 +191,20 @@ def subject_of(run_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _below_mount(uri: str) -> bool:
     path = urlparse(uri).path if uri.startswith("file:") else uri
     return Path(path).is_relative_to(STORE_MOUNT) and ".." not in uri.split("/")
+
+
+def _require_names(attempt: str, experiment: str, model: str) -> None:
+    """Refuse names that server, store or model server would refuse, or confuse, after the training."""
+    if not attempt.strip() or not attempt.isprintable() or len(attempt) > 200:
+        raise UsageError(f"--attempt {attempt!r}: give a key of 1 to 200 characters, as a PipelineRun's uid")
+    if not experiment.strip() or not experiment.isprintable() or set("+%") & set(experiment):
+        raise UsageError(
+            f"--experiment {experiment!r}: a name without + and %, which the DSPA cannot look up"
+        )
+    if len(experiment) > LONGEST_NAME:
+        raise UsageError(f"--experiment: {len(experiment)} characters, and a DSPA takes {LONGEST_NAME}")
+    if not re.fullmatch(MODEL_NAME, model):
+        raise UsageError(f"--model-name {model!r}: use lower-case letters, digits, dots and dashes")
 
 
 def _typed(chosen: Mapping[str, str], known: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ml.dspa.patience import Deadline, jittered
 from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission
-from ml.errors import EvidenceError, PlatformError
+from ml.errors import EvidenceError, PlatformError, UsageError
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
@@ -39,6 +39,7 @@ def find_experiment(session: Session, name: str) -> Experiment:
     """Find the experiment, or create it.
 
     Raises:
+        UsageError: there is one whose name differs in case only, and the server does not tell them apart.
         PlatformError: it cannot be had.
     """
 
@@ -46,7 +47,7 @@ def find_experiment(session: Session, name: str) -> Experiment:
         deadline = Deadline(within)
         found = session.client.experiments(name, deadline.remaining)
         if found:
-            return found[0]
+            return _of_name(found, name)
         try:
             return session.client.create_experiment(name, deadline.remaining)
         except Rejected as error:
@@ -56,9 +57,23 @@ def find_experiment(session: Session, name: str) -> Experiment:
         found = session.client.experiments(name, deadline.remaining)
         if not found:
             raise Unavailable(f"the experiment {name} is there, but does not show")
-        return found[0]
+        return _of_name(found, name)
 
-    return session.ask(get_or_create)
+    experiment = session.ask(get_or_create)
+    if experiment.archived:
+        session.say(f"note: the experiment {name} is archived: the dashboard shows its runs there only")
+    return experiment
+
+
+def _of_name(found: list[Experiment], name: str) -> Experiment:
+    """Return the experiment of just this name."""
+    same = [experiment for experiment in found if experiment.display_name == name]
+    if not same:
+        raise UsageError(
+            f"--experiment {name}: the DSPA has {found[0].display_name}, and compares names without case; "
+            "give it as it is there"
+        )
+    return same[0]
 
 
 def submit_once(session: Session, experiment: Experiment, submission: Submission, trace: Trace) -> Run:

@@ -37,7 +37,9 @@ def create_experiment(dspa: Dspa, request: Request) -> dict[str, Any]:
     name = given.get("display_name", "")
     if not name:
         raise internal("Failed to convert API experiment to model experiment")
-    if any(known.display_name == name for known in dspa.experiments.values()):
+    if len(name) > 128:
+        raise internal("Failed to create an experiment: Data too long for column 'Name' at row 1")
+    if any(known.display_name.casefold() == name.casefold() for known in dspa.experiments.values()):
         raise ApiError(
             ALREADY_EXISTS,
             f"Failed to create a new experiment. The name {name} already exists. Please specify a new name",

@@ -143,7 +143,12 @@ def _predicate(given: Mapping[str, Any], fields: Fields) -> list[Any]:
 def _matches(item: Any, predicates: Sequence[Sequence[Any]], fields: Fields) -> bool:
     for operation, key, value in predicates:
         found = fields[key](item)
-        same = str(value) in str(found) if operation == "IS_SUBSTRING" else found == value
+        # The database's collation ignores case, and LIKE takes _ for any letter.
+        found, value = str(found).casefold(), str(value).casefold()
+        pattern = ".*".join(["", re.escape(value).replace("_", "."), ""])
+        same = (
+            bool(re.fullmatch(pattern, found, re.DOTALL)) if operation == "IS_SUBSTRING" else found == value
+        )
         if same == (operation == "NOT_EQUALS"):
             return False
     return True

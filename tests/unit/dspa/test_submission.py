@@ -313,6 +313,16 @@ def test_an_experiment_that_cannot_be_looked_up_is_refused(experiment):
     refused("--experiment .*which the DSPA cannot look up", experiment=experiment)
 
 
+def test_an_experiment_of_128_characters_is_taken_and_a_longer_one_refused():
+    made(experiment="x" * 128)
+    refused("--experiment: 129 characters, and a DSPA takes 128", experiment="x" * 129)
+
+
+@pytest.mark.parametrize("name", ["team/jukebox", "Jukebox", "", "a" * 64, "-a", "a b", "a\n"])
+def test_a_model_name_that_cannot_be_served_is_refused_before_anything_is_trained(name):
+    refused("--model-name .*: use lower-case letters", model_name=name)
+
+
 def test_a_pipeline_with_other_parameters_than_ours_is_refused_with_what_differs():
     parameters = pipeline().parameters
     poorer = {name: kind for name, kind in parameters.items() if name != "champion"}

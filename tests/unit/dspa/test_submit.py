@@ -13,7 +13,7 @@ from tiers import sampled
 
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
-from ml.errors import EvidenceError, PlatformError
+from ml.errors import EvidenceError, PlatformError, UsageError
 from ml.gate.canonical import digest
 
 FOREVER = Script(never_ends=True)
@@ -356,6 +356,21 @@ def test_an_experiment_that_is_taken_but_never_shows_is_waited_for_in_bounds(her
     with pytest.raises(Unavailable, match="the experiment jukebox is there, but does not show"):
         here.submit()
     assert here.count("create_run") == 0
+
+
+def test_an_experiment_that_differs_in_case_is_told_at_once(here):
+    here.dspa.add_experiment("Jukebox")
+    with pytest.raises(
+        UsageError, match="--experiment jukebox: the DSPA has Jukebox, and compares names without"
+    ):
+        here.submit()
+    assert (here.count("create_experiment"), here.count("create_run")) == (0, 0)
+
+
+def test_an_experiment_that_is_archived_is_told_and_used(here):
+    here.dspa.add_experiment("jukebox").storage_state = "ARCHIVED"
+    here.submit()
+    assert any("the experiment jukebox is archived" in line for line in here.said)
 
 
 def test_a_missing_right_to_create_runs_is_told_with_the_rule_and_in_bounds(here):
