@@ -64,7 +64,7 @@ def test_a_commit_that_breaks_lint_is_not_built(site, passed):
 
 def push(site: Site, commit: str, secret: str = HOOK, ref: str = "refs/heads/main") -> int:
     """Send what GitHub sends after a push."""
-    url = site.get("pipeline", "jukebox-train")["spec"]["params"]
+    url = site.get("pipelines.tekton.dev", "jukebox-train")["spec"]["params"]
     (repository,) = (param["default"] for param in url if param["name"] == "repository-url")
     body = json.dumps(
         {
