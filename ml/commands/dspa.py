@@ -32,6 +32,7 @@ from ml.commands.options import (
     Rankings,
     Snapshot,
     Songs,
+    Verbose,
     policy_text_of,
     print_json,
     tables_or_snapshot,
@@ -92,6 +93,7 @@ def submit(
     ] = False,
     results_dir: ResultsDir = None,
     outcome: OutcomeFile = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a compiled pipeline once, follow the run, and pass only what its evidence proves.
@@ -116,7 +118,7 @@ def submit(
     from ml.release.store import ModelStore
     from ml.version import code_version
 
-    with reporting(results_dir, outcome, as_json=as_json) as passed:
+    with reporting(results_dir, outcome, as_json=as_json, verbose=verbose) as passed:
         policy_text = policy_text_of(policy)
         rules = read_admission(admission)
         compiled = read_pipeline(pipeline, image)
@@ -189,6 +191,7 @@ def follow(
     dashboard: Dashboard = "",
     timeout: Timeout = 7200,
     results_dir: ResultsDir = None,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Pick up a run that is already there, follow it to its end, and decide as `jukebox submit` does.
@@ -201,7 +204,7 @@ def follow(
     from ml.dspa.patience import Patience
     from ml.dspa.run import follow_run
 
-    with reporting(results_dir, as_json=as_json) as passed:
+    with reporting(results_dir, as_json=as_json, verbose=verbose) as passed:
         policy_text = policy_text_of(policy)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard)
         patience = Patience(deadline=timeout)

@@ -43,6 +43,7 @@ PolicyFile = Annotated[
     Path | None,
     typer.Option("--policy", envvar="JUKEBOX_POLICY", help="A policy file; the package's own by default."),
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print the checks that pass, too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 Rankings = Annotated[

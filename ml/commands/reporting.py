@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reporting(
-    folder: Path | None, file: Path | None = None, *, as_json: bool
+    folder: Path | None, file: Path | None = None, *, as_json: bool, verbose: bool = False
 ) -> "Iterator[Callable[[Findings], None]]":
     """Give a function that takes what passed; report that, or whatever was raised instead.
 
@@ -27,6 +27,7 @@ def reporting(
         folder: where to write Tekton results; None for nowhere.
         file: where to write everything that is known, as JSON; None for nowhere.
         as_json: print JSON instead of text.
+        verbose: print the checks that pass, too.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -44,14 +45,14 @@ def reporting(
             if folder:
                 write_results(folder, details, error)
             if not as_json:
-                _show(details)
+                _show(details, verbose=verbose)
             raise
     if folder:
         write_results(folder, known, None)
     if as_json:
         print_json(known)
     else:
-        _show(known)
+        _show(known, verbose=verbose)
 
 
 @contextmanager
@@ -86,13 +87,14 @@ def _write(file: Path, known: dict[str, Any]) -> None:
     write_bytes(file, json.dumps(known, sort_keys=True, ensure_ascii=False).encode(errors="replace"))
 
 
-def _show(known: dict[str, Any]) -> None:
+def _show(known: dict[str, Any], *, verbose: bool) -> None:
     """Print the checks or why it was not admitted, and where everything is, as far as it is known."""
     for line in known.get("findings", ()):
         out.print(tame(line), markup=False)
     if checks := known.get("checks"):
         out.print()
-        show_verdict(sum_up(Check.load(check) for check in checks))
+        verdict = sum_up(Check.load(check) for check in checks)
+        show_verdict(verdict, folded=not verbose, more="--verbose")
     places = {"run": "link", "evidence": "evidence", "candidate": "candidate", "model": "model_uri"}
     for name, key in places.items():
         if value := known.get(key):

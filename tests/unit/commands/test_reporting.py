@@ -1,0 +1,42 @@
+"""What submit and follow print in the end: what fails and what warns, and the rest when it is asked for."""
+
+import pytest
+from reports import POLICY, edited, judge, passing_reports
+
+from ml.commands.reporting import reporting
+from ml.dspa.findings import Findings
+from ml.errors import GateBlocked
+
+KNOWN = {"run_id": "r1", "run": "jukebox-1", "state": "SUCCEEDED", "link": "https://x", "evidence": "s3://e"}
+
+
+def lines(capsys, verdict, **options) -> list[str]:
+    found = Findings(**KNOWN, verdict=verdict)
+    if verdict.passed:
+        with reporting(None, as_json=False, **options) as passed:
+            passed(found)
+    else:
+        with pytest.raises(GateBlocked), reporting(None, as_json=False, **options):
+            raise GateBlocked("blocked", found.to_json())
+    return capsys.readouterr().out.splitlines()
+
+
+def test_checks_that_pass_are_counted(capsys):
+    verdict = judge(passing_reports())
+    shown = lines(capsys, verdict)
+    assert len(shown) < 10
+    assert any(line.startswith("passed: ") and line.endswith("; --verbose shows each") for line in shown)
+    assert any(line.startswith("PASS: ") for line in shown)
+
+
+def test_each_check_is_shown_when_asked_for(capsys):
+    verdict = judge(passing_reports())
+    text = "\n".join(lines(capsys, verdict, verbose=True))
+    assert all(check.name in text for check in verdict.checks)
+
+
+def test_what_fails_is_shown_once(capsys):
+    verdict = judge(edited(passing_reports(), {"serving.peak_memory_mb": 5000.0}), POLICY)
+    shown = lines(capsys, verdict)
+    assert [line.split()[0] for line in shown if "BLOCK" in line.split()] == ["serving.memory_mb"]
+    assert len(shown) < 12
