@@ -235,13 +235,20 @@ def compile(
             help="A config map whose ca-bundle.crt those steps trust, e.g. odh-trusted-ca-bundle.",
         ),
     ] = "",
+    resources: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JUKEBOX_RESOURCES",
+            help="CPU, memory and minutes of steps, in YAML, where they are not the defaults.",
+        ),
+    ] = None,
 ) -> None:
     """Compile the pipeline to the IR that Data Science Pipelines runs, and `jukebox run` too."""
     from ml.pipeline.compiler import compile_pipeline
 
     try:
         mounts = Mounts(store_pvc=store_pvc, store_secret=store_secret, ca_config_map=ca_config_map)
-        compile_pipeline(output, image, mounts)
+        compile_pipeline(output, image, mounts, resources)
     except ValidationError as error:
         (field, *_), name = error.errors()[0]["loc"], error.errors()[0]["input"]
         raise UsageError(

@@ -16,16 +16,22 @@ LOCAL_IMAGE = "localhost/jukebox-python:local"
 DIGEST = re.compile(r"^[\w.\-:/]+@sha256:[0-9a-f]{64}$")
 
 
-def compile_pipeline(target: str | Path, image: str | None = None, mounts: Mounts | None = None) -> None:
-    """Write the IR; the same code, image and mounts give the same bytes.
+def compile_pipeline(
+    target: str | Path,
+    image: str | None = None,
+    mounts: Mounts | None = None,
+    resources: str | Path | None = None,
+) -> None:
+    """Write the IR; the same code, image, mounts and resources give the same bytes.
 
     Args:
         target: the YAML file to write, whole or not at all.
         image: the component image by digest, ``REF@sha256:…``; None names a local one.
         mounts: what the steps that touch store, evidence or tables get of the cluster.
+        resources: a site's file of what steps may use; None for the defaults.
 
     Raises:
-        UsageError: the image is not named by its digest.
+        UsageError: the image is not named by its digest, or the file of resources cannot be used.
         OSError: the file cannot be written.
     """
     if image is not None and not DIGEST.match(image):
@@ -33,11 +39,13 @@ def compile_pipeline(target: str | Path, image: str | None = None, mounts: Mount
     from kfp import dsl
     from kfp.compiler import Compiler
 
+    from ml.pipeline.bounds import bounded, default_bounds, read_bounds
     from ml.pipeline.mounts import for_any_server, mounted
     from ml.pipeline.training_pipeline import training_pipeline
 
-    with mounted(mounts or Mounts()):
-        # dsl.pipeline traced the graph when it was imported; these mounts need a tracing of their own.
+    bounds = read_bounds(resources) if resources else default_bounds()
+    with mounted(mounts or Mounts()), bounded(bounds):
+        # dsl.pipeline traced the graph when it was imported; what a site gives needs a tracing of its own.
         decorate = dsl.pipeline(name=training_pipeline.name, description=training_pipeline.description)
         graph = decorate(training_pipeline.pipeline_func)
 

@@ -10,7 +10,7 @@ from command import jukebox
 from image.workshop import ROOT
 
 from ml.gate.evidence import read_evidence
-from ml.pipeline.bounds import BOUNDS
+from ml.pipeline.bounds import default_bounds
 from ml.release.judgement import judge, prove
 from ml.release.store import ModelStore
 
@@ -56,7 +56,7 @@ def inside(workshop, images, finished_run) -> Path:
 
 def test_every_step_ran_in_the_image(inside):
     events = [json.loads(line) for line in (inside / "events.jsonl").read_text().splitlines()]
-    assert {event["step"] for event in events if event["event"] == "end"} == set(BOUNDS)
+    assert {event["step"] for event in events if event["event"] == "end"} == set(default_bounds())
 
 
 def test_the_verdict_and_the_model_are_the_ones_outside(inside, finished_run):

@@ -11,7 +11,7 @@ import yaml
 
 from ml.errors import UsageError
 from ml.gate.policy import default_policy, parse_policy
-from ml.pipeline.bounds import BOUNDS
+from ml.pipeline.bounds import default_bounds
 from ml.pipeline.compiler import compile_pipeline, require_pipeline
 
 IMAGE = "registry.example/team/jukebox@sha256:" + "a" * 64
@@ -109,11 +109,23 @@ def test_what_reaches_tables_and_store_is_tried_again_and_nothing_else(tasks):
 
 def test_every_step_has_resources_and_a_timeout(documents, containers):
     limits = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for name, bound in BOUNDS.items():
-        resources = containers[name]["resources"]
-        assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == bound.memory
-        assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"] == bound.cpu
+    for name, bound in default_bounds().items():
+        assert stated(containers[name]) == (bound.cpu, bound.cpu_limit, bound.memory, bound.memory_limit)
         assert limits[f"exec-{name}"]["activeDeadlineSeconds"] == str(60 * bound.minutes)
+
+
+def stated(container) -> tuple[str, ...]:
+    resources = container["resources"]
+    names = ("CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit")
+    return tuple(resources[f"resource{name}"] for name in names)
+
+
+def test_all_steps_together_fit_a_node_of_two_cores():
+    """What runs at the same time asks for less than what a small node has left beside its platform."""
+    asked = [int(bound.cpu.removesuffix("m")) for bound in default_bounds().values()]
+    assert all(bound.cpu.endswith("m") for bound in default_bounds().values())
+    assert max(asked) <= 250
+    assert sorted(asked)[-3:] <= [100, 100, 250]
 
 
 def test_the_gate_stands_at_the_root_outside_any_condition(documents, tasks):
