@@ -38,7 +38,7 @@ from ml.commands.options import (
     tables_or_snapshot,
 )
 from ml.commands.reporting import reporting
-from ml.console import out, show_table, shown_run
+from ml.console import out, shown_run
 from ml.errors import PlatformError, UsageError
 
 
@@ -259,13 +259,11 @@ def doctor(
     if not as_json:
         out.print(f"{connection.host}, namespace {connection.namespace or 'unknown'}")
         words = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]skipped[/]"}
-        show_table(
-            ("check", "result", "found", "what to change"),
-            [
-                (check.name, words[check.result], escape(check.found), escape(check.remedy))
-                for check in checks
-            ],
-        )
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            out.print(f"{check.name:<{width}}  {words[check.result]}  {escape(check.found)}")
+            if check.remedy:
+                out.print(f"{'':<{width}}  to do: {escape(check.remedy)}")
     failed = [check.name for check in checks if check.result == "failed"]
     result = {"host": connection.host, "checks": [check.model_dump() for check in checks]}
     if failed:

@@ -43,15 +43,38 @@ class Connection(BaseModel):
         return _token_in(self.token_file) if self.token_file else ""
 
     @property
-    def rbac(self) -> str:
-        """The rule that a service account needs, in words."""
-        where = f" in namespace {self.namespace}" if self.namespace else ""
+    def another_token(self) -> str:
+        """What to do about a token that is not accepted, whoever it stands for."""
         return (
-            "its service account needs a Role with the verbs get and create on "
-            "datasciencepipelinesapplications/api (apiGroup datasciencepipelinesapplications.opendatahub.io, "
-            f"resourceNames [{self.dspa}]) and get on routes (apiGroup route.openshift.io, resourceNames "
-            f"[ds-pipeline-{self.dspa}]){where}"
+            "the token is not accepted: it is over, or of another cluster or audience; give one that is "
+            "current (`oc whoami -t`, or `oc create token` for a service account)"
         )
+
+    @property
+    def rule(self) -> str:
+        """The right that a service account needs, in words."""
+        return (
+            f"its account needs a Role{self._where} with the verbs get and create on "
+            "datasciencepipelinesapplications/api (apiGroup datasciencepipelinesapplications.opendatahub.io, "
+            f"resourceNames [{self.dspa}])"
+        )
+
+    @property
+    def missing_right(self) -> str:
+        """What to do about a token that is accepted, and may not do this."""
+        return f"{self.rule}; the DSPA's proxy may go on refusing for some minutes after it was given"
+
+    @property
+    def rule_of_route(self) -> str:
+        """What to do where the proxy is an oauth-proxy, which shows a login page instead of refusing."""
+        return (
+            f"{self.rule}, and where the DSPA has an oauth-proxy the verb get on routes (apiGroup "
+            f"route.openshift.io, resourceNames [ds-pipeline-{self.dspa}])"
+        )
+
+    @property
+    def _where(self) -> str:
+        return f" in namespace {self.namespace}" if self.namespace else ""
 
     def link(self, experiment_id: str, run_id: str) -> str:
         """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""

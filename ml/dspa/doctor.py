@@ -62,9 +62,7 @@ def examine(
             found, remedy = "no answer in time", "check endpoint and network"
             checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
         except JukeboxError as error:
-            checks.append(
-                Check(name=name, result="failed", found=str(error), remedy=_remedy(error, connection))
-            )
+            checks.append(Check(name=name, result="failed", found=str(error), remedy=_remedy(error)))
 
     check("name", lambda: _resolve(connection, patience))
     check("connection", lambda: _connect(connection, patience), needs="name")
@@ -90,9 +88,9 @@ def examine(
     return checks
 
 
-def _remedy(error: JukeboxError, connection: Connection) -> str:
+def _remedy(error: JukeboxError) -> str:
     if isinstance(error, Refused):
-        return f"in the DSPA's namespace, {connection.rbac}"
+        return error.remedy
     if isinstance(error, Untrusted):
         return "give the CA's certificate with --ca FILE"
     return "see the message; for S3 the AWS_* variables say where and who"

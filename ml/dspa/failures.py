@@ -30,11 +30,13 @@ class Unavailable(PlatformError):
 class Refused(PlatformError):
     """The token was not accepted: 401, 403, a redirect or a login page.
 
-    ``certain`` is whether nothing has happened: a page from between may have replaced an answer.
+    ``remedy`` is what to do; ``certain`` is whether nothing has happened: a page from between may have
+    replaced an answer.
     """
 
-    def __init__(self, message: str, *, certain: bool = True) -> None:
+    def __init__(self, message: str, remedy: str = "", *, certain: bool = True) -> None:
         super().__init__(message)
+        self.remedy = remedy
         self.certain = certain
 
 

@@ -83,7 +83,7 @@ class Transport:
         try:
             token = self.connection.token()
         except (OSError, ValueError) as error:
-            raise Refused(f"the token file cannot be used: {error}") from None
+            raise Refused(f"the token file cannot be used: {error}", "give another --token-file") from None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
 
         def call() -> tuple[requests.Response, bytes]:
@@ -115,19 +115,22 @@ class Transport:
         """Return the JSON object of an answer, or raise what the answer means."""
         status = response.status_code
         if status in (401, 403):
-            raise Refused(f"{what}: refused (HTTP {status}): {self.connection.rbac}")
+            remedy = self.connection.another_token if status == 401 else self.connection.missing_right
+            raise Refused(f"{what}: refused (HTTP {status}): {remedy}", remedy)
         if 300 <= status < 400:
             target = host_of(response.headers.get("Location", ""))
             raise Refused(
                 f"{what}: redirected to {target}, which is never followed with the token: is --host the "
                 "DSPA's own route, and the token a token of the cluster?",
+                self.connection.rule_of_route,
                 certain=False,
             )
         html = content.lstrip()[:1] == b"<" or "html" in response.headers.get("Content-Type", "")
         if html and status < 300:
             raise Refused(
                 f"{what}: a login page (HTML with HTTP {status}) instead of an answer: the proxy in front of "
-                f"the DSPA does not take the token; {self.connection.rbac}",
+                f"the DSPA does not take the token; {self.connection.rule_of_route}",
+                self.connection.rule_of_route,
                 certain=False,
             )
         if status in (408, 429) or status >= 500:

@@ -97,7 +97,7 @@ def test_a_refused_token_is_the_platforms_error_at_once(local):
         done = ended_here(local, "submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url, "--json", env=s3)
         assert [request.kind for request in dspa.requests] == ["healthz"]
     assert (done.code, done.json["exit_code"]) == (30, 30)
-    assert "datasciencepipelinesapplications/api" in done.line
+    assert "the token is not accepted" in done.line
     assert done.results["VERDICT"] == "error"
 
 

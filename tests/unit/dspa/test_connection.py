@@ -232,7 +232,7 @@ def test_a_token_file_is_read_each_time(pod):
 
 
 def test_the_rule_that_is_needed_names_namespace_and_dspa(pod):
-    rule = at(pod, dspa="other").rbac
+    rule = at(pod, dspa="other").rule_of_route
     for word in ("get and create", "datasciencepipelinesapplications/api", "[other]", "music", "routes"):
         assert word in rule
 

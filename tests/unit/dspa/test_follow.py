@@ -269,7 +269,7 @@ def test_a_token_that_is_refused_for_ever_ends_it_with_the_rule_and_leaves_the_r
     here.dspa.fault = lambda request: here.dspa.tokens.clear() if request.kind == "get_run" else None
     error = ends_in(here, Refused, "refused .HTTP 401")
     assert error.exit_code == 30
-    assert "datasciencepipelinesapplications/api" in str(error)
+    assert "the token is not accepted" in str(error)
     assert "goes on: `jukebox follow`" in str(error)
     assert not here.runs()[0].terminated
     assert "first" not in str(error)

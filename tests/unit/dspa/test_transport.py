@@ -140,12 +140,21 @@ def test_the_environment_neither_redirects_nor_adds(dspa, tmp_path, monkeypatch)
 # Refusals.
 
 
-@pytest.mark.parametrize("fault", [Fault.unauthorized(), Fault.forbidden(), Fault.login_page()])
-def test_a_refusal_names_the_rule_that_is_missing(dspa, fault):
+@pytest.mark.parametrize(("fault", "routes"), [(Fault.forbidden(), False), (Fault.login_page(), True)])
+def test_a_refusal_names_the_rule_that_is_missing(dspa, fault, routes):
+    """Only an oauth-proxy, which shows a login page, asks for the route."""
     dspa.fault = lambda _: fault
     text = str(ask(dspa.url, Refused))
     for word in ("get and create", "datasciencepipelinesapplications/api", "namespace music", "[blues]"):
         assert word in text
+    assert ("routes" in text) == routes
+
+
+def test_a_token_that_is_not_accepted_is_told_from_a_right_that_is_missing(dspa):
+    dspa.fault = lambda _: Fault.unauthorized()
+    text = str(ask(dspa.url, Refused))
+    assert "the token is not accepted" in text
+    assert "Role" not in text
 
 
 @pytest.mark.parametrize(
