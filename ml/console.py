@@ -79,7 +79,14 @@ def tame(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "CANCELED": "red", "CANCELING": "red", "PENDING": "dim"}
+COLOURS = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "CANCELED": "red",
+    "CANCELING": "red",
+    "PENDING": "dim",
+    "NOT STARTED": "dim",
+}
 
 
 class Steps:

@@ -70,6 +70,12 @@ class Details(Answer):
     task_details: tuple[Task, ...] = ()
 
 
+class Change(Answer):
+    """A state that a run had."""
+
+    state: str = UNSPECIFIED
+
+
 class RuntimeConfig(Answer):
     """What a run was started with."""
 
@@ -90,6 +96,12 @@ class Run(Answer):
     service_account: str = ""
     run_details: Annotated[Details, Shown] = Details()
     tasks: Annotated[tuple[Task, ...], Shown] = ()
+    state_history: Annotated[tuple[Change, ...], Shown] = ()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody ended it: servers call such a run FAILED, and only its history says more."""
+        return self.state == "CANCELED" or any(change.state == "CANCELING" for change in self.state_history)
 
     @property
     def age(self) -> tuple[datetime.datetime, str]:

@@ -68,7 +68,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
 
     Raises:
         GateBlocked: the evidence blocks, or state and evidence disagree.
-        RunFailed: the run was cancelled or skipped, or failed before the gate.
+        RunFailed: the run was cancelled or skipped, or failed before the gate had decided.
         EvidenceError: the evidence or the candidate is missing, changed, or not this run's.
         PlatformError: evidence or store cannot be read.
     """
@@ -83,7 +83,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         commit=expected["commit"],
         dirty=expected["dirty"],
     )
-    if run.state not in ("SUCCEEDED", "FAILED"):
+    if run.state not in ("SUCCEEDED", "FAILED") or (run.state == "FAILED" and run.cancelled):
         how = {"SKIPPED": "skipped: nothing was measured"}.get(run.state, "cancelled")
         raise RunFailed(f"run {run.run_id} was {how}", found.to_json())
     data = _evidence(session, where, run.state)
@@ -91,8 +91,10 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         if run.state == "FAILED":
             # The list of tasks lags behind the state of the run.
             again = session.ask(functools.partial(session.client.run, run.run_id))
+            what = failed_tasks(again) or "no task is named"
             raise RunFailed(
-                f"run {run.run_id} failed before the gate{failed_tasks(again)}; its log is in the dashboard",
+                f"run {run.run_id} failed ({what}) and left no evidence; the log of each step is in the "
+                "dashboard",
                 found.to_json(),
             )
         raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())

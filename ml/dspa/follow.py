@@ -5,6 +5,7 @@ deadline, CANCELING and states that nobody knows for a bounded time, and a run t
 one that has failed. What a run says of its tasks is shown, and never decides.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,9 @@ from ml.errors import PlatformError, RunFailed
 
 Show = Callable[[str, Mapping[str, str]], None]
 """Takes the state of a run, and those of its tasks by name."""
+
+DRIVER = "-driver"
+TRY = re.compile(r"\(\d+\)$")
 
 WAITED_FOR = ("PENDING", "RUNNING", "PAUSED")
 
@@ -76,26 +80,36 @@ def _look(session: Session, run: Run) -> Run:
 
 
 def task_states(run: Run) -> Mapping[str, str]:
-    """Return the state of each task that has begun, by name, in the order in which the server tells them.
+    """Return the state of each task, by name, in the order in which the server tells them.
 
     Older servers list the nodes of the workflow: `<task>-driver`, which decides whether a task runs, then
-    `<task>` itself, and an `executor` within it. Newer ones list the tasks.
+    `<task>` itself, and an `executor` within it; each may come with the number of its try, as `<task>(0)`.
+    Newer ones list the tasks. A task has no state until it begins; where its driver failed, it never will.
     """
-    nodes = run.tasks or run.run_details.task_details
-    names = [_name(node) for node in nodes]
-    drivers = [name.removesuffix("-driver") for name in names if name.endswith("-driver")]
-    # A task whose driver alone is there is about to begin.
-    states = {name: "PENDING" for name in drivers if name != "root"}
-    for name, node in zip(names, nodes, strict=True):
-        if name in states or (not drivers and name not in ("", "root", "executor")):
-            states[name] = node.state if node.state != UNSPECIFIED else "PENDING"
+    nodes = [
+        (TRY.sub("", name), node.state)
+        for node in run.tasks or run.run_details.task_details
+        if (name := _name(node))
+    ]
+    drivers = {name.removesuffix(DRIVER): state for name, state in nodes if name.endswith(DRIVER)}
+    waiting = "NOT STARTED" if run.state in ENDED else "PENDING"
+    states = {
+        name: "FAILED" if state == "FAILED" else waiting
+        for name, state in drivers.items()
+        if name.lower() != "root"
+    }
+    for name, state in nodes:
+        known = name in states or (not drivers and name.lower() not in ("root", "executor"))
+        if known and state != UNSPECIFIED:
+            states[name] = state
+        elif known:
+            states.setdefault(name, waiting)
     return states
 
 
 def failed_tasks(run: Run) -> str:
     """Name the tasks that failed, as far as the server tells."""
-    failed = [name for name, state in task_states(run).items() if state == "FAILED"]
-    return f" (failed: {', '.join(failed)})" if failed else ""
+    return ", ".join(name for name, state in task_states(run).items() if state == "FAILED")
 
 
 def _name(node: Task) -> str:

@@ -108,15 +108,15 @@ def test_a_run_that_failed_without_evidence_names_the_task_that_failed(here, pro
     here.dspa.profile = profile
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    assert "(failed: train)" in str(ends_in(here, RunFailed, "failed before the gate"))
+    ends_in(here, RunFailed, r"failed \(train\) and left no evidence; the log of each step")
 
 
 def test_a_run_that_failed_and_is_picked_up_later_names_the_task_that_failed(here):
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    error = ends_in(here, RunFailed, "failed before the gate")
+    error = ends_in(here, RunFailed, "and left no evidence")
     assert error.exit_code == 20
-    with pytest.raises(RunFailed, match=r"failed before the gate \(failed: train\)"):
+    with pytest.raises(RunFailed, match=r"failed \(train\) and left no evidence"):
         here.follow(error.details["run_id"])
 
 

@@ -8,8 +8,10 @@ import pytest
 from dspa_server import PROFILES, Dspa, Fault, Script, serving
 from submissions import World, nth, outcome, pipeline, unhurried, world
 
+from ml.dspa.client import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
+from ml.dspa.follow import task_states
 from ml.dspa.patience import DeadlineOver
 from ml.errors import PlatformError, RunFailed, UsageError
 
@@ -77,9 +79,7 @@ def test_a_run_that_somebody_cancels_has_failed(here, ends_as):
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    ends_in(
-        here, RunFailed, "failed before the gate" if ends_as == "FAILED" else "was cancelled", canceling=9
-    )
+    ends_in(here, RunFailed, "was cancelled", canceling=9)
     thread.join()
     assert states(here) == ["PENDING", "RUNNING", "CANCELING", ends_as]
 
@@ -188,6 +188,33 @@ def test_the_states_of_the_tasks_are_shown_whatever_the_server(here, profile):
     for name in TASKS:
         seen = list(dict.fromkeys(tasks[name] for tasks in shown if name in tasks))
         assert seen in (["RUNNING", "SUCCEEDED"], ["RUNNING"]), (name, seen)
+
+
+def seen(state, *nodes, field="run_details") -> dict[str, str]:
+    """Return the tasks of a run that a server tells of in these nodes: names and states."""
+    told = [{"display_name": name, **({"state": value} if value else {})} for name, value in nodes]
+    known = {"run_id": "r", "experiment_id": "e", "display_name": "n", "created_at": "2026-01-01T00:00:00Z"}
+    shown = {"task_details": told} if field == "run_details" else told
+    return dict(task_states(Run.model_validate({**known, "state": state, field: shown})))
+
+
+def test_a_driver_that_failed_is_its_tasks_failure():
+    nodes = [("root-driver", "SUCCEEDED"), ("convert-driver", "FAILED"), ("train-driver", "SUCCEEDED")]
+    assert seen("FAILED", *nodes, ("train", "SUCCEEDED")) == {"convert": "FAILED", "train": "SUCCEEDED"}
+
+
+@pytest.mark.parametrize(("state", "waiting"), [("RUNNING", "PENDING"), ("FAILED", "NOT STARTED")])
+def test_a_task_that_has_not_begun_will_or_never_did(state, waiting):
+    nodes = [("fetch-driver", "SUCCEEDED"), ("fetch", None), ("save-driver", "SUCCEEDED")]
+    assert seen(state, *nodes) == {"fetch": waiting, "save": waiting}
+    assert seen(state, ("fetch", None), field="tasks") == {"fetch": waiting}
+
+
+def test_tries_root_and_what_has_no_name_are_no_tasks():
+    nodes = [("root-driver", "SUCCEEDED"), ("root", "RUNNING"), ("", "RUNNING"), ("jukebox-x7k2", "RUNNING")]
+    tried = [("make-driver(0)", "SUCCEEDED"), ("make(0)", "RUNNING"), ("executor(0)", "RUNNING")]
+    assert seen("RUNNING", *nodes, *tried) == {"make": "RUNNING"}
+    assert seen("RUNNING", ("ROOT", "RUNNING"), ("make", "RUNNING"), field="tasks") == {"make": "RUNNING"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
