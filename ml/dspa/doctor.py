@@ -62,7 +62,9 @@ def examine(
             found, remedy = "no answer in time", "check endpoint and network"
             checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
         except JukeboxError as error:
-            checks.append(Check(name=name, result="failed", found=str(error), remedy=_remedy(error)))
+            remedy = _remedy(error)
+            found = str(error).removesuffix(remedy).rstrip(":; ")
+            checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
 
     check("name", lambda: _resolve(connection, patience))
     check("connection", lambda: _connect(connection, patience), needs="name")

@@ -199,6 +199,7 @@ def test_no_token(dspa):
     checks = checked(dspa.url, token=None)
     assert results(checks) == {"read (GET)": "failed", "clock": "skipped", "write (POST)": "failed"}
     assert "the token is not accepted" in checks["read (GET)"].remedy
+    assert checks["read (GET)"].found == "GET /apis/v2beta1/healthz: refused (HTTP 401)"
 
 
 def test_reading_is_forbidden(dspa):
