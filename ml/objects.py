@@ -107,6 +107,21 @@ def get_object(uri: str, most: int, *, whole: bool = True) -> bytes | None:
         raise _failed("read", uri, error) from error
 
 
+def names_below(uri: str) -> list[str]:
+    """Return the names of the objects below a folder or prefix; none where there is none.
+
+    Raises:
+        UsageError: the URI cannot be used.
+        PlatformError: it cannot be listed.
+    """
+    try:
+        return [entry["path"] for page in obstore.list(open_folder(uri)) for entry in page]
+    except NoFolder:
+        return []
+    except (ObjectError, OSError) as error:
+        raise _failed("list", uri, error) from error
+
+
 def create_object(uri: str, data: bytes) -> bool:
     """Write one object that is not there yet; False when it is, and then nothing is changed.
 

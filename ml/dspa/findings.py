@@ -5,18 +5,17 @@ that is in the store byte for byte. Where state and evidence disagree, the run i
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.clock import NotInTime, call_within
 from ml.dspa.client import Run
 from ml.dspa.follow import failed_tasks
 from ml.dspa.patience import Deadline
 from ml.dspa.session import Session
 from ml.dspa.submission import subject_of
-from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
+from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.gate.statement import Claimed
 from ml.gate.verdict import Verdict
 from ml.objects import get_object
@@ -112,7 +111,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
     uri = str(parameters["store_uri"])
     try:
-        proven = _in_time(session, lambda: prove(ModelStore(uri), judgement.evidence), uri)
+        proven = session.in_time(lambda: prove(ModelStore(uri), judgement.evidence), uri)
     except (EvidenceError, PlatformError) as error:
         raise type(error)(str(error), found.to_json()) from error
     session.deadline.check(f"run {run.run_id} has ended, but the time is over")
@@ -147,7 +146,7 @@ def _evidence(session: Session, where: str, state: str) -> bytes | None:
     while True:
         left = end.remaining
         try:
-            data = _in_time(session, lambda: get_object(where, MOST), where)
+            data = session.in_time(lambda: get_object(where, MOST), where)
         except PlatformError:
             if not left:
                 raise
@@ -155,16 +154,3 @@ def _evidence(session: Session, where: str, state: str) -> bytes | None:
         if data is not None or not left:
             return data
         session.deadline.sleep(min(session.patience.poll, left))
-
-
-def _in_time(session: Session, call: Callable[[], T], where: str) -> T:
-    """Look into the object store without outstaying the deadline."""
-    seconds = min(session.patience.storage, session.deadline.remaining)
-    try:
-        return call_within(seconds, call)
-    except UsageError as error:
-        # At the beginning it could be used, and a run has been made since.
-        raise PlatformError(str(error)) from error
-    except NotInTime:
-        session.deadline.check(f"{where} does not answer")
-        raise PlatformError(f"{where}: no answer within {seconds:.0f} s") from None

@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ml.clock import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
+from ml.errors import PlatformError, UsageError
 
 T = TypeVar("T")
 FIRST = 0.5
@@ -79,3 +81,24 @@ class Session:
                 except DeadlineOver:
                     self.deadline.check(what)
                     raise
+
+    def in_time(self, call: Callable[[], T], where: str) -> T:
+        """Look into the object store without outstaying the deadline.
+
+        Args:
+            call: looks.
+            where: what it looks at, for messages.
+
+        Raises:
+            DeadlineOver: the command's deadline is reached.
+            PlatformError: the store cannot be used, or does not answer.
+        """
+        seconds = min(self.patience.storage, self.deadline.remaining)
+        try:
+            return call_within(seconds, call)
+        except UsageError as error:
+            # It is not what was typed: places are checked before anything is asked of the DSPA.
+            raise PlatformError(str(error)) from error
+        except NotInTime:
+            self.deadline.check(f"{where} does not answer")
+            raise PlatformError(f"{where}: no answer within {seconds:.0f} s") from None

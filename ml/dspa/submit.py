@@ -21,6 +21,7 @@ from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission
 from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.objects import names_below
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
@@ -100,6 +101,8 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             trace.run = run
             session.say(f"run {run.run_id} of this attempt is there already: it is adopted")
             return run
+        if not trace.asked:
+            _require_unused(session, submission)
         trace.asked = True
         try:
             created = [session.client.create_run(body, session.deadline.remaining)]
@@ -128,6 +131,20 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
                 raise
             return run
     raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")
+
+
+def _require_unused(session: Session, submission: Submission) -> None:
+    """Refuse an attempt that has had its run: servers forget runs after some time, and evidence stays."""
+    place = str(submission.parameters["evidence_uri"]).rpartition("/")[0]
+    for name in session.in_time(lambda: names_below(place), place):
+        run_id = name.removesuffix(".json")
+        try:
+            session.ask(functools.partial(session.client.run, run_id))
+        except Rejected as error:
+            raise EvidenceError(
+                f"this attempt has had a run, {run_id}, whose evidence is in {place}; the DSPA does not know "
+                "it any more: use another --attempt"
+            ) from error
 
 
 def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]) -> Run:

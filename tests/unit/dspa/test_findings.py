@@ -228,6 +228,15 @@ def test_a_candidate_that_lost_or_changed_a_file_is_refused(here, name):
             here.submit(here.submission(version, model_version=version))
 
 
+def test_an_evidence_place_that_cannot_be_listed_is_told_before_a_run_is_asked_for(here, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION"):
+        monkeypatch.setenv(f"AWS_{name}", "test")
+    with pytest.raises(PlatformError, match="s3://nowhere/evidence"):
+        here.submit(here.submission(evidence_uri="s3://nowhere/evidence/{run_id}.json"), storage=0.2)
+    assert here.runs() == []
+
+
 def test_an_evidence_place_that_cannot_be_read_is_a_matter_of_the_platform(here, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -237,9 +246,9 @@ def test_an_evidence_place_that_cannot_be_read_is_a_matter_of_the_platform(here,
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     asked = here.submission(evidence_uri="s3://nowhere/evidence/{run_id}.json")
     here.dspa.on_finish = None
-    with pytest.raises(PlatformError, match="s3://nowhere/evidence/") as caught:
-        here.submit(asked, storage=0.2, evidence=0.2)
-    (run,) = here.runs()
+    run = here.begin(asked)
+    with pytest.raises(PlatformError, match="s3://nowhere/evidence") as caught:
+        here.follow(run.run_id, storage=0.2, evidence=0.2)
     assert caught.value.exit_code == 30
     assert caught.value.details["run_id"] == run.run_id
 

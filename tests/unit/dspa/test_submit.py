@@ -79,6 +79,14 @@ def test_a_second_submission_of_the_attempt_adopts_the_run_that_has_ended(here):
     assert any("adopted" in line for line in here.said)
 
 
+def test_an_attempt_whose_run_the_server_has_forgotten_is_refused(here):
+    first = here.submit()
+    del here.dspa.runs[first.run_id]
+    refused(
+        here, here.submission(), f"has had a run, {first.run_id}, whose evidence .*: use another --attempt"
+    )
+
+
 def test_a_second_submission_of_the_attempt_adopts_the_run_that_is_under_way(here):
     here.dspa.script = FOREVER
     with pytest.raises(PlatformError, match="left running"):
