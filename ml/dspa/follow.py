@@ -40,7 +40,7 @@ def follow(session: Session, run: Run, show: Show) -> Run:
             this version does not know.
     """
     pause, since = session.patience.poll, time.monotonic()
-    show(run.state, task_states(run))
+    show(_shown(run), task_states(run))
     while run.state not in ENDED:
         stuck = time.monotonic() - since
         if run.state == "CANCELING" and stuck > session.patience.canceling:
@@ -58,8 +58,13 @@ def follow(session: Session, run: Run, show: Show) -> Run:
         pause = session.patience.poll if changed else min(1.5 * pause, session.patience.poll_most)
         run = now
         if changed:
-            show(run.state, task_states(run))
+            show(_shown(run), task_states(run))
     return run
+
+
+def _shown(run: Run) -> str:
+    """Return the state to show: a run that nothing has taken up yet has none."""
+    return "PENDING" if run.state == UNSPECIFIED else run.state
 
 
 def _look(session: Session, run: Run) -> Run:
