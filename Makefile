@@ -20,7 +20,7 @@ $(READY): requirements/build.txt requirements/all.txt requirements/server.txt py
 	@rm -rf $(VENV)
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "make: this Python has no venv; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt
-	@$(BIN)/pip install --quiet --require-hashes --no-build-isolation --use-pep517 -r requirements/all.txt
+	@$(BIN)/pip install --quiet --require-hashes --no-deps --no-build-isolation --use-pep517 -r requirements/all.txt
 	@"$(PYTHON)" -m venv --without-pip $(VENV)/server
 	@$(BIN)/pip --python $(VENV)/server/bin/python install --quiet --require-hashes --no-deps --only-binary :all: \
 	  -r requirements/server.txt
