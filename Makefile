@@ -43,7 +43,7 @@ test: $(READY) ## Run the fast tests: every behaviour, in under five minutes (AR
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-all
-test-all: $(READY) ## Run all tests: the slow ones too, and more examples of each property (13 minutes)
+test-all: $(READY) ## Run all tests: the slow ones too, and more examples of each property (a quarter of an hour)
 	@JUKEBOX_EXAMPLES=$${JUKEBOX_EXAMPLES:-50} $(BIN)/python -m pytest -m "" $(ARGS)
 
 .PHONY: chaos

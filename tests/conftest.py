@@ -26,8 +26,8 @@ def needs_finished_run(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that need the finished run last: it is made while the others run."""
-    items.sort(key=needs_finished_run)
+    """Put the tests that need the finished run last, which is made meanwhile, and the longest first."""
+    items.sort(key=lambda item: (needs_finished_run(item), item.get_closest_marker("longest") is None))
 
 
 @pytest.hookimpl(trylast=True)

@@ -171,6 +171,7 @@ class Done(NamedTuple):
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_the_commands_that_can_be_run_here_end_as_they_should(tmp_path):
     pages = {command.page for command in FOUND}
     order = [page for page in ("docs/tutorial/first-run.md", "docs/tutorial/blocked.md") if page in pages]
