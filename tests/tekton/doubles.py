@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from candidates import store_run
@@ -66,8 +67,8 @@ done
 JUKEBOX = f"""#!/bin/sh
 case "$1 ${{2-}}" in
 "judge infer") ;;
-"judge score") PYTHONPATH={ROOT}:{ROOT}/tests exec {sys.executable} -m tekton.measured "$4" ;;
-*) exec {sys.executable} -m ml.cli "$@" ;;
+"judge score") PYTHONPATH={quote(f"{ROOT}:{ROOT}/tests")} exec {quote(sys.executable)} -m tekton.measured "$4" ;;
+*) exec {quote(sys.executable)} -m ml.cli "$@" ;;
 esac
 """
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 
 import pytest
@@ -180,7 +181,8 @@ def test_what_was_changed_on_the_way_is_not_used(bench, before):
     ends = bench.run()
     with (bench.volume / "judge" / "work" / "asked.json").open("a") as changed:
         changed.write("more")
-    bench.command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m ml.cli "$@"\n')
+    verbs = f'PYTHONPATH={quote(str(ROOT))} exec {quote(sys.executable)} -m ml.cli "$@"'
+    bench.command.write_text(f"#!/bin/sh\n{verbs}\n")
     again = bench.run({name: ends[name] for name in JUDGED[: JUDGED.index(before)]})
     assert (again[before].status, again[before].results) == ("Failed", {})
     assert "asked.json: its digest is " in again[before].log

@@ -61,6 +61,7 @@ def test_scoring_needs_nothing_that_runs_models():
     assert imported("import ml.judge.score") & {"tensorflow", "keras", "onnxruntime", "openvino"} == set()
 
 
+@pytest.mark.slow
 def test_loading_keras_leaves_what_was_hidden_importable():
     script = "from ml.model.backend import load_keras; load_keras(); import sklearn.linear_model"
     assert imported(script) >= {"tensorflow", "keras", "sklearn"}

@@ -148,6 +148,7 @@ SONGS = [TRAIN, VAL, TEST, "song1", "song17", "song5"]
     ),
     broken=st.sets(st.sampled_from(SONGS[3:])),
 )
+@pytest.mark.slow
 def test_any_small_charts_count_as_pandas_counts(tmp_path, rows, broken):
     songs = titled_songs(SONGS)
     songs.loc[songs["spotify_id"].isin(broken), "tempo"] = 0.0

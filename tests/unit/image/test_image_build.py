@@ -49,6 +49,7 @@ def test_images_have_no_date_so_that_the_same_files_are_the_same_layers(fake, ch
     assert dates == ["--timestamp=0"] * 3
 
 
+@pytest.mark.slow
 def test_the_tools_are_told_their_commit_and_the_component_is_not(fake, checkout):
     passed(build(checkout, both=True))
     told = {call[call.index("--target") + 1]: call for call in fake.calls if call[1] == "build"}
@@ -86,6 +87,7 @@ def test_dependencies_that_are_here_are_built_again_only_for_a_new_lock_or_when_
     assert not any("--no-cache" in call for call in fake.calls)
 
 
+@pytest.mark.slow
 def test_fresh_builds_everything_from_no_cache(fake, checkout):
     fake.hold(dependencies_of(checkout))
     assert "dependencies built" in passed(build(checkout, "--fresh"))

@@ -196,6 +196,7 @@ def test_the_same_tables_find_what_is_there_and_read_no_table(home, sealed, tabl
     assert contents(home) == before
 
 
+@pytest.mark.slow
 def test_two_places_get_the_same_bytes(home, sealed, tables, tmp_path):
     seal(tmp_path, tables)
     assert contents(tmp_path) == contents(home)

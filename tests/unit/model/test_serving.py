@@ -11,7 +11,7 @@ import pytest
 from model_server import SONGS, double, write_files
 from processes import wait_for
 from reports import DIGESTS
-from tiers import SLOW
+from tiers import SLOW, sampled
 
 from ml.errors import Interrupted, RunFailed
 from ml.files import file_digest, read_json
@@ -170,7 +170,7 @@ def test_a_double_that_does_everything_right_has_no_findings(serve):
     assert (report.ended_cleanly, report.processes_left) == (True, 0)
 
 
-@pytest.mark.parametrize("mode", ["off", "reversed", "narrow", "null"])
+@pytest.mark.parametrize("mode", sampled(["off", "reversed", "narrow", "null"], ["off"]))
 def test_other_answers_are_violations_in_every_batch_size(serve, mode):
     report = serve(mode)
     assert all(batch.violations and batch.max_difference > 5e-4 for batch in report.batches)
@@ -235,7 +235,7 @@ def test_a_server_that_heeds_no_signal_did_not_end_cleanly_and_is_gone(serve):
     assert (report.ended_cleanly, report.processes_left) == (False, 0)
 
 
-@pytest.mark.parametrize("mode", ["leaks", "escapes"])
+@pytest.mark.parametrize("mode", sampled(["leaks", "escapes"], ["escapes"]))
 def test_children_that_a_server_leaves_behind_are_counted_and_gone(serve, mode):
     report = serve(mode)
     assert (report.ended_cleanly, report.processes_left) == (True, 1)

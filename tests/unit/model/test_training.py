@@ -82,6 +82,7 @@ def test_normalisation_lives_in_the_model():
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_bytes(splits):
     """Though Keras writes the time, and addresses of objects, which no two trainings share."""
     written = []
