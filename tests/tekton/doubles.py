@@ -65,10 +65,11 @@ done
 
 
 JUKEBOX = f"""#!/bin/sh
+python={quote(sys.executable)}
 case "$1 ${{2-}}" in
 "judge infer") ;;
-"judge score") PYTHONPATH={quote(f"{ROOT}:{ROOT}/tests")} exec {quote(sys.executable)} -m tekton.measured "$4" ;;
-*) exec {quote(sys.executable)} -m ml.cli "$@" ;;
+"judge score") PYTHONPATH={quote(f"{ROOT}:{ROOT}/tests")} exec "$python" -m tekton.measured "$4" ;;
+*) exec "$python" -m ml.cli "$@" ;;
 esac
 """
 
