@@ -12,7 +12,7 @@ from hypothesis import settings
 from processes import wait_for
 
 # How long an example takes says nothing on a machine that does other things too.
-settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "10")))
+settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "25")))
 settings.load_profile("ours")
 
 FIRST_WORKER = ("master", "gw0")

@@ -102,7 +102,6 @@ def submit(
     numbers, under our policy; the candidate must be in the store byte for byte. Before anything is asked of
     the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
-    from ml.clock import NotInTime, call_within
     from ml.data.snapshots import read_snapshot
     from ml.data.sources import data_version
     from ml.data.uris import refuse_password
@@ -117,6 +116,7 @@ def submit(
     from ml.release.promotion import champion_of
     from ml.release.store import ModelStore
     from ml.version import code_version
+    from ml.within import NotInTime, call_within
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose) as passed:
         policy_text = policy_text_of(policy)

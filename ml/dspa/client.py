@@ -149,7 +149,7 @@ class Client:
     def experiments(self, name: str, within: float | None = None) -> list[Experiment]:
         """List the experiments of this name; where the server's database ignores case, of its like too."""
         found = self._list("experiments", Experiment, within, {"filter": _filter("EQUALS", name)})
-        return [found for found in found if found.display_name.casefold() == name.casefold()]
+        return [one for one in found if one.display_name.casefold() == name.casefold()]
 
     def create_experiment(self, name: str, within: float | None = None) -> Experiment:
         """Create an experiment; a name that is taken is `Rejected` with status 409."""

@@ -43,14 +43,6 @@ class Connection(BaseModel):
         return _token_in(self.token_file) if self.token_file else ""
 
     @property
-    def another_token(self) -> str:
-        """What to do about a token that is not accepted, whoever it stands for."""
-        return (
-            "the token is not accepted: it is over, or of another cluster or audience; give one that is "
-            "current (`oc whoami -t`, or `oc create token` for a service account)"
-        )
-
-    @property
     def rule(self) -> str:
         """The right that a service account needs, in words."""
         return (

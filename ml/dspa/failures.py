@@ -27,6 +27,13 @@ class Unavailable(PlatformError):
         self.wait = wait
 
 
+NOT_ACCEPTED = (
+    "the token is not accepted: it is over, or of another cluster or audience; give one that is current "
+    "(`oc whoami -t`, or `oc create token` for a service account)"
+)
+"""What to do about a 401; a missing right is a 403."""
+
+
 class Refused(PlatformError):
     """The token was not accepted: 401, 403, a redirect or a login page.
 

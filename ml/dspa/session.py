@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ml.clock import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
 from ml.errors import PlatformError, UsageError
+from ml.within import NotInTime, call_within
 
 T = TypeVar("T")
 FIRST = 0.5

@@ -12,9 +12,10 @@ counts for the run that is kept, alone. Whoever comes later and finds several th
 """
 
 import functools
+import re
 from dataclasses import dataclass
 
-from ml.dspa.client import Client, Experiment, Run
+from ml.dspa.client import IDENTIFIER, Client, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.patience import Deadline, jittered
 from ml.dspa.same import Asked, asked_for, differences, unlike
@@ -138,9 +139,14 @@ def _require_unused(session: Session, submission: Submission) -> None:
     place = str(submission.parameters["evidence_uri"]).rpartition("/")[0]
     for name in session.in_time(lambda: names_below(place), place):
         run_id = name.removesuffix(".json")
+        # Runs can write there: what is no run's id says nothing, and must not get into an address.
+        if not re.fullmatch(IDENTIFIER, run_id):
+            continue
         try:
             session.ask(functools.partial(session.client.run, run_id))
         except Rejected as error:
+            if error.status != 404:
+                raise
             raise EvidenceError(
                 f"this attempt has had a run, {run_id}, whose evidence is in {place}; the DSPA does not know "
                 "it any more: use another --attempt"

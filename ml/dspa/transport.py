@@ -11,9 +11,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from ml.clock import NotInTime, call_within
 from ml.dspa.connection import Connection
 from ml.dspa.failures import (
+    NOT_ACCEPTED,
     Refused,
     Rejected,
     Unavailable,
@@ -24,6 +24,7 @@ from ml.dspa.failures import (
     tls_failure,
 )
 from ml.dspa.patience import Patience
+from ml.within import NotInTime, call_within
 
 MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""
@@ -115,7 +116,7 @@ class Transport:
         """Return the JSON object of an answer, or raise what the answer means."""
         status = response.status_code
         if status in (401, 403):
-            remedy = self.connection.another_token if status == 401 else self.connection.missing_right
+            remedy = NOT_ACCEPTED if status == 401 else self.connection.missing_right
             raise Refused(f"{what}: refused (HTTP {status}): {remedy}", remedy)
         if 300 <= status < 400:
             target = host_of(response.headers.get("Location", ""))

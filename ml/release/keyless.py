@@ -1,9 +1,9 @@
 """Keyless signatures: an identity that a Fulcio certifies for minutes takes the place of a key that is kept.
 
-To sign, the identity's token goes to the Fulcio, which certifies a key made for this one signature, and the
-envelope goes to a transparency log (Rekor), which says when that was. The attestation is then a Sigstore
-bundle, with all of that in it: to verify it nobody is asked. What a site has of these services stands in its
-client trust configuration, the file that ``sigstore --trust-config`` takes.
+Signing sends the identity's token to the Fulcio, which certifies a key made for this one signature, and the
+envelope to a transparency log (Rekor), which records the time. The attestation is then a Sigstore bundle that
+holds certificate and log entry: verification needs no network. A site's client trust configuration, the file
+that ``sigstore --trust-config`` takes, names its services and their roots.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.clock import NotInTime, call_within
 from ml.errors import EvidenceError, PlatformError, UsageError
 from ml.gate.records import Record, Text
 from ml.gate.statement import PAYLOAD_TYPE
 from ml.release.key_files import identified, read_text
+from ml.within import NotInTime, call_within
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
@@ -56,6 +56,8 @@ def sigstore_in(path: str | Path) -> Sigstore:
     Raises:
         UsageError: it cannot be read, or is no client trust configuration with a Fulcio and a log.
     """
+    from sigstore.errors import Error
+
     where = f"the Sigstore configuration {path}"
     try:
         value = json.loads(read_text(path, where, CONFIG))
@@ -64,8 +66,8 @@ def sigstore_in(path: str | Path) -> Sigstore:
     found = read_sigstore(value, where)
     try:
         found.config.signing_config  # noqa: B018 - it is read when it is asked for
-    except Exception as error:
-        raise UsageError(f"{where}: {_brief(error)}; {CONFIG}") from error
+    except (Error, TypeError, ValueError) as error:
+        raise UsageError(f"{where}: {brief(error)}; {CONFIG}") from error
     return found
 
 
@@ -86,7 +88,7 @@ def read_sigstore(value: Any, where: str) -> Sigstore:
         config = ClientTrustConfig.from_json(json.dumps(value))
         config.trusted_root.get_fulcio_certs()
     except (Error, TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {_brief(error)}; {CONFIG}") from error
+        raise UsageError(f"{where}: {brief(error)}; {CONFIG}") from error
     return Sigstore(where, config)
 
 
@@ -161,7 +163,7 @@ def open_bundle(
             try:
                 kind, payload = verifier.verify_dsse(bundle, Named(identity=one.identity, issuer=one.issuer))
             except Error as error:
-                reason = _brief(error)
+                reason = brief(error)
                 continue
             if kind != PAYLOAD_TYPE:
                 raise EvidenceError(
@@ -170,7 +172,7 @@ def open_bundle(
             key_id: str = identified(bundle.signing_certificate.public_key()).keyid  # type: ignore[arg-type]
             return payload, key_id, f"{one.identity}, {one.issuer}"
     except (Error, TypeError, ValueError) as error:
-        raise EvidenceError(f"the attestation is no Sigstore bundle: {_brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is no Sigstore bundle: {brief(error)}; {NOT_OURS}") from error
     raise EvidenceError(
         f"the attestation is signed by no identity that {source} holds, or was changed: {reason}; {NOT_OURS}"
     )
@@ -185,13 +187,13 @@ def _answer(error: Exception) -> str:
             message = ""
             with contextlib.suppress(ValueError, AttributeError):
                 message = str(one.response.json().get("message", ""))
-            return _brief(f"{one}{f' ({message})' if message else ''}")
+            return brief(f"{one}{f' ({message})' if message else ''}")
         if isinstance(one, requests.ConnectionError) and one.request is not None:
-            return _brief(f"{one.request.url} cannot be reached")
-    return _brief(error)
+            return brief(f"{one.request.url} cannot be reached")
+    return brief(error)
 
 
-def _brief(error: object) -> str:
+def brief(error: object) -> str:
     """Return the beginning of a message, as one line: it may quote what others wrote."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -12,14 +12,11 @@ from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.records import Record, Text
 from ml.gate.statement import PAYLOAD_TYPE, Statement, read_statement
 from ml.release.key_files import identified, private_key
-from ml.release.keyless import NOT_OURS, Sigstore, open_bundle, sign_bytes
+from ml.release.keyless import NOT_OURS, Sigstore, brief, open_bundle, sign_bytes
 from ml.release.trust import Trust
 
 LARGEST_ENVELOPE = 16_000_000
 """Bytes of an envelope; a statement has some hundred thousand."""
-
-LONGEST_REASON = 200
-"""Characters of a reason in a message."""
 
 
 class EnvelopeSignature(Record):
@@ -116,21 +113,20 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         statement = read_statement(payload)
     except ValueError as error:
         raise EvidenceError(
-            f"the attestation is signed, but it is {_brief(error)}; this jukebox does not know its version"
+            f"the attestation is signed, but it is {brief(error)}; this jukebox does not know its version"
         ) from error
     return Signed(statement, key_id, name)
 
 
 def payload_of(envelope: bytes) -> bytes:
-    """Return what is in an attestation, whoever signed it.
+    """Return the statement's bytes from an attestation; no signature is verified.
 
     Raises:
         TypeError, ValueError: it is none.
     """
     read = parse(envelope)
-    if _is_bundle(read):
-        return base64.b64decode(read["dsseEnvelope"]["payload"], validate=True)
-    return base64.b64decode(Envelope.load(read).payload, validate=True)
+    payload = read["dsseEnvelope"].get("payload") if _is_bundle(read) else Envelope.load(read).payload
+    return base64.b64decode(payload, validate=True)
 
 
 def _is_bundle(read: Any) -> bool:
@@ -145,7 +141,7 @@ def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
     try:
         read = Envelope.load(value)
     except (TypeError, ValueError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is no DSSE envelope: {brief(error)}; {NOT_OURS}") from error
     if read.payload_type != PAYLOAD_TYPE:
         raise EvidenceError(
             f"the attestation's payload type is {read.payload_type[:80]!r}, not {PAYLOAD_TYPE!r}; {NOT_OURS}"
@@ -156,9 +152,7 @@ def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
         dsse = DsseEnvelope.from_dict(read.to_json())
     except ValueError as error:
         # Among them a key id that stands twice.
-        raise EvidenceError(
-            f"the attestation's envelope is malformed: {_brief(error)}; {NOT_OURS}"
-        ) from error
+        raise EvidenceError(f"the attestation's envelope is malformed: {brief(error)}; {NOT_OURS}") from error
     signers = [key_id for key_id in dsse.signatures if key_id in trust.keys]
     if not signers:
         ids = ", ".join(key_id[:12] for key_id in sorted(dsse.signatures)[:3])
@@ -186,7 +180,7 @@ def _read(data: bytes) -> Any:
     try:
         return parse(data)
     except (ValueError, RecursionError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {_brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is no DSSE envelope: {brief(error)}; {NOT_OURS}") from error
 
 
 def _bounded(data: bytes) -> bytes:
@@ -197,9 +191,3 @@ def _bounded(data: bytes) -> bytes:
             "its reports hold more than aggregate numbers"
         )
     return data
-
-
-def _brief(error: Exception) -> str:
-    """Return the beginning of a message: it may quote what is in the envelope."""
-    text = str(error)
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

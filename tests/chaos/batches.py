@@ -83,5 +83,7 @@ def assert_all_hold(seeds: range) -> None:
         f"{tally.killed} kills, {sum(tally.faults.values())} kinds of faults, slowest {tally.slowest:.1f} s"
     )
     assert not tally.wrong, "\n".join(["", *tally.wrong])
-    # Otherwise the schedules would be too hard to say anything about a pass. How many do hangs on the load.
-    assert tally.ends["pass"] > len(seeds) / 8, tally.ends
+    # Otherwise the schedules would be too hard to say anything about a pass. A busy machine turns some of the
+    # verdicts into deadlines, so verdicts are counted, and not passes alone.
+    assert tally.ends["pass"]
+    assert tally.ends["pass"] + tally.ends["GateBlocked"] > len(seeds) / 3, tally.ends

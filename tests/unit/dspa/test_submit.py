@@ -3,6 +3,7 @@
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -85,6 +86,14 @@ def test_an_attempt_whose_run_the_server_has_forgotten_is_refused(here):
     refused(
         here, here.submission(), f"has had a run, {first.run_id}, whose evidence .*: use another --attempt"
     )
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a/b.json", "..json", "x" * 200 + ".json"])
+def test_what_is_no_runs_evidence_does_not_stop_an_attempt(here, name):
+    file = Path(here.submission().parameters["evidence_uri"]).parent / name
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    assert here.submit().verdict.passed
 
 
 def test_a_second_submission_of_the_attempt_adopts_the_run_that_is_under_way(here):

@@ -120,12 +120,10 @@ def stated(container) -> tuple[str, ...]:
     return tuple(resources[f"resource{name}"] for name in names)
 
 
-def test_all_steps_together_fit_a_node_of_two_cores():
-    """What runs at the same time asks for less than what a small node has left beside its platform."""
-    asked = [int(bound.cpu.removesuffix("m")) for bound in default_bounds().values()]
+def test_a_node_of_two_cores_has_room_for_each_step():
+    """The pods of Kubernetes, Tekton and a DSPA together request 1.9 CPUs of such a node."""
     assert all(bound.cpu.endswith("m") for bound in default_bounds().values())
-    assert max(asked) <= 250
-    assert sorted(asked)[-3:] <= [100, 100, 250]
+    assert max(int(bound.cpu.removesuffix("m")) for bound in default_bounds().values()) <= 100
 
 
 def test_the_gate_stands_at_the_root_outside_any_condition(documents, tasks):

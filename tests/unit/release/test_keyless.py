@@ -169,6 +169,12 @@ def test_what_was_changed_is_refused(bundle, trust, change):
     refused(changed(bundle, change), trust, "no Sigstore bundle|signed by no identity|payload type")
 
 
+@pytest.mark.parametrize("envelope", [{}, {"payload": 1}, {"payload": "not base64"}], ids=str)
+def test_a_damaged_bundle_has_no_payload(envelope):
+    with pytest.raises((TypeError, ValueError)):
+        payload_of(json.dumps({"dsseEnvelope": envelope}).encode())
+
+
 def test_a_bundle_says_nothing_where_only_keys_are_trusted(bundle, tmp_path):
     trust = read_trust(trust_file(tmp_path)[1])
     refused(bundle, trust, "is signed keyless, and .*trust.pem holds keys only")
