@@ -140,7 +140,7 @@ def _require_unused(session: Session, submission: Submission) -> None:
     for name in session.in_time(lambda: names_below(place), place):
         run_id = name.removesuffix(".json")
         # Runs can write there: what is no run's id says nothing, and must not get into an address.
-        if not re.fullmatch(IDENTIFIER, run_id):
+        if run_id == name or not re.fullmatch(IDENTIFIER, run_id):
             continue
         try:
             session.ask(functools.partial(session.client.run, run_id))
