@@ -10,12 +10,13 @@ from contextvars import ContextVar
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
 from kfp import dsl, kubernetes
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ml.dspa.admission_policy import amount
 from ml.errors import UsageError
 from ml.gate.records import first_problem
 
@@ -33,6 +34,15 @@ class Bound(BaseModel):
     memory: Memory
     memory_limit: Memory
     minutes: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _asks_for_no_more_than_it_may_take(self) -> Self:
+        """Kubernetes makes no pod that asks for more than its limit."""
+        pairs = {"cpu": (self.cpu, self.cpu_limit), "memory": (self.memory, self.memory_limit)}
+        for name, (asked, limit) in pairs.items():
+            if amount(asked) > amount(limit):
+                raise ValueError(f"{name} {asked} is more than {name}_limit {limit}")
+        return self
 
 
 RETRIED = ("champion", "fetch", "save")
