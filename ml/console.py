@@ -76,7 +76,12 @@ def fold(text: Text, width: int) -> Text:
 
 def tame(text: str) -> str:
     """Make one printable line of what somebody else has written: a terminal obeys some characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text).split())
+
+
+def printable(line: str) -> str:
+    """Replace by blanks what a terminal obeys; blanks stay."""
+    return "".join(c if c.isprintable() else " " for c in line)
 
 
 COLOURS = {

@@ -18,6 +18,9 @@ class Hyperparameters(BaseModel):
     seed: int = Field(7, ge=0, description="seed of weights, order and dropout")
 
 
+PIPELINE = "jukebox-train"
+"""The pipeline's name, and the folder of its runs below a DSPA's pipeline root."""
+
 STORE_MOUNT = "/mnt/jukebox"
 """Where a compiled pipeline, and the Tekton run beside it, mount the claim of ``--store-pvc``."""
 

@@ -46,6 +46,15 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cluster(request):
+    """Hide this machine's kubeconfig from all tests but those that want a cluster."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not any("tests/cluster" in item.nodeid for item in request.session.items):
+            patch.setenv("KUBECONFIG", os.devnull)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run_home(tmp_path_factory, worker_id) -> Path:
     """The folder of the finished run, the same for all workers."""

@@ -110,6 +110,7 @@ class World:
     home: Path
     dspa: Dspa
     token_file: Path | None = None
+    pipeline_root: str = ""
     said: list[str] = field(default_factory=list)
     shown: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
@@ -136,7 +137,8 @@ class World:
 
     def client(self, patience: Patience | None = None) -> Client:
         """Make a client of the DSPA."""
-        connection = Connection(host=self.dspa.url, namespace="ci", token_file=self.token_file)
+        where = {"host": self.dspa.url, "namespace": "ci", "pipeline_root": self.pipeline_root}
+        connection = Connection(**where, token_file=self.token_file)
         return Client(connection, patience or Patience(**PATIENCE))
 
     def submit(

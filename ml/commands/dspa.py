@@ -17,8 +17,10 @@ from ml.commands.dspa_options import (
     Host,
     Namespace,
     OutcomeFile,
+    PipelineRoot,
     RemoteStore,
     ResultsDir,
+    Stuck,
     Timeout,
     TokenFile,
 )
@@ -84,11 +86,14 @@ def submit(
     ca: Ca = None,
     token_file: TokenFile = None,
     dashboard: Dashboard = "",
+    pipeline_root: PipelineRoot = "",
     timeout: Timeout = 7200,
+    stuck: Stuck = 600,
     leave_running: Annotated[
         bool,
         typer.Option(
-            "--leave-running", help="Do not terminate the run when interrupted, or at the deadline."
+            "--leave-running",
+            help="Do not terminate the run when interrupted, at the deadline, or when it is stuck.",
         ),
     ] = False,
     results_dir: ResultsDir = None,
@@ -123,7 +128,7 @@ def submit(
         rules = read_admission(admission)
         compiled = read_pipeline(pipeline, image)
         require_admitted(examine(compiled, rules), str(pipeline))
-        connection = connect(host, dspa, namespace, ca, token_file, dashboard)
+        connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
         rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
         for uri in (rankings, songs, snapshot):
             refuse_password(uri)
@@ -161,7 +166,7 @@ def submit(
         except NotInTime:
             raise PlatformError(f"no data version and no champion within {timeout:g} s (--timeout)") from None
         submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
-        patience = Patience(deadline=max(deadline.remaining, 1))
+        patience = Patience(deadline=max(deadline.remaining, 1), stuck=stuck)
         about_it = {"cause": cause, "service_accounts": rules.service_accounts}
         with shown_run(quiet=as_json) as shown:
             if not image:
@@ -189,7 +194,9 @@ def follow(
     ca: Ca = None,
     token_file: TokenFile = None,
     dashboard: Dashboard = "",
+    pipeline_root: PipelineRoot = "",
     timeout: Timeout = 7200,
+    stuck: Stuck = 600,
     results_dir: ResultsDir = None,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -206,8 +213,8 @@ def follow(
 
     with reporting(results_dir, as_json=as_json, verbose=verbose) as passed:
         policy_text = policy_text_of(policy)
-        connection = connect(host, dspa, namespace, ca, token_file, dashboard)
-        patience = Patience(deadline=timeout)
+        connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
+        patience = Patience(deadline=timeout, stuck=stuck)
         with shown_run(quiet=as_json) as shown:
             client = Client(connection, patience)
             found = follow_run(client, run_id, policy_text, patience=patience, say=shown.say, show=shown.show)

@@ -27,7 +27,22 @@ TokenFile = Annotated[
 Dashboard = Annotated[
     str, typer.Option(envvar="JUKEBOX_DASHBOARD", help="The dashboard's address, for links to runs.")
 ]
+PipelineRoot = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_PIPELINE_ROOT",
+        help="The DSPA's place for artifacts, s3://bucket/prefix: logs are read there where pods cannot.",
+    ),
+]
 Timeout = Annotated[float, typer.Option(envvar="JUKEBOX_TIMEOUT", min=1, help="Most seconds for all of it.")]
+Stuck = Annotated[
+    float,
+    typer.Option(
+        envvar="JUKEBOX_STUCK",
+        min=1,
+        help="Most seconds that a step may wait for an image that cannot be pulled, or a node that has room.",
+    ),
+]
 ResultsDir = Annotated[
     Path | None, typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder.")
 ]

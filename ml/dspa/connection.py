@@ -30,6 +30,7 @@ class Connection(BaseModel):
     token_file: Path | None = None
     token_value: SecretStr | None = None
     dashboard: str = ""
+    pipeline_root: str = ""
 
     def token(self) -> str:
         """Return the token as it is now, "" for none.
@@ -90,6 +91,7 @@ def connect(
     ca: Path | None,
     token_file: Path | None,
     dashboard: str = "",
+    pipeline_root: str = "",
     pod: Path = POD,
 ) -> Connection:
     """Complete what a user has said with what the pod knows.
@@ -97,7 +99,7 @@ def connect(
     Raises:
         UsageError: host, token or CA is missing or cannot be used.
     """
-    namespace = namespace or _read(pod / "namespace")
+    namespace = namespace_of(namespace, pod)
     for flag, name in (("--dspa", dspa), ("--namespace", namespace)):
         if name and not NAME.fullmatch(name):
             raise UsageError(f"{flag} {name!r}: not a name of Kubernetes")
@@ -132,7 +134,13 @@ def connect(
         token_file=token_file,
         token_value=SecretStr(value) if value and token_file is None else None,
         dashboard=dashboard,
+        pipeline_root=pipeline_root,
     )
+
+
+def namespace_of(namespace: str | None, pod: Path = POD) -> str:
+    """Return the namespace of the runs as it was given, or this pod's own; "" outside of one."""
+    return namespace or _read(pod / "namespace")
 
 
 def _checked(host: str) -> str:

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from ml.dspa.client import Run
+from ml.dspa.cluster import last_word
 from ml.dspa.follow import failed_tasks
 from ml.dspa.patience import Deadline
+from ml.dspa.pods import Cause
 from ml.dspa.session import Session
+from ml.dspa.step_logs import kept_logs
 from ml.dspa.submission import subject_of
 from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.gate.statement import Claimed
@@ -88,13 +91,9 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
     data = _evidence(session, where, run.state)
     if data is None:
         if run.state == "FAILED":
-            # The list of tasks lags behind the state of the run.
-            again = session.ask(functools.partial(session.client.run, run.run_id))
-            what = failed_tasks(again) or "no task is named"
+            why, causes = _why(session, run)
             raise RunFailed(
-                f"run {run.run_id} failed ({what}) and left no evidence; the log of each step is in the "
-                "dashboard",
-                found.to_json(),
+                f"run {run.run_id} failed before it had evidence: {why}", found.to_json() | causes
             )
         raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())
     try:
@@ -103,9 +102,14 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         raise EvidenceError(str(error), found.to_json()) from error
     verdict = judgement.verdict
     found = found.model_copy(update={"evidence_digest": judgement.digest, "verdict": verdict})
-    disagree = _disagreement(run, verdict)
-    if disagree:
+    if run.state == "SUCCEEDED" and not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
+        disagree = f"run {run.run_id} says SUCCEEDED, but its evidence does not pass ({names})"
         raise GateBlocked(f"blocked as inconsistent: {disagree}", found.to_json())
+    if run.state == "FAILED" and verdict.passed:
+        why, causes = _why(session, run)
+        disagree = f"the evidence of run {run.run_id} passes, but a step after the gate failed: {why}"
+        raise GateBlocked(f"blocked as inconsistent: {disagree}", found.to_json() | causes)
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
@@ -124,17 +128,31 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
     )
 
 
-def _disagreement(run: Run, verdict: Verdict) -> str:
-    """Say how state and evidence disagree, "" if they do not."""
-    if run.state == "SUCCEEDED" and not verdict.passed:
-        names = ", ".join(check.name for check in verdict.failures)
-        return f"run {run.run_id} says SUCCEEDED, but its evidence does not pass ({names})"
-    if run.state == "FAILED" and verdict.passed:
-        return (
-            f"the evidence of run {run.run_id} passes, but the run says FAILED{failed_tasks(run)}: a step "
-            "after the gate went wrong"
-        )
-    return ""
+def _why(session: Session, run: Run) -> tuple[str, dict[str, Any]]:
+    """Say why a run failed: step by step as its pods tell, or which tasks, and the command that shows more.
+
+    Returns:
+        the line, and ``causes`` for a machine.
+    """
+    causes, instead = session.watch.why(run.run_id)
+    if not causes:
+        # The list of tasks lags behind the state of the run.
+        failed = failed_tasks(session.ask(functools.partial(session.client.run, run.run_id)))
+        causes = _kept_words(session, run.run_id, failed)
+    if not causes:
+        return f"{', '.join(failed) or 'no task is named'} ({instead})", {"causes": []}
+    return "; ".join(map(str, causes)), {"causes": [cause.model_dump() for cause in causes]}
+
+
+def _kept_words(session: Session, run_id: str, failed: list[str]) -> list[Cause]:
+    """Return the last lines of the logs that the DSPA keeps of failed steps; none without a key to them."""
+    root = session.client.connection.pipeline_root
+    try:
+        kept = dict(session.in_time(lambda: kept_logs(root, run_id, ""), root)) if root else {}
+    except PlatformError as error:
+        session.say(f"note: {error}")
+        return []
+    return [Cause(step=step, line=last_word(step, kept[step])) for step in failed if step in kept]
 
 
 def _evidence(session: Session, where: str, state: str) -> bytes | None:

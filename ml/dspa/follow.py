@@ -35,6 +35,7 @@ def follow(session: Session, run: Run, show: Show) -> Run:
 
     Raises:
         DeadlineOver: the deadline came first.
+        Stuck: a step cannot begin, and has not for too long.
         RunFailed: the run has vanished.
         PlatformError: the DSPA was out of reach or refused the token for too long, or says a state that
             this version does not know.
@@ -52,6 +53,8 @@ def follow(session: Session, run: Run, show: Show) -> Run:
             now = _look(session, run)
         except DeadlineOver as error:
             raise DeadlineOver(f"{error}: run {run.run_id} is {run.state}") from None
+        if now.state not in ENDED:
+            session.watch.look(run.run_id)
         if now.state != run.state:
             since = time.monotonic()
         changed = (now.state, task_states(now)) != (run.state, task_states(run))
@@ -112,9 +115,9 @@ def task_states(run: Run) -> Mapping[str, str]:
     return states
 
 
-def failed_tasks(run: Run) -> str:
+def failed_tasks(run: Run) -> list[str]:
     """Name the tasks that failed, as far as the server tells."""
-    return ", ".join(name for name, state in task_states(run).items() if state == "FAILED")
+    return [name for name, state in task_states(run).items() if state == "FAILED"]
 
 
 def _name(node: Task) -> str:

@@ -9,7 +9,7 @@ from ml.errors import PlatformError
 
 
 class Patience(BaseModel):
-    """Every wait, in seconds. Only the deadline is the user's to choose."""
+    """Every wait, in seconds. Only `deadline` and `stuck` are the user's to choose."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +29,8 @@ class Patience(BaseModel):
     stop: float = Field(20, description="to terminate the run when the command is interrupted")
     poll: float = Field(2, description="between two looks at a run that moves")
     poll_most: float = Field(30, description="between two looks at a run that does not")
+    pods: float = Field(20, description="between two looks at the pods of a run")
+    stuck: float = Field(600, description="a step that cannot begin, until the run is ended")
     posts: int = Field(3, description="times that a run is asked for when no answer comes and no run appears")
 
 

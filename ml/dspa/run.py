@@ -11,15 +11,10 @@ from ml.dspa.follow import Show, follow
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
 from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
+from ml.dspa.stop import stop_runs
 from ml.dspa.submission import Submission, subject_of
-from ml.dspa.submit import (
-    ENDED,
-    Trace,
-    find_experiment,
-    keep_one,
-    submit_once,
-    terminate,
-)
+from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once
+from ml.dspa.watch import Stuck
 from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 
 NAME = re.compile("jukebox-[0-9a-f]{12}-[0-9a-f]{20}")
@@ -44,10 +39,11 @@ def submit(
         patience: how long to wait for what.
         say: takes a line for the user.
         show: takes the states of run and tasks whenever one has moved.
-        leave_running: leave the run alone when interrupted, or at the deadline.
+        leave_running: leave the run alone when interrupted, at the deadline, and when it is stuck.
 
     Raises:
         Interrupted, DeadlineOver: after the run was terminated.
+        Stuck: a step could not begin; after the run was terminated.
         JukeboxError: whatever came of it instead; ``details`` hold what is known.
     """
     session = Session(client, patience, Deadline(patience.deadline), say)
@@ -64,6 +60,7 @@ def submit(
             if trace.run:
                 return f"the run is left running: `jukebox follow {trace.run.run_id}`"
             return f"whatever was started is left running: submit again with --attempt {submission.attempt}"
+        say("ending what was started")
         return stop_runs(client, experiment.experiment_id, submission.prefix, trace, patience)
 
     with _stopped_by(stop, trace):
@@ -125,19 +122,22 @@ def _see_through(
 
 @contextmanager
 def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
-    """Clean up on an interruption and at the deadline, and say on every failure which run it is about."""
+    """Clean up when told to stop, at the deadline, and where the run is stuck.
+
+    Every failure says which run it is about.
+    """
     try:
         yield
     except Interrupted:
         stopped = stop()
         raise RunFailed(f"interrupted; {stopped}", _about(trace)) from None
-    except DeadlineOver as error:
+    except (DeadlineOver, Stuck) as error:
         try:
             stopped = stop()
         except Interrupted:
             # In the middle of it; further wishes are not heeded any more.
             stopped = stop()
-        raise DeadlineOver(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
+        raise type(error)(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
     except JukeboxError as error:
         error.details = {**_about(trace), **error.details}
         if isinstance(error, PlatformError) and trace.run and trace.run.state not in ENDED:
@@ -147,34 +147,3 @@ def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
 
 def _about(trace: Trace) -> dict[str, str]:
     return {"run_id": trace.run.run_id} if trace.run else {}
-
-
-def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, patience: Patience) -> str:
-    """Terminate what an interrupted submission has started, and say what was done.
-
-    Where a run was asked for and no answer came, it is looked for until `Patience.stop` is over.
-    """
-    session = Session(client, patience, Deadline(patience.stop), lambda _: None)
-    stopped: list[str] = []
-    try:
-        if trace.run and _terminated(session, trace.run.run_id):
-            stopped.append(trace.run.run_id)
-        # An earlier submitter of this attempt may have been killed: one look in any case.
-        while True:
-            runs = session.ask(lambda within: client.runs(experiment_id, prefix, within))
-            live = [run.run_id for run in runs if run.state not in (*ENDED, "CANCELING")]
-            stopped += [run_id for run_id in live if run_id not in stopped and _terminated(session, run_id)]
-            if stopped and not trace.run:
-                trace.run = next(run for run in runs if run.run_id == stopped[0])
-            if trace.run or not trace.asked or session.deadline.remaining <= patience.poll:
-                break
-            session.deadline.sleep(patience.poll)
-    except PlatformError as error:
-        if not stopped:
-            name = trace.run.run_id if trace.run else f"a run named {prefix}…"
-            return f"{name} may still be running, it could not be terminated: {error}"
-    return f"run {', '.join(stopped)} was terminated" if stopped else "no run was left behind"
-
-
-def _terminated(session: Session, run_id: str) -> bool:
-    return session.ask(lambda within: terminate(session.client, run_id, within))

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ml.dspa.client import Client
+from ml.dspa.cluster import Cluster
 from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
+from ml.dspa.watch import Watch
 from ml.errors import PlatformError, UsageError
 from ml.within import NotInTime, call_within
 
@@ -26,6 +28,8 @@ class Session:
         self.patience = patience
         self.deadline = deadline
         self.say = say
+        namespace = client.connection.namespace
+        self.watch = Watch(Cluster(namespace) if namespace else None, patience, say)
 
     def begin(self) -> str:
         """Make the first contact and return the server's version.

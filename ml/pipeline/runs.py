@@ -1,5 +1,6 @@
 """The runs on this machine: list them, and find the one that a user means."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -7,6 +8,10 @@ from ml.errors import EvidenceError, UsageError
 from ml.gate.evidence import read_evidence
 from ml.pipeline.run_folder import Run, promotions_in, read_run, started
 
+EXECUTING = re.compile(r"^.*Executing task '([a-z0-9-]+)'$\n", re.MULTILINE)
+"""The line of kfp.local before what a step prints."""
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SHORTEST = 4
 """Characters of a run's name that name it."""
 
@@ -56,6 +61,30 @@ def find_run(text: str, folder: Path) -> Run:
         few = ", ".join(found[:3])
         raise UsageError(f"run {text!r}: {len(found)} runs are named so ({few}); `jukebox runs` lists them")
     return read_run(folder / found[0], promotions_in)
+
+
+def local_logs(run: Run, step: str) -> list[tuple[str, str]]:
+    """Return what the steps of a run on this machine printed, each with its name, in order.
+
+    Args:
+        run: as `find_run` found it.
+        step: the only step to look at, "" for all.
+
+    Raises:
+        UsageError: there is no log of it.
+    """
+    path = run.where / "run.log"
+    try:
+        text = COLOUR.sub("", path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    # What is printed before the first step is of none.
+    _, *parts = EXECUTING.split(text)
+    found = [(name, log) for name, log in zip(parts[::2], parts[1::2], strict=True) if step in ("", name)]
+    if not found:
+        which = f"step {step}" if step else "a step"
+        raise UsageError(f"{path} has no log of {which}; has it begun?")
+    return found
 
 
 def _read_path(path: Path) -> Run:

@@ -24,6 +24,9 @@ from ml.settings import Hyperparameters
 EVENTS = "JUKEBOX_EVENTS"
 """Names the file to which each step appends its events, one JSON object a line."""
 
+LAST_WORD = Path("/dev/termination-log")
+"""Where Kubernetes reads a container's last word, to show it with the pod; elsewhere there is none."""
+
 P = ParamSpec("P")
 
 
@@ -57,7 +60,8 @@ def _event(step: str, event: str, **values: Any) -> None:
 def step(body: Callable[P, str]) -> Callable[P, None]:
     """Wrap a step: log its start, its end with the headline that it returns, and its failure.
 
-    A failure that the user can mend ends the process with its one line; anything else with a traceback.
+    A failure that the user can mend ends the process with its one line, anything else with a traceback
+    before it; in a pod the line is the container's termination message too, which `ml.dspa.pods` reads.
     """
     name = body.__name__.rstrip("_")
 
@@ -76,6 +80,9 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
             _event(name, "error", message=message, blocked=blocked, permanent=not passing)
             if not known:
                 traceback.print_exc()
+            if os.access(LAST_WORD, os.W_OK):
+                word = f"{type(error).__name__}: {message}" if known else message
+                LAST_WORD.write_text(word[:4000], encoding="utf-8")
             raise SystemExit(f"{name}: {message}") from None
         seconds = time.monotonic() - start
         peak = _peak_mb()

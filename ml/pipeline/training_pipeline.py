@@ -28,12 +28,12 @@ from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
 from ml.pipeline.compiler import LOCAL_IMAGE
 from ml.pipeline.mounts import mount
-from ml.settings import Hyperparameters
+from ml.settings import PIPELINE, Hyperparameters
 
 DEFAULTS = Hyperparameters()
 
 
-@dsl.pipeline(name="jukebox-train", description="Train the jukebox model; gate it; save the candidate.")
+@dsl.pipeline(name=PIPELINE, description="Train the jukebox model; gate it; save the candidate.")
 def training_pipeline(
     rankings_uri: str,
     songs_uri: str,

@@ -61,6 +61,7 @@ ELSEWHERE = {
         "tests/integration/test_submit_command.py::test_a_submission_passes_and_says_where_everything_is"
     ),
     rf"{JUKEBOX}follow .*": "tests/integration/test_submit_command.py::test_following_a_run_that_has_passed",
+    rf"{JUKEBOX}logs .*": "tests/unit/commands/test_logs.py::test_a_run_of_the_dspa_is_shown_from_its_pods",
     rf"{JUKEBOX}(judge attest|promote) CANDIDATE .*": (
         "tests/unit/judge/test_attest.py::"
         "test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the_champion"

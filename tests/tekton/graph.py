@@ -77,6 +77,7 @@ HIDDEN = {f"{WORK}model", f"{WORK}champion"}
 SUBJECTS = {
     "jukebox-listener": ["jukebox-listener"],
     "jukebox-submit": ["jukebox-submit"],
+    "jukebox-reasons": ["jukebox-submit"],
     "jukebox-promote": ["jukebox-promote"],
     "jukebox-push-images": ["jukebox-push"],
     "jukebox-build-scc": ["jukebox-build"],
@@ -98,6 +99,7 @@ RULES = {
         ("datasciencepipelinesapplications/api", "get create"),
         ("routes", "get"),
     },
+    ("Role", "jukebox-reasons"): {("pods", "list"), ("events", "list"), ("pods/log", "get")},
     ("Role", "jukebox-promote"): {("configmaps", "get patch")},
 }
 ROOT = {"runAsNonRoot": False, "runAsUser": 0, "allowPrivilegeEscalation": False}

@@ -40,13 +40,20 @@ REQUIRED = {"jukebox-trust"}
 """Config maps that must be there: without the trust root nothing may be promoted."""
 
 RUNS_LABEL = "jukebox/namespace"
-TO_RUNS = {("Role", "jukebox-submit"), ("RoleBinding", "jukebox-submit"), ("NetworkPolicy", "jukebox-runs")}
+TO_RUNS = {
+    ("Role", "jukebox-submit"),
+    ("RoleBinding", "jukebox-submit"),
+    ("Role", "jukebox-reasons"),
+    ("RoleBinding", "jukebox-reasons"),
+    ("NetworkPolicy", "jukebox-runs"),
+}
 """What lies in the namespace of the runs; all else lies in the Pipeline's."""
 
 DNS_PORTS, API_PORT = {53, 5353}, 6443
 BOUND = {
     "jukebox-listener": {"jukebox-listener"},
     "jukebox-submit": {"jukebox-submit"},
+    "jukebox-reasons": {"jukebox-reasons"},
     "jukebox-promote": {"jukebox-promote"},
     "jukebox-push-images": {"system:image-builder"},
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
@@ -55,6 +62,7 @@ GROUPS = {
     ("ClusterRole", "jukebox-listener"): {"triggers.tekton.dev"},
     ("Role", "jukebox-listener"): {"triggers.tekton.dev", "tekton.dev", ""},
     ("Role", "jukebox-submit"): {"datasciencepipelinesapplications.opendatahub.io", "route.openshift.io"},
+    ("Role", "jukebox-reasons"): {""},
     ("Role", "jukebox-promote"): {""},
 }
 NAMED_ONLY = {("Role", "jukebox-submit"), ("Role", "jukebox-promote")}

@@ -31,6 +31,8 @@ def test_all_objects_are_labelled_and_in_one_of_two_namespaces(overlay):
     assert there == {
         ("Role", "jukebox-submit"),
         ("RoleBinding", "jukebox-submit"),
+        ("Role", "jukebox-reasons"),
+        ("RoleBinding", "jukebox-reasons"),
         ("NetworkPolicy", "jukebox-runs"),
     }
 

@@ -91,7 +91,7 @@ def test_a_run_that_succeeded_with_evidence_that_blocks_is_inconsistent(here):
 
 def test_a_run_that_failed_with_evidence_that_passes_is_inconsistent(here):
     here.dspa.script = FAILED
-    error = ends_in(here, GateBlocked, "inconsistent.*FAILED")
+    error = ends_in(here, GateBlocked, "inconsistent: .* passes, but a step after the gate failed: save")
     assert error.details["state"] == "FAILED"
     assert not error.details["passed"]
 
@@ -108,15 +108,15 @@ def test_a_run_that_failed_without_evidence_names_the_task_that_failed(here, pro
     here.dspa.profile = profile
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    ends_in(here, RunFailed, r"failed \(train\) and left no evidence; the log of each step")
+    ends_in(here, RunFailed, "failed before it had evidence: train")
 
 
 def test_a_run_that_failed_and_is_picked_up_later_names_the_task_that_failed(here):
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    error = ends_in(here, RunFailed, "and left no evidence")
+    error = ends_in(here, RunFailed, "failed before it had evidence: train")
     assert error.exit_code == 20
-    with pytest.raises(RunFailed, match=r"failed \(train\) and left no evidence"):
+    with pytest.raises(RunFailed, match="failed before it had evidence: train"):
         here.follow(error.details["run_id"])
 
 

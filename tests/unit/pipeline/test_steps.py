@@ -66,7 +66,13 @@ def test_a_step_reports_start_end_time_and_memory(events, capsys):
         (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero", False, True),
     ],
 )
-def test_a_failing_step_names_its_cause_in_one_line(events, capsys, error, message, blocked, traceback):
+def test_a_failing_step_names_its_cause_in_one_line(
+    events, capsys, tmp_path, monkeypatch, error, message, blocked, traceback
+):
+    last_word = tmp_path / "termination-log"
+    last_word.touch()
+    monkeypatch.setattr(steps, "LAST_WORD", last_word)
+
     @steps.step
     def broken() -> str:
         raise error
@@ -76,6 +82,8 @@ def test_a_failing_step_names_its_cause_in_one_line(events, capsys, error, messa
     expected = {"step": "broken", "event": "error", "message": message}
     assert events()[-1] == {**expected, "blocked": blocked, "permanent": True}
     assert ("Traceback" in capsys.readouterr().err) is traceback
+    # As `ml.dspa.pods` reads it: the kind of the error first.
+    assert last_word.read_text() == f"{type(error).__name__}: {message.removeprefix('ZeroDivisionError: ')}"
 
 
 def test_a_service_that_does_not_answer_may_answer_next_time(events):

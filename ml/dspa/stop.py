@@ -1,0 +1,69 @@
+"""End the runs of a submission that was told to stop, and say what became of them, as far as it was seen."""
+
+import functools
+from collections.abc import Mapping
+
+from ml.dspa.client import Client, Run
+from ml.dspa.patience import Deadline, Patience
+from ml.dspa.session import Session
+from ml.dspa.submit import ENDED, Trace, terminate
+from ml.errors import PlatformError
+
+
+def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, patience: Patience) -> str:
+    """Terminate what an interrupted submission has started, wait for its end, and say what was seen.
+
+    Where a run was asked for and no answer came, it is looked for until `Patience.stop` is over.
+    """
+    session = Session(client, patience, Deadline(patience.stop), lambda _: None)
+    told: dict[str, str] = {}
+    runs: list[Run] = []
+
+    def end(run_id: str) -> None:
+        if session.ask(lambda within: terminate(client, run_id, within)):
+            told[run_id] = "CANCELING"
+
+    try:
+        if trace.run:
+            end(trace.run.run_id)
+        # An earlier submitter of this attempt may have been killed: one look in any case.
+        while True:
+            runs = session.ask(lambda within: client.runs(experiment_id, prefix, within))
+            for run in runs:
+                if run.state == "CANCELING":
+                    told.setdefault(run.run_id, run.state)
+                elif run.state not in ENDED and run.run_id not in told:
+                    end(run.run_id)
+            if told and not trace.run:
+                trace.run = next(run for run in runs if run.run_id == next(iter(told)))
+            if trace.run or not trace.asked or session.deadline.remaining <= patience.poll:
+                break
+            session.deadline.sleep(patience.poll)
+        while _live(told) and session.deadline.remaining > patience.poll:
+            for run_id in _live(told):
+                told[run_id] = session.ask(functools.partial(client.run, run_id)).state
+            session.deadline.sleep(patience.poll)
+    except PlatformError as error:
+        if not told:
+            name = trace.run.run_id if trace.run else f"a run named {prefix}…"
+            return f"{name} may still be running, it could not be terminated: {error}"
+    return _farewell(session, trace, runs, told)
+
+
+def _live(told: Mapping[str, str]) -> list[str]:
+    """Return the runs whose end was not seen."""
+    return [run_id for run_id, state in told.items() if state not in ENDED]
+
+
+def _farewell(session: Session, trace: Trace, runs: list[Run], told: Mapping[str, str]) -> str:
+    if live := _live(told):
+        gone = session.watch.without_pods(live[0])
+        return (
+            f"run {', '.join(live)} was told to end, and has not in {session.patience.stop:g} s{gone}; "
+            f"`jukebox follow {live[0]}` shows what becomes of it"
+        )
+    if told:
+        return f"run {', '.join(told)} was terminated"
+    if trace.asked and not runs:
+        return "a run was asked for and does not show; if it begins later, the same --attempt finds it"
+    return "no run was left behind"

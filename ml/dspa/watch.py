@@ -1,0 +1,81 @@
+"""Watch the pods of a run while it is followed, and say in the end why it failed."""
+
+import time
+from collections.abc import Callable
+
+from ml.dspa.cluster import Cluster, NotReadable
+from ml.dspa.patience import Patience
+from ml.dspa.pods import Cause
+from ml.errors import RunFailed
+
+
+class Stuck(RunFailed):
+    """A step cannot begin, and has not for too long."""
+
+
+class Watch:
+    """Looks at the pods of one run from time to time.
+
+    Where they cannot be read nothing is lost but the reason: the run itself is followed by the DSPA's API.
+    """
+
+    def __init__(self, cluster: Cluster | None, patience: Patience, say: Callable[[str], None]) -> None:
+        """Prepare. ``say`` takes a line for the user; ``cluster`` is None for an unknown namespace."""
+        self._cluster = cluster
+        self._patience = patience
+        self._say = say
+        self._next = time.monotonic() + patience.pods
+        self._blind = cluster is None
+        self._since: dict[str, float] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    def look(self, run_id: str) -> None:
+        """Say what keeps steps from beginning, each once.
+
+        Raises:
+            Stuck: one has not begun for longer than is borne.
+        """
+        now = time.monotonic()
+        if self._cluster is None or self._blind or now < self._next:
+            return
+        self._next = now + self._patience.pods
+        try:
+            waiting = self._cluster.waiting(run_id)
+        except NotReadable as error:
+            self._blind = error.lasting
+            return
+        earlier, self._since = self._since, {}
+        for cause in waiting:
+            since = self._since[cause.step] = earlier.get(cause.step, now)
+            # What is seen in two looks is no passing moment.
+            if cause.step in earlier and (cause.step, cause.kind) not in self._said:
+                self._said.add((cause.step, cause.kind))
+                left = self._patience.stuck - (now - since)
+                self._say(f"{cause}; if that lasts, the run is given up in {left:.0f} s (--stuck)")
+            if now - since > self._patience.stuck:
+                details = {"causes": [cause.model_dump()]}
+                raise Stuck(f"run {run_id} cannot go on: {cause}", details)
+
+    def without_pods(self, run_id: str) -> str:
+        """Return an aside that the run has no pods, so that nothing ends it; "" where that is not known."""
+        try:
+            none = self._cluster is not None and not self._cluster.pods(run_id)
+        except NotReadable:
+            return ""
+        return " (it has no pods: its workflow was deleted)" if none else ""
+
+    def why(self, run_id: str) -> tuple[list[Cause], str]:
+        """Return why a run failed, and what to do where that cannot be found out: one of them is empty."""
+        reason = "the namespace of the runs is not known: give --namespace"
+        if self._cluster is not None:
+            try:
+                if causes := self._cluster.failures(run_id):
+                    return causes, ""
+                reason = f"namespace {self._cluster.namespace} has no pod of it that failed"
+            except NotReadable as error:
+                reason = str(error)
+        where = self._cluster.namespace if self._cluster else "NAMESPACE"
+        return (
+            [],
+            f"{reason}; `kubectl logs -n {where} -l pipeline/runid={run_id} -c main --prefix` shows its logs",
+        )

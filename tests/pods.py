@@ -1,0 +1,93 @@
+"""Pods of a run as the Kubernetes API tells of them, and a server of that API."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from servers import Site, serving
+
+NAMESPACE = "ci"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+def pod(
+    step: str,
+    phase: str,
+    *,
+    main: dict[str, Any] | None = None,
+    init: dict[str, Any] | None = None,
+    driver: bool = False,
+    created: str = LONG_AGO,
+    name: str = "",
+    **status: Any,
+) -> dict[str, Any]:
+    """Write a pod of a step; ``main`` and ``init`` are the states of its container and its init container."""
+    place = f"{step}-driver" if driver else f"{step}.executor"
+    status["containerStatuses"] = [{"name": "main", "image": "x", "state": main}] if main else []
+    status["initContainerStatuses"] = [{"name": "init", "image": "x", "state": init}] if init else []
+    return {
+        "metadata": {
+            "name": name or f"jukebox-x-{step}",
+            "creationTimestamp": created,
+            "annotations": {"workflows.argoproj.io/node-name": f"jukebox-x.root.{place}"},
+        },
+        "spec": {
+            "activeDeadlineSeconds": 1800,
+            "containers": [{"name": "main", "resources": {"limits": {"memory": "60Mi"}}}],
+        },
+        "status": {"phase": phase, **status},
+    }
+
+
+def ended(code: int = 1, **more: Any) -> dict[str, Any]:
+    """Write the state of a container that has ended."""
+    return {"terminated": {"exitCode": code, **more}}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    """Write the state of a container that has not begun."""
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+UNSCHEDULABLE = {
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient memory.",
+        }
+    ]
+}
+
+
+@contextlib.contextmanager
+def kubernetes(
+    home: Path, *pods: dict[str, Any], logs: dict[str, str] | None = None, events: tuple[Any, ...] = ()
+) -> Iterator[Site]:
+    """Serve pods, the logs of some by their steps, and events; ``home/kubeconfig`` leads there."""
+    site = Site(files={PODS: listed(*pods), EVENTS: json.dumps({"items": events}).encode()})
+    for step, text in (logs or {}).items():
+        site.files[f"{PODS}/jukebox-x-{step}/log"] = text.encode()
+    with serving(site):
+        entry = {"cluster": "c", "user": "u"}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "x",
+            "clusters": [{"name": "c", "cluster": {"server": site.url}}],
+            "users": [{"name": "u", "user": {"token": "a-token"}}],
+            "contexts": [{"name": "x", "context": entry}],
+        }
+        (home / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+        yield site
+
+
+def listed(*pods: dict[str, Any]) -> bytes:
+    """Write a list of pods."""
+    return json.dumps({"items": pods}).encode()
