@@ -13,6 +13,8 @@ UV := $(VENV)/lock/bin/uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" $(ARGS)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Kept bytecode, whatever the shell says: a run and its tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 $(READY): requirements/build.txt requirements/all.txt requirements/server.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or 3.12; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }

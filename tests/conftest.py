@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from command import SAMPLE, FinishedRun, jukebox, unhurried
@@ -14,6 +15,9 @@ from processes import wait_for
 # How long an example takes says nothing on a machine that does other things too.
 settings.register_profile("ours", deadline=None, max_examples=int(os.environ.get("JUKEBOX_EXAMPLES", "25")))
 settings.load_profile("ours")
+
+FROZEN: dict[str, ModuleType] = {}
+"""The module of tests that runs."""
 
 FIRST_WORKER = ("master", "gw0")
 PATIENCE = 1200
@@ -30,15 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (needs_finished_run(item), item.get_closest_marker("longest") is None))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Keep the garbage collector off what lives as long as the run: thousands of tests, all imported modules.
+# Full collections walk all that is alive, and modules are for ever: without these two, tests that make many
+# objects, as YAML does, take ten times as long.
+gc.set_threshold(100_000, 50, 1000)
 
-    It would walk them again and again: tests that make many objects, as YAML does, took ten times as long.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep the garbage collector off what lives as long as the run, which grows with each module of tests."""
+    if FROZEN.get("module") is not item.module:
+        FROZEN["module"] = item.module
+        gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

@@ -77,6 +77,14 @@ def submit(
             help="The commit that the image and the pipeline were built from; this command's own by default."
         ),
     ] = None,
+    task_run: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_TASK_RUN",
+            help="In Tekton this TaskRun's name: where only its pod is removed, as by a drain, the run is "
+            "left to the Task's retry.",
+        ),
+    ] = "",
     cause: Annotated[
         str, typer.Option(envvar="JUKEBOX_CAUSE", help="Why the run is started, for its description.")
     ] = "",
@@ -107,21 +115,18 @@ def submit(
     numbers, under our policy; the candidate must be in the store byte for byte. Before anything is asked of
     the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
-    from ml.data.snapshots import read_snapshot
-    from ml.data.sources import data_version
     from ml.data.uris import refuse_password
     from ml.dspa.admission import examine, examine_parameters, require_admitted
     from ml.dspa.admission_policy import read_admission
     from ml.dspa.client import Client
     from ml.dspa.compiled import read_pipeline
-    from ml.dspa.connection import connect
+    from ml.dspa.connection import connect, namespace_of
     from ml.dspa.patience import Deadline, Patience
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
-    from ml.release.promotion import champion_of
-    from ml.release.store import ModelStore
+    from ml.dspa.tekton import TaskRun
+    from ml.kubernetes import Api
     from ml.version import code_version
-    from ml.within import NotInTime, call_within
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose) as passed:
         policy_text = policy_text_of(policy)
@@ -152,22 +157,16 @@ def submit(
         draft = make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
         require_admitted(examine_parameters(compiled, draft.parameters, rules), str(pipeline))
         deadline = Deadline(timeout)
-
-        def resolve() -> dict[str, str]:
-            if snapshot:
-                # The judge compares with the champion of the day that it measures on: a run of a snapshot is
-                # not about one, and stays what it is when another model is promoted.
-                return {"data_version": read_snapshot(snapshot).version, "champion": ""}
-            champion = champion_of(ModelStore(store, create=True).log())
-            return {"data_version": data_version(rankings, songs), "champion": champion}
-
-        try:
-            resolved = call_within(deadline.remaining, resolve)
-        except NotInTime:
-            raise PlatformError(f"no data version and no champion within {timeout:g} s (--timeout)") from None
+        resolved = _resolved(snapshot, store, rankings, songs, deadline.remaining)
         submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
+        caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
         patience = Patience(deadline=max(deadline.remaining, 1), stuck=stuck)
-        about_it = {"cause": cause, "service_accounts": rules.service_accounts}
+        started_by = caller.pipeline_run() if caller else ""
+        about_it = {
+            "cause": cause,
+            "pipeline_run": started_by,
+            "service_accounts": rules.service_accounts,
+        }
         with shown_run(quiet=as_json) as shown:
             if not image:
                 shown.say(
@@ -181,6 +180,7 @@ def submit(
                 say=shown.say,
                 show=shown.show,
                 leave_running=leave_running,
+                task_run=caller,
             )
         passed(found)
 
@@ -277,6 +277,28 @@ def doctor(
         raise PlatformError(f"{', '.join(failed)}: see above what to change", result)
     if as_json:
         print_json(result)
+
+
+def _resolved(snapshot: str, store: str, rankings: str, songs: str, seconds: float) -> dict[str, str]:
+    """Return the data's version and the champion, within so many seconds."""
+    from ml.data.snapshots import read_snapshot
+    from ml.data.sources import data_version
+    from ml.release.promotion import champion_of
+    from ml.release.store import ModelStore
+    from ml.within import NotInTime, call_within
+
+    def resolve() -> dict[str, str]:
+        if snapshot:
+            # The judge compares with the champion of the day that it measures on: a run of a snapshot is
+            # not about one, and stays what it is when another model is promoted.
+            return {"data_version": read_snapshot(snapshot).version, "champion": ""}
+        champion = champion_of(ModelStore(store, create=True).log())
+        return {"data_version": data_version(rankings, songs), "champion": champion}
+
+    try:
+        return call_within(seconds, resolve)
+    except NotInTime:
+        raise PlatformError(f"no data version and no champion within {seconds:g} s (--timeout)") from None
 
 
 def _require_plain(commit: str | None, cause: str) -> None:

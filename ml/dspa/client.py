@@ -89,6 +89,7 @@ class Run(Answer):
     run_id: Identifier
     experiment_id: Identifier
     display_name: str
+    description: Annotated[str, BeforeValidator(lambda text: text if isinstance(text, str) else "")] = ""
     state: str = UNSPECIFIED
     created_at: AwareDatetime
     runtime_config: Annotated[RuntimeConfig, Nothing] = RuntimeConfig()
@@ -163,6 +164,12 @@ class Client:
         query = {"experiment_id": experiment_id, "filter": _filter("IS_SUBSTRING", prefix)}
         found = self._list("runs", Run, within, query)
         return sorted((run for run in found if run.display_name.startswith(prefix)), key=lambda run: run.age)
+
+    def newest_runs(self, experiment_id: str, within: float | None = None) -> list[Run]:
+        """List the newest runs of an experiment, a page of them."""
+        query = {"experiment_id": experiment_id, "sort_by": "created_at desc", "page_size": "50"}
+        value, _ = self._transport.send("GET", f"{API}/runs", query=query, within=within)
+        return [_read(Run, entry, "one of the runs") for entry in value.get("runs", [])]
 
     def run(self, run_id: str, within: float | None = None) -> Run:
         """Read one run; one that is not there is `Rejected` with status 404."""

@@ -1,21 +1,16 @@
 """The pods of a run, read from the Kubernetes API with the right of whoever asks: it is optional.
 
-In a pod the account is the pod's own, elsewhere that of the kubeconfig. Reading needs the verb list on pods
-and events, and get on pods/log, in the runs' namespace.
+Reading needs the verb list on pods and events, and get on pods/log, in the runs' namespace.
 """
 
 import datetime
 import json
-import os
-from typing import Any
 
 from ml.dspa.pods import Cause, Pod, newest, read_pods
+from ml.kubernetes import Api
 
 RUN_LABEL = "pipeline/runid"
 """The label that each pod of a run has."""
-
-SECONDS = (5, 20)
-"""To connect, and between two pieces of an answer."""
 
 TAIL = 50
 """Lines of a log among which a step's last word is looked for."""
@@ -28,21 +23,13 @@ NO_PODS = Cause(
 )
 
 
-class NotReadable(Exception):
-    """The pods cannot be read. ``lasting`` is whether asking again is no use."""
-
-    def __init__(self, message: str, *, lasting: bool) -> None:
-        super().__init__(message)
-        self.lasting = lasting
-
-
 class Cluster:
     """The pods of runs in one namespace. Every method raises NotReadable where they cannot be read."""
 
     def __init__(self, namespace: str) -> None:
         """Prepare; nothing is asked yet."""
         self.namespace = namespace
-        self._core: Any = None
+        self._api = Api(namespace)
 
     def waiting(self, run_id: str) -> list[Cause]:
         """Say which steps of a run cannot begin, and why."""
@@ -65,12 +52,16 @@ class Cluster:
     def pods(self, run_id: str) -> list[Pod]:
         """List the pods of a run, oldest first."""
         label = f"{RUN_LABEL}={run_id}"
-        return read_pods(json.loads(self._ask("list_namespaced_pod", label_selector=label))["items"])
+        return read_pods(
+            json.loads(self._api.read("CoreV1Api", "list_namespaced_pod", label_selector=label))["items"]
+        )
 
     def log(self, pod: Pod, lines: int | None = None) -> str:
         """Return the log of a pod's step, or the last lines of it."""
         limit = {"tail_lines": lines} if lines else {}
-        data = self._ask("read_namespaced_pod_log", name=pod.name, container="main", **limit)
+        data = self._api.read(
+            "CoreV1Api", "read_namespaced_pod_log", name=pod.name, container="main", **limit
+        )
         return data.decode("utf-8", "replace")
 
     def _waits_for(self, pod: Pod) -> Cause | None:
@@ -79,46 +70,13 @@ class Cluster:
         if cause or pod.status.phase != "Pending" or age < SLOW:
             return cause
         about = f"involvedObject.name={pod.name},type=Warning"
-        events = json.loads(self._ask("list_namespaced_event", field_selector=about))["items"]
+        events = json.loads(self._api.read("CoreV1Api", "list_namespaced_event", field_selector=about))[
+            "items"
+        ]
         if not events:
             return None
         last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
         return pod.cause(f"cannot begin: {last.get('message', '')}", last.get("reason", ""))
-
-    def _ask(self, call: str, **options: Any) -> bytes:
-        from kubernetes.client.exceptions import ApiException
-        from kubernetes.config import ConfigException
-        from urllib3.exceptions import HTTPError
-
-        raw = {"_preload_content": False, "_request_timeout": SECONDS}
-        try:
-            data: bytes = getattr(self._api(), call)(namespace=self.namespace, **options, **raw).data
-        except ConfigException as error:
-            raise NotReadable("there is no kubeconfig here", lasting=True) from error
-        except ApiException as error:
-            if error.status in (401, 403):
-                what = f"this account may not read pods in namespace {self.namespace}"
-                raise NotReadable(what, lasting=True) from error
-            raise NotReadable(
-                f"the Kubernetes API says {error.status} {error.reason}", lasting=False
-            ) from error
-        except (HTTPError, OSError) as error:
-            raise NotReadable("the Kubernetes API does not answer", lasting=False) from error
-        return data
-
-    def _api(self) -> Any:
-        if self._core is None:
-            from kubernetes import client, config
-
-            found = client.Configuration()
-            if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
-                config.load_incluster_config(found)
-            else:
-                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found)
-            # The caller repeats, and has a time to keep.
-            found.retries = False
-            self._core = client.CoreV1Api(client.ApiClient(found))
-        return self._core
 
 
 def last_word(step: str, log: str) -> str:

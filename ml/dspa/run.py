@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
@@ -11,13 +12,22 @@ from ml.dspa.follow import Show, follow
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
 from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
-from ml.dspa.stop import stop_runs
+from ml.dspa.stop import end_forsaken, stop_runs
 from ml.dspa.submission import Submission, subject_of
 from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once
+from ml.dspa.tekton import TaskRun
 from ml.dspa.watch import Stuck
 from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
+from ml.kubernetes import NotReadable
 
 NAME = re.compile("jukebox-[0-9a-f]{12}-[0-9a-f]{20}")
+
+
+class Stop(Protocol):
+    """Cleans up and says what was done; ``interrupted`` is whether somebody wanted the command to stop."""
+
+    def __call__(self, *, interrupted: bool) -> str:
+        """Clean up."""
 
 
 def submit(
@@ -29,6 +39,7 @@ def submit(
     say: Callable[[str], None],
     show: Show,
     leave_running: bool = False,
+    task_run: TaskRun | None = None,
 ) -> Findings:
     """Submit once, follow the run to its end, and return what passed.
 
@@ -40,6 +51,7 @@ def submit(
         say: takes a line for the user.
         show: takes the states of run and tasks whenever one has moved.
         leave_running: leave the run alone when interrupted, at the deadline, and when it is stuck.
+        task_run: in whose pod this is; an interruption that is none of it leaves the run to the Task's retry.
 
     Raises:
         Interrupted, DeadlineOver: after the run was terminated.
@@ -53,13 +65,17 @@ def submit(
         say(f"note: the code is not just commit {commit}: the work tree has changes, or is not known")
     say(f"{client.connection.host} answers, version {session.begin() or 'unknown'}")
     experiment = find_experiment(session, submission.experiment)
+    if task_run:
+        end_forsaken(session, experiment.experiment_id, submission.prefix, task_run)
     trace = Trace()
 
-    def stop() -> str:
+    def stop(*, interrupted: bool) -> str:
         if leave_running:
             if trace.run:
                 return f"the run is left running: `jukebox follow {trace.run.run_id}`"
             return f"whatever was started is left running: submit again with --attempt {submission.attempt}"
+        if interrupted and task_run and _goes_on(task_run, say):
+            return "this pod is removed and its TaskRun goes on: the run is left to its next try"
         say("ending what was started")
         return stop_runs(client, experiment.experiment_id, submission.prefix, trace, patience)
 
@@ -100,7 +116,7 @@ def follow_run(
     asked = as_seen(run)
     subject_of(run_id, asked.parameters)
     trace = Trace(run=run)
-    with _stopped_by(lambda: f"run {run_id} goes on", trace):
+    with _stopped_by(lambda *, interrupted: f"run {run_id} goes on", trace):
         return _see_through(session, run, asked, policy_text, show, trace)
 
 
@@ -113,15 +129,16 @@ def _see_through(
         raise EvidenceError(f"the record of run {run.run_id} has changed: {other}")
     kept = keep_one(session, run.experiment_id, run.display_name.rpartition("-")[0] + "-", [ended])
     if kept.run_id != run.run_id:
+        why = "is older" if kept.age < ended.age else "has taken the place of this cancelled one"
         raise EvidenceError(
-            f"run {run.run_id} does not count: run {kept.run_id} of the same attempt is older; "
+            f"run {run.run_id} does not count: run {kept.run_id} of the same attempt {why}; "
             f"`jukebox follow {kept.run_id}`"
         )
     return conclude(session, ended, asked.parameters, policy_text)
 
 
 @contextmanager
-def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
+def _stopped_by(stop: Stop, trace: Trace) -> Iterator[None]:
     """Clean up when told to stop, at the deadline, and where the run is stuck.
 
     Every failure says which run it is about.
@@ -129,14 +146,14 @@ def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        stopped = stop()
+        stopped = stop(interrupted=True)
         raise RunFailed(f"interrupted; {stopped}", _about(trace)) from None
     except (DeadlineOver, Stuck) as error:
         try:
-            stopped = stop()
+            stopped = stop(interrupted=False)
         except Interrupted:
             # In the middle of it; further wishes are not heeded any more.
-            stopped = stop()
+            stopped = stop(interrupted=False)
         raise type(error)(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
     except JukeboxError as error:
         error.details = {**_about(trace), **error.details}
@@ -147,3 +164,12 @@ def _stopped_by(stop: Callable[[], str], trace: Trace) -> Iterator[None]:
 
 def _about(trace: Trace) -> dict[str, str]:
     return {"run_id": trace.run.run_id} if trace.run else {}
+
+
+def _goes_on(task_run: TaskRun, say: Callable[[str], None]) -> bool:
+    """Whether a SIGTERM is for the pod alone; where that is not known, it is for the run as well."""
+    try:
+        return not task_run.ended()
+    except NotReadable as error:
+        say(f"note: whether the TaskRun was cancelled is not known: {error}")
+        return False

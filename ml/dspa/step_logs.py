@@ -2,8 +2,9 @@
 
 import re
 
-from ml.dspa.cluster import Cluster, NotReadable
+from ml.dspa.cluster import Cluster
 from ml.errors import PlatformError, UsageError
+from ml.kubernetes import NotReadable
 from ml.objects import get_object, names_below
 from ml.settings import PIPELINE
 

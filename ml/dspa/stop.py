@@ -7,7 +7,9 @@ from ml.dspa.client import Client, Run
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED, Trace, terminate
+from ml.dspa.tekton import TaskRun
 from ml.errors import PlatformError
+from ml.kubernetes import NotReadable
 
 
 def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, patience: Patience) -> str:
@@ -48,6 +50,29 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
             name = trace.run.run_id if trace.run else f"a run named {prefix}…"
             return f"{name} may still be running, it could not be terminated: {error}"
     return _farewell(session, trace, runs, told)
+
+
+def end_forsaken(session: Session, experiment_id: str, prefix: str, task_run: TaskRun) -> None:
+    """Terminate runs that a PipelineRun of this namespace has left behind, as when its last pod was drained.
+
+    What cannot be found out is left alone.
+
+    Args:
+        session: whom to ask.
+        experiment_id: whose newest runs are looked at.
+        prefix: how the names of our own runs begin.
+        task_run: in whose namespace the PipelineRuns are.
+    """
+    for run in session.ask(lambda within: session.client.newest_runs(experiment_id, within)):
+        if run.state in (*ENDED, "CANCELING") or run.display_name.startswith(prefix):
+            continue
+        try:
+            forsaken = task_run.forsaken(run)
+        except NotReadable as error:
+            session.say(f"note: runs that nobody follows are not looked for: {error}")
+            return
+        if forsaken and session.ask(functools.partial(terminate, session.client, run.run_id)):
+            session.say(f"run {run.run_id} was left behind by a PipelineRun that has ended: it is terminated")
 
 
 def _live(told: Mapping[str, str]) -> list[str]:

@@ -61,7 +61,8 @@ KINDS: dict[str, Any] = {
 class Submission(BaseModel):
     """One run to ask for.
 
-    ``attempt`` is the caller's key: one key, one run. ``cause`` is for people. ``service_accounts`` are those
+    ``attempt`` is the caller's key: one key, one run. ``cause`` is for people. ``pipeline_run`` is the
+    namespace and name of the PipelineRun that submits, "" outside of Tekton. ``service_accounts`` are those
     that the run may have beside the DSPA's own.
     """
 
@@ -71,6 +72,7 @@ class Submission(BaseModel):
     experiment: str
     attempt: str
     cause: str = ""
+    pipeline_run: str = ""
     service_accounts: tuple[str, ...] = ()
     parameters: dict[str, Any]
 
@@ -102,8 +104,13 @@ class Submission(BaseModel):
         nested = {"pipeline_spec": self.pipeline.spec, "platform_spec": self.pipeline.platform}
         return {
             "display_name": self.name,
-            "description": f"jukebox submit, attempt {self.attempt}"
-            + (f": {self.cause}" if self.cause else ""),
+            "description": "".join(
+                (
+                    f"jukebox submit, attempt {self.attempt}",
+                    f", PipelineRun {self.pipeline_run}" if self.pipeline_run else "",
+                    f": {self.cause}" if self.cause else "",
+                )
+            ),
             "experiment_id": experiment_id,
             "pipeline_spec": nested if self.pipeline.platform else self.pipeline.spec,
             "runtime_config": {"parameters": self.parameters},

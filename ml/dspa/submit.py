@@ -91,7 +91,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     asked = asked_for(submission, experiment.experiment_id, session.client.connection.dspa)
     for _ in range(session.patience.posts):
         own = ""
-        found = _look_up(session, experiment, submission)
+        found = [run for run in _look_up(session, experiment, submission) if not run.cancelled]
         if found:
             # Several may be our own, from POSTs that were not answered.
             if trace.asked:
@@ -154,7 +154,7 @@ def _require_unused(session: Session, submission: Submission) -> None:
 
 
 def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]) -> Run:
-    """Return the run of an attempt that counts, the oldest, and terminate all younger.
+    """Return the run of an attempt that counts, the oldest that was not cancelled, and terminate all younger.
 
     A younger one that has ended already does not count either: evidence is bound to the id of its run.
 
@@ -174,7 +174,8 @@ def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]
             f"the list of runs does not show {', '.join(missing)}: an older run of this attempt may be "
             "hidden as well, so nothing counts"
         )
-    runs = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
+    every = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
+    runs = [run for run in every if not run.cancelled] or every
     for younger in runs[1:]:
         if younger.state not in (*ENDED, "CANCELING"):
             session.say(f"run {younger.run_id} is a second one of this attempt: it is terminated")
@@ -205,7 +206,7 @@ def _await(session: Session, experiment: Experiment, submission: Submission, wai
     while end.remaining:
         session.deadline.sleep(min(jittered(pause), end.remaining))
         pause *= 2
-        if found := _look_up(session, experiment, submission):
+        if found := [run for run in _look_up(session, experiment, submission) if not run.cancelled]:
             return found
     return []
 

@@ -4,7 +4,7 @@ from dspa_server import RunRecord
 
 from chaos.leavings import TRUE
 from chaos.submitter import NONCE, WAITS
-from chaos.world import TOKENS, World
+from chaos.world import TOKENS, World, cancelled
 from ml.gate.canonical import digest
 
 SLACK = 20.0
@@ -41,10 +41,11 @@ def one_run(world: World) -> list[str]:
     lives = len(world.outcomes)
     if world.answered > lives:
         found.append(f"{world.answered} POSTs were answered in good order, in {lives} lives of the submitter")
-    if len(runs) > 1 and not may_be_two(world):
+    if len([run for run in runs if not cancelled(run)]) > 1 and not may_be_two(world):
         found.append(f"several runs without a reason: {names}")
-    # What is older than the run that counts was there before it, and so before the last look.
-    there = [run for run in runs if run.run_id in passed or not run.vanished]
+    # What is older than the run that counts was there before it, and so before the last look. One that was
+    # cancelled has given its place to the next.
+    there = [run for run in runs if run.run_id in passed or not (run.vanished or cancelled(run))]
     if passed and there[0].run_id not in passed:
         found.append(f"the run that counts, {passed}, is not the oldest: {names}")
     last = world.outcomes[-1]

@@ -56,6 +56,11 @@ class Doomed(Connection):
         return super().token()
 
 
+def cancelled(run: RunRecord) -> bool:
+    """Whether somebody ended a run: it does not count, and gives its place to the next."""
+    return any(state in ("CANCELING", "CANCELED") for _, state in run.state_history)
+
+
 @dataclass
 class Outcome:
     """How one life of the submitter ended: with findings, an error, or by SIGKILL."""
@@ -84,7 +89,7 @@ class World:
     listed: set[str] = field(default_factory=set)
     """The runs that a list has shown, and nothing went wrong with it."""
     blind: list[str] = field(default_factory=list)
-    """POSTs of a run although one had been listed."""
+    """POSTs of a run although one that may count had been listed."""
     answered: int = 0
     """POSTs of a run that were answered in good order."""
     hit: set[str] = field(default_factory=set)
@@ -133,7 +138,9 @@ class World:
                 fault = None  # there is no JSON to edit
             clean = fault is None and accepted
             if request.kind == "create_run":
-                there = [run for run in self.listed if not self.dspa.runs[run].vanished]
+                known = [self.dspa.runs[run] for run in self.listed]
+                # One that was cancelled gives its place to the next.
+                there = [run.run_id for run in known if not (run.vanished or cancelled(run))]
                 if there:
                     self.blind.append(f"request {request.number}, after {there} were listed")
                 self.answered += clean

@@ -2,7 +2,7 @@
 
 import pytest
 from processes import assert_nothing_half_written, assert_one_line, call_at, fill, run_at, small_disk
-from tiers import SLOW
+from tiers import SLOW, sampled
 
 from ml.data.sample_spec import SampleSpec
 
@@ -42,7 +42,7 @@ def test_a_folder_that_is_read_only(tmp_path, option):
 
 
 @pytest.mark.parametrize("command", [("sample", "--out"), ("compile", "-o")])
-@pytest.mark.parametrize("state", ["full", "ro"])
+@pytest.mark.parametrize("state", sampled(["full", "ro"], ["full"]))
 def test_a_file_that_cannot_be_written(tmp_path, command, state):
     with small_disk(tmp_path / "disk", *(["ro"] if state == "ro" else [])) as disk:
         if state == "full":

@@ -317,6 +317,7 @@ def leave(run: RunRecord) -> None:
     store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
 
+@pytest.mark.slow
 def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch):
     site = Site(files={"/charts.csv": b"a"})
     dspa = Dspa(tokens={TOKEN}, script=Script(running=1), on_finish=leave)

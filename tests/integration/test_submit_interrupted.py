@@ -11,7 +11,7 @@ from dspa_command import IMAGE, PLACES, TOKEN, Ended, Started
 from dspa_server import Dspa, Fault, RunRecord, Script, serving
 from processes import wait_for
 from servers import s3_server
-from tiers import SLOW
+from tiers import SLOW, sampled
 
 from ml.pipeline.compiler import compile_pipeline
 
@@ -78,7 +78,7 @@ def kinds(dspa) -> list[str]:
     return [request.kind for request in dspa.requests]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGINT], [signal.SIGTERM]))
 def test_the_run_is_terminated(dspa, start, tmp_path, number):
     submission = start("--outcome", tmp_path / "outcome" / "submit.json")
     run = under_way(dspa)
@@ -178,6 +178,7 @@ def test_the_deadline_ends_the_run(dspa, start):
     assert run.terminated
 
 
+@SLOW
 def test_a_follower_leaves_the_run_alone(dspa, start, tmp_path):
     first = start("--leave-running")
     run = under_way(dspa)

@@ -16,7 +16,6 @@ from ml.dspa.patience import DeadlineOver
 from ml.errors import PlatformError, RunFailed, UsageError
 
 FOREVER = Script(never_ends=True)
-TASKS = set(pipeline().tasks)
 
 
 @pytest.fixture
@@ -177,15 +176,15 @@ def test_a_run_that_is_not_there_cannot_be_followed(here):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_states_of_the_tasks_are_shown_whatever_the_server(here, profile):
     here.dspa.profile = profile
-    here.dspa.script = Script(running=len(TASKS) + 1)
+    here.dspa.script = Script(running=len(pipeline().tasks) + 1)
     here.submit()
     shown = [tasks for _, tasks in here.shown if tasks]
-    assert {name for tasks in shown for name in tasks} == TASKS
+    assert {name for tasks in shown for name in tasks} == set(pipeline().tasks)
     assert {state for tasks in shown for state in tasks.values()} <= {"PENDING", "RUNNING", "SUCCEEDED"}
     assert list(shown[0]) == ["champion"]
     assert next(iter(shown[-1])) == "champion"
     # Each is shown at work before it is shown done.
-    for name in TASKS:
+    for name in pipeline().tasks:
         seen = list(dict.fromkeys(tasks[name] for tasks in shown if name in tasks))
         assert seen in (["RUNNING", "SUCCEEDED"], ["RUNNING"]), (name, seen)
 

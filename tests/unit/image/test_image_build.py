@@ -73,6 +73,7 @@ def test_what_is_not_committed_is_not_built_from_and_is_told_of(fake, checkout):
     assert "ml/new.py" not in fake.seen["files"]
 
 
+@pytest.mark.slow
 def test_dependencies_that_are_here_are_built_again_only_for_a_new_lock_or_when_asked(fake, checkout):
     passed(build(checkout))
     (checkout / "ml/version.py").write_text("# another\n")

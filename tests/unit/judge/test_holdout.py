@@ -227,7 +227,7 @@ def test_other_tables_are_another_version_and_old_songs_stay_where_they_are(seal
     assert read_ledger(str(tmp_path / "holdout")).number == 2
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.01])
+@pytest.mark.parametrize("jitter", sampled([0.0, 0.01], [0.01]))
 def test_copies_of_sealed_songs_under_new_ids_never_reach_the_snapshot(
     tmp_path, tables, sealed, home, jitter
 ):
@@ -284,7 +284,7 @@ def test_the_sample_is_sealed_as_synthetic(tmp_path, home, sealed):
     assert found.holdout.synthetic
 
 
-@pytest.mark.parametrize("change", ["deleted", "replaced"])
+@pytest.mark.parametrize("change", sampled(["deleted", "replaced"], ["deleted"]))
 def test_the_newest_entry_is_held_against_the_newest_holdout(tmp_path, tables, sealed, home, change):
     seal(tmp_path, tables)
     entry = tmp_path / "holdout" / "ledger" / "00000001.parquet"
@@ -399,7 +399,7 @@ WRITES = 11
 STOPS = [(stop, after) for stop in range(WRITES) for after in (False, True)]
 
 
-@pytest.mark.parametrize(("stop", "after"), sampled(STOPS, [(0, True), (3, False), (10, False)]))
+@pytest.mark.parametrize(("stop", "after"), sampled(STOPS, [(0, True), (10, False)]))
 def test_a_call_that_stopped_at_any_write_is_completed_by_the_next(
     tmp_path, home, sealed, tables, quick, monkeypatch, stop, after
 ):
@@ -502,6 +502,7 @@ def test_of_two_at_once_with_different_keys_one_decides_and_both_agree(
     assert found[0].holdout.key_id == ledger.key_id
 
 
+@pytest.mark.slow
 def test_a_bucket_gets_the_same_bytes_and_runs_read_them_there(tmp_path, home, sealed, tables, monkeypatch):
     import obstore
 
@@ -522,6 +523,7 @@ def test_a_bucket_gets_the_same_bytes_and_runs_read_them_there(tmp_path, home, s
         assert len(read_examples(made["test"]).ids) == found.snapshot.shares["self-test"].songs
 
 
+@pytest.mark.slow
 def test_the_real_charts_are_sealed(tmp_path):
     found = seal(tmp_path, real_tables())
     shares = {name: amount.songs for name, amount in found.snapshot.shares.items()}

@@ -223,6 +223,7 @@ def test_a_server_that_fails_is_one_clear_line_and_no_report(serve, tmp_path, mo
     assert not (tmp_path / "serving.json").exists()
 
 
+@SLOW
 def test_a_server_that_never_finishes_an_answer_is_ended_in_time(serve):
     start = time.monotonic()
     with pytest.raises(RunFailed, match="was not done after 3 s"):
@@ -230,6 +231,7 @@ def test_a_server_that_never_finishes_an_answer_is_ended_in_time(serve):
     assert time.monotonic() - start < 15
 
 
+@SLOW
 def test_a_server_that_heeds_no_signal_did_not_end_cleanly_and_is_gone(serve):
     report = serve("stays", Patience(ready=20, whole=60, stop=1))
     assert (report.ended_cleanly, report.processes_left) == (False, 0)

@@ -1,0 +1,62 @@
+"""What Tekton knows of who submits: whether a SIGTERM means the run too, and which runs nobody follows."""
+
+import re
+from typing import Any
+
+from ml.dspa.client import Run
+from ml.kubernetes import NOT_FOUND, Api, NotReadable
+
+PIPELINE_RUN = "tekton.dev/pipelineRun"
+"""The label of a TaskRun that names its PipelineRun."""
+
+STARTED_BY = re.compile(r"jukebox submit, attempt (\S+), PipelineRun ([a-z0-9-]+)/([a-z0-9.-]+)(: .*)?")
+"""What the description of a run says, where a PipelineRun has submitted it."""
+
+
+class TaskRun:
+    """The TaskRun in whose pod this command runs."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        """Prepare; nothing is asked yet."""
+        self._api = api
+        self._name = name
+
+    def ended(self) -> bool:
+        """Whether it was cancelled, or its time is over; when a pod is only removed, its TaskRun goes on.
+
+        Raises:
+            NotReadable: it cannot be found out.
+        """
+        return _over(self._api.tekton("taskruns", self._name))
+
+    def pipeline_run(self) -> str:
+        """Return namespace and name of its PipelineRun, "" where it has none or cannot be read."""
+        try:
+            labels = self._api.tekton("taskruns", self._name)["metadata"].get("labels", {})
+        except NotReadable:
+            return ""
+        return f"{self._api.namespace}/{labels[PIPELINE_RUN]}" if PIPELINE_RUN in labels else ""
+
+    def forsaken(self, run: Run) -> bool:
+        """Whether a PipelineRun of this namespace has started a run, and has ended or is gone.
+
+        Raises:
+            NotReadable: it cannot be found out.
+        """
+        found = STARTED_BY.fullmatch(run.description)
+        if not found or found[2] != self._api.namespace:
+            return False
+        try:
+            there = self._api.tekton("pipelineruns", found[3])
+        except NotReadable as error:
+            if error.status == NOT_FOUND:
+                return True
+            raise
+        return there["metadata"]["uid"] != found[1] or _over(there)
+
+
+def _over(found: dict[str, Any]) -> bool:
+    """Whether a TaskRun or PipelineRun was told to end, or has ended."""
+    conditions = found.get("status", {}).get("conditions", [])
+    ended = any(one["type"] == "Succeeded" and one["status"] != "Unknown" for one in conditions)
+    return ended or bool(found["spec"].get("status"))

@@ -1,0 +1,89 @@
+"""The Kubernetes API, with the account of this pod or of the kubeconfig, for what the DSPA does not tell.
+
+Whoever asks has a time to keep, so that nothing is repeated here.
+"""
+
+import json
+import os
+from typing import Any
+
+SECONDS = (5, 20)
+"""To connect, and between two pieces of an answer."""
+
+NOT_FOUND = 404
+
+
+class NotReadable(Exception):
+    """The API gives no answer. ``lasting`` is whether asking again is no use, ``status`` its HTTP status."""
+
+    def __init__(self, message: str, *, lasting: bool, status: int = 0) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+        self.status = status
+
+
+class Api:
+    """One namespace of the cluster."""
+
+    def __init__(self, namespace: str) -> None:
+        """Prepare; nothing is asked yet."""
+        self.namespace = namespace
+        self._client: Any = None
+
+    def read(self, group: str, call: str, **options: Any) -> bytes:
+        """Return the answer to a call of the Kubernetes client.
+
+        Args:
+            group: the class of the call, as CoreV1Api.
+            call: its method.
+            options: its arguments, beside the namespace.
+
+        Raises:
+            NotReadable: there is none.
+        """
+        from kubernetes import client
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.config import ConfigException
+        from urllib3.exceptions import HTTPError
+
+        raw = {"_preload_content": False, "_request_timeout": SECONDS}
+        try:
+            method = getattr(getattr(client, group)(self._connected()), call)
+            data: bytes = method(namespace=self.namespace, **options, **raw).data
+        except ConfigException as error:
+            raise NotReadable("there is no kubeconfig here", lasting=True) from error
+        except ApiException as error:
+            status = int(error.status or 0)
+            if status in (401, 403):
+                what = f"this account may not read {call.rpartition('_')[2]}s in namespace {self.namespace}"
+            else:
+                what = f"the Kubernetes API says {status} {error.reason}"
+            raise NotReadable(what, lasting=status in (401, 403), status=status) from error
+        except (HTTPError, OSError) as error:
+            raise NotReadable("the Kubernetes API does not answer", lasting=False) from error
+        return data
+
+    def tekton(self, kind: str, name: str) -> dict[str, Any]:
+        """Read an object of Tekton, as of the kind taskruns.
+
+        Raises:
+            NotReadable: it cannot be read.
+        """
+        where = {"group": "tekton.dev", "version": "v1", "plural": kind, "name": name}
+        found: dict[str, Any] = json.loads(
+            self.read("CustomObjectsApi", "get_namespaced_custom_object", **where)
+        )
+        return found
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            from kubernetes import client, config
+
+            found = client.Configuration()
+            if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+                config.load_incluster_config(found)
+            else:
+                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found)
+            found.retries = False
+            self._client = client.ApiClient(found)
+        return self._client
