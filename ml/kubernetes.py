@@ -30,11 +30,11 @@ class Api:
         self.namespace = namespace
         self._client: Any = None
 
-    def read(self, group: str, call: str, **options: Any) -> bytes:
+    def read(self, api: str, call: str, /, **options: Any) -> bytes:
         """Return the answer to a call of the Kubernetes client.
 
         Args:
-            group: the class of the call, as CoreV1Api.
+            api: the class of the call, as CoreV1Api.
             call: its method.
             options: its arguments, beside the namespace.
 
@@ -48,14 +48,15 @@ class Api:
 
         raw = {"_preload_content": False, "_request_timeout": SECONDS}
         try:
-            method = getattr(getattr(client, group)(self._connected()), call)
+            method = getattr(getattr(client, api)(self._connected()), call)
             data: bytes = method(namespace=self.namespace, **options, **raw).data
         except ConfigException as error:
             raise NotReadable("there is no kubeconfig here", lasting=True) from error
         except ApiException as error:
             status = int(error.status or 0)
             if status in (401, 403):
-                what = f"this account may not read {call.rpartition('_')[2]}s in namespace {self.namespace}"
+                kind = options.get("plural", f"{call.rpartition('_')[2]}s")
+                what = f"this account may not read {kind} in namespace {self.namespace}"
             else:
                 what = f"the Kubernetes API says {status} {error.reason}"
             raise NotReadable(what, lasting=status in (401, 403), status=status) from error

@@ -23,8 +23,10 @@ from ml.dspa.client import Client, Run
 from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.connection import Connection
 from ml.dspa.findings import Findings
+from ml.dspa.follow import Show
 from ml.dspa.patience import Patience
 from ml.dspa.submission import Submission
+from ml.dspa.tekton import TaskRun
 from ml.errors import JukeboxError
 from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, digest
@@ -147,6 +149,8 @@ class World:
         *,
         policy: str = POLICY,
         leave_running: bool = False,
+        task_run: TaskRun | None = None,
+        show: Show | None = None,
         **patience: float,
     ) -> Findings:
         """Submit and follow, as the command does."""
@@ -157,8 +161,9 @@ class World:
             policy,
             patience=waits,
             say=self.said.append,
-            show=lambda state, tasks: self.shown.append((state, dict(tasks))),
+            show=show or (lambda state, tasks: self.shown.append((state, dict(tasks)))),
             leave_running=leave_running,
+            task_run=task_run,
         )
 
     def follow(self, run_id: str, *, policy: str = POLICY, **patience: float) -> Findings:

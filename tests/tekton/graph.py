@@ -78,6 +78,7 @@ SUBJECTS = {
     "jukebox-listener": ["jukebox-listener"],
     "jukebox-submit": ["jukebox-submit"],
     "jukebox-reasons": ["jukebox-submit"],
+    "jukebox-own-runs": ["jukebox-submit"],
     "jukebox-promote": ["jukebox-promote"],
     "jukebox-push-images": ["jukebox-push"],
     "jukebox-build-scc": ["jukebox-build"],
@@ -99,6 +100,7 @@ RULES = {
         ("datasciencepipelinesapplications/api", "get create"),
         ("routes", "get"),
     },
+    ("Role", "jukebox-own-runs"): {("taskruns", "get"), ("pipelineruns", "get")},
     ("Role", "jukebox-reasons"): {("pods", "list"), ("events", "list"), ("pods/log", "get")},
     ("Role", "jukebox-promote"): {("configmaps", "get patch")},
 }

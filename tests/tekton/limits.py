@@ -54,6 +54,7 @@ BOUND = {
     "jukebox-listener": {"jukebox-listener"},
     "jukebox-submit": {"jukebox-submit"},
     "jukebox-reasons": {"jukebox-reasons"},
+    "jukebox-own-runs": {"jukebox-own-runs"},
     "jukebox-promote": {"jukebox-promote"},
     "jukebox-push-images": {"system:image-builder"},
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
@@ -63,6 +64,7 @@ GROUPS = {
     ("Role", "jukebox-listener"): {"triggers.tekton.dev", "tekton.dev", ""},
     ("Role", "jukebox-submit"): {"datasciencepipelinesapplications.opendatahub.io", "route.openshift.io"},
     ("Role", "jukebox-reasons"): {""},
+    ("Role", "jukebox-own-runs"): {"tekton.dev"},
     ("Role", "jukebox-promote"): {""},
 }
 NAMED_ONLY = {("Role", "jukebox-submit"), ("Role", "jukebox-promote")}
