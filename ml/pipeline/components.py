@@ -65,7 +65,6 @@ def preprocess(
 def train(
     train_split: Input[Dataset],
     val_split: Input[Dataset],
-    data_report: Input[Artifact],
     epochs: int,
     patience: int,
     batch_size: int,
@@ -139,7 +138,6 @@ def convert(
     model_name: str,
     model_version: str,
     data_version: str,
-    commit: str,
     onnx_model: Output[Model],
     reference: Output[Artifact],
     served: Output[Artifact],
@@ -158,7 +156,6 @@ def convert(
             "model_name": model_name,
             "model_version": model_version,
             "data_version": data_version,
-            "code_version": commit,
         },
     )
 

@@ -100,7 +100,6 @@ def training_pipeline(
     train = steps.train(
         train_split=preprocess.outputs["train_split"],
         val_split=preprocess.outputs["val_split"],
-        data_report=validate.outputs["data_report"],
         epochs=epochs,
         patience=patience,
         batch_size=batch_size,
@@ -109,7 +108,7 @@ def training_pipeline(
         hidden_units=hidden_units,
         dropout=dropout,
         seed=seed,
-    )
+    ).after(validate)
     model = train.outputs["model"]
     evaluate = steps.evaluate(
         model=model,
@@ -126,7 +125,6 @@ def training_pipeline(
         model_name=model_name,
         model_version=model_version,
         data_version=data_version,
-        commit=commit,
     )
     onnx_model, served = convert.outputs["onnx_model"], convert.outputs["served"]
     parity = steps.parity(

@@ -64,7 +64,6 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
     """Train and convert once more, each in a process of its own, from the run's own splits."""
     subject = read_json(finished_run.evidence)["subject"]
     lineage = {name: subject[name] for name in ("model_name", "model_version", "data_version")}
-    lineage["code_version"] = subject["commit"]
     train, val, test = (
         str(finished_run.artifact("preprocess", f"{name}_split.parquet")) for name in ("train", "val", "test")
     )

@@ -94,7 +94,8 @@ def test_the_model_says_what_it_is(files, finished_run):
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     evidence = read_json(finished_run.evidence)["subject"]
     assert metadata["data_version"] == evidence["data_version"]
-    assert metadata["code_version"] == evidence["commit"]
+    # The same model of another commit has the same bytes, and so the same id.
+    assert evidence["commit"] not in metadata.values()
     assert json.loads(metadata["labels"]) == read_json(files / "labels.json")["countries"]
     assert json.loads(metadata["features"])[0] == "is_explicit"
 

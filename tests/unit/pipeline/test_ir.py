@@ -91,6 +91,24 @@ def test_gate_and_save_are_never_cached_and_the_rest_may_be(tasks):
     assert cached == set(GRAPH) - {"gate", "save"}
 
 
+def test_no_step_before_the_gate_depends_on_the_commit_or_the_run(tasks):
+    """Another commit of the same image, or another run, is answered from the cache."""
+    own = {"commit", "dirty", "nonce", "evidence_uri", "policy", "run_id"}
+    for name, task in tasks.items():
+        found = own & set(task["inputs"].get("parameters", {}))
+        assert not found or name == "gate", f"{name} takes {found}"
+
+
+def test_training_waits_for_validation_and_reads_nothing_of_it(tasks):
+    """What validation writes changes with the champion, and would have the same data trained on again."""
+    assert "validate" in tasks["train"]["dependentTasks"]
+    sources = {
+        source["taskOutputArtifact"]["producerTask"]
+        for source in tasks["train"]["inputs"]["artifacts"].values()
+    }
+    assert sources == {"preprocess"}
+
+
 def test_the_data_version_is_an_input_of_fetch(tasks):
     """KFP's cache sees inputs only: without it, fetch would be served from the cache for ever."""
     assert "data_version" in tasks["fetch"]["inputs"]["parameters"]
