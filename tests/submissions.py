@@ -55,6 +55,7 @@ PATIENCE = {
     "evidence": 0.3,
     "storage": 5,
     "stop": 2,
+    "again": 0.01,
     "poll": 0.01,
     "poll_most": 0.02,
 }

@@ -201,6 +201,10 @@ class Client:
         """Cancel a run; one that has ended is `Rejected`."""
         self._transport.send("POST", f"{API}/runs/{run_id}:terminate", body={}, within=within)
 
+    def retry(self, run_id: str, within: float) -> None:
+        """Begin a failed run again, from the steps that failed; one that goes on is `Rejected`."""
+        self._transport.send("POST", f"{API}/runs/{run_id}:retry", body={}, within=within)
+
     def _list(self, kind: str, shape: type[T], within: float | None, query: dict[str, str]) -> list[T]:
         """Read all pages of a list."""
         found: list[T] = []

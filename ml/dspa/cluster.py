@@ -7,7 +7,7 @@ import datetime
 import json
 
 from ml.dspa.pods import Cause, Pod, newest, read_pods
-from ml.kubernetes import Api
+from ml.kubernetes import Api, NotReadable
 
 RUN_LABEL = "pipeline/runid"
 """The label that each pod of a run has."""
@@ -43,7 +43,7 @@ class Cluster:
         found = []
         for pod in newest(self.pods(run_id)):
             cause = pod.failed_for() or self._waits_for(pod)
-            if cause and not cause.kind and (word := last_word(pod.step, self.log(pod, TAIL))):
+            if cause and not cause.kind and (word := self._last_word(pod)):
                 cause = cause.model_copy(update={"line": word})
             if cause:
                 found.append(cause)
@@ -63,6 +63,13 @@ class Cluster:
             "CoreV1Api", "read_namespaced_pod_log", name=pod.name, container="main", **limit
         )
         return data.decode("utf-8", "replace")
+
+    def _last_word(self, pod: Pod) -> str:
+        try:
+            return last_word(pod.step, self.log(pod, TAIL))
+        except NotReadable:
+            # The pod itself was read: what it says is the reason then.
+            return ""
 
     def _waits_for(self, pod: Pod) -> Cause | None:
         cause = pod.waits_for()

@@ -31,6 +31,8 @@ class Patience(BaseModel):
     poll_most: float = Field(30, description="between two looks at a run that does not")
     pods: float = Field(20, description="between two looks at the pods of a run")
     stuck: float = Field(600, description="a step that cannot begin, until the run is ended")
+    again: float = Field(30, description="until a run is tried again that failed for what may pass")
+    tries: int = Field(2, description="times that such a run is tried again, each after twice the wait")
     posts: int = Field(3, description="times that a run is asked for when no answer comes and no run appears")
 
 

@@ -28,6 +28,9 @@ UNPULLABLE = (
 BEGINNING = ("", "ContainerCreating", "PodInitializing")
 """What a container waits for that is well."""
 
+PASSING = ("", "PlatformError", "Evicted", "Preempting", "NodeShutdown", "Terminated")
+"""Kinds of failures that may pass. One without a kind is KFP's own, as when it cannot write to the store."""
+
 MAIN = "main"
 """The container of a pod in which the step runs."""
 
@@ -103,6 +106,11 @@ class Cause(BaseModel):
     step: str
     line: str
     kind: str = ""
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may go better next time: a service or a node was away, and nothing has been decided."""
+        return self.kind in PASSING
 
     def __str__(self) -> str:
         """Return it as one line."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ml.dspa.again import may_pass, try_again
 from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
 from ml.dspa.findings import Findings, conclude
@@ -83,7 +84,7 @@ def submit(
         run = submit_once(session, experiment, submission, trace)
         say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
         asked = asked_for(submission, experiment.experiment_id, client.connection.dspa)
-        found = _see_through(session, run, asked, policy_text, show, trace)
+        found = _see_through(session, run, asked, policy_text, show, trace, again=True)
         return found.model_copy(update={"claimed": submission.claims(run.run_id)})
 
 
@@ -117,14 +118,19 @@ def follow_run(
     subject_of(run_id, asked.parameters)
     trace = Trace(run=run)
     with _stopped_by(lambda *, interrupted: f"run {run_id} goes on", trace):
-        return _see_through(session, run, asked, policy_text, show, trace)
+        return _see_through(session, run, asked, policy_text, show, trace, again=False)
 
 
 def _see_through(
-    session: Session, run: Run, asked: Asked, policy_text: str, show: Show, trace: Trace
+    session: Session, run: Run, asked: Asked, policy_text: str, show: Show, trace: Trace, *, again: bool
 ) -> Findings:
     """Follow a run to its end, make sure that it is the one that counts, and decide."""
     trace.run = ended = follow(session, run, show)
+    for tried in range(session.patience.tries if again else 0):
+        if not may_pass(session, ended):
+            break
+        trace.run = begun = try_again(session, ended, session.patience.again * 2**tried)
+        trace.run = ended = follow(session, begun, show)
     if other := ", ".join(differences(ended, asked.parameters)) or unlike(ended, asked):
         raise EvidenceError(f"the record of run {run.run_id} has changed: {other}")
     kept = keep_one(session, run.experiment_id, run.display_name.rpartition("-")[0] + "-", [ended])

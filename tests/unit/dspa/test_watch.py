@@ -163,3 +163,52 @@ def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_pa
     assert f"run {run.run_id} was told to end, and has not in 1 s (it has no pods: its workflow was" in str(
         error
     )
+
+
+AWAY = pod("evaluate", "Failed", main=ended(1, message="PlatformError: cannot reach the bucket"))
+UNSAVED = pod("gate", "Failed", main=ended(1))
+BROKEN = pod("validate", "Failed", main=ended(1, message="DataError: column daily_rank is missing"))
+
+
+def test_a_run_that_failed_for_what_may_pass_is_tried_again_and_passes(here, tmp_path):
+    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="evaluate"), None
+    with kubernetes(tmp_path, AWAY, UNSAVED) as site:
+
+        def get_better(request):
+            if request.kind == "retry":
+                (run,) = here.runs()
+                run.script, here.dspa.on_finish = Script(), here.leave
+                site.files[PODS] = listed()
+
+        here.dspa.fault = get_better
+        found = here.submit(again=0.01)
+    assert found.verdict.passed
+    assert here.count("retry") == here.count("create_run") == 1
+    told = "evaluate: cannot reach the bucket; gate: ended with code 1; that may pass, so it is tried again"
+    assert any(line.endswith(told) for line in here.said)
+
+
+def test_what_does_not_pass_is_tried_again_so_many_times_and_no_more(here, tmp_path):
+    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="evaluate"), None
+    with kubernetes(tmp_path, AWAY):
+        fails(here, RunFailed, "evaluate: cannot reach the bucket", again=0.01, settle=0.05)
+    assert here.count("retry") == 2
+
+
+@pytest.mark.parametrize("pods", [(AWAY, BROKEN), ()])
+def test_what_is_decided_or_not_known_is_final(here, tmp_path, pods):
+    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="validate"), None
+    with kubernetes(tmp_path, *pods):
+        fails(here, RunFailed, "validate", again=0.01)
+    assert here.count("retry") == 0
+
+
+def test_a_cancelled_run_is_not_tried_again_and_a_follower_tries_nothing(here, tmp_path):
+    here.dspa.script, here.dspa.on_finish = Script(final="CANCELED"), None
+    with kubernetes(tmp_path, AWAY):
+        fails(here, RunFailed, "was cancelled", again=0.01)
+        here.dspa.script = Script(final="FAILED")
+        run = here.begin(here.submission("another"))
+        with pytest.raises(RunFailed, match="cannot reach the bucket"):
+            here.follow(run.run_id, again=0.01)
+    assert here.count("retry") == 0

@@ -1,0 +1,48 @@
+"""Try a run again that failed for what may pass: a minute without the object store must not cost it.
+
+KFP begins it again from the steps that failed, under the same id. What was decided (a broken contract, a
+verdict, an error of the code) is final.
+"""
+
+import functools
+
+from ml.dspa.client import Run
+from ml.dspa.failures import Rejected
+from ml.dspa.patience import Deadline, jittered
+from ml.dspa.session import Session
+from ml.dspa.submit import ENDED
+
+
+def may_pass(session: Session, run: Run) -> bool:
+    """Whether a run failed, and every step that failed did so for what may pass; not where nobody knows."""
+    if run.state != "FAILED" or run.cancelled:
+        return False
+    causes, _ = session.watch.why(run.run_id)
+    if not causes or not all(cause.passing for cause in causes):
+        return False
+    session.say(
+        f"run {run.run_id} failed: {'; '.join(map(str, causes))}; that may pass, so it is tried again"
+    )
+    return True
+
+
+def try_again(session: Session, run: Run, pause: float) -> Run:
+    """Wait, begin the run again, and return it once it goes on.
+
+    Raises:
+        PlatformError: the DSPA does not begin it.
+        DeadlineOver: the deadline came first.
+    """
+    session.deadline.sleep(jittered(pause))
+    try:
+        session.ask(functools.partial(session.client.retry, run.run_id))
+    except Rejected as error:
+        # An answer that was lost: it goes on already.
+        if error.status != 400:
+            raise
+    end = Deadline(session.patience.settle)
+    while True:
+        now = session.ask(functools.partial(session.client.run, run.run_id))
+        if now.state not in ENDED or not end.remaining:
+            return now
+        session.deadline.sleep(min(session.patience.poll, end.remaining))
