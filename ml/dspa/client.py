@@ -22,6 +22,7 @@ from pydantic import (
 
 from ml.dspa.connection import Connection
 from ml.dspa.failures import Rejected, Unavailable
+from ml.dspa.names import key_in
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.transport import Json, Transport
 
@@ -159,11 +160,11 @@ class Client:
         )
         return _read(Experiment, value, "an experiment")
 
-    def runs(self, experiment_id: str, prefix: str, within: float | None = None) -> list[Run]:
-        """List the runs of an experiment whose names begin with a prefix, oldest first."""
-        query = {"experiment_id": experiment_id, "filter": _filter("IS_SUBSTRING", prefix)}
+    def runs(self, experiment_id: str, key: str, within: float | None = None) -> list[Run]:
+        """List the runs of an experiment whose names have the key of an attempt, oldest first."""
+        query = {"experiment_id": experiment_id, "filter": _filter("IS_SUBSTRING", key)}
         found = self._list("runs", Run, within, query)
-        return sorted((run for run in found if run.display_name.startswith(prefix)), key=lambda run: run.age)
+        return sorted((run for run in found if key_in(run.display_name) == key), key=lambda run: run.age)
 
     def newest_runs(self, experiment_id: str, within: float | None = None) -> list[Run]:
         """List the newest runs of an experiment, a page of them."""

@@ -10,6 +10,7 @@ from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
 from ml.dspa.findings import Findings, conclude
 from ml.dspa.follow import Show, follow
+from ml.dspa.names import key_in
 from ml.dspa.patience import Deadline, DeadlineOver, Patience
 from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
@@ -20,8 +21,6 @@ from ml.dspa.tekton import TaskRun
 from ml.dspa.watch import Stuck
 from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.kubernetes import NotReadable
-
-NAME = re.compile("jukebox-[0-9a-f]{12}-[0-9a-f]{20}")
 
 
 class Stop(Protocol):
@@ -67,7 +66,7 @@ def submit(
     say(f"{client.connection.host} answers, version {session.begin() or 'unknown'}")
     experiment = find_experiment(session, submission.experiment)
     if task_run:
-        end_forsaken(session, experiment.experiment_id, submission.prefix, task_run)
+        end_forsaken(session, experiment.experiment_id, submission.key, task_run)
     trace = Trace()
 
     def stop(*, interrupted: bool) -> str:
@@ -78,7 +77,7 @@ def submit(
         if interrupted and task_run and _goes_on(task_run, say):
             return "this pod is removed and its TaskRun goes on: the run is left to its next try"
         say("ending what was started")
-        return stop_runs(client, experiment.experiment_id, submission.prefix, trace, patience)
+        return stop_runs(client, experiment.experiment_id, submission.key, trace, patience)
 
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
@@ -112,7 +111,7 @@ def follow_run(
         run = session.ask(lambda within: client.run(run_id, within))
     except Rejected as error:
         raise UsageError(f"there is no run {run_id} at {client.connection.host}") from error
-    if not NAME.fullmatch(run.display_name):
+    if not key_in(run.display_name):
         raise EvidenceError(f"run {run_id} ({run.display_name}) was not started by `jukebox submit`")
     asked = as_seen(run)
     subject_of(run_id, asked.parameters)
@@ -133,7 +132,7 @@ def _see_through(
         trace.run = ended = follow(session, begun, show)
     if other := ", ".join(differences(ended, asked.parameters)) or unlike(ended, asked):
         raise EvidenceError(f"the record of run {run.run_id} has changed: {other}")
-    kept = keep_one(session, run.experiment_id, run.display_name.rpartition("-")[0] + "-", [ended])
+    kept = keep_one(session, run.experiment_id, key_in(run.display_name), [ended])
     if kept.run_id != run.run_id:
         why = "is older" if kept.age < ended.age else "has taken the place of this cancelled one"
         raise EvidenceError(

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 
 from ml.dspa.client import Client, Run
+from ml.dspa.names import key_in
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED, Trace, terminate
@@ -12,7 +13,7 @@ from ml.errors import PlatformError
 from ml.kubernetes import NotReadable
 
 
-def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, patience: Patience) -> str:
+def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, patience: Patience) -> str:
     """Terminate what an interrupted submission has started, wait for its end, and say what was seen.
 
     Where a run was asked for and no answer came, it is looked for until `Patience.stop` is over.
@@ -30,7 +31,7 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
             end(trace.run.run_id)
         # An earlier submitter of this attempt may have been killed: one look in any case.
         while True:
-            runs = session.ask(lambda within: client.runs(experiment_id, prefix, within))
+            runs = session.ask(lambda within: client.runs(experiment_id, key, within))
             for run in runs:
                 if run.state == "CANCELING":
                     told.setdefault(run.run_id, run.state)
@@ -47,12 +48,12 @@ def stop_runs(client: Client, experiment_id: str, prefix: str, trace: Trace, pat
             session.deadline.sleep(patience.poll)
     except PlatformError as error:
         if not told:
-            name = trace.run.run_id if trace.run else f"a run named {prefix}…"
+            name = trace.run.run_id if trace.run else f"a run named … {key}-…"
             return f"{name} may still be running, it could not be terminated: {error}"
     return _farewell(session, trace, runs, told)
 
 
-def end_forsaken(session: Session, experiment_id: str, prefix: str, task_run: TaskRun) -> None:
+def end_forsaken(session: Session, experiment_id: str, key: str, task_run: TaskRun) -> None:
     """Terminate runs that a PipelineRun of this namespace has left behind, as when its last pod was drained.
 
     What cannot be found out is left alone.
@@ -60,11 +61,11 @@ def end_forsaken(session: Session, experiment_id: str, prefix: str, task_run: Ta
     Args:
         session: whom to ask.
         experiment_id: whose newest runs are looked at.
-        prefix: how the names of our own runs begin.
+        key: that of our own attempt.
         task_run: in whose namespace the PipelineRuns are.
     """
     for run in session.ask(lambda within: session.client.newest_runs(experiment_id, within)):
-        if run.state in (*ENDED, "CANCELING") or run.display_name.startswith(prefix):
+        if run.state in (*ENDED, "CANCELING") or key_in(run.display_name) == key:
             continue
         try:
             forsaken = task_run.forsaken(run)

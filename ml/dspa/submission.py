@@ -4,7 +4,6 @@ A retry that knows the same things arrives at the same submission, finds the run
 nonce that the evidence has to hold.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlparse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ml.dspa.compiled import Pipeline
+from ml.dspa.names import key_of, run_name
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import MODEL_NAME, Subject
@@ -77,13 +77,13 @@ class Submission(BaseModel):
     parameters: dict[str, Any]
 
     @property
-    def prefix(self) -> str:
-        """How the names of all runs of this attempt begin."""
-        return f"jukebox-{hashlib.sha256(self.attempt.encode()).hexdigest()[:12]}-"
+    def key(self) -> str:
+        """What the names of all runs of this attempt hold."""
+        return key_of(self.attempt)
 
     @property
     def name(self) -> str:
-        """The run's name: the same commit, image, pipeline, data and attempt give the same one."""
+        """The run's name; with the same commit, image, pipeline, data and attempt its end is the same."""
         about = {
             "attempt": self.attempt,
             "commit": self.parameters["commit"],
@@ -91,7 +91,9 @@ class Submission(BaseModel):
             "image": self.pipeline.image,
             "pipeline": self.pipeline.digest,
         }
-        return self.prefix + digest(canonical_bytes(about)).removeprefix("sha256:")[:20]
+        found = digest(canonical_bytes(about)).removeprefix("sha256:")
+        model, commit = self.parameters["model_name"], self.parameters["commit"]
+        return run_name(model, commit, self.cause, self.attempt, found)
 
     def claims(self, run_id: str) -> Claimed:
         """Return what an attestation of the run's candidate lists as claimed: what we have submitted."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ml.dspa.client import IDENTIFIER, Client, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
+from ml.dspa.names import same_run
 from ml.dspa.patience import Deadline, jittered
 from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
@@ -95,7 +96,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
         if found:
             # Several may be our own, from POSTs that were not answered.
             if trace.asked:
-                run = keep_one(session, experiment.experiment_id, submission.prefix, found)
+                run = keep_one(session, experiment.experiment_id, submission.key, found)
             else:
                 run = _only(found)
             _check_same(run, submission, asked)
@@ -122,7 +123,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             last = error
         if created:
             trace.run = created[0]
-            trace.run = run = keep_one(session, experiment.experiment_id, submission.prefix, created)
+            trace.run = run = keep_one(session, experiment.experiment_id, submission.key, created)
             try:
                 _check_same(run, submission, asked)
             except EvidenceError:
@@ -153,7 +154,7 @@ def _require_unused(session: Session, submission: Submission) -> None:
             ) from error
 
 
-def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]) -> Run:
+def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -> Run:
     """Return the run of an attempt that counts, the oldest that was not cancelled, and terminate all younger.
 
     A younger one that has ended already does not count either: evidence is bound to the id of its run.
@@ -163,7 +164,7 @@ def keep_one(session: Session, experiment_id: str, prefix: str, known: list[Run]
     """
     end = Deadline(session.patience.settle)
     while True:
-        listed = session.ask(lambda within: session.client.runs(experiment_id, prefix, within))
+        listed = session.ask(lambda within: session.client.runs(experiment_id, key, within))
         missing = {run.run_id for run in known} - {run.run_id for run in listed}
         if not missing or not end.remaining:
             break
@@ -195,8 +196,8 @@ def terminate(client: Client, run_id: str, within: float) -> bool:
 
 
 def _look_up(session: Session, experiment: Experiment, submission: Submission) -> list[Run]:
-    prefix = submission.prefix
-    return session.ask(lambda within: session.client.runs(experiment.experiment_id, prefix, within))
+    key = submission.key
+    return session.ask(lambda within: session.client.runs(experiment.experiment_id, key, within))
 
 
 def _await(session: Session, experiment: Experiment, submission: Submission, wait: float) -> list[Run]:
@@ -231,7 +232,7 @@ def _check_same(run: Run, submission: Submission, asked: Asked) -> None:
             f"run {run.run_id} of this attempt began when another model was in production: submit with "
             "another --attempt"
         )
-    if other or run.display_name != submission.name:
+    if other or not same_run(run.display_name, submission.name):
         what = f"another {', '.join(other)}" if other else "another pipeline or image"
         raise EvidenceError(
             f"this attempt has a run already, {run.run_id}, with {what}: use another --attempt"

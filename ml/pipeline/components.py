@@ -119,14 +119,22 @@ def evaluate(
     champion_model: Input[Model],
     champion: str,
     evaluation: Output[Artifact],
-    metrics: Output[Metrics],
+    evaluation_metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
 ):
     """Measure the Keras model, three baselines and the champion on the test songs."""
     from ml.pipeline import steps
 
     steps.evaluate(
-        model, train_split, test_split, labels, champion_model, champion, evaluation, metrics, confusion
+        model,
+        train_split,
+        test_split,
+        labels,
+        champion_model,
+        champion,
+        evaluation,
+        evaluation_metrics,
+        confusion,
     )
 
 
@@ -168,12 +176,12 @@ def parity(
     labels: Input[Artifact],
     served: Input[Artifact],
     parity_report: Output[Artifact],
-    metrics: Output[Metrics],
+    parity_metrics: Output[Metrics],
 ):
     """Check that the ONNX model answers as the Keras model does, in each runtime that may serve it."""
     from ml.pipeline import steps
 
-    steps.parity(onnx_model, reference, test_split, labels, served, parity_report, metrics)
+    steps.parity(onnx_model, reference, test_split, labels, served, parity_report, parity_metrics)
 
 
 @component
@@ -183,12 +191,12 @@ def serving(
     reference: Input[Artifact],
     labels: Input[Artifact],
     serving_report: Output[Artifact],
-    metrics: Output[Metrics],
+    serving_metrics: Output[Metrics],
 ):
     """Load the ONNX model in a real model server, and ask it over HTTP."""
     from ml.pipeline import steps
 
-    steps.serving(onnx_model, served, reference, labels, serving_report, metrics)
+    steps.serving(onnx_model, served, reference, labels, serving_report, serving_metrics)
 
 
 @component

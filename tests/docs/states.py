@@ -97,7 +97,7 @@ class StandIn:
 def session_of(answer: Answer, wait: str) -> Session:
     """Return a session in which one wait is short."""
     waits = dict.fromkeys(Patience.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002}
-    patience = Patience(**{**waits, wait: SHORT, "posts": 1})
+    patience = Patience(**{**waits, wait: SHORT, "posts": 1, "tries": 1})
     return Session(StandIn(answer), patience, Deadline(patience.deadline), lambda _: None)
 
 
@@ -179,7 +179,7 @@ def states_page() -> str:
             ("wait", "default", "for what"),
             ((code(name), f"{field.default:g}", field.description) for name, field in waits.items()),
         ),
-        "All are seconds, but for `posts`. The first is `--timeout`; the others are fixed.",
+        "All are seconds, but for `tries` and `posts`. The first is `--timeout`, `stuck` is `--stuck`; the others are fixed.",
     )
 
 

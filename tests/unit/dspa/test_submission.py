@@ -8,6 +8,7 @@ from reports import POLICY
 from submissions import IMAGE, OTHER_IMAGE, compiled, pipeline
 
 from ml.dspa.compiled import read_pipeline
+from ml.dspa.names import key_in, same_run
 from ml.dspa.submission import Submission, make_submission, subject_of
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import digest
@@ -81,7 +82,7 @@ def test_the_same_things_give_the_same_submission():
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_name_depends_on_commit_and_data_and_on_no_other_parameter(name):
-    assert (made(**{name: OTHERS[name]}).name != made().name) == (name in NAMED)
+    assert same_run(made(**{name: OTHERS[name]}).name, made().name) == (name not in NAMED)
 
 
 @pytest.mark.parametrize("name", CHOSEN)
@@ -106,18 +107,38 @@ def test_the_name_depends_neither_on_the_experiment_nor_on_the_evidence():
     assert made(experiment="another", evidence="s3://elsewhere/x").name == made().name
 
 
-def test_all_names_of_an_attempt_begin_alike_and_of_another_differently():
-    assert made().prefix == made(commit="0" * 40, of=pipeline(OTHER_IMAGE)).prefix
-    assert made().prefix != made(attempt="uid-2").prefix
-    assert made().name.startswith(made().prefix)
+def test_all_names_of_an_attempt_have_its_key_and_those_of_another_do_not():
+    assert made().key == made(commit="0" * 40, of=pipeline(OTHER_IMAGE)).key
+    assert made().key != made(attempt="uid-2").key
+    assert key_in(made().name) == made().key
+
+
+CAUSES = ["", "push to main", "100 % + more", "данные 💿\n", "x" * 500]
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_name_says_model_commit_and_cause_in_what_a_server_takes(cause):
+    named = made().model_copy(update={"cause": cause})
+    assert same_run(named.name, made().name)
+    assert named.name.startswith(
+        f"jukebox {made().parameters['commit'][:8]} {'push to main ' if cause == CAUSES[1] else ''}"
+    )
+    assert len(named.name) <= 128
+    assert named.name.isascii()
+    assert named.name.isprintable()
+    assert not set("+%") & set(named.name)
+
+
+@pytest.mark.parametrize("name", ["somebody's run", f"{'a' * 12}-{'b' * 19}", f"x{'a' * 12}-{'b' * 20}", ""])
+def test_a_name_of_others_has_no_key(name):
+    assert key_in(name) == ""
+    assert not same_run(name, name)
 
 
 @pytest.mark.parametrize("attempt", ["a", "a+b%2B c/d\\", "'\"{}", "ключ", "💿", "x" * 200, " padded "])
 def test_a_name_can_be_looked_up_whatever_the_attempt_is(attempt):
     name = made(attempt=attempt).name
-    assert re.fullmatch("jukebox-[0-9a-f]{12}-[0-9a-f]{20}", name)
-    assert not set("+%") & set(name)
-    assert len(name) <= 63
+    assert re.fullmatch("jukebox [0-9a-f]{8} [0-9a-f]{12}-[0-9a-f]{20}", name)
 
 
 @pytest.mark.parametrize("name", OTHERS)

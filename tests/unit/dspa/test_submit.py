@@ -226,7 +226,7 @@ def test_a_run_that_was_never_begun_is_looked_for_and_then_asked_for_again(here,
 
 def test_a_run_that_never_appears_is_asked_for_a_bounded_number_of_times(here):
     here.dspa.fault = nth("create_run", dict.fromkeys(range(1, 99), Fault.reset()))
-    with pytest.raises(Unavailable, match="asked 3 times, no run jukebox-") as caught:
+    with pytest.raises(Unavailable, match="asked 3 times, no run jukebox ") as caught:
         here.submit()
     assert caught.value.exit_code == 30
     assert here.count("create_run") == 3

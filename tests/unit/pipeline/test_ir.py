@@ -154,7 +154,7 @@ def test_the_gate_stands_at_the_root_outside_any_condition(documents, tasks):
 def test_dashboard_metrics_are_artifacts(documents):
     outputs = documents[0]["components"]["comp-evaluate"]["outputDefinitions"]["artifacts"]
     kinds = {name: entry["artifactType"]["schemaTitle"] for name, entry in outputs.items()}
-    assert kinds["metrics"] == "system.Metrics"
+    assert kinds["evaluation_metrics"] == "system.Metrics"
     assert kinds["confusion"] == "system.ClassificationMetrics"
 
 
