@@ -1,6 +1,6 @@
 """The names of runs: what a person recognises first, what a run is looked up by last.
 
-`jukebox 3f2a91c0 push to main 0123456789ab-0123456789abcdef0123`: model, commit, cause, the attempt's key,
+"jukebox 3f2a91c0 push to main 0123456789ab-0123456789abcdef0123" is model, commit, cause, the attempt's key,
 and a digest of what the run is about.
 """
 

@@ -179,7 +179,8 @@ def states_page() -> str:
             ("wait", "default", "for what"),
             ((code(name), f"{field.default:g}", field.description) for name, field in waits.items()),
         ),
-        "All are seconds, but for `tries` and `posts`. The first is `--timeout`, `stuck` is `--stuck`; the others are fixed.",
+        "All are seconds, but for `tries` and `posts`. `deadline` is `--timeout`, `stuck` is `--stuck`; the "
+        "others are fixed.",
     )
 
 
