@@ -100,21 +100,18 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
         write_context(files, below)
         key = dependencies(files, wish.python, base).key
         contexts = Contexts(context, below, tuple(options))
-        return [_build(wish, engine, source, target, key, contexts, show) for target in wish.targets]
+        built = [_build(wish, engine, source, target, key, contexts, show) for target in wish.targets]
+        if wish.push and set(wish.targets) == set(TARGETS):
+            # What commits are tested in: a cluster that reaches no package index finds it there.
+            _below(wish, engine, "test-dependencies", key, contexts, show)
+        return built
 
 
 def _build(
     wish: Wish, engine: Engine, source: Source, target: str, key: str, given: Contexts, show: Show
 ) -> Built:
     stage = f"{target}-dependencies"
-    below = f"{wish.repository}/{stage}:{key}"
-    reused = _reuse(wish, engine, below, show)
-    if not reused:
-        with _shown(show, stage) as say:
-            engine.build(given.dependencies, stage, [*given.options, f"--tag={below}"])
-            if wish.push:
-                engine.push(below)
-            say(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
+    below, reused = _below(wish, engine, stage, key, given, show)
     on_top = [*given.options, f"--build-context={stage}=container-image://{below}"]
     if target == "tools":
         on_top += [f"--build-arg=REVISION={source.commit}", f"--build-arg=CREATED={source.created}"]
@@ -144,6 +141,19 @@ def _build(
         reused=reused,
         bill=str(bill),
     )
+
+
+def _below(wish: Wish, engine: Engine, stage: str, key: str, given: Contexts, show: Show) -> tuple[str, bool]:
+    """Have dependencies where they are wanted; returns their name, and whether they were there."""
+    below = f"{wish.repository}/{stage}:{key}"
+    reused = _reuse(wish, engine, below, show)
+    if not reused:
+        with _shown(show, stage) as say:
+            engine.build(given.dependencies, stage, [*given.options, f"--tag={below}"])
+            if wish.push:
+                engine.push(below)
+            say(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
+    return below, reused
 
 
 def _reuse(wish: Wish, engine: Engine, below: str, show: Show) -> bool:

@@ -238,7 +238,12 @@ def toolchain(world: World) -> TaskEnd:
 @pytest.mark.parametrize("broken", ["vfs build", "vfs push"])
 def test_dependencies_that_cannot_be_built_or_pushed_are_not_handed_on(verb, programs, broken):
     programs.broken(broken)
-    failed(toolchain(verb[0]), "buildah is broken")
+    end = toolchain(verb[0])
+    failed(end, "buildah is broken")
+    assert (
+        f"the registry lacks {MISSING}, and it cannot be built here; without a package index push it"
+        in end.log
+    )
     assert broken in programs.calls[-1]
 
 

@@ -111,6 +111,14 @@ def test_with_push_the_registry_is_asked_for_the_dependencies_and_given_what_it_
     assert f"  --image registry.example:5000/team/jukebox/component@{PUSHED}\n" in text
 
 
+@pytest.mark.slow
+def test_with_push_of_both_images_what_commits_are_tested_in_is_pushed_too(fake, checkout):
+    """A cluster that reaches no package index cannot build it."""
+    passed(build(checkout, "--push", "--repository", "registry.example/jukebox", both=True))
+    assert fake.built[-1] == "test-dependencies"
+    assert "/test-dependencies:" in [call[-1] for call in fake.calls if call[1] == "push"][-1]
+
+
 def test_dependencies_that_were_built_without_push_are_pushed_by_the_first_build_that_pushes(fake, checkout):
     below = dependencies_of(checkout, "registry.example/jukebox")
     fake.hold(below)
