@@ -100,4 +100,5 @@ def _show(known: dict[str, Any], *, verbose: bool) -> None:
         if value := known.get(key):
             out.print(f"{name + ':':<10} {value}", markup=False)
     if known.get("passed"):
-        out.print(f"not promoted; `jukebox promote {known['candidate'][:12]} --store …` does it")
+        attest = f"`jukebox judge attest {known['candidate'][:12]} …`"
+        out.print(f"not promoted: first the judge attests it ({attest}), then `jukebox promote` takes it")

@@ -58,7 +58,8 @@ def follow(session: Session, run: Run, show: Show) -> Run:
         if now.state != run.state:
             since = time.monotonic()
         changed = (now.state, task_states(now)) != (run.state, task_states(run))
-        pause = session.patience.poll if changed else min(1.5 * pause, session.patience.poll_most)
+        most = session.patience.poll_most / (3 if session.watch.troubled else 1)
+        pause = session.patience.poll if changed else min(1.5 * pause, most)
         run = now
         if changed:
             show(_shown(run), task_states(run))

@@ -163,9 +163,9 @@ class Pod(_Part):
             if waiting is None or waiting.reason in BEGINNING:
                 continue
             if waiting.reason in UNPULLABLE:
-                return self.cause(
-                    f"image cannot be pulled: {waiting.message or container.image}", waiting.reason
-                )
+                # Of the runtime's errors, each wrapped in the next, the innermost.
+                why = f"{container.image}: {waiting.message.rpartition(': ')[2]}"
+                return self.cause(f"image cannot be pulled: {why}", waiting.reason)
             return self.cause(f"cannot begin: {waiting.reason}: {waiting.message}", waiting.reason)
         return None
 

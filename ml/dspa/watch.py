@@ -49,13 +49,20 @@ class Watch:
         for cause in waiting:
             since = self._since[cause.step] = earlier.get(cause.step, now)
             # What is seen in two looks is no passing moment.
-            if cause.step in earlier and (cause.step, cause.kind) not in self._said:
-                self._said.add((cause.step, cause.kind))
+            # The kubelet words the same trouble now in one way, now in another.
+            what = (cause.step, cause.line.partition(":")[0])
+            if cause.step in earlier and what not in self._said:
+                self._said.add(what)
                 left = self._patience.stuck - (now - since)
                 self._say(f"{cause}; if that lasts, the run is given up in {left:.0f} s (--stuck)")
             if now - since > self._patience.stuck:
                 details = {"causes": [cause.model_dump()]}
                 raise Stuck(f"run {run_id} cannot go on: {cause}", details)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether something could not begin at the last look: then the run is looked at more often."""
+        return bool(self._since)
 
     def without_pods(self, run_id: str) -> str:
         """Return an aside that the run has no pods, so that nothing ends it; "" where that is not known."""

@@ -32,8 +32,12 @@ FAILED = [
 ]
 WAITING = [
     (
-        {"main": waiting("ImagePullBackOff", "Back-off pulling image x")},
-        ("ImagePullBackOff", "image cannot be pulled: Back-off pulling image x"),
+        {
+            "main": waiting(
+                "ImagePullBackOff", 'Back-off pulling image "x": ErrImagePull: rpc error: not found'
+            )
+        },
+        ("ImagePullBackOff", "image cannot be pulled: x: not found"),
     ),
     ({"init": waiting("ErrImagePull")}, ("ErrImagePull", "image cannot be pulled: x")),
     (
