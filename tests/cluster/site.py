@@ -190,7 +190,9 @@ def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Ite
     finally:
         if not os.environ.get("JUKEBOX_TEST_KEEP"):
             command = ["kubectl", "delete", "--ignore-not-found"]
-            rights = [f"{kind}/{namespace}-listener" for kind in ("clusterrole", "clusterrolebinding")]
+            rights = [
+                f"{kind}/jukebox-listener.{namespace}" for kind in ("clusterrole", "clusterrolebinding")
+            ]
             names = [f"namespace/{name}" for name in both]
             subprocess.run([*command, *rights, *names], check=False, capture_output=True)
 
@@ -308,11 +310,6 @@ def write_overlay(site: Site, registry: Registry, images: dict[str, str]) -> Pat
     file = overlay / "kustomization.yaml"
     text = file.read_text().replace("namespace: jukebox", f"namespace: {site.namespace}")
     file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
-    # What is the cluster's, not the namespace's: an installation beside this one must not lose its right.
-    rights = copy / "triggers" / "rbac.yaml"
-    head, cluster = rights.read_text().split("---\n# The one right beyond")
-    renamed = cluster.replace("  name: jukebox-listener\n", f"  name: {site.namespace}-listener\n", 3)
-    rights.write_text(f"{head}---\n# The one right beyond{renamed}")
     ours = {
         "REPOSITORY_URL": f"git://{site.double}/team/jukebox.git",
         "API": "",

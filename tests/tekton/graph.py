@@ -76,6 +76,7 @@ HIDDEN = {f"{WORK}model", f"{WORK}champion"}
 """What score has an empty folder over."""
 SUBJECTS = {
     "jukebox-listener": ["jukebox-listener"],
+    "jukebox-listener.jukebox": ["jukebox-listener"],
     "jukebox-submit": ["jukebox-submit"],
     "jukebox-reasons": ["jukebox-submit"],
     "jukebox-own-runs": ["jukebox-submit"],
@@ -84,7 +85,7 @@ SUBJECTS = {
     "jukebox-build-scc": ["jukebox-build"],
 }
 RULES = {
-    ("ClusterRole", "jukebox-listener"): {
+    ("ClusterRole", "jukebox-listener.jukebox"): {
         ("clusterinterceptors", "get list watch"),
         ("clustertriggerbindings", "get list watch"),
     },

@@ -52,6 +52,7 @@ TO_RUNS = {
 DNS_PORTS, API_PORT = {53, 5353}, 6443
 BOUND = {
     "jukebox-listener": {"jukebox-listener"},
+    "jukebox-listener.jukebox": {"jukebox-listener.jukebox"},
     "jukebox-submit": {"jukebox-submit"},
     "jukebox-reasons": {"jukebox-reasons"},
     "jukebox-own-runs": {"jukebox-own-runs"},
@@ -60,7 +61,7 @@ BOUND = {
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
 }
 GROUPS = {
-    ("ClusterRole", "jukebox-listener"): {"triggers.tekton.dev"},
+    ("ClusterRole", "jukebox-listener.jukebox"): {"triggers.tekton.dev"},
     ("Role", "jukebox-listener"): {"triggers.tekton.dev", "tekton.dev", ""},
     ("Role", "jukebox-submit"): {"datasciencepipelinesapplications.opendatahub.io", "route.openshift.io"},
     ("Role", "jukebox-reasons"): {""},

@@ -356,7 +356,9 @@ def binding_problems(binding: Object, objects: list[Object]) -> Iterator[str]:
     for subject in binding["subjects"]:
         if subject["name"] not in named(objects, "ServiceAccount"):
             yield f"there is no service account {subject['name']}"
-    if binding["kind"] == "ClusterRoleBinding" and binding["metadata"]["name"] != "jukebox-listener":
+    if binding["kind"] == "ClusterRoleBinding" and not binding["metadata"]["name"].startswith(
+        "jukebox-listener."
+    ):
         yield "a right in the whole cluster"
 
 

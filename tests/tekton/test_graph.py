@@ -179,10 +179,10 @@ WAYS = {
         "RoleBinding jukebox-build-scc is for",
     ),
     "pods in the cluster": (
-        lambda o: find(o, "ClusterRole", "jukebox-listener")["rules"].append(
+        lambda o: find(o, "ClusterRole", "jukebox-listener.jukebox")["rules"].append(
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
         ),
-        "ClusterRole jukebox-listener allows [('pods', 'create')]",
+        "ClusterRole jukebox-listener.jukebox allows [('pods', 'create')]",
     ),
     "a way into pods": (
         lambda o: find(o, "Role", "jukebox-listener")["rules"].append(

@@ -50,6 +50,13 @@ def test_both_namespaces_are_named_in_one_place_each(copy, overlay):
     objects = render_copy(folder)
     names = {found["metadata"].get("namespace") for found in objects}
     assert names == {None, "music", "music-runs"}
+    wide = {found["metadata"]["name"] for found in objects if found["kind"].startswith("Cluster")}
+    # Those of two installations must not be the same object.
+    assert all("music" in name for name in wide if "scc" not in name), wide
+    assert (
+        find(objects, "ClusterRoleBinding", "jukebox-listener.music")["roleRef"]["name"]
+        == "jukebox-listener.music"
+    )
     binding = find(objects, "RoleBinding", "jukebox-submit")
     assert binding["metadata"]["namespace"] == "music-runs"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "jukebox-submit", "namespace": "music"}]

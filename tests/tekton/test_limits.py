@@ -150,7 +150,7 @@ BEYOND = {
         "of the namespace other",
     ),
     "another API group": (
-        lambda o: find(o, "ClusterRole", "jukebox-listener")["rules"][0].update(apiGroups=[""]),
+        lambda o: find(o, "ClusterRole", "jukebox-listener.jukebox")["rules"][0].update(apiGroups=[""]),
         "reaches the API group ''",
     ),
     "all DSPAs": (unnamed, "for all objects of a kind"),
