@@ -102,8 +102,12 @@ class Run(Answer):
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody ended it: servers call such a run FAILED, and only its history says more."""
-        return self.state == "CANCELED" or any(change.state == "CANCELING" for change in self.state_history)
+        """Whether somebody ended it: servers call such a run FAILED, and only its history says more.
+
+        One whose workflow was deleted is CANCELING for ever, and has no history of it.
+        """
+        states = {self.state, *(change.state for change in self.state_history)}
+        return not states.isdisjoint(("CANCELING", "CANCELED"))
 
     @property
     def age(self) -> tuple[datetime.datetime, str]:

@@ -83,7 +83,5 @@ class Watch:
             except NotReadable as error:
                 reason = str(error)
         where = self._cluster.namespace if self._cluster else "NAMESPACE"
-        return (
-            [],
-            f"{reason}; `kubectl logs -n {where} -l pipeline/runid={run_id} -c main --prefix` shows its logs",
-        )
+        logs = f"kubectl logs -n {where} -l pipeline/runid={run_id} -c main --prefix --tail=50"
+        return [], f"{reason}; `{logs}` shows its logs"

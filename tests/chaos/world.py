@@ -58,7 +58,8 @@ class Doomed(Connection):
 
 def cancelled(run: RunRecord) -> bool:
     """Whether somebody ended a run: it does not count, and gives its place to the next."""
-    return any(state in ("CANCELING", "CANCELED") for _, state in run.state_history)
+    states = {run.state, *(state for _, state in run.state_history)}
+    return not states.isdisjoint(("CANCELING", "CANCELED"))
 
 
 @dataclass

@@ -64,8 +64,9 @@ def test_without_the_right_it_names_the_task_and_the_command(here, tmp_path, sta
         site.status = status
         error = fails(here, RunFailed, rf"evidence: validate \({reason}")
     (run,) = here.runs()
-    assert f"`kubectl logs -n ci -l pipeline/runid={run.run_id} -c main --prefix` shows its logs" in str(
-        error
+    assert (
+        f"`kubectl logs -n ci -l pipeline/runid={run.run_id} -c main --prefix --tail=50` shows its logs"
+        in str(error)
     )
 
 
@@ -160,9 +161,11 @@ def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_pa
     with kubernetes(tmp_path):
         error = fails(here, Exception, "not done within", deadline=1, stop=1)
     (run,) = here.runs()
-    assert f"run {run.run_id} was told to end, and has not in 1 s (it has no pods: its workflow was" in str(
-        error
-    )
+    said = f"run {run.run_id} was told to end, and has not in 1 s (it has no pods: its workflow was deleted)"
+    assert said in str(error)
+    # Its attempt is not lost with it.
+    here.dspa.script = Script()
+    assert here.submit().run_id != run.run_id
 
 
 AWAY = pod("evaluate", "Failed", main=ended(1, message="PlatformError: cannot reach the bucket"))
