@@ -67,7 +67,7 @@ class Session:
         while True:
             self.deadline.check(what)
             try:
-                return call(self.deadline.remaining)
+                answer = call(self.deadline.remaining)
             except (Unavailable, Refused) as error:
                 now, kind, what = time.monotonic(), type(error), str(error)
                 if kind not in since:
@@ -85,6 +85,10 @@ class Session:
                 except DeadlineOver:
                     self.deadline.check(what)
                     raise
+            else:
+                if any(borne[kind] for kind in since):
+                    self.say("the DSPA answers again")
+                return answer
 
     def in_time(self, call: Callable[[], T], where: str) -> T:
         """Look into the object store without outstaying the deadline.

@@ -310,6 +310,7 @@ def test_a_burst_of_trouble_in_mid_run_is_outlived(here, fault):
     here.dspa.fault = nth("get_run", dict.fromkeys(range(2, 7), fault))
     assert here.submit(outage=20, refused=20).verdict.passed
     assert here.count("create_run") == 1
+    assert here.said.count("the DSPA answers again") == 1
 
 
 def test_trouble_for_ever_ends_in_bounds_and_says_that_the_run_goes_on(here):

@@ -215,3 +215,19 @@ def test_a_cancelled_run_is_not_tried_again_and_a_follower_tries_nothing(here, t
         with pytest.raises(RunFailed, match="cannot reach the bucket"):
             here.follow(run.run_id, again=0.01)
     assert here.count("retry") == 0
+
+
+def test_one_trouble_in_two_wordings_is_said_once(here, tmp_path):
+    here.dspa.script = Script(never_ends=True)
+    wordings = [
+        listed(pod("fetch", "Pending", main=waiting(reason, "not found")))
+        for reason in ("ErrImagePull", "ImagePullBackOff")
+    ]
+    with kubernetes(tmp_path) as site:
+
+        def reword(_):
+            site.files[PODS] = wordings[here.count("get_run") // 5 % 2]
+
+        here.dspa.fault = reword
+        fails(here, Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
+    assert len([line for line in here.said if "cannot be pulled" in line]) == 1
