@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from ml.commands.dspa_options import OutcomeFile
 from ml.commands.options import (
     STORE,
     AsJson,
@@ -21,6 +22,7 @@ from ml.commands.options import (
     say,
     write_results,
 )
+from ml.commands.reporting import outcome_in
 from ml.console import out, show_table, tame
 from ml.errors import UsageError
 from ml.version import short_commit
@@ -141,6 +143,7 @@ def promote(
             help="Write the Tekton results PROMOTION, SERVED_AT and HEAD there.",
         ),
     ] = None,
+    outcome_file: OutcomeFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a candidate into production, on an attestation of the trusted side.
@@ -161,16 +164,18 @@ def promote(
         require_folder(results_dir)
     trusted = read_trust(trust) if trust else None
     envelope = _read(attestation) if attestation else None
-    opened = open_store(store, head)
-    outcome = promote_candidate(
-        opened,
-        opened.find_candidate(candidate),
-        policy_text_of(policy),
-        attestation=envelope,
-        trust=trusted,
-        run=run,
-        why=reason,
-    )
+    with outcome_in(outcome_file) as known:
+        opened = open_store(store, head)
+        outcome = promote_candidate(
+            opened,
+            opened.find_candidate(candidate),
+            policy_text_of(policy),
+            attestation=envelope,
+            trust=trusted,
+            run=run,
+            why=reason,
+        )
+        known["unchanged"] = not (outcome.new or outcome.unpublished)
     results = {
         "PROMOTION": str(outcome.promotion.number),
         "SERVED_AT": outcome.served_at,

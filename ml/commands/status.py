@@ -43,8 +43,8 @@ def report(
         typer.Option(
             envvar="JUKEBOX_OUTCOME",
             dir_okay=False,
-            help="What `jukebox submit --outcome` wrote, if it came so far; then what `jukebox judge sign "
-            "--outcome` wrote, which counts more. The variable has colons between them.",
+            help="What `jukebox submit --outcome` wrote, if it came so far; then what `judge sign` and "
+            "`promote` wrote, which counts more. The variable has colons between them.",
         ),
     ] = None,
     ca: Annotated[

@@ -83,5 +83,7 @@ class Watch:
             except NotReadable as error:
                 reason = str(error)
         where = self._cluster.namespace if self._cluster else "NAMESPACE"
-        logs = f"kubectl logs -n {where} -l pipeline/runid={run_id} -c main --prefix --tail=50"
-        return [], f"{reason}; `{logs}` shows its logs"
+        return [], (
+            f"{reason}; `kubectl logs -n {where} -l pipeline/runid={run_id} -c main --prefix --tail=50` "
+            "shows its logs"
+        )

@@ -37,7 +37,7 @@ class Checked(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What a summary takes of what `jukebox submit --outcome` and `jukebox judge sign --outcome` wrote."""
+    """What a summary takes of what `submit`, `judge sign` and `promote` wrote with --outcome."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -46,6 +46,7 @@ class Outcome(BaseModel):
     link: str = ""
     commit: str = ""
     dirty: bool = False
+    unchanged: bool = False
     checks: list[Checked] = []
 
     @classmethod
@@ -147,7 +148,9 @@ def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
         others = [name for name, end in tasks.items() if end != "Succeeded"]
         if others:
             return "error", f"promoted, but {_listed(others)} did not succeed"
-        return "success", f"promoted: {passed}"
+        same = outcome is not None and outcome.unchanged
+        done = "nothing to promote, this model is in production already" if same else "promoted"
+        return "success", f"{done}: {passed}"
     if early:
         whose: State = "error" if OTHERS.issuperset(early) else "failure"
         return whose, f"{_listed(early)} failed; nothing was promoted"
@@ -156,7 +159,8 @@ def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
     if outcome and outcome.error and (blocked or DECISIVE not in failed):
         return "failure" if blocked else "error", outcome.error
     if DECISIVE in failed:
-        return "error", f"{passed}, but promote refused or failed; see its log"
+        why = f": {outcome.error}" if outcome and outcome.error else "; see its log"
+        return "error", f"{passed}, but promote refused or failed{why}"
     silent = f"{SUBMISSION} failed before it could say why; see its log"
     stopped = "cancelled, timed out, or stopped before promote; nothing was promoted"
     return "error", silent if SUBMISSION in failed else stopped

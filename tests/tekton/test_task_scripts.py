@@ -199,6 +199,7 @@ def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
     assert done.tasks["promote"].results["PROMOTION"] == "1"
     outcome = json.loads((done.home / "shared" / "outcome" / "judge.json").read_bytes())
     assert (outcome["exit_code"], outcome["commit"], outcome["dirty"]) == (0, commit, False)
+    assert json.loads((done.home / "shared" / "outcome" / "promote.json").read_bytes())["unchanged"] is False
     (status,) = statuses(site, commit)
     assert status["state"] == "success"
     assert site.forge.tokens == {FORGE_TOKEN}

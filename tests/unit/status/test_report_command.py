@@ -216,6 +216,24 @@ def test_what_the_judge_decided_counts_more_than_what_the_run_says_of_itself(tmp
     assert f"run: {LINK}" in done.stdout, "the judge does not know the run's address"
 
 
+def test_a_promotion_that_changed_nothing_is_not_called_one(tmp_path, api):
+    submitted, promoted = tmp_path / "submit.json", tmp_path / "promote.json"
+    for path, known in ((submitted, outcome(commit=COMMIT)), (promoted, {"exit_code": 0, "unchanged": True})):
+        path.write_text(json.dumps(known))
+    done = report(tmp_path, api, ALL, JUKEBOX_OUTCOME=f"{submitted}:{promoted}")
+    assert "success: nothing to promote, this model is in production already: " in done.stdout
+
+
+def test_a_promotion_that_failed_says_why(tmp_path, api):
+    submitted, promoted = tmp_path / "submit.json", tmp_path / "promote.json"
+    away = {"exit_code": 30, "error": "cannot reach the store"}
+    for path, known in ((submitted, outcome(commit=COMMIT)), (promoted, away)):
+        path.write_text(json.dumps(known))
+    tasks = ALL.replace("promote=Succeeded", "promote=Failed")
+    done = report(tmp_path, api, tasks, JUKEBOX_OUTCOME=f"{submitted}:{promoted}")
+    assert "but promote refused or failed: cannot reach the store" in done.stdout
+
+
 def test_an_outcome_that_cannot_be_read_is_one_line(tmp_path, api):
     assert "is a directory" in assert_one_line(report(tmp_path, api, ALL, "--outcome", tmp_path), 2)
     (tmp_path / "secret.json").write_text("{}")
