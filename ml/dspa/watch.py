@@ -48,9 +48,9 @@ class Watch:
         earlier, self._since = self._since, {}
         for cause in waiting:
             since = self._since[cause.step] = earlier.get(cause.step, now)
-            # What is seen in two looks is no passing moment.
             # The kubelet words the same trouble now in one way, now in another.
             what = (cause.step, cause.line.partition(":")[0])
+            # What is seen in two looks is no passing moment.
             if cause.step in earlier and what not in self._said:
                 self._said.add(what)
                 left = self._patience.stuck - (now - since)
