@@ -15,7 +15,7 @@ from ml.dspa.submit import ENDED
 
 def may_pass(session: Session, run: Run) -> bool:
     """Whether a run failed, and every step that failed did so for what may pass; not where nobody knows."""
-    if run.state != "FAILED" or run.cancelled:
+    if run.state != "FAILED" or run.given_up:
         return False
     causes, _ = session.watch.why(run.run_id)
     if not causes or not all(cause.passing for cause in causes):

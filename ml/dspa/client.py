@@ -92,6 +92,7 @@ class Run(Answer):
     display_name: str
     description: Annotated[str, BeforeValidator(lambda text: text if isinstance(text, str) else "")] = ""
     state: str = UNSPECIFIED
+    storage_state: str = ""
     created_at: AwareDatetime
     runtime_config: Annotated[RuntimeConfig, Nothing] = RuntimeConfig()
     pipeline_spec: Any = None
@@ -102,12 +103,17 @@ class Run(Answer):
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody ended it: servers call such a run FAILED, and only its history says more.
+        """Whether somebody ended it, as far as it shows: servers call such a run FAILED.
 
-        One whose workflow was deleted is CANCELING for ever, and has no history of it.
+        Its history tells unless it ended at once. One whose workflow was deleted is CANCELING for ever.
         """
         states = {self.state, *(change.state for change in self.state_history)}
         return not states.isdisjoint(("CANCELING", "CANCELED"))
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it gives its place to the next of its attempt: whoever cancels a run archives it."""
+        return self.cancelled or (self.state == "FAILED" and self.storage_state == "ARCHIVED")
 
     @property
     def age(self) -> tuple[datetime.datetime, str]:
@@ -205,6 +211,10 @@ class Client:
     def terminate(self, run_id: str, within: float | None = None) -> None:
         """Cancel a run; one that has ended is `Rejected`."""
         self._transport.send("POST", f"{API}/runs/{run_id}:terminate", body={}, within=within)
+
+    def archive(self, run_id: str, within: float | None = None) -> None:
+        """Have the dashboard show a run among the archived ones; twice does no harm."""
+        self._transport.send("POST", f"{API}/runs/{run_id}:archive", body={}, within=within)
 
     def retry(self, run_id: str, within: float) -> None:
         """Begin a failed run again, from the steps that failed; one that goes on is `Rejected`."""

@@ -28,8 +28,11 @@ UNPULLABLE = (
 BEGINNING = ("", "ContainerCreating", "PodInitializing")
 """What a container waits for that is well."""
 
-PASSING = ("", "PlatformError", "Evicted", "Preempting", "NodeShutdown", "Terminated")
+PASSING = ("", "PlatformError", "Evicted", "Preempting", "NodeShutdown")
 """Kinds of failures that may pass. One without a kind is KFP's own, as when it cannot write to the store."""
+
+STOPPED = 143
+"""The exit code of a container that has heeded SIGTERM."""
 
 MAIN = "main"
 """The container of a pod in which the step runs."""
@@ -191,6 +194,9 @@ class Pod(_Part):
         said = f"{reason}: {self.status.message}" if reason else "its pod failed without a word"
         for name, end in ends.items():
             if end.exit_code and not reason:
+                if end.exit_code == STOPPED:
+                    line = "its pod was told to stop: the run was cancelled, or the node drained"
+                    return self.cause(line, "SIGTERM")
                 where = "" if name == MAIN else f" in its container {name}"
                 said = f"ended with code {end.exit_code}{where}: {end.message}"
                 break

@@ -7,7 +7,7 @@ from ml.dspa.client import Client, Run
 from ml.dspa.names import key_in
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
-from ml.dspa.submit import ENDED, Trace, terminate
+from ml.dspa.submit import ENDED, Trace, cancel
 from ml.dspa.tekton import TaskRun
 from ml.errors import PlatformError
 from ml.kubernetes import NotReadable
@@ -23,7 +23,7 @@ def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, patien
     runs: list[Run] = []
 
     def end(run_id: str) -> None:
-        if session.ask(lambda within: terminate(client, run_id, within)):
+        if cancel(session, run_id):
             told[run_id] = "CANCELING"
 
     try:
@@ -72,7 +72,7 @@ def end_forsaken(session: Session, experiment_id: str, key: str, task_run: TaskR
         except NotReadable as error:
             session.say(f"note: runs that nobody follows are not looked for: {error}")
             return
-        if forsaken and session.ask(functools.partial(terminate, session.client, run.run_id)):
+        if forsaken and cancel(session, run.run_id):
             session.say(f"run {run.run_id} was left behind by a PipelineRun that has ended: it is terminated")
 
 

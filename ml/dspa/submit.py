@@ -15,7 +15,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from ml.dspa.client import IDENTIFIER, Client, Experiment, Run
+from ml.dspa.client import IDENTIFIER, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.names import same_run
 from ml.dspa.patience import Deadline, jittered
@@ -92,7 +92,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     asked = asked_for(submission, experiment.experiment_id, session.client.connection.dspa)
     for _ in range(session.patience.posts):
         own = ""
-        found = [run for run in _look_up(session, experiment, submission) if not run.cancelled]
+        found = [run for run in _look_up(session, experiment, submission) if not run.given_up]
         if found:
             # Several may be our own, from POSTs that were not answered.
             if trace.asked:
@@ -129,7 +129,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             except EvidenceError:
                 if run.run_id == own:
                     session.say(f"run {own} is not what was asked for: it is terminated")
-                    session.ask(functools.partial(terminate, session.client, own))
+                    cancel(session, own)
                 raise
             return run
     raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")
@@ -176,18 +176,22 @@ def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -
             "hidden as well, so nothing counts"
         )
     every = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
-    runs = [run for run in every if not run.cancelled] or every
+    runs = [run for run in every if not run.given_up] or every
     for younger in runs[1:]:
         if younger.state not in (*ENDED, "CANCELING"):
             session.say(f"run {younger.run_id} is a second one of this attempt: it is terminated")
-            session.ask(functools.partial(terminate, session.client, younger.run_id))
+            cancel(session, younger.run_id)
     return runs[0]
 
 
-def terminate(client: Client, run_id: str, within: float) -> bool:
-    """Terminate a run; False when it has ended already, or is gone."""
+def cancel(session: Session, run_id: str) -> bool:
+    """Terminate a run and archive it; False when it has ended already, or is gone.
+
+    Of a run that ends at once the server keeps no trace that it was cancelled. That it is archived says so.
+    """
     try:
-        client.terminate(run_id, within)
+        session.ask(lambda within: session.client.terminate(run_id, within))
+        session.ask(lambda within: session.client.archive(run_id, within))
     except Rejected as error:
         if error.status in (400, 404):
             return False
@@ -207,7 +211,7 @@ def _await(session: Session, experiment: Experiment, submission: Submission, wai
     while end.remaining:
         session.deadline.sleep(min(jittered(pause), end.remaining))
         pause *= 2
-        if found := [run for run in _look_up(session, experiment, submission) if not run.cancelled]:
+        if found := [run for run in _look_up(session, experiment, submission) if not run.given_up]:
             return found
     return []
 

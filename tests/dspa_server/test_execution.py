@@ -64,7 +64,7 @@ def test_no_process_outlives_its_run_or_the_server(tmp_path, ir, how):
     with serving(executing(tmp_path)) as dspa:
         api = Api(dspa, ir)
         run_id = api.begin(runtime_config={"parameters": {"text": "sleep"}})["run_id"]
-        assert processes_of(tmp_path)
+        wait_for(lambda: processes_of(tmp_path))
         if how == "terminate":
             api.post(f"/runs/{run_id}:terminate")
             assert api.states(run_id, 3) == ["CANCELING", "CANCELING", "FAILED"]

@@ -23,7 +23,11 @@ FAILED = [
         ),
     ),
     ({"reason": "Evicted", "message": "low on memory"}, ("Evicted", "Evicted: low on memory")),
-    ({"main": ended(143)}, ("", "ended with code 143")),
+    ({"main": ended(139)}, ("", "ended with code 139")),
+    (
+        {"main": ended(143)},
+        ("SIGTERM", "its pod was told to stop: the run was cancelled, or the node drained"),
+    ),
     (
         {"init": ended(64, message="no such\nthing")},
         ("", "ended with code 64 in its container init: no such thing"),

@@ -77,7 +77,12 @@ def test_where_it_is_not_known_the_run_is_ended(here, cluster):
     assert f"note: whether the TaskRun was cancelled is not known: {reason}" in here.said
 
 
-def test_the_next_try_adopts_a_run_that_was_left_and_replaces_one_that_was_cancelled(here, cluster):
+@pytest.mark.parametrize("canceling", [0, 2])
+def test_the_next_try_adopts_a_run_that_was_left_and_replaces_one_that_was_cancelled(
+    here, cluster, canceling
+):
+    """Also where the run ended at once, so that its history knows of no cancelling."""
+    here.dspa.script = Script(never_ends=True, canceling=canceling)
     put(cluster, "taskruns", "train-1-submit-run")
     with pytest.raises(RunFailed, match="left to its next try"):
         here.submit(task_run=task_run(), show=stop_at_running)
@@ -86,6 +91,7 @@ def test_the_next_try_adopts_a_run_that_was_left_and_replaces_one_that_was_cance
     with pytest.raises(RunFailed, match=f"run {left.run_id} was terminated"):
         here.submit(task_run=task_run(), show=stop_at_running, stop=5)
     assert len(here.runs()) == 1
+    assert ("CANCELING" in [state for _, state in left.state_history]) is bool(canceling)
     here.dspa.script = Script()
     found = here.submit(task_run=task_run())
     assert found.run_id != left.run_id

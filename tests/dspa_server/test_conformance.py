@@ -1,0 +1,216 @@
+"""What servers of the API do, as far as we rely on it: the double, and with JUKEBOX_TEST_DSPA a real one.
+
+JUKEBOX_TEST_DSPA is a DSPA's address; JUKEBOX_TOKEN or JUKEBOX_TOKEN_FILE, and JUKEBOX_CA, are the command's.
+On a real server the runs of these tests end in their first step, since there is no such image, and all that
+is made there is deleted.
+"""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dspa_server import PROFILES, Dspa, Script, serving
+from dspa_server.samples import nested
+from ml.dspa.connection import Connection, connect
+
+REAL = os.environ.get("JUKEBOX_TEST_DSPA", "")
+PATIENCE = 60
+"""Seconds for a real server to bring a run into another state."""
+
+
+class Server:
+    """The API of one server, and an experiment of this test's own."""
+
+    def __init__(self, connection: Connection, ir: Path):
+        self.connection, self.ir = connection, ir
+        self.name = f"conformance {uuid.uuid4().hex[:12]}"
+        made = self.post("/experiments", {"display_name": self.name})
+        assert made.status_code == 200, made.text
+        self.experiment: str = made.json()["experiment_id"]
+        self.begun: list[str] = []
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        token = self.connection.token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{self.connection.host}/apis/v2beta1{path}"
+        verify = str(self.connection.ca) if self.connection.ca else True
+        return requests.request(method, url, headers=headers, verify=verify, timeout=60, **options)
+
+    def get(self, path: str, **query: Any) -> requests.Response:
+        return self.call("GET", path, params=query)
+
+    def post(self, path: str, body: Any = None) -> requests.Response:
+        return self.call("POST", path, json=body or {})
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        """The body that begins a run; None leaves a field out."""
+        usual = {
+            "display_name": "a run",
+            "experiment_id": self.experiment,
+            "pipeline_spec": nested(self.ir),
+            "runtime_config": {"parameters": {"text": "hello"}},
+        }
+        return {name: value for name, value in {**usual, **fields}.items() if value is not None}
+
+    def begin(self, **fields: Any) -> str:
+        """Begin a run; return its id."""
+        made = self.post("/runs", self.body(**fields))
+        assert made.status_code == 200, made.text
+        self.begun.append(made.json()["run_id"])
+        return self.begun[-1]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        answer = self.get(f"/runs/{run_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def until(self, run_id: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Look at a run until something holds of it."""
+        end = time.monotonic() + PATIENCE
+        while not holds(found := self.run(run_id)):
+            assert time.monotonic() < end, found
+            if REAL:
+                time.sleep(1)
+        return found
+
+    def named(self, name: str, operation: str = "EQUALS", **query: Any) -> dict[str, Any]:
+        """List runs of the experiment by name."""
+        predicate = {"operation": operation, "key": "display_name", "stringValue": name}
+        chosen = json.dumps({"predicates": [predicate]})
+        return self.get("/runs", experiment_id=self.experiment, filter=chosen, **query).json()
+
+    def tidy(self) -> None:
+        """Delete what was made."""
+        for run_id in self.begun:
+            self.post(f"/runs/{run_id}:terminate")
+            self.call("DELETE", f"/runs/{run_id}")
+        self.call("DELETE", f"/experiments/{self.experiment}")
+
+
+@pytest.fixture(params=[*PROFILES, pytest.param("real", marks=pytest.mark.slow)])
+def server(request, ir) -> Iterator[Server]:
+    if request.param == "real":
+        if not REAL:
+            pytest.skip("set JUKEBOX_TEST_DSPA to the address of a DSPA, and JUKEBOX_TOKEN and JUKEBOX_CA")
+        ca, file = (os.environ.get(f"JUKEBOX_{name}") for name in ("CA", "TOKEN_FILE"))
+        real = Server(connect(REAL, "dspa", None, ca and Path(ca), file and Path(file)), ir)
+        try:
+            yield real
+        finally:
+            real.tidy()
+        return
+    with serving(Dspa(profile=request.param, script=Script(never_ends=True))) as double:
+        yield Server(Connection(host=double.url), ir)
+
+
+def refused(response: requests.Response, status: int, code: int) -> str:
+    """Check an answer's error, and return what it says."""
+    found = response.json()
+    assert (response.status_code, found["code"]) == (status, code), found
+    return found["message"]
+
+
+def test_health_tells_a_version(server):
+    found = server.get("/healthz").json()
+    assert found["multi_user"] is False
+    assert found.get("tag_name") or found.get("commit_sha")
+
+
+def test_names_of_experiments(server):
+    assert "already exist" in refused(server.post("/experiments", {"display_name": server.name}), 409, 6)
+    assert refused(server.post("/experiments", {"description": "without a name"}), 500, 13)
+    assert refused(server.post("/experiments", {"display_name": "x" * 129}), 500, 13)
+
+
+def test_names_are_compared_without_case(server):
+    refused(server.post("/experiments", {"display_name": server.name.upper()}), 409, 6)
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": server.name.upper()}
+    found = server.get("/experiments", filter=json.dumps({"predicates": [predicate]})).json()
+    assert [one["experiment_id"] for one in found["experiments"]] == [server.experiment]
+
+
+def test_what_is_unknown_or_wrong_is_refused(server):
+    refused(server.post("/runs", server.body(surprise=1)), 400, 3)
+    refused(server.post("/runs", server.body(runtime_config={"parameters": {}})), 400, 3)
+    extra = {"parameters": {"text": "x", "more": 1}}
+    refused(server.post("/runs", server.body(runtime_config=extra)), 400, 3)
+    refused(server.post("/runs", server.body(runtime_config={"parameters": {"text": 1}})), 400, 3)
+    refused(server.get(f"/runs/{uuid.uuid4()}"), 404, 5)
+    assert server.get("/runs", experiment_id=server.experiment).json() == {}
+
+
+def test_a_run_tells_what_was_asked_for_and_has_no_end_yet(server):
+    given = nested(server.ir)
+    run = server.run(server.begin(description="a description"))
+    assert (run["display_name"], run["description"], run["experiment_id"]) == (
+        "a run",
+        "a description",
+        server.experiment,
+    )
+    assert run["runtime_config"]["parameters"]["text"] == "hello"
+    assert run["pipeline_spec"]["pipeline_spec"] == given["pipeline_spec"]
+    assert run["pipeline_spec"]["platform_spec"] == given["platform_spec"]
+    assert run["finished_at"] == "1970-01-01T00:00:00Z"
+    assert "error" not in run
+
+
+def test_names_of_runs_are_not_unique_and_are_found_by_a_part(server):
+    pair = {
+        server.begin(display_name="jukebox abc 0123-45"),
+        server.begin(display_name="jukebox abc 0123-45"),
+    }
+    server.begin(display_name="jukebox abc 9999-45")
+    for name, operation in (("jukebox abc 0123-45", "EQUALS"), ("0123", "IS_SUBSTRING")):
+        assert {run["run_id"] for run in server.named(name, operation)["runs"]} == pair
+    assert server.named("nobody's") == {}
+
+
+def test_pages_belong_to_their_question(server):
+    for _ in range(3):
+        server.begin()
+    first = server.named("a run", page_size=2)
+    assert (len(first["runs"]), first["total_size"]) == (2, 3)
+    token = first["next_page_token"]
+    rest = server.named("a run", page_size=2, page_token=token)
+    assert (len(rest["runs"]), "next_page_token" in rest) == (1, False)
+    other = server.get(
+        "/runs", experiment_id=server.experiment, page_token=token, sort_by="display_name desc"
+    )
+    refused(other, 400, 3)
+    newest = server.get("/runs", experiment_id=server.experiment, sort_by="created_at desc").json()["runs"]
+    assert {run["run_id"] for run in newest} == set(server.begun)
+
+
+def test_a_terminated_run_is_failed_and_archived_where_it_was_archived_and_may_begin_again(server):
+    """Its history may hold CANCELING, and does not where it ends at once: that it is archived stays."""
+    run_id = server.begin()
+    server.until(run_id, lambda run: run.get("state") == "RUNNING")
+    assert server.post(f"/runs/{run_id}:terminate").json() == {}
+    assert server.post(f"/runs/{run_id}:archive").status_code == 200
+    assert server.post(f"/runs/{run_id}:archive").status_code == 200
+    ended = server.until(run_id, lambda run: run.get("state") == "FAILED")
+    assert ended["storage_state"] == "ARCHIVED"
+    assert ended["finished_at"] > "2000"
+    assert server.named("a run")["runs"][0]["storage_state"] == "ARCHIVED"
+    refused(server.post(f"/runs/{run_id}:terminate"), 400, 3)
+    assert server.post(f"/runs/{run_id}:retry").status_code == 200
+    server.until(run_id, lambda run: run.get("state") == "RUNNING")
+
+
+def test_a_run_that_goes_on_can_be_deleted(server):
+    run_id = server.begin()
+    assert server.call("DELETE", f"/runs/{run_id}").status_code == 200
+    refused(server.get(f"/runs/{run_id}"), 404, 5)
+
+
+def test_an_archived_experiment_takes_runs(server):
+    assert server.post(f"/experiments/{server.experiment}:archive").status_code == 200
+    assert server.get(f"/experiments/{server.experiment}").json()["storage_state"] == "ARCHIVED"
+    assert server.run(server.begin())["experiment_id"] == server.experiment
