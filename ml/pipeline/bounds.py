@@ -45,8 +45,10 @@ class Bound(BaseModel):
         return self
 
 
-RETRIED = ("champion", "fetch", "save")
-"""They talk to the world outside the cluster, and may be done twice."""
+RETRIED = ("champion", "fetch")
+"""They read from the world outside the cluster. `save` ends a blocked run, which is final.
+
+What fails for something that may pass, `jukebox submit` has begun again (`ml.dspa.again`)."""
 
 NEVER_CACHED = ("gate", "save")
 """A verdict is about this run, and a candidate has to be in the store now: neither is ever old."""

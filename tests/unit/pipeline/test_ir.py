@@ -120,9 +120,9 @@ def test_the_champion_is_an_input_of_its_step_and_of_evaluate(tasks):
         assert "champion" in tasks[name]["inputs"]["parameters"]
 
 
-def test_what_reaches_tables_and_store_is_tried_again_and_nothing_else(tasks):
+def test_what_reads_tables_and_store_is_tried_again_and_no_step_that_decides(tasks):
     retried = {name for name, task in tasks.items() if task.get("retryPolicy", {}).get("maxRetryCount")}
-    assert retried == {"champion", "fetch", "save"}
+    assert retried == {"champion", "fetch"}
 
 
 def test_every_step_has_resources_and_a_timeout(documents, containers):
