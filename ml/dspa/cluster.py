@@ -5,6 +5,7 @@ Reading needs the verb list on pods and events, and get on pods/log, in the runs
 
 import datetime
 import json
+import re
 
 from ml.dspa.pods import Cause, Pod, newest, read_pods
 from ml.kubernetes import Api, NotReadable
@@ -14,6 +15,12 @@ RUN_LABEL = "pipeline/runid"
 
 TAIL = 50
 """Lines of a log among which a step's last word is looked for."""
+
+LAUNCHER = re.compile(r"F\d{4} .*\] failed to execute component: (.*)")
+"""KFP's launcher around each step, and what it could not do."""
+
+NOISE = re.compile(r"exit status \d+$|^time=.* argo=true")
+"""What launcher and Argo say of a step that has ended by itself."""
 
 SLOW = datetime.timedelta(seconds=60)
 """A pod that has not begun for so long may have a reason that only its events tell."""
@@ -87,7 +94,12 @@ class Cluster:
 
 
 def last_word(step: str, log: str) -> str:
-    """Return the line with which a step ended, out of its log: its own, or else the last."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    own = [line for line in lines if step and line.startswith(f"{step}: ")]
-    return (own or lines or [""])[-1].removeprefix(f"{step}: ")[:1000]
+    """Return why a step ended, out of its log.
+
+    That is the launcher's error, where it is its own, as when it could not write to the store after a step
+    that went well; else the step's last line; else the last line of all.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip() and not NOISE.search(line)]
+    launcher = [found[1] for line in lines if (found := LAUNCHER.match(line))]
+    own = [line.removeprefix(f"{step}: ") for line in lines if step and line.startswith(f"{step}: ")]
+    return (launcher or own or lines or [""])[-1][:1000]

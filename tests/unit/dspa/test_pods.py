@@ -113,6 +113,18 @@ def test_of_several_tries_the_newest_counts_and_a_driver_is_no_try():
     [
         ("train: started\ntrain: the loss is no number\nF main.go] exit status 1\n", "the loss is no number"),
         ("panic: a\n\nlast\n\n", "last"),
+        (
+            "train: 5 rows (3.2 s)\nI1130 main.go:1] publish success.\n"
+            "F1130 14:21:25.6 14 main.go:60] failed to execute component: failed to upload: refused\n"
+            'time="x" level=info msg="sub-process exited" argo=true error="<nil>"\nError: exit status 1\n',
+            "failed to upload: refused",
+        ),
+        (
+            "train: the loss is no number\n"
+            "F1130 14:21:25.6 14 main.go:60] failed to execute component: exit status 1\n"
+            "Error: exit status 1\n",
+            "the loss is no number",
+        ),
         ("", ""),
     ],
 )
