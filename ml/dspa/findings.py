@@ -92,9 +92,8 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
     if data is None:
         if run.state == "FAILED":
             why, causes = _why(session, run)
-            raise RunFailed(
-                f"run {run.run_id} failed before it had evidence: {why}", found.to_json() | causes
-            )
+            told = found.model_copy(update={"evidence": ""}).to_json() | causes
+            raise RunFailed(f"run {run.run_id} failed before it had evidence: {why}", told)
         raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())
     try:
         judgement = judge(data, where, expected, policy_text)

@@ -22,12 +22,13 @@ class TaskRun:
         self._name = name
 
     def ended(self) -> bool:
-        """Whether it was cancelled, or its time is over; when a pod is only removed, its TaskRun goes on.
+        """Whether it was cancelled or deleted, or its time is over; when a pod is only removed, it goes on.
 
         Raises:
             NotReadable: it cannot be found out.
         """
-        return _over(self._api.tekton("taskruns", self._name))
+        found = self._read("taskruns", self._name)
+        return found is None or _over(found)
 
     def pipeline_run(self) -> str:
         """Return namespace and name of its PipelineRun, "" where it has none or cannot be read."""
@@ -46,13 +47,17 @@ class TaskRun:
         found = STARTED_BY.fullmatch(run.description)
         if not found or found[2] != self._api.namespace:
             return False
+        there = self._read("pipelineruns", found[3])
+        return there is None or there["metadata"]["uid"] != found[1] or _over(there)
+
+    def _read(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Read an object; None for one that is not there."""
         try:
-            there = self._api.tekton("pipelineruns", found[3])
+            return self._api.tekton(kind, name)
         except NotReadable as error:
             if error.status == NOT_FOUND:
-                return True
+                return None
             raise
-        return there["metadata"]["uid"] != found[1] or _over(there)
 
 
 def _over(found: dict[str, Any]) -> bool:

@@ -68,6 +68,12 @@ def test_only_a_cancelled_task_run_means_the_run(here, cluster, status, conditio
     assert run.terminated is not left
 
 
+def test_a_task_run_that_was_deleted_means_the_run(here, cluster):
+    with pytest.raises(RunFailed, match="was terminated"):
+        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
+    assert not any("is not known" in line for line in here.said)
+
+
 def test_where_it_is_not_known_the_run_is_ended(here, cluster):
     put(cluster, "taskruns", "train-1-submit-run")
     cluster.status = 403

@@ -40,6 +40,7 @@ def test_a_run_that_failed_says_what_each_step_said(here, tmp_path):
             RunFailed,
             "failed before it had evidence: validate: column daily_rank is missing; preprocess: no$",
         )
+    assert error.details["evidence"] == ""
     assert error.details["causes"] == [
         {"step": "validate", "line": "column daily_rank is missing", "kind": "DataError"},
         {"step": "preprocess", "line": "no", "kind": ""},
