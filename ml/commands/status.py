@@ -86,7 +86,10 @@ def report(
 
 
 def _read(paths: list[Path]) -> "Outcome | None":
-    """Read what is known of submission and judgement, if it came so far: later files count more."""
+    """Read what is known of submission, judgement and promotion, as far as it came: later files count more.
+
+    What is behind an error is of an earlier try.
+    """
     from ml.gate.canonical import parse
     from ml.status.summary import Outcome
 
@@ -96,6 +99,8 @@ def _read(paths: list[Path]) -> "Outcome | None":
             found = parse(path.read_bytes())
             Outcome.load(found)
             known |= found
+            if found.get("error"):
+                break
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -298,9 +298,10 @@ def test_json_of_a_block_is_one_object(blocked):
 
 @SLOW
 def test_a_submission_on_the_sample_is_light(way, blocked):
-    for report in (way.report, blocked.report):
+    # Of a run that failed, the pods are asked: Kubernetes' client has its weight.
+    for report, most in ((way.report, 100), (blocked.report, 150)):
         assert HEAVY & set(report["modules"]) == set()
-        assert report["peak_mb"] < 100
+        assert report["peak_mb"] < most
 
 
 def leave(run: RunRecord) -> None:

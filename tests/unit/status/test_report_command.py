@@ -224,6 +224,16 @@ def test_a_promotion_that_changed_nothing_is_not_called_one(tmp_path, api):
     assert "success: nothing to promote, this model is in production already: " in done.stdout
 
 
+def test_what_is_behind_an_error_is_of_an_earlier_try(tmp_path, api):
+    judged, promoted = tmp_path / "judge.json", tmp_path / "promote.json"
+    blocked = {"exit_code": 10, "error": "candidate abc does not pass"}
+    for path, known in ((judged, blocked), (promoted, {"exit_code": 0, "unchanged": False})):
+        path.write_text(json.dumps(known))
+    tasks = ALL.replace("promote=Succeeded", "promote=Failed")
+    done = report(tmp_path, api, tasks, JUKEBOX_OUTCOME=f"{judged}:{promoted}")
+    assert "failure: candidate abc does not pass" in done.stdout
+
+
 def test_a_promotion_that_failed_says_why(tmp_path, api):
     submitted, promoted = tmp_path / "submit.json", tmp_path / "promote.json"
     away = {"exit_code": 30, "error": "cannot reach the store"}
