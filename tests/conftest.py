@@ -55,7 +55,7 @@ def pytest_sessionfinish() -> None:
 def _no_cluster(request):
     """Hide this machine's kubeconfig from all tests but those that want a cluster."""
     with pytest.MonkeyPatch.context() as patch:
-        if not any("tests/cluster" in item.nodeid for item in request.session.items):
+        if not any(item.nodeid.startswith("tests/cluster") for item in request.session.items):
             patch.setenv("KUBECONFIG", os.devnull)
         yield
 

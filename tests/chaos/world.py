@@ -59,7 +59,7 @@ class Doomed(Connection):
 def cancelled(run: RunRecord) -> bool:
     """Whether somebody ended a run: it does not count, and gives its place to the next."""
     states = {run.state, *(state for _, state in run.state_history)}
-    return not states.isdisjoint(("CANCELING", "CANCELED"))
+    return run.terminated or not states.isdisjoint(("CANCELING", "CANCELED"))
 
 
 @dataclass

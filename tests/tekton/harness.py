@@ -34,7 +34,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 """Runs a script in a network of its own, as a NetworkPolicy without any egress has it; this needs root."""
 
-SETTINGS = ("AWS_", "JUKEBOX_", "PYTEST_")
+SETTINGS = ("AWS_", "JUKEBOX_", "KUBECONFIG", "PYTEST_")
 """How the names of variables begin that a pod does not have from whoever runs the tests."""
 
 Object = dict[str, Any]
