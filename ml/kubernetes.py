@@ -64,6 +64,20 @@ class Api:
             raise NotReadable("the Kubernetes API does not answer", lasting=False) from error
         return data
 
+    def read_json(self, api: str, call: str, /, **options: Any) -> dict[str, Any]:
+        """Return the answer to a call as `read` does, parsed.
+
+        Raises:
+            NotReadable: there is none, or it is no object of JSON.
+        """
+        try:
+            found = json.loads(self.read(api, call, **options))
+        except ValueError as error:
+            raise NotReadable("the answer is not the Kubernetes API's", lasting=True) from error
+        if not isinstance(found, dict):
+            raise NotReadable("the answer is not the Kubernetes API's", lasting=True)
+        return found
+
     def tekton(self, kind: str, name: str) -> dict[str, Any]:
         """Read an object of Tekton, as of the kind taskruns.
 
@@ -71,10 +85,7 @@ class Api:
             NotReadable: it cannot be read.
         """
         where = {"group": "tekton.dev", "version": "v1", "plural": kind, "name": name}
-        found: dict[str, Any] = json.loads(
-            self.read("CustomObjectsApi", "get_namespaced_custom_object", **where)
-        )
-        return found
+        return self.read_json("CustomObjectsApi", "get_namespaced_custom_object", **where)
 
     def _connected(self) -> Any:
         if self._client is None:

@@ -112,7 +112,7 @@ class Run(Answer):
 
     @property
     def given_up(self) -> bool:
-        """Whether it gives its place to the next of its attempt: whoever cancels a run archives it."""
+        """Whether the next run of the attempt may replace it: the submitter archives what it cancels."""
         return self.cancelled or (self.state == "FAILED" and self.storage_state == "ARCHIVED")
 
     @property

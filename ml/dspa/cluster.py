@@ -1,13 +1,12 @@
-"""The pods of a run, read from the Kubernetes API with the right of whoever asks: it is optional.
+"""The pods of a run, read from the Kubernetes API. The caller's right to do so is optional.
 
 Reading needs the verb list on pods and events, and get on pods/log, in the runs' namespace.
 """
 
 import datetime
-import json
 import re
 
-from ml.dspa.pods import Cause, Pod, newest, read_pods
+from ml.dspa.pods import MAIN, Cause, Pod, newest, read_pods
 from ml.kubernetes import Api, NotReadable
 
 RUN_LABEL = "pipeline/runid"
@@ -59,16 +58,16 @@ class Cluster:
     def pods(self, run_id: str) -> list[Pod]:
         """List the pods of a run, oldest first."""
         label = f"{RUN_LABEL}={run_id}"
-        return read_pods(
-            json.loads(self._api.read("CoreV1Api", "list_namespaced_pod", label_selector=label))["items"]
-        )
+        found = self._api.read_json("CoreV1Api", "list_namespaced_pod", label_selector=label)
+        try:
+            return read_pods(found["items"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotReadable("the answer is no list of pods", lasting=True) from error
 
     def log(self, pod: Pod, lines: int | None = None) -> str:
         """Return the log of a pod's step, or the last lines of it."""
         limit = {"tail_lines": lines} if lines else {}
-        data = self._api.read(
-            "CoreV1Api", "read_namespaced_pod_log", name=pod.name, container="main", **limit
-        )
+        data = self._api.read("CoreV1Api", "read_namespaced_pod_log", name=pod.name, container=MAIN, **limit)
         return data.decode("utf-8", "replace")
 
     def _last_word(self, pod: Pod) -> str:
@@ -84,9 +83,8 @@ class Cluster:
         if cause or pod.status.phase != "Pending" or age < SLOW:
             return cause
         about = f"involvedObject.name={pod.name},type=Warning"
-        events = json.loads(self._api.read("CoreV1Api", "list_namespaced_event", field_selector=about))[
-            "items"
-        ]
+        found = self._api.read_json("CoreV1Api", "list_namespaced_event", field_selector=about)
+        events = found.get("items")
         if not events:
             return None
         last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")

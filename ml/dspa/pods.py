@@ -145,11 +145,6 @@ class Pod(_Part):
         return not found or bool(found[2])
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing of it runs any more."""
-        return self.status.phase in ("Succeeded", "Failed")
-
-    @property
     def last_word(self) -> str:
         """What the step itself has left for a reason, "" for nothing."""
         return next((one.message for name, one in self._terminated() if name == MAIN), "")

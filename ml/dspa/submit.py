@@ -187,15 +187,18 @@ def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -
 def cancel(session: Session, run_id: str) -> bool:
     """Terminate a run and archive it; False when it has ended already, or is gone.
 
-    Of a run that ends at once the server keeps no trace that it was cancelled. That it is archived says so.
+    The server's record of a run that ends at once does not show the cancellation; the archived state does.
     """
     try:
         session.ask(lambda within: session.client.terminate(run_id, within))
-        session.ask(lambda within: session.client.archive(run_id, within))
     except Rejected as error:
         if error.status in (400, 404):
             return False
         raise
+    try:
+        session.ask(lambda within: session.client.archive(run_id, within))
+    except PlatformError as error:
+        session.say(f"note: run {run_id} was terminated, and could not be archived: {error}")
     return True
 
 

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from dspa_server import Script
+from dspa_server import Fault, Script
 from pods import kubernetes
 from submissions import world
 
+from ml.dspa.patience import DeadlineOver
 from ml.dspa.tekton import TaskRun
 from ml.errors import Interrupted, RunFailed
 from ml.kubernetes import Api
@@ -146,3 +147,10 @@ def test_the_pipeline_run_is_named_by_its_task_run(cluster, here):
     assert submission.body("e")["description"] == (
         "jukebox submit, attempt attempt-1, PipelineRun jukebox/train-1: a push"
     )
+
+
+def test_a_run_that_cannot_be_archived_was_terminated_all_the_same(here):
+    here.dspa.fault = lambda request: Fault.busy(503) if request.kind == "archive" else None
+    with pytest.raises(DeadlineOver, match="was terminated"):
+        here.submit(deadline=1, outage=0.1, stop=5)
+    assert here.runs()[0].terminated

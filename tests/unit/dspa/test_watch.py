@@ -232,3 +232,13 @@ def test_one_trouble_in_two_wordings_is_said_once(here, tmp_path):
         here.dspa.fault = reword
         fails(here, Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
     assert len([line for line in here.said if "cannot be pulled" in line]) == 1
+
+
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b"[]", b"{}", b'{"items": [{"metadata": {}}]}'])
+def test_an_answer_that_is_not_the_apis_costs_the_reason_only(here, tmp_path, answer):
+    here.dspa.script, here.dspa.on_finish = FAILED, None
+    with kubernetes(tmp_path) as site:
+        site.files[PODS] = answer
+        fails(
+            here, RunFailed, r"evidence: validate \(the answer is (not the Kubernetes API's|no list of pods)"
+        )
