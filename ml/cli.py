@@ -14,6 +14,7 @@ import typer
 from ml import __version__
 from ml.commands import (
     admission,
+    answer,
     assembly,
     dspa,
     image,
@@ -80,6 +81,9 @@ for verb in (
     release.promote,
     release.rollback,
     verify.verify,
+    answer.supersede,
+    answer.answer,
+    status.verdict,
     status.report,
     assembly.toolchain,
     assembly.toolchain_push,

@@ -1,4 +1,4 @@
-"""The Kubernetes API, with the account of this pod or of the kubeconfig, for what the DSPA does not tell.
+"""The Kubernetes API, with the account of this pod or of the kubeconfig: what pods, events and Tekton know.
 
 Whoever asks has a time to keep, so that nothing is repeated here.
 """
@@ -11,6 +11,7 @@ SECONDS = (5, 20)
 """To connect, and between two pieces of an answer."""
 
 NOT_FOUND = 404
+TEKTON = {"group": "tekton.dev", "version": "v1"}
 
 
 class NotReadable(Exception):
@@ -56,7 +57,8 @@ class Api:
             status = int(error.status or 0)
             if status in (401, 403):
                 kind = options.get("plural", f"{call.rpartition('_')[2]}s")
-                what = f"this account may not read {kind} in namespace {self.namespace}"
+                may = "change" if call.startswith("patch_") else "read"
+                what = f"this account may not {may} {kind} in namespace {self.namespace}"
             else:
                 what = f"the Kubernetes API says {status} {error.reason}"
             raise NotReadable(what, lasting=status in (401, 403), status=status) from error
@@ -84,8 +86,35 @@ class Api:
         Raises:
             NotReadable: it cannot be read.
         """
-        where = {"group": "tekton.dev", "version": "v1", "plural": kind, "name": name}
-        return self.read_json("CustomObjectsApi", "get_namespaced_custom_object", **where)
+        return self.read_json(
+            "CustomObjectsApi", "get_namespaced_custom_object", **TEKTON, plural=kind, name=name
+        )
+
+    def tekton_list(self, kind: str, label: str) -> list[dict[str, Any]]:
+        """Return all objects of Tekton of a kind that have a label, as name=value.
+
+        Raises:
+            NotReadable: they cannot be read.
+        """
+        found = self.read_json(
+            "CustomObjectsApi",
+            "list_namespaced_custom_object",
+            **TEKTON,
+            plural=kind,
+            label_selector=label,
+        ).get("items", [])
+        if not isinstance(found, list):
+            raise NotReadable("the answer is not the Kubernetes API's", lasting=True)
+        return found
+
+    def tekton_patch(self, kind: str, name: str, patch: dict[str, Any]) -> None:
+        """Change an object of Tekton by a merge patch (RFC 7386), which is what this client sends.
+
+        Raises:
+            NotReadable: it was not changed.
+        """
+        call = "patch_namespaced_custom_object"
+        self.read("CustomObjectsApi", call, **TEKTON, plural=kind, name=name, body=patch)
 
     def _connected(self) -> Any:
         if self._client is None:

@@ -107,6 +107,15 @@ def image_assemble(
         str, typer.Option(envvar="JUKEBOX_SOURCE", help="Where the repository is, for the label.")
     ] = "",
     python: PythonVersion = "3.12",
+    base: Base = None,
+    passed_tests: Annotated[
+        str,
+        typer.Option(
+            envvar="JUKEBOX_PASSED_TESTS",
+            help="The tests that the checkout has passed, and lint: the image is tagged with what they read, "
+            "and `jukebox answer` finds it.",
+        ),
+    ] = "",
     checkout: Checkout = Path(),
     results_dir: ResultsDir = None,
     auth_file: AuthFile = None,
@@ -125,6 +134,8 @@ def image_assemble(
     """
     from ml.files import require_folder
     from ml.image.assemble import assemble
+    from ml.image.checked import checked_tag
+    from ml.image.key import base_digest, default_base
 
     require_python(python)
     for option, text, form in (("--dependencies", dependencies, REFERENCE), ("--tag", tag, TAG)):
@@ -133,7 +144,11 @@ def image_assemble(
     registry = registry_of(repository, auth_file, token_file, ca, tls)
     if results_dir:
         require_folder(results_dir)
-    found = assemble(checkout, python, dependencies, f"{repository}/component:{tag}", source, registry)
+    tags = []
+    if passed_tests:
+        on = base_digest(base or default_base(checkout))
+        tags = [checked_tag(checkout, passed_tests, on, python)]
+    found = assemble(checkout, python, dependencies, f"{repository}/component:{tag}", source, registry, tags)
     write_results(results_dir, found.results)
     if as_json:
         print_json(found.model_dump())

@@ -12,6 +12,7 @@ from ml.commands.dspa_options import (
     Ca,
     ComponentImage,
     Dashboard,
+    DecidedOk,
     Dspa,
     Evidence,
     Host,
@@ -24,6 +25,7 @@ from ml.commands.dspa_options import (
     Timeout,
     TokenFile,
 )
+from ml.commands.judge_options import LOCAL
 from ml.commands.options import (
     COMMIT,
     SAMPLE,
@@ -71,6 +73,10 @@ def submit(
             "a new one by default.",
         ),
     ] = None,
+    judge_image: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_JUDGE_IMAGE", help="What will judge the candidate: REF@sha256:…"),
+    ] = LOCAL,
     commit: Annotated[
         str | None,
         typer.Option(
@@ -106,6 +112,7 @@ def submit(
     ] = False,
     results_dir: ResultsDir = None,
     outcome: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
@@ -125,10 +132,12 @@ def submit(
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
     from ml.dspa.tekton import TaskRun
+    from ml.gate.evidence import policy_digest
     from ml.kubernetes import Api
-    from ml.version import code_version
+    from ml.release.decisions import Inputs
+    from ml.version import code_digest, code_version
 
-    with reporting(results_dir, outcome, as_json=as_json, verbose=verbose) as passed:
+    with reporting(results_dir, outcome, as_json=as_json, verbose=verbose, decided_ok=decided_ok) as known:
         policy_text = policy_text_of(policy)
         rules = read_admission(admission)
         compiled = read_pipeline(pipeline, image)
@@ -159,6 +168,17 @@ def submit(
         deadline = Deadline(timeout)
         resolved = _resolved(snapshot, store, rankings, songs, deadline.remaining)
         submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
+        inputs = Inputs(
+            image=compiled.image.rpartition("@")[2],
+            data_version=resolved["data_version"],
+            model_name=model_name,
+            model_version=model_version,
+            hyperparameters=chosen,
+            policy_digest=policy_digest(policy_text),
+            judge_image=judge_image,
+            code=code_digest(),
+        )
+        known["inputs"] = inputs.key
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
         patience = Patience(deadline=max(deadline.remaining, 1), stuck=stuck)
         started_by = caller.pipeline_run() if caller else ""
@@ -182,7 +202,7 @@ def submit(
                 leave_running=leave_running,
                 task_run=caller,
             )
-        passed(found)
+        known.update(found.to_json())
 
 
 def follow(
@@ -211,14 +231,14 @@ def follow(
     from ml.dspa.patience import Patience
     from ml.dspa.run import follow_run
 
-    with reporting(results_dir, as_json=as_json, verbose=verbose) as passed:
+    with reporting(results_dir, as_json=as_json, verbose=verbose) as known:
         policy_text = policy_text_of(policy)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
         patience = Patience(deadline=timeout, stuck=stuck)
         with shown_run(quiet=as_json) as shown:
             client = Client(connection, patience)
             found = follow_run(client, run_id, policy_text, patience=patience, say=shown.say, show=shown.show)
-        passed(found)
+        known.update(found.to_json())
 
 
 def doctor(

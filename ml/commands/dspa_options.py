@@ -54,6 +54,14 @@ OutcomeFile = Annotated[
         help="Write what came of it into this file, for `jukebox report`.",
     ),
 ]
+DecidedOk = Annotated[
+    bool,
+    typer.Option(
+        "--decided-ok",
+        help="With --outcome: fail only where the platform let nothing be decided, so that Tekton tries "
+        "nothing else again. `jukebox verdict` fails with what was decided.",
+    ),
+]
 Evidence = Annotated[
     str,
     typer.Option(

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from ml.commands import measure
+from ml.commands.dspa_options import DecidedOk, OutcomeFile
 from ml.commands.options import AsJson, Rankings, Songs, absolute, print_json, write_results
+from ml.commands.reporting import outcome_in
 from ml.console import out
 from ml.errors import DataError, GateBlocked
 
@@ -99,6 +101,8 @@ def holdout(
         Path | None,
         typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write Tekton results into this folder."),
     ] = None,
+    outcome: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Seal the holdout of the source tables, and write the training snapshot that runs read.
@@ -115,14 +119,17 @@ def holdout(
     from ml.judge.holdout import Places, seal_holdout
     from ml.judge.holdout_key import read_key
 
-    key = read_key(key_file)
     if results_dir:
         require_folder(results_dir)
-    places = Places(absolute(holdout), absolute(snapshots))
-    try:
-        found = seal_holdout(absolute(rankings), absolute(songs), places, key)
-    except DataError as error:
-        raise GateBlocked(str(error)) from error
+    # A Task that succeeds has its results, whatever was decided.
+    write_results(results_dir, dict.fromkeys(("SNAPSHOT", "HOLDOUT_VERSION", "DATA_VERSION"), ""))
+    with outcome_in(outcome, decided_ok=decided_ok):
+        key = read_key(key_file)
+        places = Places(absolute(holdout), absolute(snapshots))
+        try:
+            found = seal_holdout(absolute(rankings), absolute(songs), places, key)
+        except DataError as error:
+            raise GateBlocked(str(error)) from error
     version = found.snapshot.version
     results = {"SNAPSHOT": found.snapshot_uri, "HOLDOUT_VERSION": version, "DATA_VERSION": version}
     write_results(results_dir, results)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.commands.dspa_options import OutcomeFile
+from ml.commands.dspa_options import DecidedOk, OutcomeFile
 from ml.commands.judge_options import (
     LOCAL,
     AskedDigest,
@@ -153,6 +153,7 @@ def sign(
     asked: AskedDigest = "",
     measured: MeasuredDigest = "",
     outcome: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Decide by the policy on what was measured, and sign it: the last step of attest.
@@ -161,11 +162,11 @@ def sign(
     """
     from ml.judge.attest import sign
 
-    with outcome_in(outcome) as known:
+    with outcome_in(outcome, decided_ok=decided_ok) as known:
         signer = _signer(key_file, keyless, identity_token)
         found = sign(work, policy_text_of(policy), judge_image, signer, asked, measured)
-        claimed = found.statement.predicate.claimed
-        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
+        claimed, champion = found.statement.predicate.claimed, found.statement.predicate.measured.champion
+        known.update(commit=claimed.commit, dirty=claimed.dirty, champion=champion, checks=_checks(found))
         _finish(found, out_file, (), as_json=as_json)
 
 

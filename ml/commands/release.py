@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ml.commands.dspa_options import OutcomeFile
+from ml.commands.dspa_options import DecidedOk, OutcomeFile
 from ml.commands.options import (
     STORE,
     AsJson,
@@ -144,6 +144,7 @@ def promote(
         ),
     ] = None,
     outcome_file: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a candidate into production, on an attestation of the trusted side.
@@ -162,9 +163,11 @@ def promote(
 
     if results_dir:
         require_folder(results_dir)
-    trusted = read_trust(trust) if trust else None
-    envelope = _read(attestation) if attestation else None
-    with outcome_in(outcome_file) as known:
+    # A Task that succeeds has its results, whatever was decided.
+    write_results(results_dir, dict.fromkeys(("PROMOTION", "SERVED_AT", "HEAD"), ""))
+    with outcome_in(outcome_file, decided_ok=decided_ok) as known:
+        trusted = read_trust(trust) if trust else None
+        envelope = _read(attestation) if attestation else None
         opened = open_store(store, head)
         outcome = promote_candidate(
             opened,
@@ -176,6 +179,7 @@ def promote(
             why=reason,
         )
         known["unchanged"] = not (outcome.new or outcome.unpublished)
+        known["promotion"] = outcome.promotion.number
     results = {
         "PROMOTION": str(outcome.promotion.number),
         "SERVED_AT": outcome.served_at,

@@ -1,33 +1,36 @@
 """Report what came of a run of the DSPA: to a person, to a machine, and to Tekton, whatever happened."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml.commands.options import print_json
 from ml.console import out, show_verdict, tame
-from ml.errors import JukeboxError, RunFailed
+from ml.errors import JukeboxError, PlatformError, RunFailed, UsageError
 from ml.files import require_folder, write_bytes
 from ml.gate.checks.check import Check
 from ml.gate.verdict import sum_up
 
-if TYPE_CHECKING:
-    from ml.dspa.findings import Findings
-
 
 @contextmanager
 def reporting(
-    folder: Path | None, file: Path | None = None, *, as_json: bool, verbose: bool = False
-) -> "Iterator[Callable[[Findings], None]]":
-    """Give a function that takes what passed; report that, or whatever was raised instead.
+    folder: Path | None,
+    file: Path | None = None,
+    *,
+    as_json: bool,
+    verbose: bool = False,
+    decided_ok: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Give a dictionary for what becomes known; report that with what passed, or whatever was raised instead.
 
     Args:
         folder: where to write Tekton results; None for nowhere.
         file: where to write everything that is known, as JSON; None for nowhere.
         as_json: print JSON instead of text.
         verbose: print the checks that pass, too.
+        decided_ok: as for `outcome_in`.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -37,9 +40,9 @@ def reporting(
 
     if folder:
         require_folder(folder)
-    with outcome_in(file) as known:
+    with outcome_in(file, decided_ok=decided_ok) as known:
         try:
-            yield lambda found: known.update(found.to_json())
+            yield known
         except BaseException as error:
             details = error.details if isinstance(error, JukeboxError) else {}
             if folder:
@@ -56,16 +59,21 @@ def reporting(
 
 
 @contextmanager
-def outcome_in(file: Path | None) -> Iterator[dict[str, Any]]:
+def outcome_in(file: Path | None, *, decided_ok: bool = False) -> Iterator[dict[str, Any]]:
     """Give a dictionary for what becomes known, and write it with how it ended, for `jukebox report`.
 
     Args:
         file: where to write it as JSON; None for nowhere.
+        decided_ok: exit with 0 on every error but those of the platform: Tekton tries again what fails, and
+            trying again what was decided is no use. The file has the exit code, and `jukebox verdict` fails
+            with it.
 
     Raises:
-        UsageError: the file's folder cannot be written.
+        UsageError: the file's folder cannot be written, or there is no file for what was decided.
         BaseException: whatever is raised within; its details are known too.
     """
+    if decided_ok and not file:
+        raise UsageError("--decided-ok needs --outcome FILE: `jukebox verdict` reads there what was decided")
     if file:
         require_folder(file.parent, "--outcome")
     known: dict[str, Any] = {}
@@ -77,6 +85,8 @@ def outcome_in(file: Path | None) -> Iterator[dict[str, Any]]:
             code = getattr(error, "exit_code", RunFailed.exit_code)
             reason = tame(str(error)) or "interrupted"
             _write(file, {**known, **details, "error": reason, "exit_code": code})
+        if decided_ok and isinstance(error, JukeboxError) and not isinstance(error, PlatformError):
+            error.exit_code = 0
         raise
     if file:
         _write(file, {**known, "exit_code": 0})

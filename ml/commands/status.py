@@ -1,4 +1,4 @@
-"""Tell how a pipeline run ended: in the log for people, and as one status of the commit."""
+"""Tell how a pipeline run ended: for people, as one status of the commit, and as the run's own end."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from ml.commands.options import COMMIT, AsJson, print_json
+from ml.commands.options import COMMIT, STORE, AsJson, Store, open_store, print_json
 from ml.console import out, tame
-from ml.errors import UsageError
+from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
 
 if TYPE_CHECKING:
     from ml.status.summary import Outcome
 
 TOKEN = "JUKEBOX_REPORT_TOKEN"  # noqa: S105 - the variable's name
+LONGEST = 2000
+"""Characters of a reason that are kept with a decision."""
+
+OutcomeFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--outcome",
+        envvar="JUKEBOX_OUTCOME",
+        dir_okay=False,
+        help="What the verbs of the run wrote with --outcome, in their order, as far as it came: later ones "
+        "count more. The variable has colons between them.",
+    ),
+]
 
 
 def report(
@@ -38,15 +51,10 @@ def report(
     context: Annotated[
         str, typer.Option(envvar="JUKEBOX_CONTEXT", help="The status's name: one commit has one of each.")
     ] = "jukebox",
-    outcome: Annotated[
-        list[Path] | None,
-        typer.Option(
-            envvar="JUKEBOX_OUTCOME",
-            dir_okay=False,
-            help="What `jukebox submit --outcome` wrote, if it came so far; then what `judge sign` and "
-            "`promote` wrote, which counts more. The variable has colons between them.",
-        ),
-    ] = None,
+    outcome: OutcomeFiles = None,
+    superseded_by: Annotated[
+        str, typer.Option(envvar="JUKEBOX_SUPERSEDED_BY", help="The newer run that has ended this one.")
+    ] = "",
     ca: Annotated[
         Path | None, typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust, for the forge.")
     ] = None,
@@ -66,7 +74,7 @@ def report(
     if ca:
         require_certificates(ca)
     known = COMMIT.fullmatch(commit)
-    summary = summarise(read_tasks(tasks), _read(outcome or []), commit if known else "")
+    summary = summarise(read_tasks(tasks), _read(outcome or []), commit if known else "", superseded_by)
     token = os.environ.get(TOKEN, "").strip()
     require_token(TOKEN, token)
     told = "" if token else f"no status was set: {TOKEN} is empty"
@@ -85,8 +93,56 @@ def report(
         out.print(tame(told), markup=False)
 
 
+def verdict(
+    outcome: OutcomeFiles = None,
+    store: Store = STORE,
+) -> None:
+    """Keep what was decided of a run, and fail with what ended it: the last step of a run in Tekton.
+
+    What was passed or blocked is kept in the store by its inputs, where `jukebox answer` finds it. The exit
+    code is that of the verb whose outcome this is, and 0 where nothing went wrong.
+    """
+    found = _read(outcome or [])
+    if found is None:
+        out.print("nothing was decided")
+        return
+    try:
+        _keep(found, store)
+    except (PlatformError, EvidenceError) as error:
+        # All that is lost is time: the next run with the same inputs is trained.
+        out.print(f"note: the decision was not kept: {tame(str(error))}", markup=False)
+    if found.error:
+        kinds = (UsageError, GateBlocked, PlatformError, EvidenceError)
+        raise next((kind for kind in kinds if kind.exit_code == found.exit_code), RunFailed)(found.error)
+    out.print("passed" if found.promotion or found.answered else "nothing was decided")
+
+
+def _keep(found: "Outcome", store: str) -> None:
+    """Keep a pass or a block by its inputs; anything else decides nothing."""
+    from ml.release.decisions import Decision, in_force, keep_decision
+    from ml.release.production import now
+
+    blocked = found.exit_code == GateBlocked.exit_code
+    if not found.inputs or not (found.promotion or blocked):
+        return
+    opened = open_store(store)
+    keep_decision(
+        opened,
+        Decision(
+            inputs=found.inputs,
+            verdict="block" if blocked else "pass",
+            candidate="" if blocked else found.candidate,
+            beside=in_force(opened) if found.champion is None else found.champion,
+            run_id=found.run_id,
+            link=found.link,
+            at=now(),
+            reason=found.error[:LONGEST],
+        ),
+    )
+
+
 def _read(paths: list[Path]) -> "Outcome | None":
-    """Read what is known of submission, judgement and promotion, as far as it came: later files count more.
+    """Read what is known of a run, as far as it came: later files count more.
 
     What is behind an error is of an earlier try.
     """
@@ -96,7 +152,7 @@ def _read(paths: list[Path]) -> "Outcome | None":
     known: dict[str, Any] = {}
     for path in paths:
         try:
-            found = parse(path.read_bytes())
+            found = {**parse(path.read_bytes()), "task": path.stem}
             Outcome.load(found)
             known |= found
             if found.get("error"):
@@ -105,7 +161,7 @@ def _read(paths: list[Path]) -> "Outcome | None":
             continue
         except OSError as error:
             raise UsageError(f"--outcome {path}: {error.strerror}") from error
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UsageError(
                 f"--outcome {path}: not what `jukebox submit --outcome` writes: {error}"
             ) from error

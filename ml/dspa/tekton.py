@@ -28,7 +28,7 @@ class TaskRun:
             NotReadable: it cannot be found out.
         """
         found = self._read("taskruns", self._name)
-        return found is None or _over(found)
+        return found is None or over(found)
 
     def pipeline_run(self) -> str:
         """Return namespace and name of its PipelineRun, "" where it has none or cannot be read."""
@@ -48,7 +48,7 @@ class TaskRun:
         if not found or found[2] != self._api.namespace:
             return False
         there = self._read("pipelineruns", found[3])
-        return there is None or there["metadata"]["uid"] != found[1] or _over(there)
+        return there is None or there["metadata"]["uid"] != found[1] or over(there)
 
     def _read(self, kind: str, name: str) -> dict[str, Any] | None:
         """Read an object; None for one that is not there."""
@@ -60,8 +60,8 @@ class TaskRun:
             raise
 
 
-def _over(found: dict[str, Any]) -> bool:
-    """Whether a TaskRun or PipelineRun was told to end, or has ended."""
+def over(found: dict[str, Any]) -> bool:
+    """Tell whether a TaskRun or PipelineRun was told to end, or has ended."""
     conditions = found.get("status", {}).get("conditions", [])
     ended = any(one["type"] == "Succeeded" and one["status"] != "Unknown" for one in conditions)
     return ended or bool(found["spec"].get("status"))

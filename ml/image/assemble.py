@@ -8,7 +8,7 @@ by test. The same package on the same dependencies is the same image, whichever 
 import io
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -41,6 +41,23 @@ SOURCE = "org.opencontainers.image.source"
 
 
 @dataclass(frozen=True)
+class Image:
+    """An image that can be pushed: its manifest, what is new of it, and what it takes from its dependencies.
+
+    ``pieces`` are the new blobs, ``lower`` digest and bytes of each layer below.
+    """
+
+    manifest: bytes
+    pieces: tuple[bytes, ...]
+    lower: tuple[tuple[str, int], ...]
+
+    @property
+    def digest(self) -> str:
+        """What the image is named by."""
+        return digest(self.manifest)
+
+
+@dataclass(frozen=True)
 class Layer:
     """A layer: its compressed bytes, and the digest of the tar file."""
 
@@ -66,7 +83,13 @@ class Assembled(BaseModel):
 
 
 def assemble(
-    checkout: Path, python: str, dependencies: str, reference: str, source: str, registry: Registry
+    checkout: Path,
+    python: str,
+    dependencies: str,
+    reference: str,
+    source: str,
+    registry: Registry,
+    tags: Sequence[str] = (),
 ) -> Assembled:
     """Put the package of a checkout onto its dependencies, and push that.
 
@@ -77,23 +100,53 @@ def assemble(
         reference: the image's name, with a tag.
         source: where the repository is cloned from, for the label; "" for none.
         registry: how both are reached.
+        tags: what else it is to be found by.
 
     Raises:
         UsageError: the checkout has no package, or the dependencies are no image.
         PlatformError: a registry cannot be reached, or refuses.
     """
-    layer = code_layer(package_files(checkout, python))
+    image = image_of(checkout, python, dependencies, source, registry)
     name, _, tag = reference.rpartition(":")
-    place, _, which = dependencies.rpartition("@" if "@" in dependencies else ":")
-    below = Repository(registry, place, f"read {dependencies}")
-    target = Repository(registry, name, f"push {reference}")
-    manifest = below.manifest(which)
+    below, target = _below(dependencies, registry), Repository(registry, name, f"push {reference}")
+    sent = 0
+    for known, size in image.lower:
+        sent += size * target.push(known, size, partial(below.stream, known), below.name)
+    for data in image.pieces:
+        sent += len(data) * target.push(digest(data), len(data), partial(iter, [data]))
+    for each in (tag, *tags):
+        target.push_manifest(each, image.manifest)
+    return Assembled(
+        reference=reference,
+        digest=image.digest,
+        by_digest=f"{name}@{image.digest}",
+        dependencies=dependencies,
+        sent=sent,
+    )
+
+
+def image_of(checkout: Path, python: str, dependencies: str, source: str, registry: Registry) -> Image:
+    """Return the image of a checkout, of which nothing is pushed.
+
+    Args:
+        checkout: as `package_files` takes it.
+        python: the Python of the dependencies, as 3.12.
+        dependencies: what the image lies on, by digest or tag.
+        source: where the repository is cloned from, for the label; "" for none.
+        registry: how the dependencies are reached.
+
+    Raises:
+        UsageError, PlatformError: as `assemble`.
+    """
+    layer = code_layer(package_files(checkout, python))
+    below = _below(dependencies, registry)
+    manifest = below.manifest(dependencies.rpartition("@" if "@" in dependencies else ":")[2])
     kind = manifest.get("mediaType", OCI_MANIFEST)
     if kind not in LAYERS:
         raise UsageError(f"{dependencies} is no image of one platform, but {kind}: name one")
     try:
         config = canonical_bytes(_config(below.config(manifest["config"]["digest"]), layer, source))
-        lower = [(entry["digest"], entry["size"]) for entry in manifest["layers"]]
+        lower = tuple((entry["digest"], entry["size"]) for entry in manifest["layers"])
         about = {
             "schemaVersion": 2,
             "mediaType": kind,
@@ -102,15 +155,12 @@ def assemble(
         }
     except (LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{dependencies} is no image: {error!r}") from error
-    sent = 0
-    for known, size in lower:
-        sent += size * target.push(known, size, partial(below.stream, known), place)
-    for data in (layer.data, config):
-        sent += len(data) * target.push(digest(data), len(data), partial(iter, [data]))
-    pushed = target.push_manifest(tag, canonical_bytes(about))
-    return Assembled(
-        reference=reference, digest=pushed, by_digest=f"{name}@{pushed}", dependencies=dependencies, sent=sent
-    )
+    return Image(canonical_bytes(about), (layer.data, config), lower)
+
+
+def _below(dependencies: str, registry: Registry) -> Repository:
+    name = dependencies.rpartition("@" if "@" in dependencies else ":")[0]
+    return Repository(registry, name, f"read {dependencies}")
 
 
 def code_layer(files: Mapping[str, File]) -> Layer:

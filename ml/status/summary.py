@@ -14,8 +14,13 @@ ENDS = ("Succeeded", "Failed", "None")
 
 SUBMISSION = "submit-run"
 DECISIVE = "promote"
-OTHERS = {"fetch-source", "holdout", "measure"}
-"""Tasks whose failure says nothing about the commit: its repository, the source tables, the judge."""
+LEFT_OUT = {"lint", "unit-test"}
+"""Tasks that are left out where what they read has passed before."""
+
+SOURCE_TABLES = "holdout"
+OTHERS = {"fetch-source", SOURCE_TABLES, "answer", "measure"}
+"""Tasks whose failure says nothing about the commit: its repository, the source tables, what was decided
+before, the judge."""
 
 
 class Checked(BaseModel):
@@ -37,12 +42,24 @@ class Checked(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What a summary takes of what `submit`, `judge sign` and `promote` wrote with --outcome."""
+    """What is taken of what the verbs of a run wrote with --outcome, put together.
+
+    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided,
+    ``champion`` the candidate that it was decided beside, where that was found out, and ``answered`` the run
+    that had decided it before.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     exit_code: int
+    task: str = ""
     error: str = ""
+    inputs: str = ""
+    run_id: str = ""
+    candidate: str = ""
+    champion: str | None = None
+    promotion: int = 0
+    answered: str = ""
     link: str = ""
     commit: str = ""
     dirty: bool = False
@@ -114,13 +131,16 @@ def read_tasks(text: str) -> dict[str, str]:
     return tasks
 
 
-def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") -> Summary:
+def summarise(
+    tasks: dict[str, str], outcome: Outcome | None, commit: str = "", superseded_by: str = ""
+) -> Summary:
     """Sum up a run.
 
     Args:
         tasks: how each task ended, in their order; `promote` is one of them.
         outcome: what is known of the submission, or of the decision after it; None where neither was reached.
         commit: the commit that was fetched; "" where none was.
+        superseded_by: the newer run that has ended this one; "" where none has.
     """
     if outcome and commit and outcome.commit not in ("", commit):
         told = "what is known of the run is about another commit; see its log"
@@ -128,6 +148,8 @@ def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") 
             state="error", sentence=told, tasks=tasks, checks=[], link="", commit=short_commit(commit)
         )
     state, sentence = _judge(tasks, outcome)
+    if superseded_by and tasks[DECISIVE] != "Succeeded":
+        state, sentence = "error", f"superseded by {superseded_by}; nothing was promoted"
     return Summary(
         state=state,
         sentence=sentence,
@@ -141,29 +163,42 @@ def summarise(tasks: dict[str, str], outcome: Outcome | None, commit: str = "") 
 
 
 def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
-    passed = outcome.passed if outcome else "the gate passed"
     failed = [name for name, end in tasks.items() if end == "Failed"]
     early = [name for name in failed if name not in (SUBMISSION, DECISIVE)]
-    if tasks[DECISIVE] == "Succeeded":
-        others = [name for name, end in tasks.items() if end != "Succeeded"]
+    if tasks[DECISIVE] == "Succeeded" and not (outcome and outcome.error):
+        passed_before = {name for name, end in tasks.items() if end == "None"} & LEFT_OUT
+        others = [name for name, end in tasks.items() if end != "Succeeded" and name not in passed_before]
         if others:
             return "error", f"promoted, but {_listed(others)} did not succeed"
         same = outcome is not None and outcome.unchanged
         done = "nothing to promote, this model is in production already" if same else "promoted"
-        return "success", f"{done}: {passed}"
+        return "success", f"{done}: {_passed(outcome)}"
     if early:
         whose: State = "error" if OTHERS.issuperset(early) else "failure"
         return whose, f"{_listed(early)} failed; nothing was promoted"
+    if outcome and outcome.answered:
+        return "success", f"nothing to train: run {outcome.answered} passed with the same inputs"
+    return _unpromoted(failed, outcome)
+
+
+def _unpromoted(failed: list[str], outcome: Outcome | None) -> tuple[State, str]:
+    """Judge a run that ended at submission or decision, or before."""
     # The gate's answer is about the commit; everything else that ends a submission or a promotion is not.
-    blocked = outcome is not None and outcome.exit_code == GateBlocked.exit_code
+    blocked = (
+        outcome is not None and outcome.exit_code == GateBlocked.exit_code and outcome.task != SOURCE_TABLES
+    )
     if outcome and outcome.error and (blocked or DECISIVE not in failed):
         return "failure" if blocked else "error", outcome.error
     if DECISIVE in failed:
         why = f": {outcome.error}" if outcome and outcome.error else "; see its log"
-        return "error", f"{passed}, but promote refused or failed{why}"
+        return "error", f"{_passed(outcome)}, but promote refused or failed{why}"
     silent = f"{SUBMISSION} failed before it could say why; see its log"
     stopped = "cancelled, timed out, or stopped before promote; nothing was promoted"
     return "error", silent if SUBMISSION in failed else stopped
+
+
+def _passed(outcome: Outcome | None) -> str:
+    return outcome.passed if outcome else "the gate passed"
 
 
 def _listed(names: list[str]) -> str:

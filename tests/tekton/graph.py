@@ -14,6 +14,9 @@ Object = dict[str, Any]
 RESULT = re.compile(r"\$\(tasks\.([\w-]+)\.results\.[\w-]+\)")
 IN_A_SCRIPT = re.compile(r"\$\((params|workspaces|results|context|tasks|steps|inputs|outputs)\b")
 VERDICT = "$(tasks.submit-run.results.VERDICT)"
+CHECKS = ("lint", "unit-test")
+"""The tasks that answer may leave out, where they have passed before."""
+
 GIVEN = {
     ("submit-run", "holdout"): "$(params.holdout)",
     ("holdout", "holdout"): "$(params.holdout)",
@@ -25,11 +28,11 @@ GIVEN = {
     # The images that judge and decide are the site's, never one of the commit that is judged.
     **{
         (task, "tools-image"): "$(params.tools-image)"
-        for task in ("toolchain", "build-image", "submit-run", "promote", "report")
+        for task in ("answer", "toolchain", "build-image", "submit-run", "promote", "report", "verdict")
     },
     **{
         (task, "judge-image"): "$(params.judge-image)"
-        for task in ("holdout", "submit-run", "measure", "promote")
+        for task in ("holdout", "answer", "submit-run", "measure", "promote")
     },
 }
 OWNERS = {
@@ -37,9 +40,9 @@ OWNERS = {
     "sealing-key-secret": {"holdout"},
     # The compiler writes its name into the IR: the steps of the run have it.
     "store-secret": {"compile-pipeline", "submit-run"},
-    "judge-secret": {"submit-run"},
+    "judge-secret": {"answer", "submit-run"},
     "signing-secret": {"promote"},
-    "promotion-secret": {"promote"},
+    "promotion-secret": {"promote", "verdict"},
     "report-secret": {"report"},
 }
 """Which tasks are given which secret of the Pipeline, under its own name; no other is."""
@@ -47,9 +50,21 @@ OWNERS = {
 FOLDERS = {
     "shared": (
         "commit",
-        {"fetch-source", "toolchain", "lint", "unit-test", "build-image", "compile-pipeline", "submit-run"},
+        {
+            "fetch-source",
+            "answer",
+            "toolchain",
+            "lint",
+            "unit-test",
+            "build-image",
+            "compile-pipeline",
+            "submit-run",
+        },
     ),
-    "outcome": ("outcome", {"fetch-source", "submit-run", "promote", "report"}),
+    "outcome": (
+        "outcome",
+        {"fetch-source", "holdout", "answer", "submit-run", "promote", "report", "verdict"},
+    ),
     "judge": ("judge", {"submit-run", "measure", "promote"}),
 }
 """By workspace of a Task: its folder of the run's volume, and the tasks that mount it."""
@@ -81,6 +96,7 @@ SUBJECTS = {
     "jukebox-reasons": ["jukebox-submit"],
     "jukebox-own-runs": ["jukebox-submit"],
     "jukebox-promote": ["jukebox-promote"],
+    "jukebox-supersede": ["jukebox-answer"],
     "jukebox-push-images": ["jukebox-push"],
     "jukebox-build-scc": ["jukebox-build"],
 }
@@ -104,6 +120,7 @@ RULES = {
     ("Role", "jukebox-own-runs"): {("taskruns", "get"), ("pipelineruns", "get")},
     ("Role", "jukebox-reasons"): {("pods", "list"), ("events", "list"), ("pods/log", "get")},
     ("Role", "jukebox-promote"): {("configmaps", "get patch")},
+    ("Role", "jukebox-supersede"): {("pipelineruns", "get list patch")},
 }
 ROOT = {"runAsNonRoot": False, "runAsUser": 0, "allowPrivilegeEscalation": False}
 BUILDER = {
@@ -125,12 +142,27 @@ FENCED = {
 }
 """The pods that run what a commit has made, whether in a run of the Pipeline or alone."""
 
-READERS = {"toolchain", "lint", "unit-test", "build-image", "submit-run"}
+READERS = {"answer", "toolchain", "lint", "unit-test", "build-image", "submit-run"}
 """What must not be able to change the checkout for those that come later."""
 
 
-def outcomes(spec: Object) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield how each task ends, ok, failed, skipped or blocked, and the verdict, for all combinations.
+Known = dict[str, str]
+"""The results that a `when` may ask for, by their reference."""
+
+SNAPSHOT = "$(tasks.holdout.results.SNAPSHOT)"
+LINT, BUILD, TRAIN = (f"$(tasks.answer.results.{name})" for name in ("LINT", "BUILD", "TRAIN"))
+
+
+def results() -> Iterator[Known]:
+    """Yield what the tasks that decide may find: tables that hold, what is left to be done, the verdict."""
+    found = itertools.product(("pass", "block", "error"), ("s3://snapshot", ""), ("yes", "no"), ("yes", "no"))
+    for verdict, snapshot, lint, train in found:
+        build = "yes" if "yes" in (lint, train) else "no"
+        yield {VERDICT: verdict, SNAPSHOT: snapshot, LINT: lint, BUILD: build, TRAIN: train}
+
+
+def outcomes(spec: Object) -> Iterator[tuple[dict[str, str], Known]]:
+    """Yield how each task ends (ok, failed, skipped, blocked) and what was found, with two failures at most.
 
     A task whose `when` is false is skipped: what runs after it runs, what takes its results does not. Tekton
     starts nothing new once a task has failed; here all else goes on, which can only be worse.
@@ -139,20 +171,21 @@ def outcomes(spec: Object) -> Iterator[tuple[dict[str, str], str]]:
     takes = {name: set(RESULT.findall(str(task))) for name, task in tasks.items()}
     after = {name: set(task.get("runAfter", ())) for name, task in tasks.items()}
     order = list(TopologicalSorter({name: takes[name] | after[name] for name in tasks}).static_order())
-    for verdict in ("pass", "block", "error"):
-        for ends in itertools.product(("ok", "failed"), repeat=len(order)):
-            state: dict[str, str] = {}
-            for name, end in zip(order, ends, strict=True):
-                ready = all(state[each] == "ok" for each in takes[name])
-                ready = ready and all(state[each] in ("ok", "skipped") for each in after[name])
-                ended = end if _wanted(tasks[name], verdict) else "skipped"
-                state[name] = ended if ready else "blocked"
-            yield state, verdict
+    fewer = [failed for count in range(3) for failed in itertools.combinations(order, count)]
+    for known, failed in itertools.product(results(), fewer):
+        state: dict[str, str] = {}
+        for name in order:
+            ready = all(state[each] == "ok" for each in takes[name])
+            ready = ready and all(state[each] in ("ok", "skipped") for each in after[name])
+            end = "failed" if name in failed else "ok"
+            ended = end if _wanted(tasks[name], known) else "skipped"
+            state[name] = ended if ready else "blocked"
+        yield state, known
 
 
-def _wanted(task: Object, verdict: str) -> bool:
+def _wanted(task: Object, known: Known) -> bool:
     for when in task.get("when", ()):
-        value = verdict if when["input"] == VERDICT else when["input"]
+        value = known.get(when["input"], when["input"])
         if (value in when["values"]) != (when["operator"] == "in"):
             return False
     return True
@@ -176,11 +209,15 @@ def _ways(spec: Object) -> Iterator[str]:
     yield from (f"two tasks are named {name}" for name in {n for n in named if named.count(n) > 1})
     if len(named) != len(set(named)):
         return
-    for state, verdict in outcomes(spec):
+    for state, known in outcomes(spec):
         ran = state.get("promote") in ("ok", "failed")
-        right = verdict == "pass" and all(end == "ok" for name, end in state.items() if name != "promote")
-        if ran != right:
+        # What has passed on the same files before may be left out, and nothing else.
+        checked = {state.get(name) for name in CHECKS} == {"ok" if known[LINT] == "yes" else "skipped"}
+        others = all(end == "ok" for name, end in state.items() if name not in (*CHECKS, "promote"))
+        decided = known[VERDICT] == "pass" and known[TRAIN] == "yes" and known[SNAPSHOT] != ""
+        if ran != (decided and checked and others):
             bad = sorted(name for name, end in state.items() if end != "ok")
+            verdict = known[VERDICT]
             yield f"promote {'runs' if ran else 'does not run'} with the verdict {verdict}, not ok: {bad}"
             return
 

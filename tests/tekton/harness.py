@@ -75,12 +75,16 @@ class World:
 
 @dataclass
 class TaskEnd:
-    """How a task ended: Tekton's word for it, its results, and what its steps printed, try by try."""
+    """How a task ended: Tekton's word for it, its results, and what its steps printed, try by try.
+
+    ``left_out`` is whether its `when` was false.
+    """
 
     status: str = "None"
     results: dict[str, str] = field(default_factory=dict)
     log: str = ""
     tries: int = 0
+    left_out: bool = False
 
 
 @dataclass
@@ -122,7 +126,7 @@ def execute(world: World, spec: Object, uid: str, known: Mapping[str, TaskEnd] =
     for name in TopologicalSorter({n: _before(task) for n, task in by_name.items()}).static_order():
         if name in known:
             _succeed(run, name, known[name].results)
-        elif all(run.tasks[before].status == "Succeeded" for before in _before(by_name[name])):
+        elif _ready(run, by_name[name]):
             _try(run, by_name[name])
     variables |= {f"tasks.{name}.status": end.status for name, end in run.tasks.items()}
     for task in pipeline["finally"]:
@@ -135,10 +139,20 @@ def _before(task: Object) -> set[str]:
     return {*task.get("runAfter", ()), *(found[0] for found in RESULT.findall(str(task)))}
 
 
+def _ready(run: Run, task: Object) -> bool:
+    """Tell whether a task may begin: results are there, and what it runs after has ended or was left out."""
+    takes = {found[0] for found in RESULT.findall(str(task))}
+    after = (run.tasks[name] for name in task.get("runAfter", ()))
+    return all(run.tasks[name].status == "Succeeded" for name in takes) and all(
+        end.status == "Succeeded" or end.left_out for end in after
+    )
+
+
 def _try(run: Run, task: Object) -> None:
     for condition in task.get("when", ()):
         value = _filled(condition["input"], run.variables)
         if (value in condition["values"]) != (condition["operator"] == "in"):
+            run.tasks[task["name"]].left_out = True
             return
     end = run.tasks[task["name"]]
     for _ in range(1 + task.get("retries", 0)):

@@ -57,6 +57,7 @@ BOUND = {
     "jukebox-reasons": {"jukebox-reasons"},
     "jukebox-own-runs": {"jukebox-own-runs"},
     "jukebox-promote": {"jukebox-promote"},
+    "jukebox-supersede": {"jukebox-supersede"},
     "jukebox-push-images": {"system:image-builder"},
     "jukebox-build-scc": {"pipelines-scc-clusterrole"},
 }
@@ -67,6 +68,7 @@ GROUPS = {
     ("Role", "jukebox-reasons"): {""},
     ("Role", "jukebox-own-runs"): {"tekton.dev"},
     ("Role", "jukebox-promote"): {""},
+    ("Role", "jukebox-supersede"): {"tekton.dev"},
 }
 NAMED_ONLY = {("Role", "jukebox-submit"), ("Role", "jukebox-promote")}
 """Roles that are for objects of one name, never for all of a kind."""

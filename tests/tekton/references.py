@@ -35,6 +35,7 @@ REGISTRY = {
     ("toolchain", "build"): {"jukebox-pull"},
     ("toolchain", "push"): {"jukebox-registry"},
     ("build-image", "assemble"): {"jukebox-registry"},
+    ("answer", "answer"): {"jukebox-registry"},
 }
 """The steps that hold a credential of the registry: what runs code of the commit may pull at most."""
 
@@ -53,6 +54,7 @@ RETRIED = {
     "toolchain",
     "build-image",
     "holdout",
+    "answer",
     "submit-run",
     "measure",
     "promote",
@@ -65,6 +67,7 @@ ROLES = {
     "toolchain": "jukebox-build",
     "build-image": "jukebox-build",
     "holdout": "jukebox-holdout",
+    "answer": "jukebox-answer",
     "submit-run": "jukebox-submit",
     "measure": "jukebox-measure",
     "promote": "jukebox-promote",
@@ -73,11 +76,13 @@ ROLES = {
 
 KEYS = {
     ("holdout", "holdout"): {"holdout-secret", "sealing-key-secret"},
+    ("answer", "answer"): {"judge-secret"},
     ("submit-run", "submit"): {"store-secret"},
     ("submit-run", "download"): {"judge-secret"},
     ("promote", "sign"): {"signing-secret"},
     ("promote", "promote"): {"promotion-secret"},
     ("report", "report"): {"report-secret"},
+    ("verdict", "verdict"): {"promotion-secret"},
 }
 """Which step is given which secrets, as a variable or a volume; no other is given any."""
 
@@ -136,7 +141,7 @@ def task_problems(task: Object, _: list[Object]) -> Iterator[str]:
 
 def _by_verb(task: str, result: str) -> bool:
     """Tell whether a verb of `jukebox` writes a result itself."""
-    return task in {"holdout", "submit-run", "measure", "promote", "toolchain", "build-image"}
+    return task in {"holdout", "answer", "submit-run", "measure", "promote", "toolchain", "build-image"}
 
 
 def step_problems(task: str, spec: Object, step: Object, volumes: set[str]) -> Iterator[str]:
@@ -369,7 +374,12 @@ def role_problems(role: Object, _: list[Object]) -> Iterator[str]:
 
 
 def account_problems(account: Object, _: list[Object]) -> Iterator[str]:
-    speaks = account["metadata"]["name"] in ("jukebox-submit", "jukebox-promote", "jukebox-listener")
+    speaks = account["metadata"]["name"] in (
+        "jukebox-answer",
+        "jukebox-submit",
+        "jukebox-promote",
+        "jukebox-listener",
+    )
     if account.get("automountServiceAccountToken") is not speaks:
         yield "its pods get a token" if not speaks else "its pods get no token"
 

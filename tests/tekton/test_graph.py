@@ -15,7 +15,7 @@ def test_promotion_is_reached_by_what_was_measured_alone(overlay):
 
 def test_every_outcome_is_played():
     found = list(outcomes(spec(rendered("openshift"))))
-    assert len(found) == 3 * 2**10
+    assert len(found) == 3 * 2**3 * (1 + 11 + 55)
     assert {end for state, _ in found for end in state.values()} == {"ok", "failed", "skipped", "blocked"}
 
 
@@ -82,7 +82,7 @@ WAYS = {
         "submit-run takes holdout from $(params.snapshots)",
     ),
     "sealed by the commit": (
-        lambda o: give(o, "holdout", "judge-image", COMMITS),
+        lambda o: give(o, "holdout", "judge-image", "$(tasks.fetch-source.results.COMMIT)"),
         "holdout takes judge-image",
     ),
     "measured by the commit": (
@@ -103,7 +103,7 @@ WAYS = {
     ),
     "the report's folder for the compiler": (
         lambda o: mount(o, "compile-pipeline", "outcome"),
-        "outcome is mounted by ['compile-pipeline'",
+        "outcome is mounted by ['answer', 'compile-pipeline'",
     ),
     "the whole volume for the linters": (
         lambda o: task(o, "lint")["workspaces"][0].pop("subPath"),
@@ -142,19 +142,30 @@ WAYS = {
         lambda o: measure(o)["volumes"][0].update(secret={"secretName": "jukebox-signing-key"}),
         "a step of measure mounts ['tmp-infer']",
     ),
-    "no when": (lambda o: task(o, "promote").pop("when"), "promote runs with the verdict block"),
+    "no when": (
+        lambda o: [task(o, name).pop("when") for name in ("measure", "promote")],
+        "promote runs with the verdict block",
+    ),
     "the opposite": (
         lambda o: task(o, "promote")["when"][0].update(operator="notin"),
         "promote does not run",
     ),
     "a verdict too many": (
-        lambda o: task(o, "promote")["when"][0]["values"].append("error"),
+        lambda o: [task(o, name)["when"][0]["values"].append("error") for name in ("measure", "promote")],
         "promote runs with the verdict error",
     ),
     "tests left out": (lambda o: task(o, "build-image").update(runAfter=["lint"]), "not ok: ['unit-test']"),
     "skipped tests": (
         lambda o: task(o, "unit-test").update(when=[{"input": "a", "operator": "in", "values": ["b"]}]),
         "not ok: ['unit-test']",
+    ),
+    "training where it is answered": (
+        lambda o: task(o, "compile-pipeline").pop("when"),
+        "promote runs with the verdict pass, not ok: []",
+    ),
+    "tables that break the contract": (
+        lambda o: task(o, "answer").pop("when"),
+        "promote runs with the verdict pass, not ok: []",
     ),
     "another task that promotes": (another, "release promotes as well"),
     "two of one name": (lambda o: spec(o)["tasks"].append(copy.deepcopy(task(o, "lint"))), "named lint"),

@@ -1,6 +1,7 @@
 """What is handed from submit-run to measure to promote: who sees what, and that a changed byte ends it."""
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import pytest
 from tekton.harness import TaskEnd, World, execute, execute_alone
 from tekton.manifests import ROOT, TEKTON, load
 
+from ml.errors import EvidenceError
 from ml.gate.canonical import digest
 
 CANDIDATE = "c" * 64
@@ -51,11 +53,12 @@ submit) printf '%s' "$CANDIDATE_ID" > "$JUKEBOX_RESULTS_DIR/CANDIDATE"
   echo measured > "$4/measured.json"; sum "$4/measured.json" > "$JUKEBOX_RESULTS_DIR/MEASURED" ;;
 "judge sign") is "$4/asked.json" "$JUKEBOX_ASKED"; is "$4/measured.json" "$JUKEBOX_MEASURED"
   cat "$6" >> "$SEEN"; echo "by $JUKEBOX_JUDGE_IMAGE" > "$JUKEBOX_OUTCOME"
-  for last; do :; done; echo attested > "$last" ;;
+  for last; do [ "$last" = --decided-ok ] || out=$last; done; echo attested > "$out" ;;
 promote) printf '%s|%s\\n' "$JUKEBOX_ACTOR" "$JUKEBOX_HEAD" >> "$CALLS"; cat "$4" >> "$SEEN"
   printf 1 > "$JUKEBOX_RESULTS_DIR/PROMOTION"; printf s3://x > "$JUKEBOX_RESULTS_DIR/SERVED_AT" ;;
 esac
 """
+NOTHING = {"PROMOTION": "", "SERVED_AT": ""}
 JUDGED = ("submit-run", "measure", "promote")
 
 
@@ -156,7 +159,7 @@ def test_a_site_with_a_sigstore_signs_with_the_identity_of_the_task_and_promotes
         "token",
     ]
     assert "--key-file" not in sign
-    assert Path(promote[-1]).name == "trust.json"
+    assert Path(promote[-2]).name == "trust.json"
 
 
 def test_one_digest_is_told_to_all_and_pins_everything(bench):
@@ -184,9 +187,14 @@ def test_what_was_changed_on_the_way_is_not_used(bench, before):
     verbs = f'PYTHONPATH={quote(str(ROOT))} exec {quote(sys.executable)} -m ml.cli "$@"'
     bench.command.write_text(f"#!/bin/sh\n{verbs}\n")
     again = bench.run({name: ends[name] for name in JUDGED[: JUDGED.index(before)]})
-    assert (again[before].status, again[before].results) == ("Failed", {})
     assert "asked.json: its digest is " in again[before].log
-    assert again["promote"].status != "Succeeded"
+    if before == "measure":
+        assert (again["measure"].status, again["promote"].status) == ("Failed", "None")
+    else:
+        # It is decided, so that it is not tried again; the Task verdict fails with it.
+        assert (again["promote"].status, again["promote"].results) == ("Succeeded", NOTHING)
+        found = json.loads((bench.volume / "outcome" / "judge.json").read_text())
+        assert found["exit_code"] == EvidenceError.exit_code
 
 
 @pytest.mark.parametrize("file", ["labels/labels.json", "asked.json"])

@@ -117,11 +117,11 @@ BEYOND = {
         "git-credentials is bound to",
     ),
     "no time for the report": (
-        lambda o: run(o)["timeouts"].update(tasks="6h0m0s"),
+        lambda o: run(o)["timeouts"].update(tasks="7h0m0s"),
         "no time for what comes last",
     ),
     "no time for a slow run": (
-        lambda o: run(o)["timeouts"].update(tasks="5h29m0s"),
+        lambda o: run(o)["timeouts"].update(tasks="5h59m0s"),
         "may take longer than it allows",
     ),
     "events of anybody": (lambda o: push(o).pop(0), "Trigger push: anybody may send"),

@@ -305,11 +305,11 @@ def test_a_mistake_is_found(mistake):
     assert any(word in said for said in problems(objects)), problems(objects)
 
 
-def test_only_the_promotion_is_given_the_promotions_secret():
+def test_only_what_promotes_and_what_keeps_decisions_is_given_the_promotions_secret():
     objects = copy.deepcopy(rendered("kubernetes"))
     given = [
         found["metadata"]["name"]
         for found in objects
         if found["kind"] == "Task" and "promotion-secret" in str(found)
     ]
-    assert given == ["promote"]
+    assert given == ["promote", "verdict"]

@@ -102,7 +102,7 @@ def passed(site) -> tuple[str, Run]:
 
 def test_a_commit_becomes_the_model_in_production(site, passed, monkeypatch):
     commit, done = passed
-    assert ends(done) == dict.fromkeys([*TASKS, "report"], "Succeeded"), done.log
+    assert ends(done) == dict.fromkeys([*TASKS, "report", "verdict"], "Succeeded"), done.log
     store = opened(site, monkeypatch)
     (entry,) = store.log()
     submitted = done.tasks["submit-run"].results

@@ -40,7 +40,7 @@ def test_a_script_has_no_finding(name):
 
 
 def test_all_tasks_have_scripts():
-    assert len(SCRIPTS) == 16
+    assert len(SCRIPTS) == 19
 
 
 def test_the_example_for_buckets_has_no_finding():

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from tekton.manifests import TEKTON, task_names
 from tekton.world import FORGE_TOKEN, Site, git
 
 from ml.gate.canonical import digest
+from ml.gate.policy import default_text
 from ml.image.assemble import SOURCE
 from ml.image.package import package_files
+from ml.objects import put_object
 
 IMAGE = f"registry.example/jukebox/component@sha256:{'a' * 64}"
 NOWHERE = "0" * 40
@@ -45,7 +48,7 @@ def passed(opened):
     commit = site.commit()
     done = execute(site.world, site.spec(commit), "uid-pass")
     assert {name: end.status for name, end in done.tasks.items()} == dict.fromkeys(
-        [*task_names(), "report"], "Succeeded"
+        [*task_names(), "report", "verdict"], "Succeeded"
     ), done.log
     return commit, done, programs.calls, programs.environment
 
@@ -207,15 +210,101 @@ def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
         assert secret not in done.log
 
 
+# What follows a run: a push that changes nothing that a decision follows from, and a block.
+
+
+def ends(done) -> dict[str, str]:
+    return {name: end.status for name, end in done.tasks.items()}
+
+
+def only(*names: str, **others: str) -> dict[str, str]:
+    """How tasks end of which only some are reached."""
+    return {
+        name: others.get(name, "Succeeded" if name in names else "None")
+        for name in (*task_names(), "report", "verdict")
+    }
+
+
+ALWAYS = ("fetch-source", "holdout", "answer", "report", "verdict")
+
+
+def test_a_push_of_docs_is_answered_from_the_model_in_production(site, passed, programs):
+    commit = site.commit("README.md", "# jukebox\n", "# The jukebox\n")
+    runs = len(site.dspa.runs)
+    done = execute(site.world, site.spec(commit), "uid-docs")
+    assert ends(done) == only(*ALWAYS), done.log
+    assert (programs.calls, len(site.dspa.runs)) == ([], runs)
+    (status,) = statuses(site, commit)
+    run_id = passed[1].tasks["submit-run"].results["RUN_ID"]
+    assert status["state"] == "success"
+    assert status["description"].startswith(f"nothing to train: run {run_id[:7]}")
+
+
+def test_a_push_of_tests_is_tested_and_trains_nothing(site, passed, programs):
+    commit = site.commit("tests/unit/gate/test_canonical.py", "one value has", "a value has")
+    runs = len(site.dspa.runs)
+    done = execute(site.world, site.spec(commit), "uid-tests-only")
+    assert ends(done) == only(*ALWAYS, "toolchain", "lint", "unit-test", "build-image"), done.log
+    assert len(site.dspa.runs) == runs
+    again = execute(site.world, site.spec(commit), "uid-tests-again")
+    assert ends(again) == only(*ALWAYS), again.log
+
+
+def test_who_wants_another_training_gets_one_without_lint(site, passed, programs):
+    done = execute(site.world, site.spec(passed[0], retrain="true"), "uid-retrain")
+    assert ends(done) == dict.fromkeys([*task_names(), "report", "verdict"], "Succeeded") | {
+        "lint": "None",
+        "unit-test": "None",
+    }
+    assert statuses(site, passed[0])[-1]["state"] == "success"
+
+
+def test_a_block_is_final_at_once_and_answers_the_next_push(site, passed, programs):
+    policy = re.sub(r"max_model_bytes: .*", "max_model_bytes: 1", default_text())
+    world = dataclasses.replace(
+        site.world, mounted={**site.world.mounted, "/etc/jukebox/policy": {"policy.yaml": policy}}
+    )
+    done = execute(world, site.spec(passed[0]), "uid-block")
+    left_out = dict.fromkeys(("lint", "unit-test", "measure", "promote"), "None")
+    assert ends(done) == only(*task_names(), "report", verdict="Failed") | left_out, done.log
+    submitted = done.tasks["submit-run"]
+    assert (submitted.tries, submitted.results["VERDICT"], submitted.results["ASKED"]) == (1, "block", "")
+    assert "budget.model_bytes" in done.tasks["verdict"].log
+    assert done.tasks["verdict"].tries == 1
+    assert statuses(site, passed[0])[-1]["state"] == "failure"
+    runs = len(site.dspa.runs)
+    again = execute(world, site.spec(passed[0]), "uid-block-again")
+    assert ends(again) == only(*ALWAYS, verdict="Failed"), again.log
+    assert f"blocked already, by run {submitted.results['RUN_ID']}" in again.tasks["verdict"].log
+    assert again.tasks["answer"].tries == 1
+    assert len(site.dspa.runs) == runs
+    assert statuses(site, passed[0])[-1]["state"] == "failure"
+
+
+def test_tables_that_break_the_contract_end_the_run_at_once(site, passed, programs):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in site.s3.items():
+            patch.setenv(name, value)
+        put_object("s3://bucket/scripts/broken.csv", b"spotify_id,country\nx,AT\n")
+    tables = dict.fromkeys(("rankings", "songs"), "s3://bucket/scripts/broken.csv")
+    done = execute(site.world, site.spec(passed[0], **tables), "uid-broken")
+    assert ends(done) == only("fetch-source", "holdout", "report", verdict="Failed"), done.log
+    assert (done.tasks["holdout"].tries, done.tasks["holdout"].results["SNAPSHOT"]) == (1, "")
+    (said,) = (line for line in done.tasks["verdict"].log.splitlines() if line.startswith("jukebox: "))
+    status = statuses(site, passed[0])[-1]
+    assert status["state"] == "error"
+    assert "broken.csv" in said
+    assert status["description"].rstrip("…") in said
+
+
 # What makes each of them fail.
 
 
 def test_a_revision_that_is_not_there_ends_before_anything_is_run(site, programs):
     done = execute(site.world, site.spec(NOWHERE), "uid-nowhere")
     assert done.tasks["fetch-source"].tries == 3
-    assert {end.status for name, end in done.tasks.items() if name not in ("fetch-source", "report")} == {
-        "None"
-    }
+    after = {name: end.status for name, end in done.tasks.items() if name not in ("fetch-source", "holdout")}
+    assert after == dict.fromkeys(after, "None") | {"report": "Succeeded", "verdict": "Succeeded"}
     assert programs.calls == []
     assert [status["state"] for status in statuses(site, NOWHERE)] == ["error"]
 
@@ -272,7 +361,7 @@ def test_an_image_without_a_digest_is_not_compiled_in(site, passed):
 
 def test_an_image_that_cannot_be_assembled_is_not_handed_on(site, passed):
     below = passed[1].tasks["toolchain"].results["COMPONENT_DEPENDENCIES"]
-    given = {"commit": "c" * 40, "base_python": PYTHON, "registry_tls": "false"}
+    given = {"commit": "c" * 40, "base_image": BASE, "base_python": PYTHON, "registry_tls": "false"}
     given["image_repository"] = site.params["image-repository"]
     absent = below.replace("component-", "other-")
     failed(run_task(site.world, "build-image", component_dependencies=absent, **given), "answers 404")
@@ -288,7 +377,10 @@ def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(verb):
     compiled = f"sha256:{hashlib.sha256(ir.read_bytes()).hexdigest()}"
     given = {"ir_digest": compiled, "commit": "c" * 40, **KEYS}
     assert run_task(world, "submit-run", "uid", **given).status == "Succeeded"
-    asked = [f"jukebox submit {ir} --commit {'c' * 40}", f"jukebox judge download abc --work {work(world)}"]
+    asked = [
+        f"jukebox submit {ir} --commit {'c' * 40} --decided-ok",
+        f"jukebox judge download abc --work {work(world)}",
+    ]
     assert double.calls == asked
     ir.write_text("another: pipeline\n")
     failed(run_task(world, "submit-run", "uid", **given), "did NOT match")

@@ -59,7 +59,9 @@ class KeyRef(Strict):
 
 
 class FieldRef(Strict):
-    field_path: Literal["metadata.labels['tekton.dev/pipelineRun']"]
+    field_path: Literal[
+        "metadata.labels['tekton.dev/pipelineRun']", "metadata.annotations['jukebox/superseded-by']"
+    ]
 
 
 class SecretValue(Strict):

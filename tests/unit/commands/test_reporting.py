@@ -1,11 +1,13 @@
 """What submit and follow print in the end: what fails and what warns, and the rest when it is asked for."""
 
+import json
+
 import pytest
 from reports import POLICY, edited, judge, passing_reports
 
-from ml.commands.reporting import reporting
+from ml.commands.reporting import outcome_in, reporting
 from ml.dspa.findings import Findings
-from ml.errors import GateBlocked
+from ml.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
 
 KNOWN = {"run_id": "r1", "run": "jukebox-1", "state": "SUCCEEDED", "link": "https://x", "evidence": "s3://e"}
 
@@ -13,8 +15,8 @@ KNOWN = {"run_id": "r1", "run": "jukebox-1", "state": "SUCCEEDED", "link": "http
 def lines(capsys, verdict, **options) -> list[str]:
     found = Findings(**KNOWN, verdict=verdict)
     if verdict.passed:
-        with reporting(None, as_json=False, **options) as passed:
-            passed(found)
+        with reporting(None, as_json=False, **options) as known:
+            known.update(found.to_json())
     else:
         with pytest.raises(GateBlocked), reporting(None, as_json=False, **options):
             raise GateBlocked("blocked", found.to_json())
@@ -40,3 +42,25 @@ def test_what_fails_is_shown_once(capsys):
     shown = lines(capsys, verdict)
     assert [line.split()[0] for line in shown if "BLOCK" in line.split()] == ["serving.memory_mb"]
     assert len(shown) < 12
+
+
+@pytest.mark.parametrize("kind", [UsageError, GateBlocked, RunFailed, EvidenceError])
+def test_what_was_decided_is_kept_and_does_not_fail_the_task(tmp_path, kind):
+    file = tmp_path / "outcome.json"
+    with pytest.raises(kind) as caught, outcome_in(file, decided_ok=True):
+        raise kind("why")
+    assert caught.value.exit_code == 0
+    assert json.loads(file.read_text()) == {"error": "why", "exit_code": kind.exit_code}
+    assert kind("another").exit_code == kind.exit_code != 0
+
+
+@pytest.mark.parametrize("error", [PlatformError("away"), Interrupted(), ZeroDivisionError()])
+def test_what_was_not_decided_fails_it(tmp_path, error):
+    with pytest.raises(type(error)) as caught, outcome_in(tmp_path / "outcome.json", decided_ok=True):
+        raise error
+    assert getattr(caught.value, "exit_code", 1) != 0
+
+
+def test_without_a_file_a_decision_would_be_lost():
+    with pytest.raises(UsageError, match="--decided-ok needs --outcome"), outcome_in(None, decided_ok=True):
+        raise AssertionError

@@ -3,16 +3,17 @@
 import pytest
 
 from ml.errors import UsageError
-from ml.status.summary import Outcome, read_tasks, summarise
+from ml.status.summary import LEFT_OUT, Outcome, read_tasks, summarise
 
 NAMES = (
     "fetch-source",
+    "holdout",
+    "answer",
     "toolchain",
     "lint",
     "unit-test",
     "build-image",
     "compile-pipeline",
-    "holdout",
     "submit-run",
     "measure",
     "promote",
@@ -54,13 +55,12 @@ def test_a_promotion_of_which_nothing_else_is_known():
     assert (found.state, found.sentence, found.link) == ("success", "promoted: the gate passed", "")
 
 
-@pytest.mark.parametrize("end", ["Failed", "None"])
-def test_a_promotion_past_a_task_is_told(end):
-    found = summarise(ends(lint=end, unit_test=end), outcome())
+def test_a_promotion_past_a_task_is_told():
+    found = summarise(ends(lint="Failed", unit_test="Failed"), outcome())
     assert (found.state, found.sentence) == ("error", "promoted, but lint and unit-test did not succeed")
 
 
-@pytest.mark.parametrize("name", NAMES[1:6])
+@pytest.mark.parametrize("name", NAMES[3:8])
 def test_a_task_before_the_submission_is_the_commits_failure(name):
     found = summarise(stopped_at(name), None)
     assert (found.state, found.sentence) == ("failure", f"{name} failed; nothing was promoted")
@@ -79,7 +79,7 @@ def test_what_is_not_the_commits_is_not_its_failure(name):
 
 def test_a_broken_holdout_does_not_excuse_a_broken_test():
     found = summarise(stopped_at("unit-test", "holdout"), None)
-    assert (found.state, found.sentence) == ("failure", "unit-test and holdout failed; nothing was promoted")
+    assert (found.state, found.sentence) == ("failure", "holdout and unit-test failed; nothing was promoted")
 
 
 def test_a_block_is_the_commits_failure_and_tells_which_checks():
@@ -150,8 +150,10 @@ def test_a_run_that_is_stopped_while_it_is_followed_says_what_it_knows():
     assert (found.state, found.sentence) == ("error", "interrupted")
 
 
-@pytest.mark.parametrize("end", ["Failed", "None"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [*((name, "Failed") for name in NAMES), *((name, "None") for name in NAMES if name not in LEFT_OUT)],
+)
 @pytest.mark.parametrize("known", [None, outcome(), outcome(10, "blocked")])
 def test_nothing_but_all_is_a_success(name, end, known):
     assert summarise(ends() | {name: end}, known).state != "success"
@@ -229,3 +231,53 @@ def test_the_commit_is_told_with_the_changes_that_were_not_in_it():
     assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), Outcome.load(told), told["commit"]).lines()
     assert "commit: ffffffffffff" in summarise(ends(), outcome(), "f" * 40).lines()
     assert not [line for line in summarise(ends(), None).lines() if line.startswith("commit")]
+
+
+def decided(task: str, code: int, error: str) -> Outcome:
+    """What a task says that has decided against the run, and so has succeeded."""
+    return Outcome.load({"exit_code": code, "error": error, "task": task, "checks": [PASSES, BLOCKS]})
+
+
+def test_what_has_passed_before_may_be_left_out():
+    found = summarise(ends(lint="None", unit_test="None"), outcome())
+    assert (found.state, found.sentence) == ("success", "promoted: 2 of 2 checks pass")
+
+
+@pytest.mark.parametrize("task", ["answer", "submit-run", "judge"])
+def test_a_block_ends_its_task_well_and_is_the_commits_failure(task):
+    tasks = ends(measure="None", promote="None" if task != "judge" else "Succeeded")
+    found = summarise(tasks, decided(task, 10, "blocked (merit.gain)"))
+    assert (found.state, found.sentence) == ("failure", "blocked (merit.gain)")
+
+
+def test_tables_that_break_the_contract_are_not():
+    tasks = ends() | dict.fromkeys(NAMES[2:], "None")
+    found = summarise(tasks, decided("holdout", 10, "rankings: column daily_rank is missing"))
+    assert (found.state, found.sentence) == ("error", "rankings: column daily_rank is missing")
+
+
+def test_a_promotion_that_is_refused_is_not():
+    found = summarise(ends(), decided("promote", 40, "attest it again"))
+    assert (found.state, found.sentence) == ("error", "attest it again")
+
+
+ANSWERED = Outcome.load({"exit_code": 0, "answered": "r1", "link": LINK})
+
+
+def test_a_push_that_is_answered_is_a_success_and_says_from_what():
+    found = summarise(ends() | dict.fromkeys(NAMES[3:], "None"), ANSWERED)
+    assert (found.state, found.link) == ("success", LINK)
+    assert found.sentence == "nothing to train: run r1 passed with the same inputs"
+
+
+@pytest.mark.parametrize("name", NAMES[3:6])
+def test_but_its_lint_and_tests_count(name):
+    found = summarise(ends() | dict.fromkeys(NAMES[3:], "None") | {name: "Failed"}, ANSWERED)
+    assert (found.state, found.sentence) == ("failure", f"{name} failed; nothing was promoted")
+
+
+def test_a_run_that_is_superseded_says_by_which():
+    tasks = ends() | dict.fromkeys(NAMES[4:], "None")
+    found = summarise(tasks, None, superseded_by="push-2")
+    assert (found.state, found.sentence) == ("error", "superseded by push-2; nothing was promoted")
+    assert summarise(ends(), outcome(), superseded_by="push-2").state == "success"

@@ -1,0 +1,187 @@
+"""What need not be done: what was decided or has passed before, and what a newer push replaces."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml.commands.dspa_options import DecidedOk, OutcomeFile
+from ml.commands.image_options import (
+    AuthFile,
+    Base,
+    Checkout,
+    PythonVersion,
+    RegistryCa,
+    RegistryTls,
+    Repository,
+    ResultsDir,
+    TokenFile,
+    registry_of,
+    require_python,
+)
+from ml.commands.judge_options import LOCAL, JudgeImage
+from ml.commands.options import (
+    STORE,
+    AsJson,
+    ModelName,
+    ModelVersion,
+    PolicyFile,
+    Store,
+    open_store,
+    policy_text_of,
+    print_json,
+    write_results,
+)
+from ml.commands.reporting import outcome_in
+from ml.console import out, tame
+from ml.errors import EvidenceError, GateBlocked
+
+if TYPE_CHECKING:
+    from ml.gate.policy import Policy
+    from ml.release.decisions import Decision, Inputs
+
+WORK = ("LINT", "BUILD", "TRAIN")
+"""The results: whether lint and tests, the build, and the training are left to be done, "yes" or "no"."""
+
+
+def answer(
+    repository: Repository,
+    data_version: Annotated[
+        str,
+        typer.Option(envvar="JUKEBOX_DATA_VERSION", help="The version of the tables, as holdout gave it."),
+    ],
+    tests: Annotated[
+        str, typer.Option(envvar="JUKEBOX_TESTS", help="The files and folders that are tested.")
+    ] = "tests/unit",
+    store: Store = STORE,
+    policy: PolicyFile = None,
+    model_name: ModelName = "jukebox",
+    model_version: ModelVersion = "1",
+    judge_image: JudgeImage = LOCAL,
+    retrain: Annotated[
+        bool,
+        typer.Option("--retrain/--no-retrain", envvar="JUKEBOX_RETRAIN", help="Train, whatever was decided."),
+    ] = False,
+    source: Annotated[
+        str, typer.Option(envvar="JUKEBOX_SOURCE", help="As for `jukebox image-assemble`.")
+    ] = "",
+    base: Base = None,
+    python: PythonVersion = "3.12",
+    checkout: Checkout = Path(),
+    results_dir: ResultsDir = None,
+    auth_file: AuthFile = None,
+    token_file: TokenFile = None,
+    ca: RegistryCa = None,
+    tls: RegistryTls = True,
+    outcome: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a checkout from what was decided of the same inputs, where that still holds.
+
+    The inputs are the component image, the data, the model's name and version, the policy, and the images
+    that decide. A pass holds as long as its model is in production, a block as long as the same model is as
+    then: exit code 10. Lint and tests are left out where they have passed on what they read.
+
+    The results LINT, BUILD and TRAIN say what is left to be done, yes or no.
+    """
+    from ml.files import require_folder
+    from ml.gate.evidence import policy_digest
+    from ml.gate.policy import parse_policy
+    from ml.image.assemble import image_of
+    from ml.image.checked import checked_tag
+    from ml.image.key import base_digest, default_base
+    from ml.image.toolchain import look_up
+    from ml.release.decisions import Inputs
+    from ml.version import code_digest
+
+    if results_dir:
+        require_folder(results_dir)
+    write_results(results_dir, dict.fromkeys(WORK, "no"))
+    with outcome_in(outcome, decided_ok=decided_ok) as known:
+        require_python(python)
+        text = policy_text_of(policy)
+        registry = registry_of(repository, auth_file, token_file, ca, tls)
+        on = base_digest(base or default_base(checkout))
+        tag = checked_tag(checkout, tests, on, python)
+        lint = registry.digest(f"{repository}/component:{tag}") is None
+        below = look_up(checkout, python, on, repository, registry, None).dependencies[0].by_digest
+        decision = None
+        if below and not retrain:
+            inputs = Inputs(
+                image=image_of(checkout, python, below, source, registry).digest,
+                data_version=data_version,
+                model_name=model_name,
+                model_version=model_version,
+                hyperparameters={},
+                policy_digest=policy_digest(text),
+                judge_image=judge_image,
+                code=code_digest(),
+            )
+            decision = _decision(store, inputs, parse_policy(text))
+        if decision and decision.verdict == "block":
+            known.update(run_id=decision.run_id, link=decision.link)
+            raise GateBlocked(
+                f"blocked already, by run {decision.run_id} of {decision.at} with the same code, data and "
+                f"policy: {decision.reason}"
+            )
+        if decision:
+            known.update(answered=decision.run_id, link=decision.link)
+    work = dict(zip(WORK, (lint, lint or not decision, not decision), strict=True))
+    write_results(results_dir, {name: "yes" if left else "no" for name, left in work.items()})
+    if as_json:
+        print_json({"decision": decision.to_json() if decision else None, **work})
+        return
+    told = (
+        f"nothing to train: candidate {decision.candidate[:12]}, in production, is of the same code, data "
+        f"and policy (run {decision.run_id} of {decision.at})"
+        if decision
+        else "to train: nothing was decided of this code, data and policy that still holds"
+    )
+    out.print(tame(told), markup=False)
+    out.print(f"lint and tests: {'to be run' if lint else 'have passed on what they read'}", markup=False)
+
+
+def supersede(
+    pipeline_run: Annotated[str, typer.Argument(help="The PipelineRun that is newer.")],
+    namespace: Annotated[
+        str | None, typer.Option(help="The namespace of the PipelineRuns; in a pod the pod's own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """End the older PipelineRuns of the same ref (parameter head-of), but for those that promote.
+
+    Their task report still runs, and says what has superseded them. Where the account may not do this, it is
+    told, and they go on.
+    """
+    from ml.dspa.connection import namespace_of
+    from ml.dspa.supersede import supersede
+    from ml.kubernetes import Api, NotReadable
+
+    ended, note, where = [], "", namespace_of(namespace)
+    try:
+        if not where:
+            raise NotReadable("outside of a pod --namespace must name theirs", lasting=True)
+        ended = supersede(Api(where), pipeline_run)
+    except NotReadable as error:
+        note = f"older runs of the branch go on: {error}"
+    if as_json:
+        print_json({"ended": ended, "note": note})
+    else:
+        out.print(note or f"superseded: {', '.join(ended) or 'no run'}", markup=False)
+
+
+def _decision(store: str, inputs: "Inputs", policy: "Policy") -> "Decision | None":
+    """Return what was decided of some inputs and still holds; what cannot be read is told of, and is none."""
+    import datetime
+
+    from ml.release.decisions import find_decision, still_holds
+
+    opened = open_store(store)
+    try:
+        found = find_decision(opened, inputs)
+    except EvidenceError as error:
+        out.print(f"note: {tame(str(error))}", markup=False)
+        return None
+    today = datetime.datetime.now(datetime.UTC).date()
+    return found if found and still_holds(opened, found, policy, today) else None

@@ -1,0 +1,60 @@
+"""What lint and tests read of a checkout, as one key: what they have passed once, they need not see again.
+
+The image of a checkout that has passed is tagged with the key (`jukebox image-assemble --passed-tests`), and
+`jukebox answer` looks for that tag. Prose is not part of the key: no test below tests/unit reads it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ml.errors import UsageError
+from ml.gate.canonical import canonical_bytes, digest
+
+PROSE = ("docs", ".git")
+"""Folders at the top that neither lint nor tests/unit read; nor do they read the Markdown beside them."""
+
+LEFT = ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv")
+"""Folders that Python, linters and tests leave behind."""
+
+
+def checked_tag(checkout: Path, tests: str, base: str, python: str) -> str:
+    """Return the tag of images whose checkout has passed lint and tests.
+
+    Args:
+        checkout: the checkout.
+        tests: the files and folders that are tested, separated by spaces.
+        base: the digest of the base image.
+        python: the base's Python, as 3.12.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    try:
+        files = {path.relative_to(checkout).as_posix(): _content(path) for path in _files(checkout)}
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    about = {"tests": tests.split(), "base": base, "python": python, "files": files}
+    return f"checked-{digest(canonical_bytes(about)).removeprefix('sha256:')}"
+
+
+def _files(checkout: Path) -> Iterator[Path]:
+    """Yield what is no folder, links too."""
+    for place, folders, names in os.walk(checkout, onerror=_raise):
+        folder = Path(place)
+        top = folder == checkout
+        folders[:] = [name for name in folders if name not in LEFT and not (top and name in PROSE)]
+        linked = [name for name in folders if (folder / name).is_symlink()]
+        read = [name for name in names if not (top and name.endswith(".md"))]
+        yield from (folder / name for name in (*read, *linked))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _content(path: Path) -> str:
+    """Return what stands for a file: where a link leads, or a file's bytes and whether it is a program."""
+    if path.is_symlink():
+        return f"-> {path.readlink()}"
+    return f"{digest(path.read_bytes())}{' program' if os.access(path, os.X_OK) else ''}"
