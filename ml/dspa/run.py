@@ -79,7 +79,7 @@ def submit(
 
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
-        say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
+        say(f"run {run.run_id}: {session.link(run)}")
         asked = asked_for(submission, experiment.experiment_id, client.connection.dspa)
         found = _see_through(session, run, asked, submission.policy_text, show, trace, again=True)
         return found.model_copy(update={"claimed": submission.claims(run.run_id)})
