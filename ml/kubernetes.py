@@ -24,7 +24,7 @@ class NotReadable(Exception):
 
 
 class Api:
-    """One namespace of the cluster."""
+    """One namespace of the cluster, and what belongs to none."""
 
     def __init__(self, namespace: str) -> None:
         """Prepare; nothing is asked yet."""
@@ -37,7 +37,7 @@ class Api:
         Args:
             api: the class of the call, as CoreV1Api.
             call: its method.
-            options: its arguments, beside the namespace.
+            options: its arguments, beside the namespace where it has one.
 
         Raises:
             NotReadable: there is none.
@@ -47,10 +47,12 @@ class Api:
         from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
 
-        raw = {"_preload_content": False, "_request_timeout": SECONDS}
+        raw: dict[str, Any] = {"_preload_content": False, "_request_timeout": SECONDS}
+        if "namespaced" in call:
+            raw["namespace"] = self.namespace
         try:
             method = getattr(getattr(client, api)(self._connected()), call)
-            data: bytes = method(namespace=self.namespace, **options, **raw).data
+            data: bytes = method(**options, **raw).data
         except ConfigException as error:
             raise NotReadable("there is no kubeconfig here", lasting=True) from error
         except ApiException as error:

@@ -7,6 +7,7 @@ from typing import Any
 from candidates import candidate_files
 from reports import POLICY, subject
 
+from ml.gate.evidence import policy_digest
 from ml.settings import Hyperparameters
 
 FIRST = "20260101-120000-aaaaaa"
@@ -50,7 +51,7 @@ def make_run(
     parameters = {
         "rankings_uri": "sample:",
         "songs_uri": "sample:",
-        "policy": POLICY,
+        "policy": policy_digest(POLICY),
         "store_uri": str(folder.parent / "store"),
         "evidence_uri": str(home / "evidence.json"),
         **{field: value for field, value in about.items() if field != "run_id"},

@@ -31,6 +31,7 @@ from ml.errors import JukeboxError
 from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence
+from ml.gate.policy import parse_policy
 from ml.pipeline.compiler import compile_pipeline
 from ml.release.store import ModelStore
 from ml.settings import Mounts
@@ -126,17 +127,20 @@ class World:
         """The folder of the store."""
         return self.home / "store"
 
-    def submission(self, attempt: str = "attempt-1", image: str = IMAGE, **changes: Any) -> Submission:
+    def submission(
+        self, attempt: str = "attempt-1", image: str = IMAGE, policy: str = POLICY, **changes: Any
+    ) -> Submission:
         """Put a submission together; ``changes`` are other parameters."""
         of = pipeline(image)
         about = subject(image=image).to_json()
         places = {"store_uri": str(self.store), "rankings_uri": "sample:", "songs_uri": "sample:"}
-        given = {**about, **places, "policy": POLICY, **changes}
+        given = {**about, **places, "policy": parse_policy(policy).digest, **changes}
         del given["run_id"], given["nonce"]
         nonce = digest(canonical_bytes([attempt, of.digest, given])).removeprefix("sha256:")[:32]
         where = f"{self.home}/evidence/{nonce}/{{run_id}}.json"
         given = {"nonce": nonce, "evidence_uri": where, **given, **changes}
-        return Submission(pipeline=of, experiment="jukebox", attempt=attempt, parameters=given)
+        about = {"experiment": "jukebox", "attempt": attempt, "policy_text": policy}
+        return Submission(pipeline=of, parameters=given, **about)
 
     def client(self, patience: Patience | None = None) -> Client:
         """Make a client of the DSPA."""
@@ -148,7 +152,6 @@ class World:
         self,
         submission: Submission | None = None,
         *,
-        policy: str = POLICY,
         leave_running: bool = False,
         task_run: TaskRun | None = None,
         show: Show | None = None,
@@ -159,7 +162,6 @@ class World:
         return dspa_run.submit(
             self.client(waits),
             submission or self.submission(),
-            policy,
             patience=waits,
             say=self.said.append,
             show=show or (lambda state, tasks: self.shown.append((state, dict(tasks)))),

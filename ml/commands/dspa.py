@@ -155,7 +155,6 @@ def submit(
             "store_uri": store,
             "commit": built_from,
             "dirty": dirty,
-            "policy": policy_text,
             "model_name": model_name,
             "model_version": model_version,
         }
@@ -163,11 +162,15 @@ def submit(
         key = attempt or str(uuid.uuid4())
         # Everything that can be wrong with what was typed comes before anything is asked of anybody.
         placeholders = {"data_version": "", "champion": ""}
-        draft = make_submission(compiled, experiment, key, evidence, {**decided, **placeholders}, chosen)
+        draft = make_submission(
+            compiled, experiment, key, evidence, {**decided, **placeholders}, chosen, policy_text
+        )
         require_admitted(examine_parameters(compiled, draft.parameters, rules), str(pipeline))
         deadline = Deadline(timeout)
         resolved = _resolved(snapshot, store, rankings, songs, deadline.remaining)
-        submission = make_submission(compiled, experiment, key, evidence, {**decided, **resolved}, chosen)
+        submission = make_submission(
+            compiled, experiment, key, evidence, {**decided, **resolved}, chosen, policy_text
+        )
         inputs = Inputs(
             image=compiled.image.rpartition("@")[2],
             data_version=resolved["data_version"],
@@ -195,7 +198,6 @@ def submit(
             found = submit_run(
                 Client(connection, patience),
                 submission.model_copy(update=about_it),
-                policy_text,
                 patience=patience,
                 say=shown.say,
                 show=shown.show,

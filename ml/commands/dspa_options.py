@@ -25,7 +25,12 @@ TokenFile = Annotated[
     ),
 ]
 Dashboard = Annotated[
-    str, typer.Option(envvar="JUKEBOX_DASHBOARD", help="The dashboard's address, for links to runs.")
+    str,
+    typer.Option(
+        envvar="JUKEBOX_DASHBOARD",
+        help="Any page of the dashboard of OpenShift AI 2.x or 3.x, for links to runs; that to which "
+        "OpenShift's console links by default.",
+    ),
 ]
 PipelineRoot = Annotated[
     str,

@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from ml.dspa.dashboard import experiments_page
 from ml.errors import UsageError
 
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -19,7 +20,10 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Connection(BaseModel):
-    """How to reach one DSPA. The token is a variable's or a file's; a file is read for every request."""
+    """How to reach one DSPA. The token is a variable's or a file's; a file is read for every request.
+
+    ``experiments`` is where the dashboard has them, "" where nobody has said it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +33,7 @@ class Connection(BaseModel):
     ca: Path | None = None
     token_file: Path | None = None
     token_value: SecretStr | None = None
-    dashboard: str = ""
+    experiments: str = ""
     pipeline_root: str = ""
 
     def token(self) -> str:
@@ -69,20 +73,6 @@ class Connection(BaseModel):
     def _where(self) -> str:
         return f" in namespace {self.namespace}" if self.namespace else ""
 
-    def link(self, experiment_id: str, run_id: str) -> str:
-        """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""
-        dashboard = self.dashboard.rstrip("/") or self._usual_dashboard()
-        if dashboard and self.namespace:
-            return f"{dashboard}/experiments/{self.namespace}/{experiment_id}/runs/{run_id}"
-        return f"{self.host}/apis/v2beta1/runs/{run_id}"
-
-    def _usual_dashboard(self) -> str:
-        """Return where OpenShift AI has its dashboard, beside a DSPA's route."""
-        name, _, domain = (urlparse(self.host).hostname or "").partition(".")
-        if name != f"ds-pipeline-{self.dspa}-{self.namespace}":
-            return ""
-        return f"https://rhods-dashboard-redhat-ods-applications.{domain}"
-
 
 def connect(
     host: str | None,
@@ -97,7 +87,7 @@ def connect(
     """Complete what a user has said with what the pod knows.
 
     Raises:
-        UsageError: host, token or CA is missing or cannot be used.
+        UsageError: host, token or CA is missing or cannot be used, or the dashboard is no address.
     """
     namespace = namespace_of(namespace, pod)
     for flag, name in (("--dspa", dspa), ("--namespace", namespace)):
@@ -133,7 +123,7 @@ def connect(
         ca=ca,
         token_file=token_file,
         token_value=SecretStr(value) if value and token_file is None else None,
-        dashboard=dashboard,
+        experiments=_experiments(dashboard) if dashboard else "",
         pipeline_root=pipeline_root,
     )
 
@@ -158,6 +148,16 @@ def _checked(host: str) -> str:
     if parsed.scheme == "http" and not _is_loopback(host):
         raise UsageError(f"--host {host}: http would send the token in the open; use https")
     return host.rstrip("/")
+
+
+def _experiments(dashboard: str) -> str:
+    try:
+        return experiments_page(dashboard)
+    except ValueError:
+        raise UsageError(
+            f"--dashboard {dashboard.rpartition('@')[2]}: not an address; copy one of its pages from the "
+            "browser, as https://HOST/"
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -80,7 +80,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
         run_id=run.run_id,
         run=run.display_name,
         state=run.state,
-        link=session.client.connection.link(run.experiment_id, run.run_id),
+        link=session.link(run),
         evidence=where,
         commit=expected["commit"],
         dirty=expected["dirty"],

@@ -33,7 +33,6 @@ class Stop(Protocol):
 def submit(
     client: Client,
     submission: Submission,
-    policy_text: str,
     *,
     patience: Patience,
     say: Callable[[str], None],
@@ -45,8 +44,7 @@ def submit(
 
     Args:
         client: the DSPA.
-        submission: what to run.
-        policy_text: our policy.
+        submission: what to run, and our policy.
         patience: how long to wait for what.
         say: takes a line for the user.
         show: takes the states of run and tasks whenever one has moved.
@@ -81,9 +79,9 @@ def submit(
 
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
-        say(f"run {run.run_id}: {client.connection.link(run.experiment_id, run.run_id)}")
+        say(f"run {run.run_id}: {session.link(run)}")
         asked = asked_for(submission, experiment.experiment_id, client.connection.dspa)
-        found = _see_through(session, run, asked, policy_text, show, trace, again=True)
+        found = _see_through(session, run, asked, submission.policy_text, show, trace, again=True)
         return found.model_copy(update={"claimed": submission.claims(run.run_id)})
 
 

@@ -1,15 +1,18 @@
 """Asking the DSPA again while what went wrong may pass, and never for longer than it is worth."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ml.dspa.client import Client
+from ml.dspa.client import Client, Run
 from ml.dspa.cluster import Cluster
+from ml.dspa.dashboard import find_experiments
 from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
 from ml.dspa.watch import Watch
 from ml.errors import PlatformError, UsageError
+from ml.kubernetes import Api
 from ml.within import NotInTime, call_within
 
 T = TypeVar("T")
@@ -30,6 +33,20 @@ class Session:
         self.say = say
         namespace = client.connection.namespace
         self.watch = Watch(Cluster(namespace) if namespace else None, patience, say)
+
+    def link(self, run: Run) -> str:
+        """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""
+        where = self.client.connection
+        if where.namespace and self._experiments:
+            return f"{self._experiments}/{where.namespace}/{run.experiment_id}/runs/{run.run_id}"
+        return f"{where.host}/apis/v2beta1/runs/{run.run_id}"
+
+    @functools.cached_property
+    def _experiments(self) -> str:
+        """Where the dashboard has experiments; asked for once, and only for a link."""
+        where = self.client.connection
+        route = f"ds-pipeline-{where.dspa}-{where.namespace}"
+        return where.experiments or find_experiments(where.host, route, Api(where.namespace))
 
     def begin(self) -> str:
         """Make the first contact and return the server's version.

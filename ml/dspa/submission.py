@@ -18,6 +18,7 @@ from ml.dspa.names import key_of, run_name
 from ml.errors import EvidenceError, UsageError
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import MODEL_NAME, Subject
+from ml.gate.policy import parse_policy
 from ml.gate.records import first_problem
 from ml.gate.statement import Claimed
 from ml.settings import STORE_MOUNT, Hyperparameters
@@ -63,7 +64,8 @@ class Submission(BaseModel):
 
     ``attempt`` is the caller's key: one key, one run. ``cause`` is for people. ``pipeline_run`` is the
     namespace and name of the PipelineRun that submits, "" outside of Tekton. ``service_accounts`` are those
-    that the run may have beside the DSPA's own.
+    that the run may have beside the DSPA's own. ``policy_text`` is our policy: the run gets its digest, and
+    the text as a file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +76,7 @@ class Submission(BaseModel):
     cause: str = ""
     pipeline_run: str = ""
     service_accounts: tuple[str, ...] = ()
+    policy_text: str
     parameters: dict[str, Any]
 
     @property
@@ -126,6 +129,7 @@ def make_submission(
     evidence: str,
     decided: Mapping[str, Any],
     chosen: Mapping[str, str],
+    policy_text: str,
 ) -> Submission:
     """Put together all parameters of a run.
 
@@ -134,15 +138,16 @@ def make_submission(
         experiment: the name of the experiment.
         attempt: the caller's key.
         evidence: the folder or prefix for evidence.
-        decided: parameters that jukebox decides: data, code, champion, policy, store.
+        decided: parameters that jukebox decides: data, code, champion, store.
         chosen: hyperparameters as a user typed them.
+        policy_text: our policy, valid.
 
     Raises:
         UsageError: a parameter is unknown, has a value that it cannot have, or is missing.
     """
     _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
-    decided = {**decided, "image": pipeline.image}
+    decided = {**decided, "image": pipeline.image, "policy": parse_policy(policy_text).digest}
     parameters = {**decided, **_typed(chosen, known, {*decided, *DERIVED})}
     missing = [
         name
@@ -175,7 +180,13 @@ def make_submission(
                 f"{flag} {uri} is on this machine, where the steps do not see it: use s3://, or compile with "
                 f"--store-pvc and give a path below {STORE_MOUNT}"
             )
-    submission = Submission(pipeline=pipeline, experiment=experiment, attempt=attempt, parameters=parameters)
+    submission = Submission(
+        pipeline=pipeline,
+        experiment=experiment,
+        attempt=attempt,
+        policy_text=policy_text,
+        parameters=parameters,
+    )
     nonce = digest(canonical_bytes({"name": submission.name, **parameters})).removeprefix("sha256:")[:32]
     # The gate puts the run's id in: two runs never write one object.
     derived = {"nonce": nonce, "evidence_uri": f"{evidence.rstrip('/')}/{nonce}/{{run_id}}.json"}

@@ -24,6 +24,7 @@ from ml.dspa.session import Session
 from ml.dspa.submission import Submission
 from ml.errors import EvidenceError, PlatformError, UsageError
 from ml.objects import names_below
+from ml.release.policy_file import leave_policy
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
@@ -85,7 +86,8 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     ``trace`` says at any moment whether a run has been asked for, and which one it is.
 
     Raises:
-        EvidenceError: the attempt has runs already that are not this submission's, or several.
+        EvidenceError: the attempt has runs already that are not this submission's, or several, or its place
+            holds another policy.
         PlatformError: no run, or none that is known of.
     """
     body = submission.body(experiment.experiment_id)
@@ -105,6 +107,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             return run
         if not trace.asked:
             _require_unused(session, submission)
+            _leave_policy(session, submission)
         trace.asked = True
         try:
             created = [session.client.create_run(body, session.deadline.remaining)]
@@ -152,6 +155,12 @@ def _require_unused(session: Session, submission: Submission) -> None:
                 f"this attempt has had a run, {run_id}, whose evidence is in {place}; the DSPA does not know "
                 "it any more: use another --attempt"
             ) from error
+
+
+def _leave_policy(session: Session, submission: Submission) -> None:
+    """Have the policy in its place before a run can ask for it."""
+    where = str(submission.parameters["evidence_uri"])
+    session.in_time(lambda: leave_policy(where, submission.policy_text), where)
 
 
 def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -> Run:

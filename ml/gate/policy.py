@@ -52,7 +52,7 @@ class Policy(Record):
 
     @property
     def text(self) -> str:
-        """The policy on one line, in canonical form: what a pipeline's parameter holds."""
+        """The policy on one line, in canonical form."""
         return self.to_bytes().decode().strip()
 
     @property

@@ -27,12 +27,14 @@ from ml.data.snapshots import read_snapshot
 from ml.data.sources import data_version
 from ml.data.uris import refuse_password
 from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
-from ml.files import write_json
+from ml.files import write_bytes, write_json
 from ml.gate.evidence import MODEL_NAME, Subject
+from ml.gate.policy import parse_policy
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
 from ml.pipeline.run_folder import new_name
 from ml.pipeline.steps import EVENTS
 from ml.release.judgement import Judgement, judge
+from ml.release.policy_file import POLICY_FILE
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
 from ml.settings import Hyperparameters
@@ -108,6 +110,7 @@ def prepare(
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
+    policy = parse_policy(policy_text)
     folder = runs.absolute() / new_name(nonce)
     if ir is not None:
         require_pipeline(ir)
@@ -125,7 +128,7 @@ def prepare(
         "store_uri": store_uri,
         # Whatever the IR names: the steps run in this environment, and the evidence has to say so.
         "image": LOCAL_IMAGE,
-        "policy": policy_text,
+        "policy": policy.digest,
         "model_name": model[0],
         "model_version": model[1],
         **hyper.model_dump(),
@@ -139,6 +142,7 @@ def prepare(
             compile_pipeline(run.ir)
         else:
             shutil.copyfile(ir, run.ir)
+        write_bytes(folder / POLICY_FILE, policy.to_bytes())
         write_json(folder / "parameters.json", parameters)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)

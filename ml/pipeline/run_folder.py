@@ -151,7 +151,7 @@ def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str
         problem=message or unread,
         source="synthetic sample" if synthetic else public_uri(asked.snapshot_uri or asked.rankings_uri),
         synthetic=synthetic,
-        policy=policy_digest(asked.policy),
+        policy=_digest_of(asked.policy),
         hyperparameters=asked.model_dump(include=set(Hyperparameters.model_fields)),
         evidence=evidence,
         promotion=numbers.get(digest(data)),
@@ -159,6 +159,11 @@ def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str
         model_name=asked.model_name,
         model_version=asked.model_version,
     )
+
+
+def _digest_of(policy: str) -> str:
+    """Return the digest of a run's policy; a run of 0.1 has the text as its parameter."""
+    return policy if policy.startswith("sha256:") else policy_digest(policy)
 
 
 def _evidence(folder: Path, nonce: str) -> tuple[Evidence | None, bytes, str]:

@@ -335,12 +335,13 @@ def gate(
     from ml.gate.candidate import manifest_of
     from ml.gate.evidence import Subject, make_evidence
     from ml.objects import put_object
+    from ml.release.policy_file import read_policy
 
     found = make_evidence(
         Subject(**subject),
         manifest_of({name: Path(artifact.path).read_bytes() for name, artifact in files.items()}),
         {name: _report(artifact.path) for name, artifact in reports.items()},
-        policy,
+        read_policy(evidence_uri, policy),
         today(),
     )
     data = found.to_bytes()

@@ -23,7 +23,6 @@
 
 from kfp import dsl
 
-from ml.gate.policy import default_policy
 from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
 from ml.pipeline.compiler import LOCAL_IMAGE
@@ -44,9 +43,9 @@ def training_pipeline(
     champion: str,
     evidence_uri: str,
     store_uri: str,
+    policy: str,
     snapshot_uri: str = "",
     image: str = LOCAL_IMAGE,
-    policy: str = default_policy().text,
     model_name: str = "jukebox",
     model_version: str = "1",
     epochs: int = DEFAULTS.epochs,
@@ -70,9 +69,9 @@ def training_pipeline(
         champion: the candidate in production when the run began, or "".
         evidence_uri: where the gate writes the evidence; {run_id} in it becomes the run's id.
         store_uri: the model store.
+        policy: the digest of the gate's policy, which lies beside the evidence as policy.yaml.
         snapshot_uri: a training snapshot, a folder or s3://, in place of the two tables; "" for none.
         image: the image that the steps run in; the compiler sets it.
-        policy: the text of the gate's policy.
         model_name: the model's name in the store.
         model_version: the version that its makers give it.
         epochs: most passes over the training songs.

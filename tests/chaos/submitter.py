@@ -87,7 +87,13 @@ def submission(home: Path) -> Submission:
     }
     assert set(Subject.model_fields) - {"run_id"} <= set(parameters)
     pipeline = Pipeline(spec=spec, platform={}, digest=digest(b"pipeline"), image=IMAGE)
-    return Submission(pipeline=pipeline, experiment=EXPERIMENT, attempt="attempt", parameters=parameters)
+    return Submission(
+        pipeline=pipeline,
+        experiment=EXPERIMENT,
+        attempt="attempt",
+        parameters=parameters,
+        policy_text=default_policy().text,
+    )
 
 
 def submit(
@@ -100,9 +106,8 @@ def submit(
     """Do what `jukebox submit` does, in a hurry."""
     patience = Patience(deadline=deadline, **WAITS)
     client = Client(connection, patience)
-    policy = default_policy().text
     # As an attribute of its module: the tests break it there.
-    return run.submit(client, submission(home), policy, patience=patience, say=say, show=show)
+    return run.submit(client, submission(home), patience=patience, say=say, show=show)
 
 
 def main(arguments: str) -> None:

@@ -12,6 +12,7 @@ from image.workshop import ROOT
 from ml.gate.evidence import read_evidence
 from ml.pipeline.bounds import default_bounds
 from ml.release.judgement import judge, prove
+from ml.release.policy_file import POLICY_FILE
 from ml.release.store import ModelStore
 
 HARDENED = """
@@ -39,6 +40,7 @@ def inside(workshop, images, finished_run) -> Path:
     parameters = json.loads(finished_run.evidence.with_name("parameters.json").read_text())
     places = {"store_uri": str(folder / "store"), "evidence_uri": str(folder / "evidence.json")}
     (folder / "parameters.json").write_text(json.dumps({**parameters, **places, "image": image}))
+    (folder / POLICY_FILE).write_text(finished_run.evidence.with_name(POLICY_FILE).read_text())
     for path in (folder, folder / "store"):
         path.chmod(0o2775)
     with open(folder / "run.log", "wb") as log:
@@ -75,7 +77,7 @@ def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
     subject = read_evidence(data).subject
     assert subject.image == parameters["image"]
     expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
-    assert judge(data, "evidence", expected, parameters["policy"]).verdict.passed
+    assert judge(data, "evidence", expected, (inside / POLICY_FILE).read_text()).verdict.passed
     assert prove(ModelStore(str(inside / "store")), read_evidence(data)).candidate
 
 

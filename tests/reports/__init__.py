@@ -58,6 +58,7 @@ __all__ = [
     "SERVED",
     "SLICES",
     "SONGS",
+    "STRICT",
     "Path",
     "another",
     "at",
@@ -87,6 +88,9 @@ __all__ = [
 ]
 
 POLICY = default_policy().text
+STRICT = POLICY.replace('"min_songs":100', '"min_songs":1000000')
+"""A policy that blocks what passes the package's own."""
+
 _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}
 
 

@@ -30,6 +30,7 @@ from ml.gate.evidence import Subject
 from ml.image.key import STAGES, dependencies, keyed_files
 from ml.image.registry import Registry
 from ml.objects import put_object
+from ml.release.policy_file import read_policy
 from ml.release.store import ModelStore
 
 MISSING = "test-dependencies"
@@ -188,9 +189,10 @@ def _leave(run: RunRecord, s3: dict[str, str]) -> None:
     about = Subject(
         **{name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}, run_id=run.run_id
     )
-    files = files_of(about, policy=run.parameters["policy"])
+    where = run.parameters["evidence_uri"].replace("{run_id}", run.run_id)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3.items():
             patch.setenv(name, value)
-        put_object(run.parameters["evidence_uri"].replace("{run_id}", run.run_id), files["evidence.json"])
+        files = files_of(about, policy=read_policy(where, run.parameters["policy"]))
+        put_object(where, files["evidence.json"])
         store_run(ModelStore(run.parameters["store_uri"], create=True), files)

@@ -237,18 +237,15 @@ def test_the_rule_that_is_needed_names_namespace_and_dspa(pod):
         assert word in rule
 
 
-@pytest.mark.parametrize(
-    ("host", "namespace", "dashboard", "link"),
-    [
-        (ROUTE, "music", "", "https://rhods-dashboard-redhat-ods-applications.apps.example.com/experiments/"),
-        (ROUTE, "music", "https://dash.example.com/", "https://dash.example.com/experiments/"),
-        ("https://ds-pipeline-dspa.music.svc:8443", "music", "", ""),
-        ("https://pipelines.example.com", "music", "", ""),
-        (ROUTE, None, "", ""),
-        (ROUTE, None, "https://dash.example.com", ""),
-    ],
-)
-def test_the_link_to_a_run(nowhere, monkeypatch, host, namespace, dashboard, link):
-    monkeypatch.setenv(TOKEN, TOKEN_VALUE)
-    found = at(nowhere, host=host, namespace=namespace, dashboard=dashboard).link("e1", "r1")
-    assert found == (f"{link}music/e1/runs/r1" if link else f"{host}/apis/v2beta1/runs/r1")
+def test_the_dashboard_may_be_any_page_of_it(pod):
+    assert at(pod).experiments == ""
+    page = "https://dash.example.com/projects/music?section=overview"
+    assert at(pod, dashboard=page).experiments == "https://dash.example.com/experiments"
+
+
+def test_a_dashboard_that_is_no_address_is_refused_without_its_password(pod):
+    with pytest.raises(
+        UsageError, match=r"^--dashboard dash.example.com/: not an address; copy one"
+    ) as caught:
+        at(pod, dashboard=f"https://me:{TOKEN_VALUE}@dash.example.com/")
+    assert TOKEN_VALUE not in str(caught.value)

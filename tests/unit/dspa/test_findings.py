@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from candidates import delete, overwrite, paths, store_run
 from dspa_server import Script
-from reports import POLICY, edited
+from reports import POLICY, STRICT, edited
 from submissions import World, pipeline, world
 
 from ml.dspa.findings import MOST
@@ -264,7 +265,8 @@ def test_a_run_that_has_ended_is_not_said_to_go_on(here):
 
 
 def test_where_a_file_lies_in_the_place_of_the_evidence_folder_there_is_no_evidence(here):
-    here.dspa.on_finish = lambda run: (here.home / "evidence").write_text("in the way")
+    folder = here.home / "evidence"
+    here.dspa.on_finish = lambda run: (shutil.rmtree(folder), folder.write_text("in the way"))
     with pytest.raises(JukeboxError) as caught:
         here.submit()
     assert caught.value.details["run_id"] == here.runs()[0].run_id
@@ -296,6 +298,5 @@ def test_the_command_has_a_deadline_for_its_verdict_too(here):
 
 
 def test_our_policy_decides_not_the_one_that_the_run_was_given(here):
-    strict = POLICY.replace('"min_songs":100', '"min_songs":1000000')
     with pytest.raises(GateBlocked, match=r"evaluation\.songs"):
-        here.submit(policy=strict)
+        here.submit(here.submission(policy=STRICT))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from reports import POLICY
+from reports import POLICY, STRICT
 from submissions import IMAGE, OTHER_IMAGE, compiled, pipeline
 
 from ml.dspa.compiled import read_pipeline
@@ -34,7 +34,7 @@ OTHERS = {
     "store_uri": "s3://models/another",
     "commit": "0" * 40,
     "dirty": True,
-    "policy": POLICY + " ",
+    "policy": STRICT,
     "model_name": "another",
     "model_version": "2",
     "data_version": "0000000000000000",
@@ -59,7 +59,8 @@ def made(
 ) -> Submission:
     """Make a submission like any other, but for what is given."""
     given = {**DECIDED, **decided}
-    return make_submission(of or pipeline(), experiment, attempt, evidence, given, chosen or {})
+    policy = given.pop("policy")
+    return make_submission(of or pipeline(), experiment, attempt, evidence, given, chosen or {}, policy)
 
 
 def refused(message: str, chosen=None, **options) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 from dspa_server import Fault, Script
-from reports import POLICY
+from reports import STRICT
 from submissions import OTHER_IMAGE, World, at_first, nth, outcome, pipeline, world
 from tiers import sampled
 
@@ -119,6 +119,30 @@ def test_the_same_attempt_in_another_experiment_is_another_run(here):
     assert first.run_id != second.run_id
 
 
+def place_of_policy(here: World) -> Path:
+    return Path(here.submission().parameters["evidence_uri"]).with_name("policy.yaml")
+
+
+def test_the_policy_is_in_its_place_before_the_run_is_asked_for(here):
+    seen = []
+    here.dspa.fault = at_first("create_run", lambda: seen.append(place_of_policy(here).read_bytes()))
+    here.submit()
+    (run,) = here.runs()
+    assert [digest(data) for data in seen] == [run.parameters["policy"]]
+
+
+def test_another_policy_in_its_place_is_refused_before_a_run_is_asked_for(here):
+    place_of_policy(here).parent.mkdir(parents=True)
+    place_of_policy(here).write_text(STRICT)
+    refused(here, here.submission(), r"/policy.yaml is not the policy that was left there")
+
+
+def test_a_run_that_is_adopted_needs_no_policy_any_more(here):
+    first = here.submit()
+    place_of_policy(here).write_text(STRICT)
+    assert here.submit().run_id == first.run_id
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -127,7 +151,7 @@ def test_the_same_attempt_in_another_experiment_is_another_run(here):
         ("data_version", "0000000000000000"),
         ("epochs", 5),
         ("learning_rate", 0.5),
-        ("policy", POLICY + " "),
+        ("policy", STRICT),
         ("model_name", "another"),
         ("rankings_uri", "s3://charts/today.parquet"),
         ("store_uri", "/somewhere/else"),

@@ -13,6 +13,7 @@ from local_runs import BLOCKED, FIRST, SECOND, events, make_run
 from reports import POLICY
 
 from ml.errors import EvidenceError, UsageError
+from ml.gate.evidence import policy_digest
 from ml.pipeline.run_folder import new_name, started
 from ml.pipeline.runs import evidence_of, find_run, list_runs
 from ml.release.promotion import promote
@@ -37,6 +38,12 @@ def test_a_run_that_passed_tells_all(folder):
     assert (found.log_loss, found.promotion, found.hyperparameters["epochs"]) == (4.0, None, 5)
     told = json.loads(json.dumps(found.to_json()))
     assert (told["log_loss"], told["state"]) == (4.0, "pass")
+
+
+def test_a_run_of_0_1_has_the_text_of_its_policy_as_parameter(folder):
+    make_run(folder, FIRST)
+    make_run(folder, SECOND, policy=POLICY)
+    assert {run.policy for run in list_runs(folder, 2)} == {policy_digest(POLICY)}
 
 
 def test_runs_are_listed_newest_first(folder):

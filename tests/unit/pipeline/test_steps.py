@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 from candidates import candidate_files, model_of, store_run
-from reports import removed
+from reports import POLICY, STRICT, parity, removed
 
 from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
-from ml.gate.policy import default_policy
+from ml.gate.canonical import canonical_bytes
+from ml.gate.evidence import policy_digest
 from ml.gate.verdict import REPORTS
 from ml.pipeline import steps
+from ml.release.policy_file import leave_policy
 from ml.release.store import ModelStore
 
 SUBJECT = {
@@ -140,7 +142,28 @@ def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage
     assert not (tmp_path / "model.onnx").exists()
 
 
-def gate(tmp_path, reports: dict[str, bytes | None]) -> tuple[bytes, str]:
+class Shown(File):
+    """A Metrics artifact, and what it shows."""
+
+    def log_metric(self, metric, value):
+        self.metadata[metric] = value
+
+
+def test_numbers_that_decide_nothing_say_so_where_they_are_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "ml.model.parity.check_parity", lambda *files: Path(files[-1]).write_bytes(canonical_bytes(parity()))
+    )
+    shown = Shown(tmp_path / "parity_metrics")
+    artifacts = [
+        File(tmp_path / name) for name in ("onnx", "reference", "test", "labels", "served", "report")
+    ]
+    steps.parity(*artifacts, shown)
+    advisory = {name for name in shown.metadata if "openvino" in name}
+    assert advisory == {f"advisory_openvino{more}" for more in ("", "_max_difference", "_violations")}
+    assert "decides nothing" in shown.metadata["advisory_openvino"]
+
+
+def gate(tmp_path, reports: dict[str, bytes | None], asked: str = policy_digest(POLICY)) -> tuple[bytes, str]:
     """Run the gate step on report files with this content; return the evidence and the verdict in words."""
     artifacts = {}
     for name in REPORTS:
@@ -153,9 +176,17 @@ def gate(tmp_path, reports: dict[str, bytes | None]) -> tuple[bytes, str]:
     files = {name: File(tmp_path / name) for name in CANDIDATE_FILES}
     target = tmp_path / "asked" / "evidence.json"
     own = File(tmp_path / "own"), File(tmp_path / "verdict")
-    steps.gate(SUBJECT, default_policy().text, str(target), artifacts, files, *own)
+    leave_policy(str(target), POLICY)
+    steps.gate(SUBJECT, asked, str(target), artifacts, files, *own)
     assert target.read_bytes() == (tmp_path / "own.json").read_bytes()
     return target.read_bytes(), (tmp_path / "verdict.md").read_text()
+
+
+def test_a_policy_with_another_digest_ends_the_gate_before_it_decides(tmp_path, events):
+    with pytest.raises(SystemExit, match=r"^gate: \S+/asked/policy.yaml is not the policy of this run"):
+        gate(tmp_path, {}, asked=policy_digest(STRICT))
+    assert not (tmp_path / "asked" / "evidence.json").exists()
+    assert events()[-1]["permanent"]
 
 
 @pytest.mark.parametrize(
