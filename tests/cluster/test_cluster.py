@@ -11,7 +11,7 @@ from cluster.site import HOOK, Site
 from tekton.manifests import task_names
 from tekton.references import ROLES
 
-TASKS = {*task_names(), "report"}
+TASKS = {*task_names(), "report", "verdict"}
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,22 @@ def test_a_model_that_fails_parity_is_blocked(site, passed):
     bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
     site.start(bad, "fails-parity")
     reason, tasks = site.wait("fails-parity")
-    assert (reason, tasks["submit-run"], tasks["report"]) == ("Failed", "Failed", "Succeeded")
+    assert (reason, tasks["submit-run"], tasks["report"]) == ("Failed", "Succeeded", "Succeeded")
+    assert tasks["verdict"] == "Failed"
     assert "promote" not in tasks
     assert "the gate blocked the model (parity" in site.logs("fails-parity")
     runs = [run for run in site.known()["runs"] if run["parameters"]["commit"] == bad]
-    assert [run["state"] for run in runs] == ["FAILED"], "a retry adopts the run"
+    assert [run["state"] for run in runs] == ["FAILED"]
+
+
+def test_a_push_of_docs_trains_nothing(site, passed):
+    commit = site.commit("README.md", "# jukebox\n", "# The jukebox\n")
+    site.start(commit, "changes-docs")
+    reason, tasks = site.wait("changes-docs")
+    always = ("fetch-source", "holdout", "answer", "report", "verdict")
+    assert (reason, tasks) == ("Completed", dict.fromkeys(always, "Succeeded")), site.logs("changes-docs")
+    assert "nothing to train: candidate" in site.logs("changes-docs")
+    assert not [run for run in site.known()["runs"] if run["parameters"]["commit"] == commit]
 
 
 def test_a_commit_that_breaks_lint_is_not_built(site, passed):

@@ -18,6 +18,7 @@ OTHERS = (
     "ml.gate.evidence",
     "ml.gate.policy",
     "ml.gate.statement",
+    "ml.release.decisions",
     "ml.release.log",
     "ml.release.trust",
     "ml.data.manifests",

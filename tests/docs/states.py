@@ -107,8 +107,9 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     Raises:
         ValueError: it took another wait than the one that is named.
     """
-    session = session_of(answer, wait)
+    # The first of the two, so that it is over when a wait of the session is that began later.
     begun = Deadline(LONG)
+    session = session_of(answer, wait)
     first = answer() if wait == "evidence" else run_in("RUNNING")
     try:
         ended = follow(session, first, lambda *_: None)

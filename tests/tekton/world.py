@@ -78,7 +78,7 @@ KEYS = {
     "promotion": key_for(
         # Before the first promotion the store is tried, in probe/.
         read=["store"],
-        write=[f"store/{folder}" for folder in ("promoted", "promotions", "serving", "probe")],
+        write=[f"store/{folder}" for folder in ("promoted", "promotions", "serving", "decisions", "probe")],
     ),
 }
 """What docs/how-to/storage.md allows the keys; that of the runs reads neither the log nor what is sealed."""
