@@ -240,6 +240,7 @@ def test_a_push_of_docs_is_answered_from_the_model_in_production(site, passed, p
     assert f"run {run_id} passed with the same inputs" in done.tasks["report"].log
 
 
+@pytest.mark.slow
 def test_a_push_of_tests_is_tested_and_trains_nothing(site, passed, programs):
     commit = site.commit("tests/unit/gate/test_canonical.py", "one value has", "a value has")
     runs = len(site.dspa.runs)
@@ -250,6 +251,7 @@ def test_a_push_of_tests_is_tested_and_trains_nothing(site, passed, programs):
     assert ends(again) == only(*ALWAYS), again.log
 
 
+@pytest.mark.slow
 def test_who_wants_another_training_gets_one_without_lint(site, passed, programs):
     done = execute(site.world, site.spec(passed[0], retrain="true"), "uid-retrain")
     assert ends(done) == dict.fromkeys([*task_names(), "report", "verdict"], "Succeeded") | {
