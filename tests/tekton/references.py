@@ -350,16 +350,23 @@ def listener_problems(listener: Object, objects: list[Object]) -> Iterator[str]:
 
 def binding_problems(binding: Object, objects: list[Object]) -> Iterator[str]:
     role = binding["roleRef"]
-    ours = named(objects, role["kind"])
-    if role["name"] not in ours and role["name"] not in ("system:image-builder", "pipelines-scc-clusterrole"):
+    home = binding["metadata"].get("namespace") if role["kind"] == "Role" else None
+    theirs = role["name"] in ("system:image-builder", "pipelines-scc-clusterrole")
+    if not theirs and (home, role["name"]) not in _places(objects, role["kind"]):
         yield f"there is no {role['kind']} {role['name']}"
     for subject in binding["subjects"]:
-        if subject["name"] not in named(objects, "ServiceAccount"):
-            yield f"there is no service account {subject['name']}"
+        if (subject.get("namespace"), subject["name"]) not in _places(objects, "ServiceAccount"):
+            yield f"there is no service account {subject['name']} in {subject.get('namespace')}"
     if binding["kind"] == "ClusterRoleBinding" and not binding["metadata"]["name"].startswith(
         "jukebox-listener."
     ):
         yield "a right in the whole cluster"
+
+
+def _places(objects: list[Object], kind: str) -> set[tuple[str | None, str]]:
+    """Return namespace and name of all objects of a kind."""
+    found = (each["metadata"] for each in objects if each["kind"] == kind)
+    return {(metadata.get("namespace"), metadata["name"]) for metadata in found}
 
 
 def role_problems(role: Object, _: list[Object]) -> Iterator[str]:

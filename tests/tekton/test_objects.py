@@ -276,6 +276,14 @@ MISTAKES = {
         lambda o: find(o, "ServiceAccount", "jukebox-ci").update(automountServiceAccountToken=True),
         "its pods get a token",
     ),
+    "an account of another namespace": (
+        lambda o: find(o, "RoleBinding", "jukebox-submit")["subjects"][0].update(namespace="jukebox-runs"),
+        "there is no service account jukebox-submit in jukebox-runs",
+    ),
+    "a role of another namespace": (
+        lambda o: find(o, "Role", "jukebox-submit")["metadata"].update(namespace="jukebox"),
+        "there is no Role jukebox-submit",
+    ),
     "all secrets": (
         lambda o: find(o, "Role", "jukebox-listener")["rules"].append(
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
