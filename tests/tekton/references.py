@@ -82,6 +82,25 @@ KEYS = {
 """Which step is given which secrets, as a variable or a volume; no other is given any."""
 
 
+HINTS = {
+    "CHAINS-GIT_URL": "tasks.fetch-source.results.CHAINS-GIT_URL",
+    "CHAINS-GIT_COMMIT": "tasks.fetch-source.results.CHAINS-GIT_COMMIT",
+    "IMAGE_URL": "tasks.build-image.results.IMAGE_URL",
+    "IMAGE_DIGEST": "tasks.build-image.results.IMAGE_DIGEST",
+}
+"""Results of the Pipeline that Tekton Chains knows by their names, and where each is from."""
+
+MODEL = {
+    "uri": "$(tasks.submit-run.results.MODEL_URI)",
+    "digest": "$(tasks.submit-run.results.MODEL_DIGEST)",
+}
+"""The model as Chains takes it.
+
+A task that succeeds must write what a result of the Pipeline is made of, else the run fails: submit-run
+writes these two always, and its own model-ARTIFACT_OUTPUTS for a pass only.
+"""
+
+
 def problems(objects: list[Object]) -> list[str]:
     """Return everything that does not hold together."""
     told: list[str] = []
@@ -232,9 +251,24 @@ def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
             found = re.fullmatch(r"tasks\.([\w-]+)\.results\.([\w-]+)", reference)
             if not found or found[1] not in by_name or list(_result(by_name[found[1]], found[2], tasks)):
                 yield f"result {result['name']}: $({reference}) leads nowhere"
+    yield from _hints({result["name"]: result for result in spec["results"]})
     for param in spec["params"]:
         if param["name"].endswith("-image") and not BY_DIGEST.fullmatch(param.get("default", "")):
             yield f"param {param['name']}: its default is not by digest"
+
+
+def _hints(results: dict[str, Object]) -> Iterator[str]:
+    """Check what Tekton Chains reads of a PipelineRun: by their names, the results for its provenance."""
+    for name, of in HINTS.items():
+        if references(results.get(name, {}).get("value")) != {of}:
+            yield f"result {name}: Chains is not told of {of}"
+    objects = [result for name, result in results.items() if name.endswith("ARTIFACT_OUTPUTS")]
+    for result in objects:
+        # Chains leaves out what it cannot read, without a word.
+        if result.get("type") != "object" or result["value"] != MODEL:
+            yield f"result {result['name']}: it is not the model, with uri and digest alone"
+    if not objects:
+        yield "Chains is not told of the model"
 
 
 def _result(task: Object, result: str, tasks: dict[str, Object]) -> Iterator[str]:
