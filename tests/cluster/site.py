@@ -308,9 +308,11 @@ def write_overlay(site: Site, registry: Registry, images: dict[str, str]) -> Pat
     shutil.copytree(ROOT / "tekton", copy)
     overlay = copy / "overlays" / "kubernetes"
     file = overlay / "kustomization.yaml"
-    text = file.read_text().replace("namespace: jukebox", f"namespace: {site.namespace}")
+    text = file.read_text()
     file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
     ours = {
+        "NAMESPACE": site.namespace,
+        "RUNS_NAMESPACE": site.beside.namespace,
         "REPOSITORY_URL": f"git://{site.double}/team/jukebox.git",
         "API": "",
         "TOOLS_IMAGE": images["tools"],
@@ -321,7 +323,6 @@ def write_overlay(site: Site, registry: Registry, images: dict[str, str]) -> Pat
         "BASE_PYTHON": PYTHON,
         "IMAGE_REPOSITORY": registry.repository,
         "REGISTRY_TLS": str(registry.tls).lower(),
-        "RUNS_NAMESPACE": site.beside.namespace,
         "DSPA_HOST": f"https://{site.double}:8443",
         "RANKINGS": "sample:songs=600,days=7,seed=7",
         "SONGS": "sample:songs=600,days=7,seed=7",

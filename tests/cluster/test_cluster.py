@@ -29,6 +29,12 @@ def test_a_commit_is_promoted(site, passed):
     run = site.get("pipelinerun", "passes")
     results = {result["name"]: result["value"] for result in run["status"]["results"]}
     assert (results["VERDICT"], results["PROMOTION"], results["COMMIT"]) == ("pass", "1", passed)
+    # What Tekton Chains reads.
+    assert results["CHAINS-GIT_COMMIT"] == passed
+    assert results["model-ARTIFACT_OUTPUTS"] == {
+        "uri": results["MODEL_URI"],
+        "digest": results["MODEL_DIGEST"],
+    }
     (found,) = [entry for entry in site.known()["runs"] if entry["parameters"]["commit"] == passed]
     assert found["state"] == "SUCCEEDED"
     assert found["parameters"]["image"].endswith(results["IMAGE_DIGEST"])

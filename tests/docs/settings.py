@@ -134,7 +134,11 @@ def _used() -> dict[str, list[str]]:
     for replacement in yaml.safe_load(file.read_text(encoding="utf-8"))["replacements"]:
         places = used.setdefault(replacement["source"]["fieldPath"].removeprefix("data."), [])
         for target in replacement["targets"]:
-            kind, name = target["select"]["kind"], target["select"].get("name", "")
+            select = target["select"]
+            if "labelSelector" in select:
+                places.append(f"what is labelled `{select['labelSelector']}`")
+                continue
+            kind, name = select["kind"], select.get("name", "")
             params = [
                 re.findall(r"params\.\[name=([\w-]+)\]\.default", path) for path in target["fieldPaths"]
             ]

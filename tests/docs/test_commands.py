@@ -100,6 +100,7 @@ NOT_RUN = {
     r"git clone .*|cd jukebox": "the address is the reader's own",
     r"(oc|kubectl) (annotate|create|delete|get|logs|patch|policy|registry) .*": "needs a cluster",
     r"(oc|kubectl) (apply|delete) -n jukebox .*": "needs a cluster with Prometheus or Pipelines-as-Code",
+    r"(oc|kubectl) (diff|scale|wait) .*": "needs a cluster; nobody has tried them on one with runs in flight",
     r"tkn .*": "needs a cluster with Tekton",
     r"make image ARGS=.*\$\(oc .*": "needs a cluster with a registry",
     r"export .*|read -rs PASSWORD": "sets what the commands below it take",

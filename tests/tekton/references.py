@@ -87,6 +87,25 @@ KEYS = {
 """Which step is given which secrets, as a variable or a volume; no other is given any."""
 
 
+HINTS = {
+    "CHAINS-GIT_URL": "tasks.fetch-source.results.CHAINS-GIT_URL",
+    "CHAINS-GIT_COMMIT": "tasks.fetch-source.results.CHAINS-GIT_COMMIT",
+    "IMAGE_URL": "tasks.build-image.results.IMAGE_URL",
+    "IMAGE_DIGEST": "tasks.build-image.results.IMAGE_DIGEST",
+}
+"""Results of the Pipeline that Tekton Chains knows by their names, and where each is from."""
+
+MODEL = {
+    "uri": "$(tasks.submit-run.results.MODEL_URI)",
+    "digest": "$(tasks.submit-run.results.MODEL_DIGEST)",
+}
+"""The model as Chains takes it.
+
+A task that succeeds must write what a result of the Pipeline is made of, else the run fails: submit-run
+writes these two always, and its own model-ARTIFACT_OUTPUTS for a pass only.
+"""
+
+
 def problems(objects: list[Object]) -> list[str]:
     """Return everything that does not hold together."""
     told: list[str] = []
@@ -237,9 +256,24 @@ def pipeline_problems(pipeline: Object, objects: list[Object]) -> Iterator[str]:
             found = re.fullmatch(r"tasks\.([\w-]+)\.results\.([\w-]+)", reference)
             if not found or found[1] not in by_name or list(_result(by_name[found[1]], found[2], tasks)):
                 yield f"result {result['name']}: $({reference}) leads nowhere"
+    yield from _hints({result["name"]: result for result in spec["results"]})
     for param in spec["params"]:
         if param["name"].endswith("-image") and not BY_DIGEST.fullmatch(param.get("default", "")):
             yield f"param {param['name']}: its default is not by digest"
+
+
+def _hints(results: dict[str, Object]) -> Iterator[str]:
+    """Check what Tekton Chains reads of a PipelineRun: by their names, the results for its provenance."""
+    for name, of in HINTS.items():
+        if references(results.get(name, {}).get("value")) != {of}:
+            yield f"result {name}: Chains is not told of {of}"
+    objects = [result for name, result in results.items() if name.endswith("ARTIFACT_OUTPUTS")]
+    for result in objects:
+        # Chains leaves out what it cannot read, without a word.
+        if result.get("type") != "object" or result["value"] != MODEL:
+            yield f"result {result['name']}: it is not the model, with uri and digest alone"
+    if not objects:
+        yield "Chains is not told of the model"
 
 
 def _result(task: Object, result: str, tasks: dict[str, Object]) -> Iterator[str]:
@@ -355,16 +389,23 @@ def listener_problems(listener: Object, objects: list[Object]) -> Iterator[str]:
 
 def binding_problems(binding: Object, objects: list[Object]) -> Iterator[str]:
     role = binding["roleRef"]
-    ours = named(objects, role["kind"])
-    if role["name"] not in ours and role["name"] not in ("system:image-builder", "pipelines-scc-clusterrole"):
+    home = binding["metadata"].get("namespace") if role["kind"] == "Role" else None
+    theirs = role["name"] in ("system:image-builder", "pipelines-scc-clusterrole")
+    if not theirs and (home, role["name"]) not in _places(objects, role["kind"]):
         yield f"there is no {role['kind']} {role['name']}"
     for subject in binding["subjects"]:
-        if subject["name"] not in named(objects, "ServiceAccount"):
-            yield f"there is no service account {subject['name']}"
+        if (subject.get("namespace"), subject["name"]) not in _places(objects, "ServiceAccount"):
+            yield f"there is no service account {subject['name']} in {subject.get('namespace')}"
     if binding["kind"] == "ClusterRoleBinding" and not binding["metadata"]["name"].startswith(
         "jukebox-listener."
     ):
         yield "a right in the whole cluster"
+
+
+def _places(objects: list[Object], kind: str) -> set[tuple[str | None, str]]:
+    """Return namespace and name of all objects of a kind."""
+    found = (each["metadata"] for each in objects if each["kind"] == kind)
+    return {(metadata.get("namespace"), metadata["name"]) for metadata in found}
 
 
 def role_problems(role: Object, _: list[Object]) -> Iterator[str]:

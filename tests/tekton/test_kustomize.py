@@ -2,10 +2,14 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tekton.manifests import OVERLAYS, TEKTON, find, load, render_copy, rendered
+from tekton.manifests import OVERLAYS, TEKTON, Object, find, load, named, render_copy, rendered
+
+from tekton import references
 
 
 def settings(overlay: str) -> dict[str, str]:
@@ -37,33 +41,80 @@ def test_all_objects_are_labelled_and_in_one_of_two_namespaces(overlay):
     }
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_both_namespaces_are_named_in_one_place_each(copy, overlay):
+def set_up(copy: Path, overlay: str, namespace: str, runs: str) -> list[Object]:
+    """Render an overlay with all components, in the namespaces that its settings.env is made to name."""
     folder = copy / "overlays" / overlay
-    for file, old, new in (
-        ("kustomization.yaml", "namespace: jukebox\n", "namespace: music\n"),
-        ("settings.env", "RUNS_NAMESPACE=jukebox-runs\n", "RUNS_NAMESPACE=music-runs\n"),
-    ):
-        text = (folder / file).read_text()
-        assert text.count(old) == 1
-        (folder / file).write_text(text.replace(old, new))
-    objects = render_copy(folder)
-    names = {found["metadata"].get("namespace") for found in objects}
-    assert names == {None, "music", "music-runs"}
-    wide = {found["metadata"]["name"] for found in objects if found["kind"].startswith("Cluster")}
-    # Those of two installations must not be the same object.
-    assert all("music" in name for name in wide if "scc" not in name), wide
-    assert (
-        find(objects, "ClusterRoleBinding", "jukebox-listener.music")["roleRef"]["name"]
-        == "jukebox-listener.music"
-    )
-    binding = find(objects, "RoleBinding", "jukebox-submit")
-    assert binding["metadata"]["namespace"] == "music-runs"
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "jukebox-submit", "namespace": "music"}]
-    assert "jukebox-runs" not in str(find(objects, "Pipeline", "jukebox-train"))
-    fence = find(objects, "NetworkPolicy", "jukebox-runs")["spec"]
-    assert fence["ingress"][0]["from"][1]["namespaceSelector"]["matchLabels"] == {
+    file = folder / "kustomization.yaml"
+    file.write_text(file.read_text().replace("  # - ../../", "  - ../../"))
+    ours = {"NAMESPACE": namespace, "RUNS_NAMESPACE": runs}
+    written = {**settings(overlay), **ours}
+    # OpenShift's registry has a namespace in each name.
+    values = {name: value.replace(":5000/jukebox", f":5000/{namespace}") for name, value in written.items()}
+    (folder / "settings.env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    return render_copy(folder)
+
+
+def texts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield all texts of an object, each with the keys that lead to it."""
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else ((str(i), each) for i, each in enumerate(value))
+        for key, each in pairs:
+            yield from texts(each, (*place, key))
+    else:
+        yield place, str(value)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_is_named_after_another_installations_namespaces(copy, overlay):
+    objects = set_up(copy, overlay, "music", "music-runs")
+    assert {found["metadata"].get("namespace") for found in objects} == {None, "music", "music-runs"}
+    left = {
+        (found["kind"], *place)
+        for found in objects
+        for place, text in texts(found)
+        # As a part of an address or a name, or as a whole where only a namespace can stand.
+        if re.search(r"jukebox-runs|\.jukebox\b|:5000/jukebox\b", text)
+        or (text == "jukebox" and place[-1] in ("namespace", "kubernetes.io/metadata.name"))
+    }
+    assert left == {("NetworkPolicy", "metadata", "name")}, "the policy of the runs is called so everywhere"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_names_a_namespace_names_that_of_the_settings(copy, overlay):
+    objects = set_up(copy, overlay, "music", "music-runs")
+    # Service accounts and roles are looked for in their namespaces.
+    assert references.problems(objects) == []
+    accounts = [
+        subject["namespace"]
+        for found in objects
+        if found["kind"].endswith("RoleBinding")
+        for subject in found["subjects"]
+    ]
+    assert set(accounts) == {"music"}
+    params = find(objects, "Pipeline", "jukebox-train")["spec"]["params"]
+    assert named(params, "runs-namespace")["default"] == "music-runs"
+    fence = find(objects, "NetworkPolicy", "jukebox-runs")
+    assert fence["metadata"]["namespace"] == "music-runs"
+    assert fence["spec"]["ingress"][0]["from"][1]["namespaceSelector"]["matchLabels"] == {
         "kubernetes.io/metadata.name": "music"
+    }
+    (receiver,) = find(objects, "AlertmanagerConfig", "jukebox-retraining")["spec"]["receivers"]
+    assert receiver["webhookConfigs"][0]["url"] == "http://el-jukebox.music.svc:8080"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_two_installations_share_no_object(tmp_path, overlay):
+    found = []
+    for namespace in ("music", "film"):
+        copy = tmp_path / namespace
+        shutil.copytree(TEKTON, copy)
+        objects = set_up(copy, overlay, namespace, f"{namespace}-runs")
+        found.append({(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects})
+    assert found[0] & found[1] == set()
+    # Those of the whole cluster differ by their names alone.
+    assert {(kind, name) for kind, namespace, name in found[0] if namespace is None} == {
+        ("ClusterRole", "jukebox-listener.music"),
+        ("ClusterRoleBinding", "jukebox-listener.music"),
     }
 
 
@@ -152,7 +203,7 @@ def test_the_overlays_differ_where_they_should():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize(
-    "component", ["components/private-repository", "components/pip-settings", "schedule"]
+    "component", ["components/private-repository", "components/pip-settings", "schedule", "senders"]
 )
 def test_what_is_marked_out_can_be_taken_in(copy, overlay, component):
     file = copy / "overlays" / overlay / "kustomization.yaml"
@@ -163,6 +214,8 @@ def test_what_is_marked_out_can_be_taken_in(copy, overlay, component):
     if component == "schedule":
         job = find(objects, "CronJob", "jukebox-schedule")
         assert settings(overlay)["TOOLS_IMAGE"] in str(job)
+    elif component == "senders":
+        assert find(objects, "PrometheusRule", "jukebox-retraining")
     else:
         (run,) = find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"]
         assert len(run["spec"]["workspaces"]) == 2

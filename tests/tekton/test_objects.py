@@ -34,6 +34,10 @@ def without(items, name):
     items.remove(named(items, name))
 
 
+def result(objects, name):
+    return named(find(objects, "Pipeline", "jukebox-train")["spec"]["results"], name)
+
+
 def builder(objects):
     return named(find(objects, "Task", "toolchain")["spec"]["steps"], "build")
 
@@ -143,6 +147,37 @@ MISTAKES = {
     "a field that a pod has not": (
         lambda o: step(o)["env"].append({"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}),
         "fieldRef.fieldPath",
+    ),
+    # What Tekton Chains reads of a PipelineRun, where all that is missing is left out without a word.
+    "a commit that Chains does not know": (
+        lambda o: without(find(o, "Pipeline", "jukebox-train")["spec"]["results"], "CHAINS-GIT_COMMIT"),
+        "Chains is not told of tasks.fetch-source.results.CHAINS-GIT_COMMIT",
+    ),
+    "a branch for a commit": (
+        lambda o: result(o, "CHAINS-GIT_COMMIT").update(value="$(tasks.fetch-source.results.CREATED)"),
+        "Chains is not told of tasks.fetch-source.results.CHAINS-GIT_COMMIT",
+    ),
+    "a model that Chains does not know": (
+        lambda o: without(find(o, "Pipeline", "jukebox-train")["spec"]["results"], "model-ARTIFACT_OUTPUTS"),
+        "Chains is not told of the model",
+    ),
+    "a model that is an image": (
+        lambda o: result(o, "model-ARTIFACT_OUTPUTS")["value"].update(isBuildArtifact="true"),
+        "with uri and digest alone",
+    ),
+    "a model without its digest": (
+        lambda o: result(o, "model-ARTIFACT_OUTPUTS")["value"].pop("digest"),
+        "with uri and digest alone",
+    ),
+    "a model without its type": (
+        lambda o: result(o, "model-ARTIFACT_OUTPUTS").pop("type"),
+        "it is not the model",
+    ),
+    "the evidence for the model": (
+        lambda o: result(o, "model-ARTIFACT_OUTPUTS")["value"].update(
+            digest="$(tasks.submit-run.results.EVIDENCE_DIGEST)"
+        ),
+        "it is not the model",
     ),
     # The project's rules.
     "a script with a param in it": (
@@ -275,6 +310,14 @@ MISTAKES = {
     "a token for everybody": (
         lambda o: find(o, "ServiceAccount", "jukebox-ci").update(automountServiceAccountToken=True),
         "its pods get a token",
+    ),
+    "an account of another namespace": (
+        lambda o: find(o, "RoleBinding", "jukebox-submit")["subjects"][0].update(namespace="jukebox-runs"),
+        "there is no service account jukebox-submit in jukebox-runs",
+    ),
+    "a role of another namespace": (
+        lambda o: find(o, "Role", "jukebox-submit")["metadata"].update(namespace="jukebox"),
+        "there is no Role jukebox-submit",
     ),
     "all secrets": (
         lambda o: find(o, "Role", "jukebox-listener")["rules"].append(

@@ -46,6 +46,7 @@ class Options(Strict):
 
 class Target(Strict):
     select: Select
+    reject: list[Select] = []
     field_paths: Annotated[list[Text], Field(min_length=1)]
     options: Options | None = None
 
@@ -78,7 +79,6 @@ class Component(Strict):
 class Kustomization(Strict):
     api_version: Literal["kustomize.config.k8s.io/v1beta1"]
     kind: Literal["Kustomization"]
-    namespace: Name | None = None
     resources: list[Text] = []
     components: list[Text] = []
     config_map_generator: list[Generator] = []

@@ -38,7 +38,8 @@ class PipelineTask(Strict):
 class PipelineResult(Strict):
     name: str
     description: Text
-    value: str
+    type: Literal["string", "object"] = "string"
+    value: str | dict[str, str]
 
 
 class PipelineWorkspace(Strict):
