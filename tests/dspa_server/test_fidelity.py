@@ -25,6 +25,7 @@ PARAMETERS = {
     "champion": "",
     "evidence_uri": "e",
     "store_uri": "x",
+    "policy": "p",
 }
 UNKNOWN_TO_THE_MODELS = {"tag_name", "commit_sha", "tasks", "task_count"}
 
