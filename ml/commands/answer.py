@@ -123,7 +123,7 @@ def answer(
             known.update(run_id=decision.run_id, link=decision.link)
             raise GateBlocked(
                 f"blocked already, by run {decision.run_id} of {decision.at} with the same code, data and "
-                f"policy: {decision.reason}"
+                f"policy (--retrain, in Tekton retrain=true, decides anew): {decision.reason}"
             )
         if decision:
             known.update(answered=decision.run_id, link=decision.link)

@@ -118,12 +118,16 @@ def verdict(
 
 
 def _keep(found: "Outcome", store: str) -> None:
-    """Keep a pass or a block by its inputs; anything else decides nothing."""
+    """Keep a pass, or a block by a check, by its inputs.
+
+    Nothing else decides about the inputs: a run that is blocked because its state contradicts its evidence
+    may have failed for another reason.
+    """
     from ml.release.decisions import Decision, in_force, keep_decision
     from ml.release.production import now
 
-    blocked = found.exit_code == GateBlocked.exit_code
-    if not found.inputs or not (found.promotion or blocked):
+    blocked = found.exit_code == GateBlocked.exit_code and any(check.blocks for check in found.checks)
+    if not (found.inputs and found.run_id) or not (found.promotion or blocked):
         return
     opened = open_store(store)
     keep_decision(

@@ -35,6 +35,11 @@ class Checked(BaseModel):
     waiver: str = ""
 
     @property
+    def blocks(self) -> bool:
+        """Whether it did not pass, and counts."""
+        return not self.passed and self.level == "block" and not self.waiver
+
+    @property
     def line(self) -> str:
         """What is said of it, where it did not pass."""
         aside = self.waiver or ("only a warning" if self.level == "warn" else "")

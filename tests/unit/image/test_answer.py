@@ -90,7 +90,9 @@ class Site:
 
     def ended(self, **outcome: object):
         """Have a run end with an outcome, and say so."""
-        known = {"inputs": self.inputs(), "run_id": "r1", "link": "https://x/1", **outcome}
+        failing = {"name": "parity.max", "passed": False, "reason": "0.1 is not <= 0.01"}
+        checks = [failing] if outcome.get("exit_code") == GateBlocked.exit_code else []
+        known = {"inputs": self.inputs(), "run_id": "r1", "link": "https://x/1", "checks": checks, **outcome}
         (self.home / "submit.json").write_text(json.dumps({"exit_code": 0, **known}))
         return self.called("verdict", JUKEBOX_OUTCOME=f"{self.home}/submit.json:{self.home}/none.json")
 
@@ -232,6 +234,20 @@ def test_a_registry_that_does_not_answer_fails_the_task(site):
 def test_what_decides_nothing_is_not_kept_and_fails_as_it_did(site, code, kind):
     done = site.ended(exit_code=code, error="why")
     assert assert_one_line(done, kind.exit_code) == "jukebox: why"
+    assert not (site.home / "store" / "decisions").exists()
+
+
+ASIDE = {"name": "a", "passed": False, "reason": "b"}
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [[], [{**ASIDE, "passed": True}], [{**ASIDE, "level": "warn"}], [{**ASIDE, "waiver": "until 2030"}]],
+)
+def test_a_block_by_no_check_is_not_kept(site, checks):
+    """A run that fails behind the gate is blocked, because its state contradicts its evidence."""
+    done = site.ended(exit_code=10, error="the run failed, and its evidence passes", checks=checks)
+    assert done.returncode == GateBlocked.exit_code
     assert not (site.home / "store" / "decisions").exists()
 
 
