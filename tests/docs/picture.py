@@ -85,9 +85,9 @@ class Panel:
             yield from self._way(way)
         for name in self.graph.before:
             yield from box(*self.place(name), BOX, name, "node gate" if name == "gate" else "node")
-        for name in self.graph.last:
-            bar = (BOX + GAP) * (self.columns - 3) - GAP
-            label = f"finally: {name}, whatever happened"
+        if self.graph.last:
+            bar = (BOX + GAP) * (self.columns - 4) - GAP
+            label = f"finally: {' and '.join(self.graph.last)}, whatever happened"
             yield from box(EDGE + PAD, self.bottom - PAD - 15, bar, label, "node last", height=30)
 
     def _way(self, way: tuple[str, ...]) -> Iterator[str]:
