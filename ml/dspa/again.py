@@ -9,6 +9,7 @@ import functools
 from ml.dspa.client import Run
 from ml.dspa.failures import Rejected
 from ml.dspa.patience import Deadline, jittered
+from ml.dspa.pods import in_a_line
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
 
@@ -20,9 +21,7 @@ def may_pass(session: Session, run: Run) -> bool:
     causes, _ = session.watch.why(run.run_id)
     if not causes or not all(cause.passing for cause in causes):
         return False
-    session.say(
-        f"run {run.run_id} failed: {'; '.join(map(str, causes))}; that may pass, so it is tried again"
-    )
+    session.say(f"run {run.run_id} failed: {in_a_line(causes)}; that may pass, so it is tried again")
     return True
 
 

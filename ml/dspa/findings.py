@@ -14,7 +14,7 @@ from ml.dspa.client import Run
 from ml.dspa.cluster import last_word
 from ml.dspa.follow import failed_tasks
 from ml.dspa.patience import Deadline
-from ml.dspa.pods import Cause
+from ml.dspa.pods import Cause, in_a_line
 from ml.dspa.session import Session
 from ml.dspa.step_logs import kept_logs
 from ml.dspa.submission import subject_of
@@ -140,7 +140,7 @@ def _why(session: Session, run: Run) -> tuple[str, dict[str, Any]]:
         causes = _kept_words(session, run.run_id, failed)
     if not causes:
         return f"{', '.join(failed) or 'no task is named'} ({instead})", {"causes": []}
-    return "; ".join(map(str, causes)), {"causes": [cause.model_dump() for cause in causes]}
+    return in_a_line(causes), {"causes": [cause.model_dump() for cause in causes]}
 
 
 def _kept_words(session: Session, run_id: str, failed: list[str]) -> list[Cause]:

@@ -5,7 +5,7 @@ without a word, whose image cannot be pulled, or that fits no node, is told of b
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -118,6 +118,14 @@ class Cause(BaseModel):
     def __str__(self) -> str:
         """Return it as one line."""
         return f"{self.step}: {self.line}"
+
+
+def in_a_line(causes: Iterable[Cause]) -> str:
+    """Return causes as one line; steps with the same one are named together."""
+    steps: dict[str, list[str]] = {}
+    for cause in causes:
+        steps.setdefault(cause.line, []).append(cause.step)
+    return "; ".join(f"{', '.join(named)}: {line}" for line, named in steps.items())
 
 
 class Pod(_Part):

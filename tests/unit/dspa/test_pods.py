@@ -4,7 +4,7 @@ import pytest
 from pods import UNSCHEDULABLE, ended, pod, waiting
 
 from ml.dspa.cluster import last_word
-from ml.dspa.pods import newest, read_pods
+from ml.dspa.pods import Cause, in_a_line, newest, read_pods
 
 FAILED = [
     (
@@ -130,3 +130,12 @@ def test_of_several_tries_the_newest_counts_and_a_driver_is_no_try():
 )
 def test_the_last_word_of_a_log_is_the_steps_own(log, expected):
     assert last_word("train", log) == expected
+
+
+def test_steps_with_one_reason_are_named_together():
+    causes = [
+        Cause(step="validate", line="no column"),
+        Cause(step="x", line="y"),
+        Cause(step="preprocess", line="no column"),
+    ]
+    assert in_a_line(causes) == "validate, preprocess: no column; x: y"
