@@ -261,6 +261,7 @@ def test_who_wants_another_training_gets_one_without_lint(site, passed, programs
     assert statuses(site, passed[0])[-1]["state"] == "success"
 
 
+@pytest.mark.slow
 def test_a_block_is_final_at_once_and_answers_the_next_push(site, passed, programs):
     policy = re.sub(r"max_model_bytes: .*", "max_model_bytes: 1", default_text())
     world = dataclasses.replace(
