@@ -28,6 +28,10 @@ OutcomeFiles = Annotated[
     ),
 ]
 
+SupersededBy = Annotated[
+    str, typer.Option(envvar="JUKEBOX_SUPERSEDED_BY", help="The newer run that has ended this one.")
+]
+
 
 def report(
     tasks: Annotated[
@@ -52,9 +56,7 @@ def report(
         str, typer.Option(envvar="JUKEBOX_CONTEXT", help="The status's name: one commit has one of each.")
     ] = "jukebox",
     outcome: OutcomeFiles = None,
-    superseded_by: Annotated[
-        str, typer.Option(envvar="JUKEBOX_SUPERSEDED_BY", help="The newer run that has ended this one.")
-    ] = "",
+    superseded_by: SupersededBy = "",
     ca: Annotated[
         Path | None, typer.Option(envvar="JUKEBOX_CA", help="PEM file of the CA to trust, for the forge.")
     ] = None,
@@ -96,15 +98,17 @@ def report(
 def verdict(
     outcome: OutcomeFiles = None,
     store: Store = STORE,
+    superseded_by: SupersededBy = "",
 ) -> None:
     """Keep what was decided of a run, and fail with what ended it: the last step of a run in Tekton.
 
     What was passed or blocked is kept in the store by its inputs, where `jukebox answer` finds it. The exit
-    code is that of the verb whose outcome this is, and 0 where nothing went wrong.
+    code is that of the verb whose outcome this is, 40 where a candidate passed and was not promoted, and 0
+    where nothing was decided.
     """
     found = _read(outcome or [])
-    if found is None:
-        out.print("nothing was decided")
+    if found is None or (superseded_by and not found.promotion):
+        out.print(f"superseded by {superseded_by}" if superseded_by else "nothing was decided", markup=False)
         return
     try:
         _keep(found, store)
@@ -114,7 +118,10 @@ def verdict(
     if found.error:
         kinds = (UsageError, GateBlocked, PlatformError, EvidenceError)
         raise next((kind for kind in kinds if kind.exit_code == found.exit_code), RunFailed)(found.error)
-    out.print("passed" if found.promotion or found.answered else "nothing was decided")
+    passed = found.promotion or found.answered
+    if found.candidate and not passed:
+        raise EvidenceError(f"candidate {found.candidate[:12]} passed its self-check, and was not promoted")
+    out.print("passed" if passed else "nothing was decided")
 
 
 def _keep(found: "Outcome", store: str) -> None:

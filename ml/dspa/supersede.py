@@ -64,5 +64,6 @@ def _age(run: dict[str, Any]) -> tuple[str, str]:
 
 def _is_done(run: dict[str, Any]) -> bool:
     """Tell whether a run has ended, ends, or promotes."""
-    children = run.get("status", {}).get("childReferences", [])
-    return over(run) or any(child.get("pipelineTaskName") == DECISIVE for child in children)
+    status = run.get("status", {})
+    promotes = any(child.get("pipelineTaskName") == DECISIVE for child in status.get("childReferences", []))
+    return over(run) or promotes or "finallyStartTime" in status

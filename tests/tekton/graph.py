@@ -155,9 +155,12 @@ LINT, BUILD, TRAIN = (f"$(tasks.answer.results.{name})" for name in ("LINT", "BU
 
 def results() -> Iterator[Known]:
     """Yield what the tasks that decide may find: tables that hold, what is left to be done, the verdict."""
-    found = itertools.product(("pass", "block", "error"), ("s3://snapshot", ""), ("yes", "no"), ("yes", "no"))
-    for verdict, snapshot, lint, train in found:
-        build = "yes" if "yes" in (lint, train) else "no"
+    # What was not written is compared by its name.
+    left = [("yes", "no", name) for name in (LINT, TRAIN)]
+    for verdict, snapshot, lint, train in itertools.product(
+        ("pass", "block", "error"), ("s3://snapshot", ""), *left
+    ):
+        build = "no" if lint == train == "no" else "yes"
         yield {VERDICT: verdict, SNAPSHOT: snapshot, LINT: lint, BUILD: build, TRAIN: train}
 
 
@@ -212,9 +215,9 @@ def _ways(spec: Object) -> Iterator[str]:
     for state, known in outcomes(spec):
         ran = state.get("promote") in ("ok", "failed")
         # What has passed on the same files before may be left out, and nothing else.
-        checked = {state.get(name) for name in CHECKS} == {"ok" if known[LINT] == "yes" else "skipped"}
+        checked = {state.get(name) for name in CHECKS} == {"skipped" if known[LINT] == "no" else "ok"}
         others = all(end == "ok" for name, end in state.items() if name not in (*CHECKS, "promote"))
-        decided = known[VERDICT] == "pass" and known[TRAIN] == "yes" and known[SNAPSHOT] != ""
+        decided = known[VERDICT] == "pass" and known[TRAIN] != "no" and known[SNAPSHOT] != ""
         if ran != (decided and checked and others):
             bad = sorted(name for name, end in state.items() if end != "ok")
             verdict = known[VERDICT]

@@ -109,8 +109,18 @@ ENDED = {"conditions": [{"type": "Succeeded", "status": "True"}]}
         (1, ENDED),
         (1, {"spec": {"status": "Cancelled"}}),
         (1, {"childReferences": [{"pipelineTaskName": "promote"}]}),
+        (1, {"finallyStartTime": "2026-01-01T00:00:02Z"}),
     ],
-    ids=["newer", "another branch", "by hand", "another repository", "ended", "cancelled", "promotes"],
+    ids=[
+        "newer",
+        "another branch",
+        "by hand",
+        "another repository",
+        "ended",
+        "cancelled",
+        "promotes",
+        "ends",
+    ],
 )
 def test_no_other_run_is_ended(cluster, second, more):
     cluster.add("other", second, **more)

@@ -38,7 +38,7 @@ class Site:
 
     def __init__(self, tree, repository: str) -> None:
         self.tree, self.repository = tree, repository
-        self.home = tree.parent
+        self.home, self.newer = tree.parent, ""
         self.store = ModelStore(str(self.home / "store"), create=True)
         key = dependencies(keyed_files(tree), "3.12", base_digest(default_base(tree))).key
         self.below = push(
@@ -94,7 +94,8 @@ class Site:
         checks = [failing] if outcome.get("exit_code") == GateBlocked.exit_code else []
         known = {"inputs": self.inputs(), "run_id": "r1", "link": "https://x/1", "checks": checks, **outcome}
         (self.home / "submit.json").write_text(json.dumps({"exit_code": 0, **known}))
-        return self.called("verdict", JUKEBOX_OUTCOME=f"{self.home}/submit.json:{self.home}/none.json")
+        files = f"{self.home}/submit.json:{self.home}/none.json"
+        return self.called("verdict", JUKEBOX_OUTCOME=files, JUKEBOX_SUPERSEDED_BY=self.newer)
 
 
 @pytest.fixture
@@ -251,8 +252,10 @@ def test_a_block_by_no_check_is_not_kept(site, checks):
     assert not (site.home / "store" / "decisions").exists()
 
 
-def test_a_pass_that_was_not_promoted_is_not_kept(site):
-    assert site.ended(candidate="c" * 64).returncode == 0
+def test_a_pass_that_was_not_promoted_is_none(site):
+    done = site.ended(candidate="c" * 64)
+    said = "candidate cccccccccccc passed its self-check, and was not promoted"
+    assert assert_one_line(done, EvidenceError.exit_code) == f"jukebox: {said}"
     assert not (site.home / "store" / "decisions").exists()
 
 
@@ -261,6 +264,12 @@ def test_a_store_that_does_not_take_it_costs_the_decision_only(site):
     done = site.ended(exit_code=10, error="blocked")
     assert done.returncode == GateBlocked.exit_code
     assert done.stdout.startswith("note: the decision was not kept: cannot write ")
+
+
+def test_a_run_that_a_newer_one_has_ended_fails_by_nothing_of_its_own(site):
+    site.newer = "push-2"
+    done = site.ended(exit_code=20, error="interrupted; run r1 was terminated")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "superseded by push-2\n", "")
 
 
 def test_nothing_that_ended_fails_nothing(site):
