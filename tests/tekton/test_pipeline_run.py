@@ -32,6 +32,9 @@ TASKS = task_names()
 JUDGE_IMAGE = f"registry.example/jukebox/judge@sha256:{'0' * 64}"
 """The Pipeline's default."""
 
+DECIDES = ("submit-run", "promote")
+"""The tasks that leave an outcome, with which verdict fails."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -189,8 +192,8 @@ def test_a_model_that_fails_parity_is_blocked(site, passed, monkeypatch):
     old = "    answers = answer(network, rows)\n"
     bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
     done = run(site, bad, "uid-parity", ended(passed[1], "holdout", "toolchain", "lint", "unit-test"))
-    blocked(site, done, monkeypatch, "submit-run", "parity", "failure")
-    assert done.tasks["submit-run"].tries == 2, "a retry adopts the run"
+    blocked(site, done, monkeypatch, "submit-run", "parity", "failure", decided=True)
+    assert done.tasks["submit-run"].tries == 1
     assert len([found for found in site.dspa.runs.values() if found.parameters["commit"] == bad]) == 1
 
 
@@ -205,7 +208,8 @@ def test_what_the_judge_measured_decides_by_the_policy_of_the_site(site, passed,
     world = dataclasses.replace(site.world, mounted=mounted)
     known = ended(before, *(name for name in TASKS if name not in ("fetch-source", "promote")))
     done = execute(world, site.spec(commit), "uid-judged", known)
-    blocked(site, done, monkeypatch, "promote", "does not pass (budget.model_bytes)", "failure")
+    blocked(site, done, monkeypatch, "promote", "does not pass (budget.model_bytes)", "failure", decided=True)
+    assert done.tasks["promote"].tries == 1
 
 
 def test_a_dspa_that_dies_promotes_nothing(site, passed, monkeypatch):
@@ -214,7 +218,7 @@ def test_a_dspa_that_dies_promotes_nothing(site, passed, monkeypatch):
         return Fault.reset() if submitted else None
 
     monkeypatch.setattr(site.dspa, "fault", dies)
-    spec = site.spec(passed[0], timeout="15", cause="a death")
+    spec = site.spec(passed[0], timeout="15", cause="a death", retrain="true")
     before = ended(passed[1], "holdout", "toolchain", "lint", "unit-test", "build-image")
     done = execute(site.world, spec, "uid-dead", before)
     blocked(site, done, monkeypatch, "submit-run", "Connection reset", "error")
@@ -225,15 +229,33 @@ def test_a_revision_that_is_not_there_ends_before_anything_is_run(site, passed, 
     blocked(site, done, monkeypatch, "fetch-source", "fetch-source failed", "error")
 
 
-def blocked(site: Site, done: Run, monkeypatch, at: str, word: str, state: str) -> None:
-    """Check that a run ended at a task, that nothing was promoted, and that the report says why."""
-    assert done.tasks[at].status == "Failed", done.log
+def test_a_push_of_docs_is_answered(site, passed, monkeypatch):
+    """The image is the same, so the registry, the store and the judge's key are all that is asked."""
+    commit = site.commit("README.md", "# jukebox\n", "# The jukebox\n")
+    done = run(site, commit, "uid-docs")
+    reached = ("fetch-source", "holdout", "answer", "report", "verdict")
+    assert {name for name, end in ends(done).items() if end != "None"} == set(reached), done.log
+    assert {done.tasks[name].status for name in reached} == {"Succeeded"}, done.log
+    assert len(opened(site, monkeypatch).log()) == 1
+    assert site.forge.statuses[-1][1]["state"] == "success"
+    assert not [found for found in site.dspa.runs.values() if found.parameters["commit"] == commit]
+
+
+def blocked(
+    site: Site, done: Run, monkeypatch, at: str, word: str, state: str, *, decided: bool = False
+) -> None:
+    """Check that a run ended at a task, that nothing was promoted, and that the report says why.
+
+    A task that has ``decided`` so has succeeded, and verdict fails.
+    """
+    assert done.tasks[at].status == ("Succeeded" if decided else "Failed"), done.log
     # What follows, but for what runs beside it.
-    beside = {"lint": ["unit-test"]}.get(at, []) + (["holdout"] if at != "fetch-source" else [])
+    beside = {"lint": ["unit-test"], "fetch-source": ["holdout"]}.get(at, [])
     later = [name for name in TASKS[TASKS.index(at) + 1 :] if name not in beside]
     assert all(done.tasks[name].status == "None" for name in later), done.log
     assert len(opened(site, monkeypatch).log()) == 1
     assert done.tasks["report"].status == "Succeeded", done.log
+    assert done.tasks["verdict"].status == ("Failed" if at in DECIDES else "Succeeded"), done.log
     assert word in done.tasks["report"].log
     _, status = site.forge.statuses[-1]
     assert status["state"] == state
