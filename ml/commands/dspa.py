@@ -181,7 +181,7 @@ def submit(
             judge_image=judge_image,
             code=code_digest(),
         )
-        known["inputs"] = inputs.key
+        known.update(inputs=inputs.key, policy_digest=inputs.policy_digest)
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
         patience = Patience(deadline=max(deadline.remaining, 1), stuck=stuck)
         started_by = caller.pipeline_run() if caller else ""

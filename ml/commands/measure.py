@@ -165,8 +165,9 @@ def sign(
     with outcome_in(outcome, decided_ok=decided_ok) as known:
         signer = _signer(key_file, keyless, identity_token)
         found = sign(work, policy_text_of(policy), judge_image, signer, asked, measured)
-        claimed, champion = found.statement.predicate.claimed, found.statement.predicate.measured.champion
-        known.update(commit=claimed.commit, dirty=claimed.dirty, champion=champion, checks=_checks(found))
+        claimed, proven = found.statement.predicate.claimed, found.statement.predicate.measured
+        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
+        known.update(champion=proven.champion, judged_by=proven.policy_digest)
         _finish(found, out_file, (), as_json=as_json)
 
 

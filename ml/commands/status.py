@@ -136,6 +136,9 @@ def _keep(found: "Outcome", store: str) -> None:
     blocked = found.exit_code == GateBlocked.exit_code and any(check.blocks for check in found.checks)
     if not (found.inputs and found.run_id) or not (found.promotion or blocked):
         return
+    if found.judged_by not in ("", found.policy_digest):
+        # The site changed its policy meanwhile: what was decided is not about these inputs.
+        return
     opened = open_store(store)
     keep_decision(
         opened,

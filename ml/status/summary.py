@@ -49,9 +49,10 @@ class Checked(BaseModel):
 class Outcome(BaseModel):
     """What is taken of what the verbs of a run wrote with --outcome, put together.
 
-    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided,
-    ``champion`` the candidate that it was decided beside, where that was found out, and ``answered`` the run
-    that had decided it before.
+    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided, with the
+    policy ``policy_digest``, and ``judged_by`` the policy of the judge, "" where it did not come so far.
+    ``champion`` is the candidate that it was decided beside, where that was found out, and ``answered`` the
+    run that had decided it before.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -60,6 +61,8 @@ class Outcome(BaseModel):
     task: str = ""
     error: str = ""
     inputs: str = ""
+    policy_digest: str = ""
+    judged_by: str = ""
     run_id: str = ""
     candidate: str = ""
     champion: str | None = None

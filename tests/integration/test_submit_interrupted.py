@@ -87,6 +87,7 @@ def test_the_run_is_terminated(dspa, start, tmp_path, number):
     assert f"interrupted; run {run.run_id} was terminated" in done.line
     outcome = json.loads((tmp_path / "outcome" / "submit.json").read_text())
     assert outcome.pop("inputs")
+    assert outcome.pop("policy_digest")
     assert outcome == {"run_id": run.run_id, "error": done.line[9:].strip(), "exit_code": 20}
     assert run.terminated
     assert kinds(dspa).count("terminate") == 1

@@ -252,6 +252,12 @@ def test_a_block_by_no_check_is_not_kept(site, checks):
     assert not (site.home / "store" / "decisions").exists()
 
 
+@pytest.mark.parametrize(("judged_by", "kept"), [("sha256:1", True), ("sha256:2", False), ("", True)])
+def test_a_decision_by_a_policy_that_came_meanwhile_is_not_kept(site, judged_by, kept):
+    site.ended(exit_code=10, error="blocked", policy_digest="sha256:1", judged_by=judged_by)
+    assert (site.home / "store" / "decisions").exists() is kept
+
+
 def test_a_pass_that_was_not_promoted_is_none(site):
     done = site.ended(candidate="c" * 64)
     said = "candidate cccccccccccc passed its self-check, and was not promoted"
