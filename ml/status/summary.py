@@ -49,8 +49,8 @@ class Checked(BaseModel):
 class Outcome(BaseModel):
     """What is taken of what the verbs of a run wrote with --outcome, put together.
 
-    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided, with the
-    policy ``policy_digest``, and ``judged_by`` the policy of the judge, "" where it did not come so far.
+    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided;
+    its policy is ``policy_digest``; ``judged_by`` is that of the judge, "" where it did not come so far.
     ``champion`` is the candidate that it was decided beside, where that was found out, and ``answered`` the
     run that had decided it before.
     """
