@@ -1,4 +1,4 @@
-"""What need not be done: what was decided or has passed before, and what a newer push replaces."""
+"""Save the work of a push: answer it from an earlier decision, and cancel the runs that it supersedes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ml.release.decisions import Decision, Inputs
 
 WORK = ("LINT", "BUILD", "TRAIN")
-"""The results: whether lint and tests, the build, and the training are left to be done, "yes" or "no"."""
+"""The results: whether lint and tests, the build, and the training must run, "yes" or "no"."""
 
 
 def answer(
@@ -60,7 +60,7 @@ def answer(
     judge_image: JudgeImage = LOCAL,
     retrain: Annotated[
         bool,
-        typer.Option("--retrain/--no-retrain", envvar="JUKEBOX_RETRAIN", help="Train, whatever was decided."),
+        typer.Option("--retrain/--no-retrain", envvar="JUKEBOX_RETRAIN", help="Ignore earlier decisions."),
     ] = False,
     source: Annotated[
         str, typer.Option(envvar="JUKEBOX_SOURCE", help="As for `jukebox image-assemble`.")
@@ -77,23 +77,21 @@ def answer(
     decided_ok: DecidedOk = False,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a checkout from what was decided of the same inputs, where that still holds.
+    """Answer a checkout from an earlier decision about the same inputs, where it still holds.
 
-    The inputs are the component image, the data, the model's name and version, the policy, and the images
-    that decide. A pass holds as long as its model is in production, a block as long as the same model is as
-    then: exit code 10. Lint and tests are left out where they have passed on what they read.
+    The inputs are the component image, the data, the model's name and version, the policy, the judge's image
+    and this package. A pass holds while its model is in production. A block holds while the model in
+    production is the same as then; it ends this with exit code 10. Lint and tests are skipped where they have
+    passed on the same files.
 
-    The results LINT, BUILD and TRAIN say what is left to be done, yes or no.
+    The results LINT, BUILD and TRAIN say what must run, yes or no.
     """
     from ml.files import require_folder
-    from ml.gate.evidence import policy_digest
     from ml.gate.policy import parse_policy
     from ml.image.assemble import image_of
     from ml.image.checked import checked_tag
-    from ml.image.key import base_digest, default_base
-    from ml.image.toolchain import look_up
-    from ml.release.decisions import Inputs
-    from ml.version import code_digest
+    from ml.image.key import base_digest, default_base, dependencies, keyed_files
+    from ml.release.decisions import make_inputs
 
     if results_dir:
         require_folder(results_dir)
@@ -105,19 +103,14 @@ def answer(
         on = base_digest(base or default_base(checkout))
         tag = checked_tag(checkout, tests, on, python)
         lint = registry.digest(f"{repository}/component:{tag}") is None
-        below = look_up(checkout, python, on, repository, registry, None).dependencies[0].by_digest
+        key = dependencies(keyed_files(checkout), python, on).key
+        below = f"{repository}/component-dependencies:{key}"
         decision = None
-        if below and not retrain:
-            inputs = Inputs(
-                image=image_of(checkout, python, below, source, registry).digest,
-                data_version=data_version,
-                model_name=model_name,
-                model_version=model_version,
-                hyperparameters={},
-                policy_digest=policy_digest(text),
-                judge_image=judge_image,
-                code=code_digest(),
-            )
+        # The digest of the image needs its dependencies; without them there was no earlier run of it.
+        if not retrain and registry.digest(below):
+            image = image_of(checkout, python, below, source, registry).digest
+            model = (model_name, model_version)
+            inputs = make_inputs(image, data_version, model, text, judge_image, {})
             decision = _decision(store, inputs, parse_policy(text))
         if decision and decision.verdict == "block":
             known.update(run_id=decision.run_id, link=decision.link)
@@ -136,23 +129,23 @@ def answer(
         f"nothing to train: candidate {decision.candidate[:12]}, in production, is of the same code, data "
         f"and policy (run {decision.run_id} of {decision.at})"
         if decision
-        else "to train: nothing was decided of this code, data and policy that still holds"
+        else "to train: there is no earlier decision about this code, data and policy that still holds"
     )
     out.print(tame(told), markup=False)
-    out.print(f"lint and tests: {'to be run' if lint else 'have passed on what they read'}", markup=False)
+    out.print(f"lint and tests: {'to be run' if lint else 'passed on the same files before'}", markup=False)
 
 
 def supersede(
-    pipeline_run: Annotated[str, typer.Argument(help="The PipelineRun that is newer.")],
+    pipeline_run: Annotated[str, typer.Argument(help="The newer PipelineRun.")],
     namespace: Annotated[
         str | None, typer.Option(help="The namespace of the PipelineRuns; in a pod the pod's own.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """End the older PipelineRuns of the same ref (parameter head-of), but for those that promote.
+    """Cancel the older PipelineRuns of the same ref (parameter head-of), except those that are promoting.
 
-    Their task report still runs, and says what has superseded them. Where the account may not do this, it is
-    told, and they go on.
+    Their finally tasks still run, and say which run superseded them. An account without the right to cancel
+    gets a note, and the older runs go on.
     """
     from ml.dspa.connection import namespace_of
     from ml.dspa.supersede import supersede
@@ -172,7 +165,7 @@ def supersede(
 
 
 def _decision(store: str, inputs: "Inputs", policy: "Policy") -> "Decision | None":
-    """Return what was decided of some inputs and still holds; what cannot be read is told of, and is none."""
+    """Return the decision about some inputs that still holds, or None; a damaged one gets a note."""
     import datetime
 
     from ml.release.decisions import find_decision, still_holds

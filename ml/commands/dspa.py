@@ -132,10 +132,9 @@ def submit(
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
     from ml.dspa.tekton import TaskRun
-    from ml.gate.evidence import policy_digest
     from ml.kubernetes import Api
-    from ml.release.decisions import Inputs
-    from ml.version import code_digest, code_version
+    from ml.release.decisions import make_inputs
+    from ml.version import code_version
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose, decided_ok=decided_ok) as known:
         policy_text = policy_text_of(policy)
@@ -171,15 +170,9 @@ def submit(
         submission = make_submission(
             compiled, experiment, key, evidence, {**decided, **resolved}, chosen, policy_text
         )
-        inputs = Inputs(
-            image=compiled.image.rpartition("@")[2],
-            data_version=resolved["data_version"],
-            model_name=model_name,
-            model_version=model_version,
-            hyperparameters=chosen,
-            policy_digest=policy_digest(policy_text),
-            judge_image=judge_image,
-            code=code_digest(),
+        model = (model_name, model_version)
+        inputs = make_inputs(
+            compiled.image, resolved["data_version"], model, policy_text, judge_image, chosen
         )
         known.update(inputs=inputs.key, policy_digest=inputs.policy_digest)
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None

@@ -63,8 +63,8 @@ DecidedOk = Annotated[
     bool,
     typer.Option(
         "--decided-ok",
-        help="With --outcome: fail only where the platform let nothing be decided, so that Tekton tries "
-        "nothing else again. `jukebox verdict` fails with what was decided.",
+        help="With --outcome: exit with 0 on every error except those of the platform (30), so that Tekton "
+        "does not retry a decision. `jukebox verdict` exits with the code of the outcome.",
     ),
 ]
 Evidence = Annotated[

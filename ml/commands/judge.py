@@ -121,7 +121,7 @@ def holdout(
 
     if results_dir:
         require_folder(results_dir)
-    # A Task that succeeds has its results, whatever was decided.
+    # Tekton fails a run in which a successful Task did not write a result that another refers to.
     write_results(results_dir, dict.fromkeys(("SNAPSHOT", "HOLDOUT_VERSION", "DATA_VERSION"), ""))
     with outcome_in(outcome, decided_ok=decided_ok):
         key = read_key(key_file)

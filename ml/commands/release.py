@@ -163,7 +163,7 @@ def promote(
 
     if results_dir:
         require_folder(results_dir)
-    # A Task that succeeds has its results, whatever was decided.
+    # Tekton fails a run in which a successful Task did not write a result that another refers to.
     write_results(results_dir, dict.fromkeys(("PROMOTION", "SERVED_AT", "HEAD"), ""))
     with outcome_in(outcome_file, decided_ok=decided_ok) as known:
         trusted = read_trust(trust) if trust else None

@@ -23,7 +23,7 @@ def reporting(
     verbose: bool = False,
     decided_ok: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Give a dictionary for what becomes known; report that with what passed, or whatever was raised instead.
+    """Yield a dictionary for what becomes known, and report it together with how the block ended.
 
     Args:
         folder: where to write Tekton results; None for nowhere.
@@ -64,9 +64,8 @@ def outcome_in(file: Path | None, *, decided_ok: bool = False) -> Iterator[dict[
 
     Args:
         file: where to write it as JSON; None for nowhere.
-        decided_ok: exit with 0 on every error but those of the platform: Tekton tries again what fails, and
-            trying again what was decided is no use. The file has the exit code, and `jukebox verdict` fails
-            with it.
+        decided_ok: exit with 0 on every error except those of the platform, since Tekton retries a Task that
+            fails, and retrying a decision is of no use. `jukebox verdict` exits with the code in the file.
 
     Raises:
         UsageError: the file's folder cannot be written, or there is no file for what was decided.

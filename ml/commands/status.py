@@ -1,4 +1,4 @@
-"""Tell how a pipeline run ended: for people, as one status of the commit, and as the run's own end."""
+"""How a pipeline run ended: a summary, one status of the commit, and the exit code of the run itself."""
 
 import os
 from pathlib import Path
@@ -100,11 +100,10 @@ def verdict(
     store: Store = STORE,
     superseded_by: SupersededBy = "",
 ) -> None:
-    """Keep what was decided of a run, and fail with what ended it: the last step of a run in Tekton.
+    """Store the decision of a run, and exit with the code of its first verb that did not pass.
 
-    What was passed or blocked is kept in the store by its inputs, where `jukebox answer` finds it. The exit
-    code is that of the verb whose outcome this is, 40 where a candidate passed and was not promoted, and 0
-    where nothing was decided.
+    A pass or a block is stored by its inputs, where `jukebox answer` finds it. The exit code is 40 where a
+    candidate passed its self-check and was not promoted, and 0 where nothing was decided.
     """
     found = _read(outcome or [])
     if found is None or (superseded_by and not found.promotion):
@@ -113,7 +112,7 @@ def verdict(
     try:
         _keep(found, store)
     except (PlatformError, EvidenceError) as error:
-        # All that is lost is time: the next run with the same inputs is trained.
+        # It costs time only: the next run with the same inputs is trained.
         out.print(f"note: the decision was not kept: {tame(str(error))}", markup=False)
     if found.error:
         kinds = (UsageError, GateBlocked, PlatformError, EvidenceError)
@@ -125,19 +124,20 @@ def verdict(
 
 
 def _keep(found: "Outcome", store: str) -> None:
-    """Keep a pass, or a block by a check, by its inputs.
+    """Store a pass, or a block by a check, by its inputs.
 
-    Nothing else decides about the inputs: a run that is blocked because its state contradicts its evidence
-    may have failed for another reason.
+    A run that is blocked because its state contradicts its evidence may have failed for another reason, so
+    that it decides nothing about its inputs.
     """
-    from ml.release.decisions import Decision, in_force, keep_decision
+    from ml.release.decisions import Decision, keep_decision
     from ml.release.production import now
+    from ml.release.promotion import champion_of
 
     blocked = found.exit_code == GateBlocked.exit_code and any(check.blocks for check in found.checks)
     if not (found.inputs and found.run_id) or not (found.promotion or blocked):
         return
     if found.judged_by not in ("", found.policy_digest):
-        # The site changed its policy meanwhile: what was decided is not about these inputs.
+        # The site changed its policy between submission and judgement: the verdict is about other inputs.
         return
     opened = open_store(store)
     keep_decision(
@@ -146,7 +146,7 @@ def _keep(found: "Outcome", store: str) -> None:
             inputs=found.inputs,
             verdict="block" if blocked else "pass",
             candidate="" if blocked else found.candidate,
-            beside=in_force(opened) if found.champion is None else found.champion,
+            beside=champion_of(opened.log()) if found.champion is None else found.champion,
             run_id=found.run_id,
             link=found.link,
             at=now(),

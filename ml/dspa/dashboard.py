@@ -53,7 +53,7 @@ def find_experiments(host: str, route: str, api: Api) -> str:
     # A kubeconfig may be that of another cluster.
     if linked and (inside or urlparse(linked).netloc.endswith(f".{domain}")):
         return linked
-    # 3.4 and later send whoever asks for this host on to their own.
+    # Dashboards from 3.4 on redirect this host to their own.
     return "" if inside else f"https://rhods-dashboard-redhat-ods-applications.{domain}/experiments"
 
 

@@ -1,7 +1,7 @@
-"""A newer run of a branch ends the older ones: what they would promote is no longer what the branch holds.
+"""Cancel the older PipelineRuns of a branch: their commit or data is no longer the newest.
 
-Tekton says which run is newer: fetch-source has made sure that this one's commit is the head of its ref. A
-run that promotes is let be, and so is one without a ref: somebody has started it by hand.
+The Task fetch-source has checked that the commit of the newer run is the head of its ref. A run that is
+promoting or ending is left alone, as is a run without a ref, which a person started by hand.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ PIPELINE = "tekton.dev/pipeline"
 """The label of a PipelineRun that names its Pipeline."""
 
 SUPERSEDED_BY = "jukebox/superseded-by"
-"""The annotation that tells the task report of the older run why it ends."""
+"""The annotation by which the tasks report and verdict of the older run know why it ended."""
 
 CANCEL = "CancelledRunFinally"
 DECISIVE = "promote"
@@ -21,14 +21,14 @@ REF = "head-of"
 
 
 def supersede(api: Api, name: str) -> list[str]:
-    """End the older PipelineRuns of the same ref, and return their names.
+    """Cancel the older PipelineRuns of the same ref, and return their names.
 
     Args:
         api: the namespace of the PipelineRuns.
-        name: the PipelineRun that is newer.
+        name: the newer PipelineRun.
 
     Raises:
-        NotReadable: they cannot be read, or not be changed.
+        NotReadable: they cannot be read or changed.
     """
     ours = api.tekton("pipelineruns", name)
     label = ours["metadata"].get("labels", {}).get(PIPELINE, "")
@@ -40,7 +40,7 @@ def supersede(api: Api, name: str) -> list[str]:
 
 
 def _cancel(api: Api, run: dict[str, Any], by: str) -> bool:
-    """Cancel a run, so that what it does in any case is done; False where it is gone meanwhile."""
+    """Cancel a run, whose finally tasks still run; return False where it was deleted meanwhile."""
     patch = {"metadata": {"annotations": {SUPERSEDED_BY: by}}, "spec": {"status": CANCEL}}
     try:
         api.tekton_patch("pipelineruns", run["metadata"]["name"], patch)
@@ -52,18 +52,18 @@ def _cancel(api: Api, run: dict[str, Any], by: str) -> bool:
 
 
 def _ref(run: dict[str, Any]) -> str:
-    """Return the ref that a run is of, with the repository where it is not the Pipeline's own."""
+    """Return the ref of a run, with its repository where that is not the Pipeline's default; "" for none."""
     params = {param["name"]: param["value"] for param in run["spec"].get("params", [])}
     return f"{params[REF]} {params.get('repository-url', '')}" if params.get(REF) else ""
 
 
 def _age(run: dict[str, Any]) -> tuple[str, str]:
-    """Return what orders runs: when they were made, by the second, and then their names."""
+    """Return the sort key of runs: the second of their creation, then their name."""
     return run["metadata"]["creationTimestamp"], run["metadata"]["name"]
 
 
 def _is_done(run: dict[str, Any]) -> bool:
-    """Tell whether a run has ended, ends, or promotes."""
+    """Return whether a run has ended, is ending, or is promoting."""
     status = run.get("status", {})
     promotes = any(child.get("pipelineTaskName") == DECISIVE for child in status.get("childReferences", []))
     return over(run) or promotes or "finallyStartTime" in status

@@ -1,7 +1,7 @@
-"""What lint and tests read of a checkout, as one key: what they have passed once, they need not see again.
+"""The tag of a checkout that has passed lint and tests: a digest of the files that these read.
 
-The image of a checkout that has passed is tagged with the key (`jukebox image-assemble --passed-tests`), and
-`jukebox answer` looks for that tag. Prose is not part of the key: no test below tests/unit reads it.
+`jukebox image-assemble --passed-tests` tags the image with it, and `jukebox answer` looks for it. Prose is
+not part of the digest: tests/unit/conftest.py refuses to read it.
 """
 
 import os
@@ -14,8 +14,8 @@ from ml.gate.canonical import canonical_bytes, digest
 PROSE = ("docs", ".git")
 """Folders at the top that neither lint nor tests/unit read; nor do they read the Markdown beside them."""
 
-LEFT = ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv")
-"""Folders that Python, linters and tests leave behind."""
+CACHES = ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv")
+"""Folders that Python, linters and tests write."""
 
 
 def checked_tag(checkout: Path, tests: str, base: str, python: str) -> str:
@@ -39,11 +39,11 @@ def checked_tag(checkout: Path, tests: str, base: str, python: str) -> str:
 
 
 def _files(checkout: Path) -> Iterator[Path]:
-    """Yield what is no folder, links too."""
+    """Yield the paths of all files and links."""
     for place, folders, names in os.walk(checkout, onerror=_raise):
         folder = Path(place)
         top = folder == checkout
-        folders[:] = [name for name in folders if name not in LEFT and not (top and name in PROSE)]
+        folders[:] = [name for name in folders if name not in CACHES and not (top and name in PROSE)]
         linked = [name for name in folders if (folder / name).is_symlink()]
         read = [name for name in names if not (top and name.endswith(".md"))]
         yield from (folder / name for name in (*read, *linked))
@@ -54,7 +54,7 @@ def _raise(error: OSError) -> None:
 
 
 def _content(path: Path) -> str:
-    """Return what stands for a file: where a link leads, or a file's bytes and whether it is a program."""
+    """Return the target of a link, or the digest of a file and whether it is executable."""
     if path.is_symlink():
         return f"-> {path.readlink()}"
-    return f"{digest(path.read_bytes())}{' program' if os.access(path, os.X_OK) else ''}"
+    return f"{digest(path.read_bytes())}{' executable' if os.access(path, os.X_OK) else ''}"

@@ -1,22 +1,26 @@
-"""What was decided before, by what it followed from: a push that changes none of that is answered at once.
+"""Decisions by their inputs, so that a push with the same inputs is answered without a training.
 
-    decisions/<key>.json        <key> is the digest of the inputs; only the key that promotes writes here
+    decisions/<key>.json        <key> is the digest of the inputs; only the promotion's key writes here
 
-A pass answers as long as its candidate is in production, a block as long as the same model is that it was
-decided beside. Nothing is promoted on a decision: it only saves training what is known already.
+A pass holds while its candidate is in production. A block holds while the model in production is the one that
+was in production then. A decision promotes nothing.
 """
 
 import datetime
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ml.errors import EvidenceError
 from ml.gate.canonical import digest, parse
+from ml.gate.evidence import policy_digest
 from ml.gate.policy import Policy
 from ml.gate.records import Digest, Record, Text
 from ml.gate.statement import DataVersion
+from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
+from ml.version import code_digest
 
 LARGEST = 1 << 16
 """Bytes of a decision."""
@@ -25,11 +29,11 @@ KEY = r"^[0-9a-f]{64}$"
 
 
 class Inputs(Record):
-    """What the verdict on a commit follows from: what runs, on which data, judged by whom and by what.
+    """Everything that determines the verdict on a commit.
 
-    ``image`` is the digest of the component image; with it stand code, dependencies and the defaults of the
-    hyperparameters, of which ``hyperparameters`` are those that were given otherwise, as they were typed.
-    ``code`` is the digest of the package that submits and decides (`ml.version.code_digest`).
+    ``image`` is the digest of the component image, which determines the code, its dependencies and the
+    default hyperparameters. ``hyperparameters`` are those that were given, as they were typed. ``code`` is
+    the digest of the package that submits and decides (`ml.version.code_digest`).
     """
 
     image: Digest
@@ -43,14 +47,45 @@ class Inputs(Record):
 
     @property
     def key(self) -> str:
-        """The inputs as 64 hexadecimal digits."""
+        """The digest of the inputs: 64 hexadecimal digits."""
         return digest(self.to_bytes()).removeprefix("sha256:")
 
 
-class Decision(Record):
-    """What was decided. ``beside`` is the candidate that was in production then, "" for none.
+def make_inputs(
+    image: str,
+    data_version: str,
+    model: tuple[str, str],
+    policy_text: str,
+    judge_image: str,
+    hyperparameters: Mapping[str, str],
+) -> Inputs:
+    """Return the inputs of a run that this package submits and decides.
 
-    ``candidate`` is what passed, "" for a block, and ``reason`` why it was blocked, "" for a pass.
+    Args:
+        image: the component image, by digest or its digest alone.
+        data_version: the version of the tables.
+        model: its name and its version.
+        policy_text: our policy.
+        judge_image: what judges, by digest.
+        hyperparameters: those that were given, as they were typed.
+    """
+    return Inputs(
+        image=image.rpartition("@")[2],
+        data_version=data_version,
+        model_name=model[0],
+        model_version=model[1],
+        hyperparameters=dict(hyperparameters),
+        policy_digest=policy_digest(policy_text),
+        judge_image=judge_image,
+        code=code_digest(),
+    )
+
+
+class Decision(Record):
+    """A verdict on some inputs. ``beside`` is the candidate that was in production then, "" for none.
+
+    ``candidate`` is the candidate that passed, "" for a block. ``reason`` says why it was blocked, "" for a
+    pass.
     """
 
     schema_: Literal["jukebox.decision/v1"] = Field("jukebox.decision/v1", alias="schema")
@@ -64,18 +99,8 @@ class Decision(Record):
     reason: str
 
 
-def in_force(store: ModelStore) -> str:
-    """Return the candidate in production, "" for none.
-
-    Raises:
-        EvidenceError, PlatformError: as `ModelStore.log`.
-    """
-    log = store.log()
-    return log[-1].candidate if log else ""
-
-
 def keep_decision(store: ModelStore, decision: Decision) -> None:
-    """Keep a decision, in place of an earlier one of the same inputs.
+    """Store a decision, over an earlier one about the same inputs.
 
     Raises:
         PlatformError: the store cannot be written.
@@ -84,10 +109,10 @@ def keep_decision(store: ModelStore, decision: Decision) -> None:
 
 
 def find_decision(store: ModelStore, inputs: Inputs) -> Decision | None:
-    """Return what was decided of some inputs, None where nothing was.
+    """Return the decision about some inputs, None where there is none.
 
     Raises:
-        EvidenceError: what is there is no decision about them.
+        EvidenceError: the stored object is not a decision about these inputs.
         PlatformError: the store cannot be read.
     """
     data = store.objects.get(_path(inputs.key), LARGEST)
@@ -104,18 +129,18 @@ def find_decision(store: ModelStore, inputs: Inputs) -> Decision | None:
 
 
 def still_holds(store: ModelStore, decision: Decision, policy: Policy, today: datetime.date) -> bool:
-    """Tell whether a decision answers for now: what it rests on is in production, and its waivers last.
+    """Return whether a decision still holds, by what is in production and by the policy's waivers.
 
     Raises:
         EvidenceError, PlatformError: as `ModelStore.log`.
     """
     log = store.log()
     if decision.verdict == "block":
-        return (log[-1].candidate if log else "") == decision.beside
+        return champion_of(log) == decision.beside
     lasting = {waiver.check for waiver in policy.waivers if today <= waiver.until}
     return bool(
         log
-        and log[-1].candidate == decision.candidate
+        and champion_of(log) == decision.candidate
         and lasting.issuperset(log[-1].waived)
         and store.is_served(log[-1])
     )

@@ -1,7 +1,7 @@
 """The policy that the gate of a run decides by: a file beside the run's evidence, known by its digest.
 
-The run has the digest as a parameter. Whoever submits leaves the file there before the run begins, and the
-gate takes no other bytes: runs can write to that place, too.
+The run has the digest as a parameter. `jukebox submit` writes the file before the run begins. Runs can write
+to that place too, so the gate accepts only the bytes with that digest.
 """
 
 from ml.errors import EvidenceError

@@ -14,13 +14,12 @@ ENDS = ("Succeeded", "Failed", "None")
 
 SUBMISSION = "submit-run"
 DECISIVE = "promote"
-LEFT_OUT = {"lint", "unit-test"}
-"""Tasks that are left out where what they read has passed before."""
+SKIPPABLE = {"lint", "unit-test"}
+"""Tasks that `answer` skips where they have passed on the same files before."""
 
 SOURCE_TABLES = "holdout"
 OTHERS = {"fetch-source", SOURCE_TABLES, "answer", "measure"}
-"""Tasks whose failure says nothing about the commit: its repository, the source tables, what was decided
-before, the judge."""
+"""Tasks whose failure is that of repository, source tables, registry or judge, and not the commit's."""
 
 
 class Checked(BaseModel):
@@ -36,7 +35,7 @@ class Checked(BaseModel):
 
     @property
     def blocks(self) -> bool:
-        """Whether it did not pass, and counts."""
+        """Whether it failed, and neither its level nor a waiver excuses it."""
         return not self.passed and self.level == "block" and not self.waiver
 
     @property
@@ -47,12 +46,12 @@ class Checked(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What is taken of what the verbs of a run wrote with --outcome, put together.
+    """The outcome files of a run (--outcome) in one record, as far as summary and verdict read them.
 
-    ``task`` is the name of the file that was written last. ``inputs`` is the key of what was decided;
-    its policy is ``policy_digest``; ``judged_by`` is that of the judge, "" where it did not come so far.
-    ``champion`` is the candidate that it was decided beside, where that was found out, and ``answered`` the
-    run that had decided it before.
+    ``task`` is the name of the last file. ``inputs`` is the key of the run's inputs, and ``policy_digest``
+    their policy. ``judged_by`` is the policy that the judge decided by, "" before the judge has decided.
+    ``champion`` is the candidate in production at that time, None where it is not known. ``answered`` is the
+    earlier run that answers for this one, "" for none.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -174,7 +173,7 @@ def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
     failed = [name for name, end in tasks.items() if end == "Failed"]
     early = [name for name in failed if name not in (SUBMISSION, DECISIVE)]
     if tasks[DECISIVE] == "Succeeded" and not (outcome and outcome.error):
-        passed_before = {name for name, end in tasks.items() if end == "None"} & LEFT_OUT
+        passed_before = {name for name, end in tasks.items() if end == "None"} & SKIPPABLE
         others = [name for name, end in tasks.items() if end != "Succeeded" and name not in passed_before]
         if others:
             return "error", f"promoted, but {_listed(others)} did not succeed"

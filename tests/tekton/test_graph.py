@@ -159,7 +159,7 @@ WAYS = {
         lambda o: task(o, "unit-test").update(when=[{"input": "a", "operator": "in", "values": ["b"]}]),
         "not ok: ['unit-test']",
     ),
-    "tests left out where nothing says so": (
+    "tests skipped without an answer": (
         lambda o: task(o, "unit-test")["when"][0].update(operator="in", values=["yes"]),
         "not ok: ['unit-test']",
     ),

@@ -89,7 +89,6 @@ def tree(tmp_path) -> Path:
         ".gitignore",
         "Containerfile",
         "LICENSE",
-        "README.md",
         "pyproject.toml",
         "ml/image/install.sh",
         "ml/image/slim.py",
@@ -98,6 +97,7 @@ def tree(tmp_path) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
+    (folder / "README.md").write_text("# docs\n")
     # Not with its modes: a checkout may be read-only.
     shutil.copytree(ROOT / "requirements", folder / "requirements", copy_function=shutil.copyfile)
     (folder / "requirements").chmod(0o755)

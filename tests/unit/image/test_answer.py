@@ -12,13 +12,11 @@ from promotions import release
 from servers import closed_port
 
 from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
-from ml.gate.evidence import policy_digest
 from ml.gate.policy import default_text
 from ml.image.key import base_digest, default_base, dependencies, keyed_files
 from ml.image.registry import Registry
-from ml.release.decisions import Decision, Inputs
+from ml.release.decisions import Decision, make_inputs
 from ml.release.store import ModelStore
-from ml.version import code_digest
 
 VERSION = "0" * 16
 JUDGE = f"registry.example/judge@sha256:{'1' * 64}"
@@ -77,16 +75,8 @@ class Site:
 
     def inputs(self) -> str:
         """Return the key of what a run of this checkout would follow from."""
-        return Inputs(
-            image=self.assemble(),
-            data_version=VERSION,
-            model_name="jukebox",
-            model_version="1",
-            hyperparameters={},
-            policy_digest=policy_digest(default_text()),
-            judge_image=JUDGE,
-            code=code_digest(),
-        ).key
+        about = (VERSION, ("jukebox", "1"), default_text(), JUDGE)
+        return make_inputs(self.assemble(), *about, {}).key
 
     def ended(self, **outcome: object):
         """Have a run end with an outcome, and say so."""
@@ -114,7 +104,7 @@ def test_where_nothing_is_known_everything_is_left_to_be_done(site):
     done = site.answer()
     assert (done.returncode, done.stderr, site.work()) == (0, "", ALL)
     assert done.stdout.splitlines() == [
-        "to train: nothing was decided of this code, data and policy that still holds",
+        "to train: there is no earlier decision about this code, data and policy that still holds",
         "lint and tests: to be run",
     ]
 

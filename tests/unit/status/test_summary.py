@@ -3,7 +3,7 @@
 import pytest
 
 from ml.errors import UsageError
-from ml.status.summary import LEFT_OUT, Outcome, read_tasks, summarise
+from ml.status.summary import SKIPPABLE, Outcome, read_tasks, summarise
 
 NAMES = (
     "fetch-source",
@@ -152,7 +152,7 @@ def test_a_run_that_is_stopped_while_it_is_followed_says_what_it_knows():
 
 @pytest.mark.parametrize(
     ("name", "end"),
-    [*((name, "Failed") for name in NAMES), *((name, "None") for name in NAMES if name not in LEFT_OUT)],
+    [*((name, "Failed") for name in NAMES), *((name, "None") for name in NAMES if name not in SKIPPABLE)],
 )
 @pytest.mark.parametrize("known", [None, outcome(), outcome(10, "blocked")])
 def test_nothing_but_all_is_a_success(name, end, known):
