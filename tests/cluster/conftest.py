@@ -7,12 +7,14 @@ import uuid
 
 import pytest
 from cluster.images import NEEDED, build_all, open_registry
-from cluster.site import open_site
+from cluster.installation import open_site
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """Two namespaces with everything applied; JUKEBOX_TEST_KEEP=1 leaves them there.
+    """An installation of the work tree in the cluster; JUKEBOX_TEST_KEEP=1 leaves it there.
+
+    Runs go to the DSPA that JUKEBOX_TEST_DSPA=namespace/name names, or to a double (`cluster.backends`).
 
     The cluster's network must enforce NetworkPolicies: measure refuses to run a model where DNS answers.
     """
@@ -30,5 +32,6 @@ def site(tmp_path_factory):
             pytest.fail(f"no {crd} in the cluster of this kubeconfig: {done.stderr.strip()}")
     tls = os.environ.get("JUKEBOX_TEST_REGISTRY_TLS", "true").lower() == "true"
     registry = open_registry(repository, tls, tmp_path_factory.mktemp("cluster"))
-    with open_site(f"jukebox-test-{uuid.uuid4().hex[:6]}", registry, build_all(registry)) as opened:
+    images = build_all(registry, double="JUKEBOX_TEST_DSPA" not in os.environ)
+    with open_site(f"jukebox-test-{uuid.uuid4().hex[:6]}", registry, images) as opened:
         yield opened

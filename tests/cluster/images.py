@@ -75,12 +75,12 @@ def open_registry(repository: str, tls: bool, folder: Path) -> Registry:
     return Registry(repository, tls, env, folder)
 
 
-def build_all(site: Registry) -> dict[str, str]:
+def build_all(site: Registry, *, double: bool) -> dict[str, str]:
     """Build and push everything that a run of the Pipeline needs.
 
     Returns:
-        by name, each image by digest: base, builder, tools, judge, double; and the commit's folder,
-        ``checkout``. What judges is a component image, of a commit that is trusted.
+        by name, each image by digest: base, builder, tools, judge and, if asked for, double; and the
+        commit's folder, ``checkout``. What judges is a component image, of a commit that is trusted.
     """
     checkout = site.folder / "jukebox.git"
     checkout.mkdir()
@@ -102,7 +102,8 @@ def build_all(site: Registry) -> dict[str, str]:
     built = {image["target"]: image for image in json.loads(done.stdout)["images"]}
     images["tools"] = f"{site.repository}/tools@{built['tools']['digest']}"
     images["judge"] = f"{site.repository}/component@{built['component']['digest']}"
-    images["double"] = _double(site, checkout, base)
+    if double:
+        images["double"] = _double(site, checkout, base)
     return images
 
 

@@ -1,102 +1,38 @@
-"""Two namespaces of a real cluster with the overlay applied, and in the runs' one what the cluster lacks."""
+"""An installation in a real cluster: its commits, its runs and what became of them."""
 
 import contextlib
 import datetime
 import json
-import os
 import shlex
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
+from urllib.parse import urlparse
 
-import requests
-import trustme
-from cluster.images import PYTHON, Registry
+from cluster.backends import SERVER, Backend
+from cluster.namespaces import Namespace
 from image.workshop import ROOT
-from servers import closed_port
-from tekton.world import POLICY
 
-from ml.judge.keys import MANIFEST, make_keys
-
-HOOK = "a-webhook-secret"
-TOKENS = {"push": HOOK, "data": "a-data-token", "alert": "an-alert-token"}
-KEYS = {
-    "AWS_ACCESS_KEY_ID": "someone",
-    "AWS_SECRET_ACCESS_KEY": "something",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
-
-
-@dataclass
-class Namespace:
-    """A namespace, and the way to what is in it."""
-
-    namespace: str
-
-    def kubectl(self, *arguments: object, stdin: str | None = None, check: bool = True) -> str:
-        command = ["kubectl", "--namespace", self.namespace, *map(str, arguments)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        assert done.returncode == 0 or not check, f"{command}: {done.stderr}"
-        return done.stdout
-
-    def get(self, kind: str, name: str = "", selector: str = "") -> Any:
-        words = [kind, *([name] if name else []), *(["--selector", selector] if selector else [])]
-        return json.loads(self.kubectl("get", *words, "--output", "json"))
-
-    def apply(self, *objects: dict) -> None:
-        listed = {"apiVersion": "v1", "kind": "List", "items": objects}
-        self.kubectl("apply", "--filename", "-", stdin=json.dumps(listed))
-
-    def apply_secrets(self, secrets: dict[str, dict[str, str]]) -> None:
-        self.apply(
-            *(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-                for name, data in secrets.items()
-            )
-        )
-
-    def apply_config_map(self, name: str, data: dict[str, str]) -> None:
-        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-
-    @contextlib.contextmanager
-    def forwarded(self, target: str, port: int) -> Iterator[str]:
-        """Reach a service from here; opened anew for each use, since it ends with any broken connection."""
-        local = closed_port()
-        command = ["kubectl", "--namespace", self.namespace, "port-forward", target, f"{local}:{port}"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            url = f"http://127.0.0.1:{local}"
-            for _ in range(100):
-                with contextlib.suppress(requests.RequestException):
-                    requests.get(url, timeout=5)
-                    break
-                time.sleep(0.2)
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
+T = TypeVar("T")
 
 
 @dataclass
 class Site(Namespace):
-    """The namespace of Pipeline and judge, and ``beside`` it that of the DSPA and its runs."""
+    """The namespace of Pipeline and judge, and the pipeline server in another one."""
 
-    beside: Namespace
-    checkout: Path
+    backend: Backend
+    images: dict[str, str]
 
     @property
-    def double(self) -> str:
-        """The name of the double's service in the cluster."""
-        return f"double.{self.beside.namespace}.svc"
+    def runs_namespace(self) -> Namespace:
+        """The namespace of the pipeline server and its runs."""
+        return self.backend.runs
 
-    def known(self) -> dict:
-        """Return the runs of the DSPA."""
-        with self.beside.forwarded("service/double", 8080) as url:
-            return requests.get(url, timeout=30).json()
+    def known(self, **parameters: str) -> list[dict]:
+        """Return the pipeline server's runs that have these parameters."""
+        return [run for run in self.backend.known() if parameters.items() <= run["parameters"].items()]
 
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
         """Commit a change on top of main to the repository in the cluster, and return the commit."""
@@ -115,8 +51,8 @@ class Site(Namespace):
             "[ -d /srv/git/code/$commit ] || git worktree add -q --detach /srv/git/code/$commit $commit",
             "echo $commit",
         ]
-        command = ["exec", "deploy/double", "-c", "git", "--", "sh", "-ec", "\n".join(script)]
-        done = self.beside.kubectl(*command)
+        command = ["exec", f"deploy/{SERVER}", "-c", "git", "--", "sh", "-ec", "\n".join(script)]
+        done = self.runs_namespace.kubectl(*command)
         return done.strip().splitlines()[-1]
 
     def start(self, revision: str, name: str, **params: str) -> None:
@@ -131,6 +67,11 @@ class Site(Namespace):
         run["spec"]["workspaces"].append({"name": "pip-settings", "configMap": {"name": "jukebox-pip"}})
         run["spec"]["taskRunTemplate"]["podTemplate"] = template
         self.apply(run)
+
+    def cancel(self, name: str) -> None:
+        """Cancel a run as `tkn pipelinerun cancel --grace CancelledRunFinally` does."""
+        patch = json.dumps({"spec": {"status": "CancelledRunFinally"}})
+        self.kubectl("patch", "pipelinerun", name, "--type=merge", "--patch", patch)
 
     def wait(self, name: str, seconds: float = 1800) -> tuple[str, dict[str, str]]:
         """Wait for a run's end; returns its reason, and how each of its tasks ended."""
@@ -171,169 +112,80 @@ class Site(Namespace):
     def runs(self) -> set[str]:
         return {run["metadata"]["name"] for run in self.get("pipelineruns")["items"]}
 
+    def pod(self, run: str, task: str, seconds: float = 1200) -> str:
+        """Wait until a task of a run has a pod, and return the pod's name."""
+        selector = f"tekton.dev/pipelineRun={run},tekton.dev/pipelineTask={task}"
+        return until(
+            lambda: [pod["metadata"]["name"] for pod in self.get("pods", selector=selector)["items"]], seconds
+        )[0]
+
+    @contextlib.contextmanager
+    def store_away(self) -> Iterator[None]:
+        """Close the object store to all pods of the runs' namespace, by their network policy."""
+        runs = self.runs_namespace
+        endpoint = urlparse(self.backend.store["AWS_S3_ENDPOINT"])
+        connect = f"timeout 3 bash -c '</dev/tcp/{endpoint.hostname}/{self.backend.settings['STORE_PORT']}'"
+        probe = [
+            "exec",
+            f"deploy/{SERVER}",
+            "-c",
+            "git",
+            "--",
+            "sh",
+            "-c",
+            f"{connect} && echo open || echo closed",
+        ]
+
+        def patch(to: list[dict]) -> None:
+            change = [{"op": "replace", "path": "/spec/egress/0/to", "value": to}]
+            runs.kubectl(
+                "patch", "networkpolicy", "jukebox-runs", "--type=json", "--patch", json.dumps(change)
+            )
+
+        before = runs.get("networkpolicy", "jukebox-runs")["spec"]["egress"][0]["to"]
+        assert runs.kubectl(*probe).strip() == "open"
+        patch([{"ipBlock": {"cidr": "192.0.2.0/24"}}])
+        try:
+            # A store that is a pod of the runs' namespace stays open, and cannot be tested so.
+            until(lambda: runs.kubectl(*probe).strip() == "closed", 60)
+            yield
+        finally:
+            patch(before)
+
+    def python(self, code: str) -> None:
+        """Run a few lines with jukebox and the key of the holdout, in a pod of the judge's image."""
+        container = {
+            "name": "python",
+            "image": self.images["judge"],
+            "command": ["python", "-c", code],
+            "envFrom": [{"secretRef": {"name": "jukebox-holdout"}}],
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        }
+        spec = {
+            "restartPolicy": "Never",
+            "containers": [container],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+            "securityContext": {"runAsUser": 1001, "runAsNonRoot": True},
+        }
+        name = f"python-{uuid.uuid4().hex[:6]}"
+        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        phase = until(
+            lambda: {"Pending": "", "Running": ""}.get(
+                found := self.get("pod", name)["status"].get("phase", "Pending"), found
+            )
+        )
+        assert phase == "Succeeded", self.kubectl("logs", name, check=False)
+
+
+def until(ask: Callable[[], T], seconds: float = 300) -> T:
+    """Ask until there is an answer, and return it."""
+    end = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"no answer within {seconds:.0f} s")
+        time.sleep(2)
+    return answer
+
 
 def _time(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
-
-
-@contextlib.contextmanager
-def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Iterator[Site]:
-    """Set both namespaces up, and remove them again."""
-    site = Site(namespace, Namespace(f"{namespace}-runs"), Path(images["checkout"]))
-    both = (namespace, site.beside.namespace)
-    try:
-        for name in both:
-            subprocess.run(["kubectl", "create", "namespace", name], check=True, capture_output=True)
-        _double(site, registry, images)
-        _overlay(site, registry, images)
-        yield site
-    finally:
-        if not os.environ.get("JUKEBOX_TEST_KEEP"):
-            command = ["kubectl", "delete", "--ignore-not-found"]
-            rights = [
-                f"{kind}/jukebox-listener.{namespace}" for kind in ("clusterrole", "clusterrolebinding")
-            ]
-            names = [f"namespace/{name}" for name in both]
-            subprocess.run([*command, *rights, *names], check=False, capture_output=True)
-
-
-def _double(site: Site, registry: Registry, images: dict[str, str]) -> None:
-    """Deploy the double, with a certificate for its name in the cluster, and the repository beside it."""
-    host = site.double
-    ca = trustme.CA()
-    certificate = ca.issue_cert(host)
-    store = {**KEYS, "AWS_S3_ENDPOINT": f"http://{host}:5000"}
-    settings = {
-        "subject": f"system:serviceaccount:{site.namespace}:jukebox-submit",
-        "url": f"https://{host}:8443",
-        "secrets": {"jukebox-store": store},
-    }
-    files = {
-        "tls.crt": certificate.cert_chain_pems[0].bytes().decode(),
-        "tls.key": certificate.private_key_pem.bytes().decode(),
-        "settings.json": json.dumps(settings),
-    }
-    connections = ("store", "holdout", "judge", "promotion")
-    site.apply_secrets(
-        {
-            **{f"jukebox-{name}": {**store, "AWS_ACCESS_KEY_ID": name} for name in connections},
-            "jukebox-webhook": TOKENS,
-        }
-    )
-    made = make_keys(registry.folder / "keys", site.namespace)
-    site.kubectl("create", "--filename", made.folder / MANIFEST)
-    site.apply_config_map("jukebox-ca", {"dspa.crt": ca.cert_pem.bytes().decode()})
-    site.apply_config_map("jukebox-policy", {"policy.yaml": POLICY})
-    site.beside.apply_secrets({"double": files, "jukebox-store": store})
-    site.beside.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "double"},
-            "spec": {
-                "selector": {"app": "double"},
-                "ports": [{"name": f"p{port}", "port": port} for port in (5000, 8080, 8443, 9418)],
-            },
-        },
-        _deployment(images),
-    )
-    site.beside.kubectl("rollout", "status", "deployment/double", "--timeout=15m")
-    pod = site.beside.get("pods", selector="app=double")["items"][0]["metadata"]["name"]
-    bundle = site.checkout / "jukebox.bundle"
-    subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=site.checkout, check=True)
-    site.beside.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
-    clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle team/jukebox.git"
-    site.beside.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
-
-
-def _deployment(images: dict[str, str]) -> dict:
-    serve = "git daemon --export-all --reuseaddr --base-path=/srv/git /srv/git"
-    containers = [
-        {
-            "name": "double",
-            "image": images["double"],
-            "command": ["python", "-m", "cluster.double", "/etc/double"],
-            # The first word of the service's name is no bucket.
-            "env": [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}],
-            "volumeMounts": [
-                {"name": "files", "mountPath": "/etc/double"},
-                {"name": "git", "mountPath": "/srv/git"},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
-            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
-        },
-        {
-            "name": "git",
-            "image": images["builder"],
-            "command": ["sh", "-c", serve],
-            "env": [{"name": "HOME", "value": "/tmp"}],
-            "volumeMounts": [
-                {"name": "git", "mountPath": "/srv/git"},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
-        },
-    ]
-    volumes = [
-        {"name": "files", "secret": {"secretName": "double"}},
-        {"name": "git", "emptyDir": {}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
-    security = {"runAsUser": 1001, "runAsNonRoot": True, "fsGroup": 1001}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "double"},
-        "spec": {
-            "selector": {"matchLabels": {"app": "double"}},
-            "template": {
-                "metadata": {"labels": {"app": "double"}},
-                "spec": {"containers": containers, "volumes": volumes, "securityContext": security},
-            },
-        },
-    }
-
-
-def _overlay(site: Site, registry: Registry, images: dict[str, str]) -> None:
-    """Apply the overlay for Kubernetes as a user would."""
-    overlay = write_overlay(site, registry, images)
-    secrets = registry.folder / "secrets"
-    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in secrets.iterdir()})
-    site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
-    site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
-
-
-def write_overlay(site: Site, registry: Registry, images: dict[str, str]) -> Path:
-    """Write a copy of the overlay for Kubernetes with a settings.env of one's own; returns its folder."""
-    copy = registry.folder / "tekton"
-    shutil.copytree(ROOT / "tekton", copy)
-    overlay = copy / "overlays" / "kubernetes"
-    file = overlay / "kustomization.yaml"
-    text = file.read_text()
-    file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
-    ours = {
-        "NAMESPACE": site.namespace,
-        "RUNS_NAMESPACE": site.beside.namespace,
-        "REPOSITORY_URL": f"git://{site.double}/team/jukebox.git",
-        "API": "",
-        "TOOLS_IMAGE": images["tools"],
-        "JUDGE_IMAGE": images["judge"],
-        "GIT_IMAGE": images["builder"],
-        "BUILDER_IMAGE": images["builder"],
-        "BASE_IMAGE": images["base"],
-        "BASE_PYTHON": PYTHON,
-        "IMAGE_REPOSITORY": registry.repository,
-        "REGISTRY_TLS": str(registry.tls).lower(),
-        "DSPA_HOST": f"https://{site.double}:8443",
-        "RANKINGS": "sample:songs=600,days=7,seed=7",
-        "SONGS": "sample:songs=600,days=7,seed=7",
-        **{name.upper(): f"s3://bucket/{name}" for name in ("store", "evidence", "holdout", "snapshots")},
-        "STORE_PORT": "5000",
-        "TESTS": "tests/unit/gate",
-        "TIMEOUT": "900",
-    }
-    settings = overlay / "settings.env"
-    lines = settings.read_text().splitlines()
-    assert {line.partition("=")[0] for line in lines} >= set(ours)
-    kept = [line for line in lines if line.partition("=")[0] not in ours]
-    settings.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
-    return overlay

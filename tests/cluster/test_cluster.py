@@ -1,4 +1,4 @@
-"""The Pipeline and its triggers in a real cluster: pass, block, webhook, replay and cancel."""
+"""The Pipeline and its triggers in a real cluster: pass, block, no-op, bad data, webhook and replay."""
 
 import hashlib
 import hmac
@@ -7,7 +7,8 @@ import time
 
 import pytest
 import requests
-from cluster.site import HOOK, Site
+from cluster.installation import HOOK
+from cluster.site import Site
 from tekton.manifests import task_names
 from tekton.references import ROLES
 
@@ -35,7 +36,7 @@ def test_a_commit_is_promoted(site, passed):
         "uri": results["MODEL_URI"],
         "digest": results["MODEL_DIGEST"],
     }
-    (found,) = [entry for entry in site.known()["runs"] if entry["parameters"]["commit"] == passed]
+    (found,) = site.known(commit=passed)
     assert found["state"] == "SUCCEEDED"
     assert found["parameters"]["image"].endswith(results["IMAGE_DIGEST"])
 
@@ -58,8 +59,7 @@ def test_a_model_that_fails_parity_is_blocked(site, passed):
     assert tasks["verdict"] == "Failed"
     assert "promote" not in tasks
     assert "the gate blocked the model (parity" in site.logs("fails-parity")
-    runs = [run for run in site.known()["runs"] if run["parameters"]["commit"] == bad]
-    assert [run["state"] for run in runs] == ["FAILED"]
+    assert [run["state"] for run in site.known(commit=bad)] == ["FAILED"]
 
 
 def test_a_push_of_docs_trains_nothing(site, passed):
@@ -69,7 +69,29 @@ def test_a_push_of_docs_trains_nothing(site, passed):
     always = ("fetch-source", "holdout", "answer", "report", "verdict")
     assert (reason, tasks) == ("Completed", dict.fromkeys(always, "Succeeded")), site.logs("changes-docs")
     assert "nothing to train: candidate" in site.logs("changes-docs")
-    assert not [run for run in site.known()["runs"] if run["parameters"]["commit"] == commit]
+    assert not site.known(commit=commit)
+
+
+def test_tables_that_break_the_contract_are_refused(site, passed):
+    bad = f"{site.backend.folder}/tables"
+    site.python(f"""
+import tempfile
+from pathlib import Path
+import pandas as pd
+from ml.data.sample import write_sample
+from ml.data.sample_spec import SampleSpec
+from ml.objects import put_object
+folder = Path(tempfile.mkdtemp())
+rankings, songs = folder / "rankings.parquet", folder / "songs.parquet"
+write_sample(SampleSpec(songs=600, days=7, seed=7), rankings, songs)
+pd.read_parquet(rankings).drop(columns="daily_rank").to_parquet(rankings)
+for table in (rankings, songs):
+    put_object(f"{bad}/{{table.name}}", table.read_bytes())
+""")
+    site.start(passed, "bad-data", rankings=f"{bad}/rankings.parquet", songs=f"{bad}/songs.parquet")
+    reason, tasks = site.wait("bad-data")
+    assert (reason, tasks["verdict"], "submit-run" in tasks) == ("Failed", "Failed", False)
+    assert "column daily_rank is missing" in site.logs("bad-data")
 
 
 def test_a_commit_that_breaks_lint_is_not_built(site, passed):
@@ -101,8 +123,8 @@ def push(site: Site, commit: str, secret: str = HOOK, ref: str = "refs/heads/mai
         "X-GitHub-Event": "push",
         "X-Hub-Signature-256": f"sha256={signature}",
     }
-    with site.forwarded("service/el-jukebox", 8080) as listener:
-        return requests.post(listener, data=body, headers=headers, timeout=30).status_code
+    with site.forwarded("service/el-jukebox", 8080) as port:
+        return requests.post(f"http://127.0.0.1:{port}", data=body, headers=headers, timeout=30).status_code
 
 
 def new_runs(site: Site, before: set[str], seconds: float = 15) -> set[str]:
@@ -110,11 +132,6 @@ def new_runs(site: Site, before: set[str], seconds: float = 15) -> set[str]:
     while time.monotonic() < end and site.runs() == before:
         time.sleep(1)
     return site.runs() - before
-
-
-def cancel(site: Site, name: str) -> None:
-    patch = json.dumps({"spec": {"status": "CancelledRunFinally"}})
-    site.kubectl("patch", "pipelinerun", name, "--type=merge", "--patch", patch)
 
 
 def test_a_push_starts_one_run_however_often_it_is_delivered(site, passed):
@@ -130,7 +147,7 @@ def test_a_push_starts_one_run_however_often_it_is_delivered(site, passed):
     assert site.runs() - before == {name}
     params = {param["name"]: param["value"] for param in site.get("pipelinerun", name)["spec"]["params"]}
     assert params["revision"] == passed
-    cancel(site, name)
+    site.cancel(name)
     reason, tasks = site.wait(name, 300)
     assert reason.startswith("Cancelled")
     assert "promote" not in tasks

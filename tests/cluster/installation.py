@@ -1,0 +1,178 @@
+"""Installs jukebox in a real cluster as the guide says, for the time of the tests."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.backends import SERVER, open_backend
+from cluster.images import PYTHON, Registry
+from cluster.namespaces import Namespace
+from cluster.site import Site
+from image.workshop import ROOT
+from tekton.world import POLICY
+
+from ml.judge.keys import MANIFEST, make_keys
+
+HOOK = "a-webhook-secret"
+TOKENS = {"push": HOOK, "data": "a-data-token", "alert": "an-alert-token"}
+
+
+@contextlib.contextmanager
+def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Iterator[Site]:
+    """Set everything up, and remove it again; what lies in the object store of a real DSPA stays there."""
+    owner = Namespace(namespace)
+    subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
+    overlay, backend = None, None
+    try:
+        backend = open_backend(owner, registry)
+        site = Site(namespace, backend, images)
+        _secrets(site, registry)
+        _server(site)
+        overlay = write_overlay(site, registry)
+        _apply(site, registry, overlay)
+        yield site
+    finally:
+        if not os.environ.get("JUKEBOX_TEST_KEEP"):
+            remove = ["kubectl", "delete", "--ignore-not-found", "--wait=false"]
+            if overlay:
+                subprocess.run([*remove, "--kustomize", str(overlay)], check=False, capture_output=True)
+            gone = [f"namespace/{namespace}"]
+            if backend and not backend.dspa:
+                gone.append(f"namespace/{backend.runs.namespace}")
+            elif backend:
+                mine = [f"deployment/{SERVER}", f"service/{SERVER}", "secret/jukebox-store"]
+                backend.runs.kubectl("delete", "--ignore-not-found", *mine, check=False)
+            subprocess.run([*remove, *gone], check=False, capture_output=True)
+
+
+def _secrets(site: Site, registry: Registry) -> None:
+    """Create what the guide has a user create."""
+    backend = site.backend
+    connections = ("store", "holdout", "judge", "promotion")
+    site.apply_secrets(
+        {**{f"jukebox-{name}": backend.store for name in connections}, "jukebox-webhook": TOKENS}
+    )
+    made = make_keys(registry.folder / "keys", site.namespace)
+    site.kubectl("create", "--filename", made.folder / MANIFEST)
+    site.apply_config_map("jukebox-ca", backend.ca)
+    if "ca-bundle.crt" in backend.ca:
+        backend.runs.apply_config_map("jukebox-ca", backend.ca)
+    site.apply_config_map("jukebox-policy", {"policy.yaml": POLICY})
+    backend.runs.apply_secrets({"jukebox-store": backend.store})
+
+
+def _server(site: Site) -> None:
+    """Deploy a git server with the repository, and the double where there is no DSPA."""
+    runs = site.runs_namespace
+    ports = [9418] if site.backend.dspa else [5000, 8080, 8443, 9418]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SERVER},
+        "spec": {
+            "selector": {"app": SERVER},
+            "ports": [{"name": f"p{port}", "port": port} for port in ports],
+        },
+    }
+    runs.apply(service, _deployment(site))
+    runs.kubectl("rollout", "status", f"deployment/{SERVER}", "--timeout=15m")
+    pod = runs.get("pods", selector=f"app={SERVER}")["items"][0]["metadata"]["name"]
+    checkout = Path(site.images["checkout"])
+    bundle = checkout / "jukebox.bundle"
+    subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=checkout, check=True)
+    runs.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
+    clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle team/jukebox.git"
+    runs.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
+
+
+def _deployment(site: Site) -> dict:
+    serve = "git daemon --export-all --reuseaddr --base-path=/srv/git /srv/git"
+    containers = [
+        {
+            "name": "double",
+            "image": site.images.get("double", ""),
+            "command": ["python", "-m", "cluster.double", "/etc/double"],
+            # The first word of the service's name is no bucket.
+            "env": [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}],
+            "volumeMounts": [
+                {"name": "files", "mountPath": "/etc/double"},
+                {"name": "git", "mountPath": "/srv/git"},
+                {"name": "tmp", "mountPath": "/tmp"},
+            ],
+            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
+        },
+        {
+            "name": "git",
+            "image": site.images["builder"],
+            "command": ["sh", "-c", serve],
+            "env": [{"name": "HOME", "value": "/tmp"}],
+            "volumeMounts": [
+                {"name": "git", "mountPath": "/srv/git"},
+                {"name": "tmp", "mountPath": "/tmp"},
+            ],
+        },
+    ]
+    volumes = [{"name": "git", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
+    if site.backend.dspa:
+        containers = containers[1:]
+    else:
+        volumes.append({"name": "files", "secret": {"secretName": "double"}})
+    security = {"runAsUser": 1001, "runAsNonRoot": True, "fsGroup": 1001}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": SERVER},
+        "spec": {
+            "selector": {"matchLabels": {"app": SERVER}},
+            "template": {
+                "metadata": {"labels": {"app": SERVER}},
+                "spec": {"containers": containers, "volumes": volumes, "securityContext": security},
+            },
+        },
+    }
+
+
+def _apply(site: Site, registry: Registry, overlay: Path) -> None:
+    """Apply the overlay as a user would."""
+    secrets = registry.folder / "secrets"
+    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in secrets.iterdir()})
+    site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
+    site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
+
+
+def write_overlay(site: Site, registry: Registry) -> Path:
+    """Write a copy of the overlay for Kubernetes with a settings.env of one's own; returns its folder."""
+    copy = registry.folder / "tekton"
+    shutil.copytree(ROOT / "tekton", copy)
+    overlay = copy / "overlays" / "kubernetes"
+    file = overlay / "kustomization.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
+    images = site.images
+    ours = {
+        **site.backend.settings,
+        "NAMESPACE": site.namespace,
+        "REPOSITORY_URL": f"git://{SERVER}.{site.runs_namespace.namespace}.svc/team/jukebox.git",
+        "API": "",
+        "TOOLS_IMAGE": images["tools"],
+        "JUDGE_IMAGE": images["judge"],
+        "GIT_IMAGE": images["builder"],
+        "BUILDER_IMAGE": images["builder"],
+        "BASE_IMAGE": images["base"],
+        "BASE_PYTHON": PYTHON,
+        "IMAGE_REPOSITORY": registry.repository,
+        "REGISTRY_TLS": str(registry.tls).lower(),
+        "RANKINGS": "sample:songs=600,days=7,seed=7",
+        "SONGS": "sample:songs=600,days=7,seed=7",
+        "TESTS": "tests/unit/gate",
+        "TIMEOUT": "900",
+    }
+    settings = overlay / "settings.env"
+    lines = settings.read_text().splitlines()
+    assert {line.partition("=")[0] for line in lines} >= set(ours)
+    kept = [line for line in lines if line.partition("=")[0] not in ours]
+    settings.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
+    return overlay
