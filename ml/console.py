@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ml.errors import ReaderGone
-from ml.gate.checks.check import Check
+from ml.gate.check import Check
 from ml.gate.verdict import Verdict
 
 GAP = 2

@@ -16,11 +16,10 @@ from tables import write_tables
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.contract import validate
 from ml.errors import DataError
-from ml.gate.checks.check import Check
-from ml.gate.checks.data import data_checks
-from ml.gate.checks.drift import drift_checks
+from ml.gate.check import Check
 from ml.gate.policy import default_policy
-from ml.gate.reports.data import DataReport
+from ml.gate.subjects.data import DataReport, data_checks
+from ml.gate.subjects.drift import drift_checks
 
 CHAMPION = "c" * 64
 KEY = ["spotify_id", "country", "snapshot_date"]
@@ -61,7 +60,9 @@ def judge(folder: Path, tables: Tables, champion_profile: Path, synthetic: bool 
     """Run the step `validate` beside a champion's profile, and the gate's checks of what it reports."""
     data = _validate(folder, tables, champion_profile, CHAMPION, synthetic)
     policy = default_policy()
-    return [*data_checks(data, policy.data), *drift_checks(data, policy.drift)]
+    assert data.drift
+    drift = drift_checks(data.drift, policy.drift, synthetic=data.synthetic)
+    return [*data_checks(data, policy.data), *drift]
 
 
 def blocking(checks: list[Check]) -> list[str]:

@@ -11,13 +11,19 @@ from ml.commands.options import FOLDER, AsJson, PolicyFile, Store, absolute, pol
 from ml.console import out, show_table, tame
 from ml.errors import EvidenceError
 from ml.gate.explained import explain as explain_policy
-from ml.gate.policy import parse_policy
+from ml.gate.policy import default_text, parse_policy
 
 app = typer.Typer(
     name="policy",
     help="What the gate asks for: explain every threshold, or try a changed policy on earlier runs.",
     no_args_is_help=True,
 )
+
+
+@app.command()
+def default() -> None:
+    """Print the default policy as YAML, to change it: `jukebox policy default > policy.yaml`."""
+    out.print(default_text(), markup=False, end="")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from ml.commands.options import print_json
 from ml.console import out, show_verdict, tame
 from ml.errors import JukeboxError, PlatformError, RunFailed, UsageError
 from ml.files import require_folder, write_bytes
-from ml.gate.checks.check import Check
+from ml.gate.check import Check
 from ml.gate.verdict import sum_up
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from ml.data.columns import FEATURES, RANGES, RELEASE_DATE, Kind, is_broken
 from ml.data.release import unreadable_dates
 from ml.data.tables import structure_problems
-from ml.gate.reports.data import DataCheck
+from ml.gate.subjects.data import DataCheck
 
 
 class Bounds(BaseModel):

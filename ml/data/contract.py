@@ -14,8 +14,8 @@ from ml.data.profile import Profile, make_profile
 from ml.data.tables import read_columns
 from ml.errors import DataError
 from ml.files import read_json, write_bytes, write_json
-from ml.gate.reports.data import DataReport
-from ml.gate.reports.drift import Drift
+from ml.gate.subjects.data import DataReport
+from ml.gate.subjects.drift import Drift
 
 
 def validate(

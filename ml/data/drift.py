@@ -4,7 +4,7 @@ import numpy as np
 
 from ml.data.profile import Profile, pairs
 from ml.gate.canonical import digest, parse
-from ml.gate.reports.drift import Drift, FeatureDrift, Measured, Volume
+from ml.gate.subjects.drift import Drift, FeatureDrift, Measured, Volume
 
 BINS = 10
 SMALLEST_SHARE = 1e-4

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from ml.data.columns import FEATURES, is_broken
 from ml.gate.records import Count, Number, Record, Share, Text
-from ml.gate.reports.drift import KNOWN_SONGS
+from ml.gate.subjects.drift import KNOWN_SONGS
 
 QUANTILES = 201
 """Quantiles kept of each feature: the distribution function to half a percent."""

@@ -15,7 +15,8 @@ from ml.gate.candidate import FileEntry, FileName, Manifest
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.policy import parse_policy
 from ml.gate.records import Record, Text
-from ml.gate.verdict import REPORTS, Verdict, decide
+from ml.gate.registry import REPORTS
+from ml.gate.verdict import Verdict, decide
 
 MODEL_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 """A model's name is a folder of the model server, and a name in Kubernetes."""

@@ -1,30 +1,39 @@
 """The policy: every threshold of the gate, typed, versioned and digested.
 
-The file is YAML (`policy.yaml` beside this module is the default, with the reason for each number). It
-must name every threshold: a missing one is an error, never a silent default.
+A policy is YAML. It must name every threshold: a missing one is an error, never a silent default. The default
+policy is made from the declarations of `ml.gate.subjects`, with the reason for each number as a comment.
 """
 
 import functools
-from importlib import resources
-from typing import Literal, Self
+import textwrap
+from typing import Literal, Self, get_args
 
 import yaml
 from pydantic import Field, model_validator
 
 from ml.gate.canonical import digest, parse
 from ml.gate.records import Record
-from ml.gate.thresholds import (
-    BudgetPolicy,
-    ChampionPolicy,
-    DataPolicy,
-    DriftPolicy,
-    EvaluationPolicy,
-    ParityPolicy,
-    PromotionPolicy,
-    ServingPolicy,
-    SlicesPolicy,
-)
+from ml.gate.subjects.budget import BudgetPolicy
+from ml.gate.subjects.champion import ChampionPolicy
+from ml.gate.subjects.data import DataPolicy
+from ml.gate.subjects.drift import DriftPolicy
+from ml.gate.subjects.evaluation import EvaluationPolicy
+from ml.gate.subjects.parity import ParityPolicy
+from ml.gate.subjects.promotion import PromotionPolicy
+from ml.gate.subjects.serving import ServingPolicy
+from ml.gate.subjects.slices import SlicesPolicy
+from ml.gate.threshold import Declared, thresholds_of
 from ml.gate.waivers import Waiver
+
+HEADING = (
+    "# The policy of the gate. Every threshold must be named; an unknown or missing key blocks.",
+    "# Evidence and attestations hold its digest. Above each threshold stand its unit, in brackets, and the",
+    "# reason for its default.",
+)
+WAIVERS = (
+    "# Who lets which check be missed: [{check, who, why, until}]. `until` is the last day, in UTC.",
+    "waivers: []",
+)
 
 
 class Policy(Record):
@@ -108,12 +117,33 @@ def parse_policy(text: str) -> Policy:
         raise ValueError(f"policy: {error}") from error
 
 
+def sections() -> dict[str, tuple[Declared, ...]]:
+    """Return the sections of a policy, each with its thresholds, in the order of the default policy."""
+    kinds = ((name, field.annotation) for name, field in Policy.model_fields.items())
+    return {
+        name: tuple(thresholds_of(kind))
+        for name, kind in kinds
+        if isinstance(kind, type) and issubclass(kind, Record)
+    }
+
+
 @functools.cache
 def default_text() -> str:
-    """Return the text of the policy that comes with the package, with the reasons in its comments."""
-    return resources.files("ml.gate").joinpath("policy.yaml").read_text(encoding="utf-8")
+    """Return the package's own policy as YAML, each threshold below its unit and the reason for it."""
+    (version,) = get_args(Policy.model_fields["schema_"].annotation)
+    lines = [*HEADING, f"schema: {version}"]
+    for name, thresholds in sections().items():
+        lines += ["", f"{name}:"]
+        for key, value, unit, reason in thresholds:
+            # In a list of its own a plain value is written without an end of its document.
+            shown = yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]
+            lines += [
+                textwrap.fill(f"({unit}) {reason}", 110, initial_indent="  # ", subsequent_indent="  # "),
+                textwrap.fill(f"{key}: {shown}", 110, initial_indent="  ", subsequent_indent="    "),
+            ]
+    return "\n".join([*lines, "", *WAIVERS, ""])
 
 
 def default_policy() -> Policy:
-    """Return the policy that comes with the package."""
+    """Return the package's own policy."""
     return parse_policy(default_text())

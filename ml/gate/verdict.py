@@ -7,27 +7,14 @@ self-check; the judge's attestation (`ml.judge`) decides about promotion.
 """
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from ml.gate.checks.champion import champion_checks
-from ml.gate.checks.check import Check, Level, readable
-from ml.gate.checks.data import data_checks
-from ml.gate.checks.drift import drift_checks
-from ml.gate.checks.evaluation import evaluation_checks
-from ml.gate.checks.parity import agreement_checks, budget_checks, parity_checks
-from ml.gate.checks.serving import serving_checks
-from ml.gate.checks.slices import slice_checks
-from ml.gate.policy import Policy, parse_policy
+from ml.gate.check import Check, readable
+from ml.gate.policy import parse_policy
 from ml.gate.records import Record
-from ml.gate.reports.data import DataReport
-from ml.gate.reports.evaluation import Evaluation
-from ml.gate.reports.parity import Parity
-from ml.gate.reports.serving import Serving
+from ml.gate.registry import all_checks
 from ml.gate.waivers import apply_waivers
-
-REPORTS = ("data_report", "evaluation", "parity", "serving")
-R = TypeVar("R", bound=Record)
 
 
 class Verdict(Record):
@@ -91,7 +78,8 @@ def decide(reports: Mapping[str, Any], policy_text: str, day: datetime.date) -> 
     """Decide from the reports alone.
 
     Args:
-        reports: the parsed JSON of each of `REPORTS`; ``{"unreadable": reason}`` where it could not be read.
+        reports: the parsed JSON of each of `ml.gate.registry.REPORTS`; ``{"unreadable": reason}`` where it
+            could not be read.
         policy_text: the policy as YAML.
         day: the day (UTC) of the decision: waivers end.
     """
@@ -99,46 +87,10 @@ def decide(reports: Mapping[str, Any], policy_text: str, day: datetime.date) -> 
         policy = parse_policy(policy_text)
     except ValueError as error:
         return sum_up([readable("policy", "unreadable", str(error))])
-    return sum_up(apply_waivers(_checks(reports, policy), policy.waivers, day))
-
-
-def _checks(reports: Mapping[str, Any], policy: Policy) -> Iterator[Check]:
-    data, data_check = _load(DataReport, "data_report", reports)
-    evaluation, evaluation_check = _load(Evaluation, "evaluation", reports)
-    parity, parity_check = _load(Parity, "parity", reports)
-    serving, serving_check = _load(Serving, "serving", reports)
-    yield from (data_check, evaluation_check, parity_check, serving_check)
-    if data:
-        yield from data_checks(data, policy.data)
-        yield from drift_checks(data, policy.drift)
-    if evaluation:
-        yield from evaluation_checks(evaluation, policy.evaluation)
-        # A snapshot has too few test songs to compare two models on; the judge has more, and decides.
-        level: Level = "warn" if data and data.tables == "snapshot" else "block"
-        yield from champion_checks(evaluation, policy.champion, level)
-        yield from slice_checks(evaluation, policy.slices)
-    if parity:
-        yield from parity_checks(parity, policy.parity)
-        yield from budget_checks(parity, policy.budget)
-    if serving:
-        yield from serving_checks(serving, policy.serving, policy.parity)
-    if evaluation and parity:
-        yield from agreement_checks(evaluation, parity, policy.parity)
+    return sum_up(apply_waivers(all_checks(reports, policy), policy.waivers, day))
 
 
 def sum_up(checks: Iterable[Check]) -> Verdict:
     """Return the verdict that follows from checks: none at all block, too."""
     found = tuple(checks)
     return Verdict(passed=bool(found) and not any(check.blocks for check in found), checks=found)
-
-
-def _load(kind: type[R], name: str, reports: Mapping[str, Any]) -> tuple[R | None, Check]:
-    raw = reports.get(name)
-    if raw is None:
-        return None, readable(name, "missing", f"the report {name} is missing")
-    if isinstance(raw, dict) and set(raw) == {"unreadable"}:
-        return None, readable(name, "unreadable", str(raw["unreadable"]))
-    try:
-        return kind.load(raw), readable(name, "readable", "")
-    except (TypeError, ValueError) as error:
-        return None, readable(name, "malformed", f"{name}.{error}")

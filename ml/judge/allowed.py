@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml.errors import GateBlocked
 from ml.files import file_digest, read_json
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
 from ml.judge.allowed_keras import check_keras
 from ml.judge.allowed_onnx import check_onnx
 

@@ -9,7 +9,7 @@ from ml.data.drift import drift_from
 from ml.data.profile import Profile
 from ml.errors import EvidenceError
 from ml.files import read_json
-from ml.gate.reports.data import DataReport
+from ml.gate.subjects.data import DataReport
 
 CHAMPION_PROFILE = "champion_profile.json"
 """The profile of the holdout that the champion was attested on; empty where it is not known."""

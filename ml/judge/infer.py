@@ -13,7 +13,7 @@ import numpy as np
 
 from ml.errors import GateBlocked, JukeboxError
 from ml.files import write_json
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
 from ml.judge.allowed import check_candidate
 from ml.judge.allowed_onnx import check_onnx
 from ml.judge.answered import ANSWERED, Answered, ChampionFacts

@@ -18,7 +18,7 @@ from ml.data.splits import SPLIT_OF_SHARE, Examples, Share, read_examples, read_
 from ml.errors import DataError
 from ml.files import read_json
 from ml.gate.canonical import digest
-from ml.gate.reports.data import DataReport
+from ml.gate.subjects.data import DataReport
 from ml.judge.splitter import Split
 
 BATCH = 1 << 17

@@ -15,10 +15,10 @@ from ml.data.columns import FEATURES
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.errors import EvidenceError, GateBlocked
 from ml.files import file_digest, write_json
-from ml.gate.reports.champion import Comparison
-from ml.gate.reports.evaluation import Evaluation
-from ml.gate.reports.parity import SERVED, Parity
-from ml.gate.reports.serving import Serving
+from ml.gate.subjects.champion import Comparison
+from ml.gate.subjects.evaluation import Evaluation
+from ml.gate.subjects.parity import SERVED, Parity
+from ml.gate.subjects.serving import Serving
 from ml.judge.aggregates import aggregate, shortened
 from ml.judge.answered import ANSWERED, Answered
 from ml.judge.answers import Shape, read_arrays

@@ -17,8 +17,8 @@ import numpy as np
 
 from ml.data.splits import Examples
 from ml.files import file_digest
-from ml.gate.reports.champion import NOISE, TOP, Comparison, Shared, ShareStanding, Standing
-from ml.gate.reports.resampling import Resampling
+from ml.gate.resampling import Resampling
+from ml.gate.subjects.champion import NOISE, TOP, Comparison, Shared, ShareStanding, Standing
 from ml.model.metrics import score_songs
 from ml.model.paired import widen
 from ml.model.production import Champion, Incomparable, ask_champion

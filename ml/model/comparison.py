@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ml.gate.reports.parity import Family, Layouts, Threads
+from ml.gate.subjects.parity import Family, Layouts, Threads
 
 ATOL, RTOL = 1e-5, 1e-3
 BATCH_SIZES = (1, 7, 64, 10_000)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import file_digest, write_json
-from ml.gate.reports.champion import Comparison
-from ml.gate.reports.evaluation import CountryScore, Evaluation, Metrics
+from ml.gate.subjects.champion import Comparison
+from ml.gate.subjects.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.champion import compare_with_champion, headline
 from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, flaw_of, score_songs

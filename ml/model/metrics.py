@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.gate.reports.evaluation import Bootstrap, Interval
+from ml.gate.subjects.evaluation import Bootstrap, Interval
 
 SMALLEST = 1e-12
 """Probabilities are clipped here, so that one impossible chart row costs 27.6 nats, not infinity."""
@@ -42,7 +42,7 @@ class SongScores:
 
     @property
     def ratios(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Numerator and denominator of each metric of `ml.gate.reports.evaluation.Metrics`, by song."""
+        """Numerator and denominator of each metric of `ml.gate.subjects.evaluation.Metrics`, by song."""
         return {
             "log_loss": (self.loss, self.rows),
             "top1_mass": (self.top1, self.rows),

@@ -8,7 +8,7 @@ song of twenty loses two of 100 at most in one test set of eight.
 import numpy as np
 from scipy.special import betaincinv
 
-from ml.gate.reports.resampling import Bounds
+from ml.gate.resampling import Bounds
 
 FEW = 30
 """With fewer songs than this won or lost, bounds are the exact ones where these are wider."""

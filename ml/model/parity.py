@@ -16,8 +16,8 @@ import numpy as np
 from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
 from ml.files import file_digest, read_json, write_json
-from ml.gate.reports.parity import OnnxMetrics, Parity, RuntimeParity
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
+from ml.gate.subjects.parity import OnnxMetrics, Parity, RuntimeParity
 from ml.model.comparison import ATOL, RTOL, compare_answers
 from ml.model.inputs import input_families
 from ml.model.metrics import score_songs

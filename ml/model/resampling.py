@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from ml.gate.records import LARGEST
-from ml.gate.reports.resampling import JUDGED_AT, Bounds, Resampling
+from ml.gate.resampling import JUDGED_AT, Bounds, Resampling
 from ml.model.draws import Columns, draw
 
 RESAMPLING = Resampling(resamples=10_000, alpha=0.05, seed=7)

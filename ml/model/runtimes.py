@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.gate.reports.parity import SERVED
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
+from ml.gate.subjects.parity import SERVED
 from ml.model.backend import hidden
 from ml.model.network import INPUT, OUTPUT
 

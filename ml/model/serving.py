@@ -12,8 +12,8 @@ import numpy as np
 
 from ml.data.splits import read_labels
 from ml.files import file_digest, write_json
-from ml.gate.reports.parity import Latency
-from ml.gate.reports.serving import BadRequest
+from ml.gate.subjects.parity import Latency
+from ml.gate.subjects.serving import BadRequest
 from ml.model.reference import read_reference
 from ml.model.requests_v2 import NAME, Client, bad_requests
 from ml.model.server_process import Patience, server_command, started

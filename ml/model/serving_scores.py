@@ -8,8 +8,8 @@ import numpy as np
 
 from ml.data.columns import FEATURES
 from ml.gate.records import Count, NonNegative, Record, Text
-from ml.gate.reports.parity import Latency
-from ml.gate.reports.serving import BadRequest, Batch, Positive, Serving
+from ml.gate.subjects.parity import Latency
+from ml.gate.subjects.serving import BadRequest, Batch, Positive, Serving
 from ml.model.comparison import ATOL, RTOL
 from ml.model.network import INPUT, OUTPUT
 from ml.model.requests_v2 import FLOAT32, NAME

@@ -10,8 +10,8 @@ import numpy as np
 
 from ml.data.columns import FEATURES
 from ml.data.splits import Examples
-from ml.gate.reports.resampling import Resampling
-from ml.gate.reports.slices import Slice, Slices
+from ml.gate.resampling import Resampling
+from ml.gate.subjects.slices import Slice, Slices
 from ml.model.metrics import SMALLEST
 from ml.model.resampling import RESAMPLING, Ratio, p_below
 

@@ -2,9 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.gate.checks.check import Check
-from ml.gate.reports.data import DataReport
-from ml.gate.reports.parity import Parity
+from ml.gate.check import Check
+from ml.gate.subjects.data import DataReport
+from ml.gate.subjects.parity import Parity
 from ml.pipeline.run_folder import Run
 
 METRICS = ("log_loss", "top1_mass", "top5_mass", "hit_at_5", "macro_f1", "calibration_error")

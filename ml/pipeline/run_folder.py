@@ -17,7 +17,7 @@ from ml.files import read_json
 from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, policy_digest, read_evidence
 from ml.gate.records import Record, first_problem
-from ml.gate.reports.evaluation import Evaluation
+from ml.gate.subjects.evaluation import Evaluation
 from ml.release.store import ModelStore
 from ml.settings import Hyperparameters
 from ml.version import short_commit

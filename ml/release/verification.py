@@ -12,8 +12,8 @@ from pathlib import Path
 from ml.errors import EvidenceError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
 from ml.gate.canonical import digest
-from ml.gate.reports.evaluation import Evaluation
 from ml.gate.statement import Statement
+from ml.gate.subjects.evaluation import Evaluation
 from ml.release.model_files import Model
 from ml.release.signing import LARGEST_ENVELOPE, Signed, open_envelope
 from ml.release.trust import Trust

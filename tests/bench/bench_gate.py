@@ -23,7 +23,7 @@ import numpy as np
 from populations import Population, population
 
 from ml.gate.policy import default_policy
-from ml.gate.reports.resampling import Resampling
+from ml.gate.resampling import Resampling
 from ml.model import draws
 from ml.model.resampling import RESAMPLING, compare_ratios
 

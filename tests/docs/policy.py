@@ -25,7 +25,7 @@ def policy_page() -> str:
     return page(
         "Policy",
         "The gate decides by a policy: a YAML file that names every threshold below. A missing or unknown "
-        "key blocks. The package's own is `ml/gate/policy.yaml`; its JSON Schema is "
+        "key blocks. `jukebox policy default` prints the package's own; the JSON Schema is "
         "[policy.json](schemas/policy.json). `jukebox policy explain --policy FILE` prints the same table "
         "for a file of your own, and marks what was changed.",
         f"The first key is `schema: {policy.schema_}`; the last is `waivers`, which may be an empty list.",

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from typing import Any, get_args
 
-import ml.gate.reports
+import ml.gate.subjects
 from ml.gate.records import Record
 
 from .markdown import code, page, paragraphs, sentence, table
@@ -17,6 +17,7 @@ OTHERS = (
     "ml.gate.candidate",
     "ml.gate.evidence",
     "ml.gate.policy",
+    "ml.gate.served",
     "ml.gate.statement",
     "ml.release.decisions",
     "ml.release.log",
@@ -38,7 +39,7 @@ ALWAYS = {"schema", "_type", "predicateType"}
 
 def modules() -> tuple[str, ...]:
     """Return the names of the modules that define documents."""
-    reports = (f"ml.gate.reports.{found.name}" for found in pkgutil.iter_modules(ml.gate.reports.__path__))
+    reports = (f"ml.gate.subjects.{found.name}" for found in pkgutil.iter_modules(ml.gate.subjects.__path__))
     return (*reports, *OTHERS)
 
 

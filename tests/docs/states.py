@@ -20,7 +20,7 @@ from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
 from ml.errors import EvidenceError, JukeboxError
-from ml.gate.checks.check import compare
+from ml.gate.check import compare
 from ml.gate.evidence import Subject
 from ml.gate.verdict import sum_up
 from ml.release.judgement import Judgement, Proven

@@ -4,7 +4,10 @@ import pytest
 from messages import ROOT, code_of, constants, message_problems, problems, shell_problems, verbs
 
 MODULES = sorted((ROOT / "ml").rglob("*.py"))
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MUTANTS = ROOT / "docs" / "explanation" / "mutants.md"
+"""It names the files of the commit that it is about."""
+
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {MUTANTS})
 MANIFESTS = sorted((ROOT / "tekton").rglob("*.yaml"))
 
 

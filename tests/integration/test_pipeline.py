@@ -13,6 +13,7 @@ from tiers import SLOW
 
 from ml.files import file_digest, read_json
 from ml.gate.evidence import read_evidence
+from ml.gate.policy import default_text
 
 
 @pytest.fixture
@@ -109,9 +110,7 @@ def test_gate_decides_the_same_from_the_file(finished_run):
 
 
 def test_gate_blocks_under_a_stricter_policy(finished_run, tmp_path):
-    import ml.gate
-
-    text = (Path(ml.gate.__file__).parent / "policy.yaml").read_text()
+    text = default_text()
     strict = tmp_path / "strict.yaml"
     strict.write_text(text.replace("min_gain_over_prior_nats: 0.05", "min_gain_over_prior_nats: 3.0"))
     assert strict.read_text() != text

@@ -73,7 +73,9 @@ def test_waivers_and_changed_values_are_told(tmp_path):
 
 
 def test_the_packages_own_text_is_a_policy_to_start_from(tmp_path):
-    (tmp_path / "mine.yaml").write_text(default_text())
+    text = call_at(tmp_path, "policy", "default").stdout
+    assert text == default_text()
+    (tmp_path / "mine.yaml").write_text(text)
     done = call_at(tmp_path, "policy", "explain", "--policy", "mine.yaml", "--json")
     assert json.loads(done.stdout)["digest"] == parse_policy(default_text()).digest
 

@@ -20,7 +20,7 @@ from tiers import SLOW
 from ml.gate.candidate import manifest_of
 from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.evidence import read_evidence
-from ml.gate.reports.evaluation import Evaluation
+from ml.gate.subjects.evaluation import Evaluation
 from ml.release.store import ModelStore
 
 pytestmark = SLOW

@@ -14,7 +14,7 @@ from ml.data.drift import BINS, feature_drift, measure_drift
 from ml.data.profile import QUANTILES, make_profile
 from ml.errors import DataError
 from ml.gate.canonical import digest
-from ml.gate.reports.data import DataReport
+from ml.gate.subjects.data import DataReport
 
 STEP = 1 / QUANTILES
 CHAMPION = "c" * 64

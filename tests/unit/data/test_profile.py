@@ -12,7 +12,7 @@ from tiers import SLOW
 from ml.data.columns import FEATURES, is_broken
 from ml.data.profile import QUANTILES, Profile, make_profile, pairs
 from ml.gate.canonical import canonical_bytes
-from ml.gate.reports.drift import KNOWN_SONGS
+from ml.gate.subjects.drift import KNOWN_SONGS
 
 
 def _profile(rankings, songs, synthetic=True):

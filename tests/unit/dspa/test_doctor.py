@@ -467,7 +467,7 @@ def test_trusted_places_that_are_not_given_are_skipped(dspa):
         ((0, []), "ok", "the code of this commit"),
         ((12, ["ml/cli.py"]), "ok", "the judge is 12 commits behind; gate code is the same"),
         (
-            (12, ["ml/gate/policy.yaml", "ml/cli.py"]),
+            (12, ["ml/gate/policy.py", "ml/cli.py"]),
             "failed",
             "the judge is 12 commits behind; gate code differs",
         ),

@@ -15,7 +15,7 @@ from reports import (
     unmet,
 )
 
-from ml.gate.reports.champion import Comparison
+from ml.gate.subjects.champion import Comparison
 from ml.gate.waivers import WAIVABLE
 
 SHARED = "evaluation.champion.shared"

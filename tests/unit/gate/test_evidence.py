@@ -15,7 +15,7 @@ from reports import (
 from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import decide_again, make_evidence, policy_digest, read_evidence
 from ml.gate.policy import default_policy, default_text
-from ml.gate.verdict import REPORTS
+from ml.gate.registry import REPORTS
 
 GOOD = passing_evidence().to_json()
 

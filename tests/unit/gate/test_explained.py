@@ -5,9 +5,10 @@ import json
 import pytest
 from reports import POLICY, edited
 
-from ml.gate import explained
 from ml.gate.explained import explain
-from ml.gate.policy import default_policy, default_text, parse_policy
+from ml.gate.policy import default_policy, parse_policy
+from ml.gate.records import Record
+from ml.gate.threshold import thresholds_of
 
 
 def test_every_threshold_of_the_policy_is_explained():
@@ -50,16 +51,9 @@ def test_a_list_is_shown_as_words():
     assert found["parity.required_families"].startswith("test, extremes, zeros")
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("  # (songs) Below so many", "  # Below so many"),
-        ("  # (songs) Below so many test songs the intervals are too wide to say anything.\n", ""),
-        ("  # (songs) Below so many test songs the intervals are too wide to say anything.", "  # (songs)"),
-    ],
-)
-def test_a_threshold_without_unit_or_reason_is_an_error(monkeypatch, old, new):
-    assert old in default_text()
-    monkeypatch.setattr(explained, "default_text", lambda: default_text().replace(old, new))
-    with pytest.raises(ValueError, match=r"evaluation\.min_songs has no comment"):
-        explain(default_policy())
+def test_a_threshold_without_unit_or_reason_is_an_error():
+    class Section(Record):
+        limit: int
+
+    with pytest.raises(TypeError, match=r"^Section\.limit is not declared by threshold\(\)$"):
+        list(thresholds_of(Section))

@@ -1,6 +1,5 @@
 """The policy: complete, typed and finite, or refused with the name of the field that is wrong."""
 
-import importlib.resources
 import json
 
 import pytest
@@ -8,9 +7,9 @@ import yaml
 from reports import at, dotted, leaves, removed, replaced
 
 from ml.gate.canonical import digest
-from ml.gate.policy import default_policy, parse_policy
+from ml.gate.policy import default_policy, default_text, parse_policy
 
-TEXT = importlib.resources.files("ml.gate").joinpath("policy.yaml").read_text()
+TEXT = default_text()
 POLICY = yaml.safe_load(TEXT)
 FIELDS = [
     ("schema",),
@@ -37,6 +36,14 @@ def refuse(value, message=None):
 
 def test_the_default_policy_says_what_its_file_says():
     assert json.loads(default_policy().text) == POLICY
+
+
+def test_the_text_fits_a_terminal_and_gives_each_threshold_its_unit_and_reason():
+    assert max(len(line) for line in TEXT.splitlines()) <= 110
+    assert (
+        "  # (songs) Below so many test songs the intervals are too wide to say anything.\n  min_songs: 100\n"
+        in TEXT
+    )
 
 
 def test_json_and_yaml_are_the_same_policy():

@@ -35,7 +35,7 @@ from ml.data.snapshots import fetch_snapshot
 from ml.data.splits import read_examples, read_labels
 from ml.errors import DataError, EvidenceError, UsageError
 from ml.gate.canonical import digest, parse
-from ml.gate.reports.data import DataReport
+from ml.gate.subjects.data import DataReport
 from ml.judge import holdout as holdouts
 from ml.judge import ledger as ledgers
 from ml.judge.holdout import Places, seal_holdout

@@ -13,7 +13,7 @@ from reports import BAD_REQUESTS
 
 from ml.errors import EvidenceError, GateBlocked, PlatformError, UsageError
 from ml.files import read_json
-from ml.gate.reports.serving import BadRequest
+from ml.gate.subjects.serving import BadRequest
 from ml.judge import infer as module
 from ml.judge import isolation
 from ml.judge.allowed import check_candidate

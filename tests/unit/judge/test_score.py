@@ -12,10 +12,10 @@ from judged import COUNTRIES, LONELY, SEALED, SONGS, model, profile, runtime_fac
 from ml.data.drift import measure_drift
 from ml.errors import EvidenceError, GateBlocked
 from ml.files import file_digest, read_json, write_json
-from ml.gate.reports.data import DataReport
-from ml.gate.reports.evaluation import Evaluation
-from ml.gate.reports.parity import Parity
-from ml.gate.reports.serving import Serving
+from ml.gate.subjects.data import DataReport
+from ml.gate.subjects.evaluation import Evaluation
+from ml.gate.subjects.parity import Parity
+from ml.gate.subjects.serving import Serving
 from ml.judge.aggregates import FURTHEST, LONGEST, up
 from ml.judge.answered import ANSWERED
 from ml.judge.score import score

@@ -9,7 +9,7 @@ import pytest
 from ml.data.columns import RANGES
 from ml.data.splits import Examples, write_examples
 from ml.files import write_json
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
 from ml.model.conversion import convert
 from ml.model.network import build_network, guard
 from ml.model.runtimes import Runtime, open_runtimes

@@ -11,8 +11,8 @@ from onnx_models import softmax, write_model
 from ml.data.columns import FEATURES
 from ml.data.splits import Examples
 from ml.files import file_digest
-from ml.gate.reports.champion import Comparison
-from ml.gate.reports.resampling import Resampling
+from ml.gate.resampling import Resampling
+from ml.gate.subjects.champion import Comparison
 from ml.model.champion import compare_with_champion, headline
 from ml.model.resampling import RESAMPLING
 

@@ -8,7 +8,7 @@ import pytest
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.files import read_json
 from ml.gate.canonical import digest
-from ml.gate.reports.evaluation import Evaluation
+from ml.gate.subjects.evaluation import Evaluation
 from ml.model.evaluation import confusion_matrix, country_prior, logistic, score_evaluation
 from ml.model.metrics import score_songs
 

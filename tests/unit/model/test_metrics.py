@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
-from ml.gate.reports.evaluation import Bootstrap
+from ml.gate.subjects.evaluation import Bootstrap
 from ml.model.metrics import bootstrap, calibration_error, flaw_of, score_songs
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from ml.gate.policy import default_policy
-from ml.gate.reports.resampling import Bounds, Resampling
+from ml.gate.resampling import Bounds, Resampling
 from ml.model.paired import FEW, widen
 from ml.model.resampling import compare_ratios
 

@@ -11,10 +11,9 @@ from onnx import numpy_helper
 
 from ml.data.splits import Examples, read_examples, write_examples
 from ml.files import read_json, write_json
-from ml.gate.checks.parity import parity_checks
 from ml.gate.policy import default_policy
-from ml.gate.reports.parity import Parity, RuntimeParity
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
+from ml.gate.subjects.parity import Parity, RuntimeParity, parity_checks
 from ml.model.conversion import OPSET
 from ml.model.parity import check_parity
 from ml.model.runtimes import AS_SERVED

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from onnx_models import write_model
 
 from ml.files import read_json
-from ml.gate.reports.served import Served
+from ml.gate.served import Served
 from ml.model.comparison import ATOL, RTOL, compare_family
 from ml.model.inputs import input_families
 from ml.model.network import FARTHEST, LARGEST

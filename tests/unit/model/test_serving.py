@@ -15,7 +15,7 @@ from tiers import SLOW, sampled
 
 from ml.errors import Interrupted, RunFailed
 from ml.files import file_digest, read_json
-from ml.gate.reports.serving import Serving
+from ml.gate.subjects.serving import Serving
 from ml.model import server_process, serving
 from ml.model.server_process import PYTHON, TOKEN, Patience, server_command, started
 

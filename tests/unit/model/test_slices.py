@@ -8,10 +8,10 @@ from reports import evaluation
 
 from ml.data.splits import Examples
 from ml.gate.canonical import canonical_bytes
-from ml.gate.checks.slices import slice_checks
 from ml.gate.multiple import rejected
 from ml.gate.policy import default_policy
-from ml.gate.reports.evaluation import Evaluation, Interval
+from ml.gate.subjects.evaluation import Evaluation, Interval
+from ml.gate.subjects.slices import slice_checks
 from ml.model.evaluation import _by_country
 from ml.model.metrics import score_songs
 from ml.model.resampling import RESAMPLING
@@ -134,7 +134,7 @@ def test_the_gate_blocks_it_and_names_the_country():
             "gain_over_prior": Interval(value=gains[0] / gains[1], low=0.1, high=1),
         }
     )
-    failed = {check.name: check.reason for check in slice_checks(report, POLICY) if check.blocks}
+    failed = {check.name: check.reason for check in slice_checks(report.slices, POLICY) if check.blocks}
     assert report.gain_over_prior.value > 0.2
     assert set(failed) == {"slices.floor"}
     assert "country=SE -" in failed["slices.floor"]

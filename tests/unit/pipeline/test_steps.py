@@ -12,7 +12,7 @@ from ml.errors import DataError, GateBlocked, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
 from ml.gate.canonical import canonical_bytes
 from ml.gate.evidence import policy_digest
-from ml.gate.verdict import REPORTS
+from ml.gate.registry import REPORTS
 from ml.pipeline import steps
 from ml.release.policy_file import leave_policy
 from ml.release.store import ModelStore

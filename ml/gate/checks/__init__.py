@@ -1,1 +1,0 @@
-"""What the gate checks in each report: functions from a report and its thresholds to checks."""

@@ -1,0 +1,173 @@
+"""Evaluation: what the model and its baselines are worth on the test songs, and what it must be worth."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ml.gate.check import Check, compare
+from ml.gate.records import Count, Digest, NonNegative, Number, Record, Share
+from ml.gate.subjects.champion import Comparison
+from ml.gate.subjects.slices import Slices
+from ml.gate.threshold import threshold
+
+WAIVABLE = (
+    "evaluation.songs",
+    "evaluation.gain_over_prior",
+    "evaluation.gain_over_prior.low",
+    "evaluation.gain_over_logistic.high",
+    "evaluation.top5_mass",
+)
+
+
+class Interval(Record):
+    """A measured value and its percentile bootstrap interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+class Loss(Interval):
+    """The interval of a log loss."""
+
+    value: NonNegative
+    low: NonNegative
+    high: NonNegative
+
+
+class Part(Interval):
+    """The interval of a share."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Metrics(Record):
+    """How well probabilities fit the charts of the test songs.
+
+    Log loss is in nats per chart row. The masses are shares of chart rows that fall on the most
+    probable one or five countries. hit@5 is the share of songs that chart in one of their five.
+    """
+
+    log_loss: Loss
+    top1_mass: Part
+    top5_mass: Part
+    hit_at_5: Part
+    macro_f1: Share
+    calibration_error: Share
+
+
+class CountryScore(Record):
+    """The log loss of one country's chart rows (nats), and how many rows and songs there are."""
+
+    log_loss: NonNegative
+    prior_log_loss: NonNegative
+    rows: Count
+    songs: Count
+
+
+class Bootstrap(Record):
+    """How the intervals were made: songs are resampled, not chart rows."""
+
+    resamples: Count
+    confidence: Share
+    seed: int
+
+
+class Evaluation(Record):
+    """What `evaluate` measured on the test split; gains are baseline minus model, in nats.
+
+    ``labels`` is how many countries the model knows; ``champion`` is None when no model was in production.
+    """
+
+    schema_: Literal["jukebox.evaluation/v2"] = Field("jukebox.evaluation/v2", alias="schema")
+    keras_digest: Digest
+    test_digest: Digest
+    songs: Count
+    rows: Count
+    labels: Annotated[int, Field(ge=1)]
+    model: Metrics
+    uniform: Metrics
+    prior: Metrics
+    logistic: Metrics
+    gain_over_prior: Interval
+    gain_over_logistic: Interval
+    countries: dict[str, CountryScore]
+    slices: Slices
+    bootstrap: Bootstrap
+    champion: Comparison | None
+
+
+class EvaluationPolicy(Record):
+    """What the model must be worth on songs that it has never seen."""
+
+    min_songs: Annotated[int, Field(ge=1)] = threshold(
+        100,
+        "songs",
+        "Below so many test songs the intervals are too wide to say anything.",
+    )
+    min_resamples: Annotated[int, Field(ge=1)] = threshold(
+        1000,
+        "resamples",
+        "With fewer the ends of the intervals below mean less than they say.",
+    )
+    min_confidence: Share = threshold(
+        0.95,
+        "share",
+        "At a lower confidence the intervals below would exclude more than they should.",
+    )
+    min_gain_over_prior_nats: NonNegative = threshold(
+        0.05,
+        "nats per chart row",
+        "The lower end of the interval of (prior's log loss - model's) must be above this. Real charts of "
+        "six days leave 0.3 nats to gain; a third of that would already be worth serving, and a model "
+        "that learned nothing scores at or below zero.",
+    )
+    min_top5_mass_over_prior: Annotated[float, Field(ge=1, le=1000)] = threshold(
+        2.0,
+        "times",
+        "Top-5 mass as a multiple of the prior's: the real charts give four.",
+    )
+    min_gain_over_logistic_nats: Number = threshold(
+        0.0,
+        "nats per chart row",
+        "The network must earn its place beside scikit-learn's logistic regression: the upper end of the "
+        "interval of (logistic's log loss - model's) must not be below this, that is: the network is not "
+        "shown to be worse than the simpler model.",
+    )
+
+
+def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy) -> Iterator[Check]:
+    """Check the evaluation on its own: absolute merit, and merit beside the baselines."""
+    yield compare("evaluation.songs", report.songs, ">=", bounds.min_songs)
+    yield compare("evaluation.resamples", report.bootstrap.resamples, ">=", bounds.min_resamples)
+    yield compare("evaluation.confidence", report.bootstrap.confidence, ">=", bounds.min_confidence)
+    yield compare(
+        "evaluation.gain_over_prior.low",
+        report.gain_over_prior.low,
+        ">",
+        bounds.min_gain_over_prior_nats,
+        "the model's log loss does not beat the country prior's by the margin",
+    )
+    yield compare(
+        "evaluation.gain_over_prior",
+        report.gain_over_prior.value,
+        ">",
+        bounds.min_gain_over_prior_nats,
+    )
+    yield compare(
+        "evaluation.top5_mass",
+        report.model.top5_mass.value,
+        ">=",
+        bounds.min_top5_mass_over_prior * report.prior.top5_mass.value,
+        "the five most probable countries hold too little more than the prior's",
+    )
+    yield compare(
+        "evaluation.gain_over_logistic.high",
+        report.gain_over_logistic.high,
+        ">=",
+        bounds.min_gain_over_logistic_nats,
+        "the network is worse than the logistic regression on the same features",
+    )
