@@ -19,8 +19,8 @@ from reports import (
     passing_reports,
 )
 
+from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import policy_digest
 from ml.gate.statement import Claimed, HoldoutRef, Measured, Statement, make_statement
 from ml.release.signing import sign

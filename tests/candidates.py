@@ -20,12 +20,12 @@ from reports import (
     subject,
 )
 
+from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import make_evidence
-from ml.objects import open_folder
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
+from ml.storage.objects import open_folder
 
 
 def candidate_files(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ml.cli import main
+from ml.cli.main import main
+from ml.core.signals import WISHES
 from ml.gate.policy import default_text
-from ml.signals import WISHES
 
 SAMPLE = "sample:songs=600,days=7,seed=7"
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from tables import write_tables
 
+from ml.core.errors import DataError
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.contract import validate
-from ml.errors import DataError
 from ml.gate.check import Check
 from ml.gate.policy import default_policy
 from ml.gate.subjects.data import DataReport, data_checks

@@ -26,7 +26,7 @@ def report():
         json.dump({"peak_mb": peak / 1024, "modules": sorted(sys.modules)}, file)
 
 atexit.register(report)
-from ml.cli import main
+from ml.cli.main import main
 main()
 """
 """Runs the command, and tells in the end what it has imported and the most memory that it had."""

@@ -12,13 +12,13 @@ from attestations import holdout_ref
 from onnx_models import softmax
 from reports import BAD_REQUESTS, DATA_VERSION, SERVED, data_report
 
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.files import file_digest, write_bytes, write_json
 from ml.data.columns import FEATURES, RANGES
 from ml.data.manifests import Amount, Holdout, LeftOut
 from ml.data.profile import Profile, make_profile
 from ml.data.splits import Examples, write_examples
-from ml.files import file_digest, write_bytes, write_json
 from ml.gate.candidate import FileEntry, manifest_of
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.statement import Claimed
 from ml.judge.answered import ANSWERED, Answered, ChampionFacts
 from ml.judge.answers import write_arrays

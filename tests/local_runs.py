@@ -7,8 +7,8 @@ from typing import Any
 from candidates import candidate_files
 from reports import POLICY, subject
 
+from ml.core.settings import Hyperparameters
 from ml.gate.evidence import policy_digest
-from ml.settings import Hyperparameters
 
 FIRST = "20260101-120000-aaaaaa"
 SECOND = "20260102-093000-bbbbbb"

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from ml.cli import app
+from ml.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,7 +87,7 @@ def constants(source: str) -> Iterator[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
             yield node.value
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "command":
-            # `ml.commands.options.command`: the words of a command, one by one.
+            # `ml.cli.options.command`: the words of a command, one by one.
             words = [word.value if isinstance(word, ast.Constant) else "…" for word in node.args]
             yield f"`jukebox {' '.join(map(str, words))}`"
 

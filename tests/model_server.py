@@ -33,7 +33,7 @@ def write_files(folder: Path) -> None:
     from onnx import TensorProto, helper, numpy_helper
     from reports import DIGESTS, SERVED
 
-    from ml.files import write_json
+    from ml.core.files import write_json
 
     random = np.random.default_rng(7)
     weights = numpy_helper.from_array(random.normal(size=(13, 3)).astype("float32"), "weights")

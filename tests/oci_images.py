@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
 from ml.image.registry import Registry
 from ml.image.repository import Repository
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from candidates import candidate_files, overwrite
 
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
 
 
 def old_candidate(uri: str, name: str = "A", champion: str = "", **about: Any) -> str:

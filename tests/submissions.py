@@ -17,6 +17,9 @@ from dspa_server import Dspa, Request, RunRecord, serving
 from mutations import MUTATIONS
 from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
 
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import JukeboxError
+from ml.core.settings import Mounts
 from ml.dspa import run as dspa_run
 from ml.dspa import session
 from ml.dspa.client import Client, Run
@@ -27,14 +30,11 @@ from ml.dspa.follow import Show
 from ml.dspa.patience import Patience
 from ml.dspa.submission import Submission
 from ml.dspa.tekton import TaskRun
-from ml.errors import JukeboxError
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import Subject, make_evidence
 from ml.gate.policy import parse_policy
 from ml.pipeline.compiler import compile_pipeline
 from ml.release.store import ModelStore
-from ml.settings import Mounts
 
 IMAGE = "localhost/jukebox@" + digest(b"image")
 OTHER_IMAGE = "localhost/jukebox@" + digest(b"another image")

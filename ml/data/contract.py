@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ml.core.errors import DataError
+from ml.core.files import read_json, write_bytes, write_json
 from ml.data.checks import DEFAULT_BOUNDS, Bounds, check_contents, check_structure
 from ml.data.columns import RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.drift import drift_from
 from ml.data.profile import Profile, make_profile
 from ml.data.tables import read_columns
-from ml.errors import DataError
-from ml.files import read_json, write_bytes, write_json
 from ml.gate.subjects.data import DataReport
 from ml.gate.subjects.drift import Drift
 

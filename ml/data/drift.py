@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ml.core.canonical import digest, parse
 from ml.data.profile import Profile, pairs
-from ml.gate.canonical import digest, parse
 from ml.gate.subjects.drift import Drift, FeatureDrift, Measured, Volume
 
 BINS = 10

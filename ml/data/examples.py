@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ml.core.errors import DataError
+from ml.core.files import write_json
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS
 from ml.data.recordings import MARKS, read_songs, recordings_of
 from ml.data.release import release_year
 from ml.data.splits import SPLIT_OF_SHARE, SPLITS, Examples, split_of, write_examples
 from ml.data.tables import connect, require_structure
-from ml.errors import DataError
-from ml.files import write_json
 
 DEFINITION = "songs/v1"
 """What an example is, and how the two tables become examples."""

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ml.core.records import Count, Digest, Record, Text
 from ml.gate.candidate import FileEntry
-from ml.gate.records import Count, Digest, Record, Text
 from ml.gate.statement import DataVersion, HoldoutRef
 
 SNAPSHOT_FILES = ("rankings.parquet", "songs.parquet")

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from ml.core.records import Count, Number, Record, Share, Text
 from ml.data.columns import FEATURES, is_broken
-from ml.gate.records import Count, Number, Record, Share, Text
 from ml.gate.subjects.drift import KNOWN_SONGS
 
 QUANTILES = 201

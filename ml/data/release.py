@@ -6,9 +6,9 @@ from typing import NamedTuple
 import duckdb
 import ibis
 
+from ml.core.errors import DataError
 from ml.data.columns import RELEASE_DATE
 from ml.data.tables import connect
-from ml.errors import DataError
 
 FIRST_YEAR, LAST_YEAR = 1860, 2199
 """What may be the year of a recording; anything else is a year that is not known."""

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.core.files import whole_file
 from ml.data.columns import FEATURES
 from ml.data.sample_spec import SampleSpec
-from ml.files import whole_file
 
 COUNTRIES = (
     "AE AR AT AU BE BG BO BR BY CA CH CL CO CR CZ DE DK DO EC EE EG ES FI FR GB GR GT HK HN HU "

@@ -6,12 +6,12 @@ version of the snapshot is the run's data version.
 
 from pathlib import Path
 
+from ml.core.canonical import digest, parse
+from ml.core.errors import DataError, EvidenceError, UsageError
+from ml.core.files import write_bytes, write_json
 from ml.data.manifests import Snapshot
 from ml.data.uris import public_uri, refuse_password
-from ml.errors import DataError, EvidenceError, UsageError
-from ml.files import write_bytes, write_json
-from ml.gate.canonical import digest, parse
-from ml.objects import get_object
+from ml.storage.objects import get_object
 
 MANIFEST = "snapshot.json"
 LARGEST_MANIFEST = 1 << 20

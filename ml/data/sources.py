@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import requests
 
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import DataError, PlatformError, UsageError
+from ml.core.files import CHUNK, file_digest, whole_file, write_json
 from ml.data.uris import local_path, public_uri, scheme_of
-from ml.errors import DataError, PlatformError, UsageError
-from ml.files import CHUNK, file_digest, whole_file, write_json
-from ml.gate.canonical import canonical_bytes, digest
-from ml.objects import ObjectError, open_folder, split_uri
-from ml.s3 import explain
+from ml.storage.objects import ObjectError, open_folder, split_uri
+from ml.storage.s3 import explain
 
 if TYPE_CHECKING:
     from ml.data.sample_spec import SampleSpec

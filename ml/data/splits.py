@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.core.files import read_json, whole_file
 from ml.data.columns import FEATURES
-from ml.files import read_json, whole_file
 
 SPLITS = ("train", "val", "test")
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.core.errors import DataError
 from ml.data.columns import Kind
-from ml.errors import DataError
 
 MEMORY_LIMIT = "400MB"
 """What DuckDB may hold before it spills to disk."""

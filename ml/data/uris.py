@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlparse, urlunparse
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 
 def scheme_of(uri: str) -> str:

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, Field
 
+from ml.core.errors import UsageError
+from ml.core.records import Count, Record, Text
 from ml.dspa.compiled import IMAGE
 from ml.dspa.plain_yaml import read_documents
-from ml.errors import UsageError
-from ml.gate.records import Count, Record, Text
 
 UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 UNITS |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", 1)}

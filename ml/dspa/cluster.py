@@ -6,8 +6,8 @@ Reading needs the verb list on pods and events, and get on pods/log, in the runs
 import datetime
 import re
 
+from ml.core.kubernetes import Api, NotReadable
 from ml.dspa.pods import MAIN, Cause, Pod, newest, read_pods
-from ml.kubernetes import Api, NotReadable
 
 RUN_LABEL = "pipeline/runid"
 """The label that each pod of a run has."""

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from ml.core.canonical import digest
+from ml.core.errors import UsageError
+from ml.core.settings import STORE_MOUNT
 from ml.dspa.plain_yaml import MOST_BYTES, NotPlain, read_documents
-from ml.errors import UsageError
-from ml.gate.canonical import digest
-from ml.settings import STORE_MOUNT
 
 IMAGE = re.compile(r"[\w.\-:/]+@sha256:[0-9a-f]{64}")
 

@@ -8,8 +8,8 @@ from urllib.parse import urlparse
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from ml.core.errors import UsageError
 from ml.dspa.dashboard import experiments_page
-from ml.errors import UsageError
 
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token and namespace, and OpenShift the CA of its services."""

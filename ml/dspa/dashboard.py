@@ -9,7 +9,7 @@ of the dashboard and of both operators.
 import re
 from urllib.parse import urlparse
 
-from ml.kubernetes import Api, NotReadable
+from ml.core.kubernetes import Api, NotReadable
 
 PAGE = re.compile(r"(?P<site>https?://(?P<host>[\w.-]+)(:\d+)?)(?P<path>(/[^\s?#]*)?)([?#]\S*)?", re.ASCII)
 """The address of a page, as a browser shows it; a password has no place in it."""

@@ -9,9 +9,9 @@ import functools
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 
+from ml.core.errors import JukeboxError, UsageError
 from ml.dspa.experiment import Failed
-from ml.errors import JukeboxError, UsageError
-from ml.objects import Denied, create_object, delete_object, get_object
+from ml.storage.objects import Denied, create_object, delete_object, get_object
 
 LARGEST = 1 << 34
 """Bytes of a table; it is not read, only asked for."""

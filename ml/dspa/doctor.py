@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import urlparse
 
+from ml.core.errors import JukeboxError
+from ml.core.within import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.denied import attempts
@@ -19,8 +21,6 @@ from ml.dspa.experiment import Check, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.patience import Patience
 from ml.dspa.store_checks import compare_judge, try_place
-from ml.errors import JukeboxError
-from ml.within import NotInTime, call_within
 
 SKEW = 60
 """Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""

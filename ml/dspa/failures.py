@@ -8,8 +8,8 @@ from urllib.parse import urlparse
 
 import requests
 
+from ml.core.errors import GateBlocked, PlatformError
 from ml.dspa.connection import Connection
-from ml.errors import GateBlocked, PlatformError
 
 
 class NotAdmitted(GateBlocked):

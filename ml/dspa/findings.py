@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.dspa.client import Run
 from ml.dspa.cluster import last_word
 from ml.dspa.follow import failed_tasks
@@ -18,12 +19,11 @@ from ml.dspa.pods import Cause, in_a_line
 from ml.dspa.session import Session
 from ml.dspa.step_logs import kept_logs
 from ml.dspa.submission import subject_of
-from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.gate.statement import Claimed
 from ml.gate.verdict import Verdict
-from ml.objects import get_object
 from ml.release.judgement import judge, prove
 from ml.release.store import ModelStore
+from ml.storage.objects import get_object
 
 T = TypeVar("T")
 MOST = 16 << 20

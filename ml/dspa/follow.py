@@ -9,12 +9,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
+from ml.core.errors import PlatformError, RunFailed
 from ml.dspa.client import UNSPECIFIED, Run, Task
 from ml.dspa.failures import Rejected
 from ml.dspa.patience import DeadlineOver, jittered
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
-from ml.errors import PlatformError, RunFailed
 
 Show = Callable[[str, Mapping[str, str]], None]
 """Takes the state of a run, and those of its tasks by name."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from ml.gate.records import Count, NonNegative, Text
+from ml.core.records import Count, NonNegative, Text
 
 
 def _scalar(value: Any) -> Any:

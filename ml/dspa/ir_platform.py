@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ml.core.records import Text
 from ml.dspa.ir import Part
-from ml.gate.records import Text
 
 
 class SecretKey(Part):

@@ -5,7 +5,7 @@ import time
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml.errors import PlatformError
+from ml.core.errors import PlatformError
 
 
 class Patience(BaseModel):

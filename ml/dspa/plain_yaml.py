@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ml.gate.canonical import canonical_bytes
+from ml.core.canonical import canonical_bytes
 
 MOST_BYTES = 4 << 20
 """Bytes of a file; a compiled pipeline has some sixty thousand."""

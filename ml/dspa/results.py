@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ml.errors import GateBlocked, JukeboxError
-from ml.files import write_bytes
+from ml.core.errors import GateBlocked, JukeboxError
+from ml.core.files import write_bytes
 
 MOST = 3000
 """Bytes of all results together: the longest name of a model is there twice, and Tekton adds to each."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ml.core.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
+from ml.core.kubernetes import NotReadable
 from ml.dspa.again import may_pass, try_again
 from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
@@ -19,8 +21,6 @@ from ml.dspa.submission import Submission, subject_of
 from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once
 from ml.dspa.tekton import TaskRun
 from ml.dspa.watch import Stuck
-from ml.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
-from ml.kubernetes import NotReadable
 
 
 class Stop(Protocol):

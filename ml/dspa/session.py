@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ml.core.errors import PlatformError, UsageError
+from ml.core.kubernetes import Api
+from ml.core.within import NotInTime, call_within
 from ml.dspa.client import Client, Run
 from ml.dspa.cluster import Cluster
 from ml.dspa.dashboard import find_experiments
 from ml.dspa.failures import Refused, Unavailable
 from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
 from ml.dspa.watch import Watch
-from ml.errors import PlatformError, UsageError
-from ml.kubernetes import Api
-from ml.within import NotInTime, call_within
 
 T = TypeVar("T")
 FIRST = 0.5

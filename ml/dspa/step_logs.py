@@ -2,11 +2,11 @@
 
 import re
 
+from ml.core.errors import PlatformError, UsageError
+from ml.core.kubernetes import NotReadable
+from ml.core.settings import PIPELINE
 from ml.dspa.cluster import Cluster
-from ml.errors import PlatformError, UsageError
-from ml.kubernetes import NotReadable
-from ml.objects import get_object, names_below
-from ml.settings import PIPELINE
+from ml.storage.objects import get_object, names_below
 
 MOST = 64 << 20
 """Bytes of one log."""

@@ -3,14 +3,14 @@
 import functools
 from collections.abc import Mapping
 
+from ml.core.errors import PlatformError
+from ml.core.kubernetes import NotReadable
 from ml.dspa.client import Client, Run
 from ml.dspa.names import key_in
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED, Trace, cancel
 from ml.dspa.tekton import TaskRun
-from ml.errors import PlatformError
-from ml.kubernetes import NotReadable
 
 
 def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, patience: Patience) -> str:

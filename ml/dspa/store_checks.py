@@ -2,16 +2,16 @@
 
 import secrets
 
+from ml.core.errors import PlatformError
+from ml.core.version import commits_since
+from ml.core.within import NotInTime, call_within
 from ml.dspa.experiment import Failed
 from ml.dspa.patience import Patience
-from ml.errors import PlatformError
-from ml.objects import create_object, delete_object, get_object
 from ml.release.attestations import statement_of
 from ml.release.store import ModelStore
-from ml.version import commits_since
-from ml.within import NotInTime, call_within
+from ml.storage.objects import create_object, delete_object, get_object
 
-JUDGES = ("ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
+JUDGES = ("ml/core/", "ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
 """What decides about a model: other code may be newer than the judge's without a difference."""
 
 

@@ -13,15 +13,15 @@ from urllib.parse import urlparse
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import EvidenceError, UsageError
+from ml.core.records import first_problem
+from ml.core.settings import STORE_MOUNT, Hyperparameters
 from ml.dspa.compiled import Pipeline
 from ml.dspa.names import key_of, run_name
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.policy import parse_policy
-from ml.gate.records import first_problem
 from ml.gate.statement import Claimed
-from ml.settings import STORE_MOUNT, Hyperparameters
 
 DERIVED = ("nonce", "evidence_uri")
 """Parameters that follow from the others."""

@@ -15,6 +15,7 @@ import functools
 import re
 from dataclasses import dataclass
 
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.dspa.client import IDENTIFIER, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.names import same_run
@@ -22,9 +23,8 @@ from ml.dspa.patience import Deadline, jittered
 from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.objects import names_below
 from ml.release.policy_file import leave_policy
+from ml.storage.objects import names_below
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")

@@ -6,8 +6,8 @@ promoting or ending is left alone, as is a run without a ref, which a person sta
 
 from typing import Any
 
+from ml.core.kubernetes import NOT_FOUND, Api, NotReadable
 from ml.dspa.tekton import over
-from ml.kubernetes import NOT_FOUND, Api, NotReadable
 
 PIPELINE = "tekton.dev/pipeline"
 """The label of a PipelineRun that names its Pipeline."""

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from ml.core.kubernetes import NOT_FOUND, Api, NotReadable
 from ml.dspa.client import Run
-from ml.kubernetes import NOT_FOUND, Api, NotReadable
 
 PIPELINE_RUN = "tekton.dev/pipelineRun"
 """The label of a TaskRun that names its PipelineRun."""

@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from ml.core.within import NotInTime, call_within
 from ml.dspa.connection import Connection
 from ml.dspa.failures import (
     NOT_ACCEPTED,
@@ -24,7 +25,6 @@ from ml.dspa.failures import (
     tls_failure,
 )
 from ml.dspa.patience import Patience
-from ml.within import NotInTime, call_within
 
 MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
+from ml.core.errors import RunFailed
+from ml.core.kubernetes import NotReadable
 from ml.dspa.cluster import Cluster
 from ml.dspa.patience import Patience
 from ml.dspa.pods import Cause
-from ml.errors import RunFailed
-from ml.kubernetes import NotReadable
 
 
 class Stuck(RunFailed):

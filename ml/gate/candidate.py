@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ml.gate.canonical import digest
-from ml.gate.records import Count, Digest, Record
+from ml.core.canonical import digest
+from ml.core.records import Count, Digest, Record
 
 FileName = Literal["model.keras", "model.onnx", "served.json"]
 CANDIDATE_FILES: tuple[FileName, ...] = ("model.keras", "model.onnx", "served.json")

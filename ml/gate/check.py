@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ml.gate.records import Record
+from ml.core.records import Record
 
 Relation = Literal["<=", ">=", ">", "=="]
 Level = Literal["block", "warn"]

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.records import Record, Text
 from ml.gate.candidate import FileEntry, FileName, Manifest
-from ml.gate.canonical import canonical_bytes, digest
 from ml.gate.policy import parse_policy
-from ml.gate.records import Record, Text
 from ml.gate.registry import REPORTS
 from ml.gate.verdict import Verdict, decide
 

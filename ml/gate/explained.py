@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ml.core.records import Record, Text
 from ml.gate.policy import Policy, sections
-from ml.gate.records import Record, Text
 
 
 class Threshold(Record):

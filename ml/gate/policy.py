@@ -11,8 +11,8 @@ from typing import Literal, Self, get_args
 import yaml
 from pydantic import Field, model_validator
 
-from ml.gate.canonical import digest, parse
-from ml.gate.records import Record
+from ml.core.canonical import digest, parse
+from ml.core.records import Record
 from ml.gate.subjects.budget import BudgetPolicy
 from ml.gate.subjects.champion import ChampionPolicy
 from ml.gate.subjects.data import DataPolicy

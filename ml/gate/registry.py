@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ml.core.records import Record
 from ml.gate.check import Check, Level, readable
 from ml.gate.policy import Policy
-from ml.gate.records import Record
 from ml.gate.subjects.budget import budget_checks
 from ml.gate.subjects.champion import champion_checks
 from ml.gate.subjects.data import DataReport, data_checks

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ml.gate.records import Count, NonNegative, Number, Record
+from ml.core.records import Count, NonNegative, Number, Record
 
 JUDGED_AT = 0.5
 """The share of alpha at which bounds are taken; the rest pays for tails that a small sample lacks."""

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from ml.gate.canonical import digest
-from ml.gate.records import Record, Text
+from ml.core.canonical import digest
+from ml.core.records import Record, Text
 
 
 class Served(Record):

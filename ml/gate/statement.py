@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from ml.core.records import Count, Digest, Record, Text
 from ml.gate.candidate import CANDIDATE_FILES, CandidateId, FileEntry, FileName, Manifest
-from ml.gate.records import Count, Digest, Record, Text
 from ml.gate.verdict import Verdict
 
 STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
@@ -39,9 +39,9 @@ class Measured(Record):
     """What the judge measured.
 
     ``champion`` is the model in production when the attestation ran ("": none), and ``champion_kind`` how it
-    got there. ``judge_code`` is the digest of the judge's own package (`ml.version.code_digest`). ``reports``
-    are the aggregate numbers by subject, as `ml.gate.verdict.decide` takes them. ``isolation`` says for each
-    place that *infer* tried to reach what came of it.
+    got there. ``judge_code`` is the digest of the judge's own package (`ml.core.version.code_digest`).
+    ``reports`` are the aggregate numbers by subject, as `ml.gate.verdict.decide` takes them. ``isolation``
+    says for each place that *infer* tried to reach what came of it.
     """
 
     model: dict[FileName, FileEntry]

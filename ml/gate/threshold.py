@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from ml.gate.records import Record
+from ml.core.records import Record
 
 
 def threshold(default: Any, unit: str, reason: str) -> Any:

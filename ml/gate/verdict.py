@@ -10,9 +10,9 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ml.core.records import Record
 from ml.gate.check import Check, readable
 from ml.gate.policy import parse_policy
-from ml.gate.records import Record
 from ml.gate.registry import all_checks
 from ml.gate.waivers import apply_waivers
 

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from ml.core.records import Record
 from ml.gate.check import Check
-from ml.gate.records import Record
 from ml.gate.subjects import budget, champion, drift, evaluation, serving
 
 WAIVABLE = (

@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.errors import UsageError
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import UsageError
 from ml.image.package import File, package_files
 from ml.image.registry import Registry
 from ml.image.repository import Repository

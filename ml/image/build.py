@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.errors import PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 from ml.image.engine import Engine, Image, is_absent
 from ml.image.key import BY_DIGEST, TARGETS, dependencies, keyed_files, native_architecture, write_context
 from ml.image.pip_settings import pip_secrets

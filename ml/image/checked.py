@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml.errors import UsageError
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import UsageError
 
 PROSE = ("docs", ".git")
 """Folders at the top that neither lint nor tests/unit read; nor do they read the Markdown beside them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.errors import PlatformError, RunFailed, UsageError
+from ml.core.errors import PlatformError, RunFailed, UsageError
 
 ENGINES = ("podman", "buildah")
 

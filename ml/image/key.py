@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.errors import UsageError
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import UsageError
 from ml.image.package import plain_file
 
 TARGETS = ("component", "tools")

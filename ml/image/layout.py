@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ml.errors import RunFailed
+from ml.core.errors import RunFailed
 from ml.image.registry import DIGEST, Registry
 from ml.image.repository import CHUNK, LARGEST, Repository
 

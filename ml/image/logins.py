@@ -6,7 +6,7 @@ import re
 import ssl
 from pathlib import Path
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 IN_CLUSTER = re.compile(r"[\w-]+\.[\w-]+\.svc(\.cluster\.local)?(:[0-9]+)?")
 """The address of a service of the cluster: SERVICE.NAMESPACE.svc."""

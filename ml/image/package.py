@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 ENVIRONMENT = "opt/jukebox"
 """The virtual environment of both images, from the root."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 CA_IN_BUILD = "/run/secrets/ca.pem"
 """Where the Containerfile mounts the CA file."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ml.errors import PlatformError
+from ml.core.errors import PlatformError
 
 MANIFESTS = ", ".join(
     (

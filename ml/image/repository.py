@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import requests
 
-from ml.errors import PlatformError
-from ml.gate.canonical import digest as digest_of
+from ml.core.canonical import digest as digest_of
+from ml.core.errors import PlatformError
 from ml.image.registry import MANIFESTS, Registry, Session
 
 LARGEST = 4 << 20

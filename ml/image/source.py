@@ -8,8 +8,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.core.errors import UsageError
 from ml.data.uris import public_uri
-from ml.errors import UsageError
 
 PLAIN = ("tar.umask=0022", "core.autocrlf=false", "core.eol=lf", "core.attributesFile=/dev/null")
 """Settings of git with which a commit is the same bytes for everybody."""

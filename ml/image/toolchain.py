@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ml.errors import UsageError
-from ml.files import write_bytes, write_json
-from ml.gate.records import Record
+from ml.core.errors import UsageError
+from ml.core.files import write_bytes, write_json
+from ml.core.records import Record
 from ml.image.key import STAGES, dependencies, keyed_files, write_context
 from ml.image.layout import push_layout, read_layout
 from ml.image.registry import Registry

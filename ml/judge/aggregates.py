@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import ROUND_UP, Context
 from typing import Any
 
-from ml.gate.records import Record
+from ml.core.records import Record
 from ml.model.runtime_answers import SONGS
 
 FEWEST = 5

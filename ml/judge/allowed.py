@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ml.errors import GateBlocked
-from ml.files import file_digest, read_json
+from ml.core.errors import GateBlocked
+from ml.core.files import file_digest, read_json
 from ml.gate.served import Served
 from ml.judge.allowed_keras import check_keras
 from ml.judge.allowed_onnx import check_onnx
@@ -32,5 +32,5 @@ def check_candidate(folder: Path) -> Served:
     if odd := sorted(set(served.settings) - SETTINGS[served.runtime]):
         raise GateBlocked(f"served.json gives {served.runtime} the setting {odd[0]!r}, which is not allowed")
     if served.digest != file_digest(folder / "served.json"):
-        raise GateBlocked("served.json is not in canonical form; write it with `ml.files.write_json`")
+        raise GateBlocked("served.json is not in canonical form; write it with `ml.core.files.write_json`")
     return served

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ml.errors import GateBlocked
+from ml.core.errors import GateBlocked
 from ml.judge.allowed_onnx import LARGEST_MODEL, REMEDY
 
 MEMBERS = {"metadata.json": 64 << 10, "config.json": 4 << 20, "model.weights.h5": LARGEST_MODEL}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.errors import GateBlocked
+from ml.core.errors import GateBlocked
 
 if TYPE_CHECKING:
     import onnx

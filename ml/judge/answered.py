@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ml.gate.records import Digest, Record, Text
+from ml.core.records import Digest, Record, Text
 from ml.gate.served import Served
 from ml.model.runtime_answers import ModelFacts, RuntimeFacts
 from ml.model.serving_scores import ServerFacts

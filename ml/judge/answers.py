@@ -11,8 +11,8 @@ from typing import IO
 
 import numpy as np
 
-from ml.errors import EvidenceError, GateBlocked
-from ml.files import require_plain
+from ml.core.errors import EvidenceError, GateBlocked
+from ml.core.files import require_plain
 
 HEADER = 4096
 """Most bytes of an array's header."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.version import code_digest
 from ml.gate.evidence import policy_digest
 from ml.gate.statement import Claimed, Measured, Statement, make_statement
 from ml.gate.verdict import Verdict, decide
 from ml.judge.work import MEASURED, Asked, Measurement, read_asked, read_record
-from ml.version import code_digest
 
 Signer = Callable[[Statement], bytes]
 """Returns the envelope around a statement: `ml.release.signing.sign` with a key."""

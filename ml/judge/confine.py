@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed, UsageError
+from ml.core.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.judge import sandbox
 from ml.model.server_process import PLACES, PYTHON
 

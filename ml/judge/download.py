@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 from urllib.parse import urlparse
 
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError
+from ml.core.files import file_digest, write_bytes, write_json
 from ml.data.manifests import HOLDOUT_FILES, Holdout
 from ml.data.splits import read_examples
-from ml.errors import EvidenceError
-from ml.files import file_digest, write_bytes, write_json
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import digest, parse
 from ml.gate.evidence import Subject, read_evidence
 from ml.gate.statement import Claimed
 from ml.judge.features import write_features
@@ -24,7 +24,7 @@ from ml.release.log import Promotion
 from ml.release.objects import Objects
 from ml.release.promotion import production_of
 from ml.release.store import ModelStore
-from ml.s3 import ENDPOINTS
+from ml.storage.s3 import ENDPOINTS
 
 LARGEST_MANIFEST = 1 << 20
 LARGEST_HOLDOUT_FILE = 2 << 30

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.core.files import whole_file
 from ml.data.columns import FEATURES
-from ml.files import whole_file
 
 
 def write_features(path: Path, features: np.ndarray) -> None:

@@ -17,6 +17,10 @@ from typing import Any, TypeVar
 import obstore
 import pandas as pd
 
+from ml.core.canonical import canonical_bytes, digest, parse
+from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.files import read_json
+from ml.core.records import Record
 from ml.data.contract import validate
 from ml.data.examples import DEFINITION
 from ml.data.manifests import HOLDOUT_FILES, SNAPSHOT_FILES, Holdout, LeftOut, Snapshot
@@ -24,17 +28,13 @@ from ml.data.recordings import MARKS, read_songs
 from ml.data.snapshots import LARGEST_MANIFEST, LARGEST_TABLE
 from ml.data.sources import data_version, fetch
 from ml.data.uris import public_uri
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.files import read_json
 from ml.gate.candidate import FileEntry
-from ml.gate.canonical import canonical_bytes, digest, parse
-from ml.gate.records import Record
 from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import RESTORE, Ledger, append, read_ledger
 from ml.judge.parts import Parts, Tables, make_parts, same_answers
 from ml.judge.splitter import SPLITTER, Split, split
-from ml.objects import ObjectError, create_object, get_object, open_folder
-from ml.s3 import explain
+from ml.storage.objects import ObjectError, create_object, get_object, open_folder
+from ml.storage.s3 import explain
 
 R = TypeVar("R", bound=Record)
 

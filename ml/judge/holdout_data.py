@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from ml.core.errors import EvidenceError
+from ml.core.files import read_json
 from ml.data.drift import drift_from
 from ml.data.profile import Profile
-from ml.errors import EvidenceError
-from ml.files import read_json
 from ml.gate.subjects.data import DataReport
 
 CHAMPION_PROFILE = "champion_profile.json"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 SEALED = 0.20
 """The share of recordings that are sealed."""

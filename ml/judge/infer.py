@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ml.errors import GateBlocked, JukeboxError
-from ml.files import write_json
+from ml.core.errors import GateBlocked, JukeboxError
+from ml.core.files import write_json
 from ml.gate.served import Served
 from ml.judge.allowed import check_candidate
 from ml.judge.allowed_onnx import check_onnx

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ml.errors import PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 
 SECONDS = 2.0
 """How long a place has to answer."""

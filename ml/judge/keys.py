@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from ml.clock import today
-from ml.errors import UsageError
-from ml.files import require_folder
+from ml.core.clock import today
+from ml.core.errors import UsageError
+from ml.core.files import require_folder
+from ml.core.settings import LABEL
 from ml.release.trust import read_trust
-from ml.settings import LABEL
 
 HOLDOUT, SIGNING, TRUST, MANIFEST = "holdout.key", "signing.pem", "trust.pem", "keys.yaml"
 """The files: two secret keys, the public part of the second, and all three for Kubernetes."""

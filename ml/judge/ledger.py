@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError, PlatformError
+from ml.core.records import Count, Digest, Record, Text
 from ml.data.columns import FEATURES
-from ml.errors import EvidenceError, PlatformError
-from ml.gate.canonical import digest, parse
-from ml.gate.records import Count, Digest, Record, Text
-from ml.objects import ObjectError, create_object, open_folder
-from ml.s3 import explain
+from ml.storage.objects import ObjectError, create_object, open_folder
+from ml.storage.s3 import explain
 
 SIDES = ("sealed", "open")
 

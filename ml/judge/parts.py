@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ml.core.canonical import digest
+from ml.core.errors import DataError
+from ml.core.files import read_json
 from ml.data.examples import count_charts, make_examples
 from ml.data.manifests import Amount
 from ml.data.profile import Profile
 from ml.data.splits import SPLIT_OF_SHARE, Examples, Share, read_examples, read_labels, write_examples
-from ml.errors import DataError
-from ml.files import read_json
-from ml.gate.canonical import digest
 from ml.gate.subjects.data import DataReport
 from ml.judge.splitter import Split
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.core.errors import EvidenceError, GateBlocked
+from ml.core.files import file_digest, write_json
 from ml.data.columns import FEATURES
 from ml.data.splits import Examples, read_examples, read_labels
-from ml.errors import EvidenceError, GateBlocked
-from ml.files import file_digest, write_json
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import Evaluation
 from ml.gate.subjects.parity import SERVED, Parity

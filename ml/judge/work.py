@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
-from ml.errors import EvidenceError
-from ml.files import file_digest, require_plain
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError
+from ml.core.files import file_digest, require_plain
+from ml.core.records import Digest, Record, Text
 from ml.gate.candidate import CandidateId, FileEntry, FileName
-from ml.gate.canonical import digest, parse
-from ml.gate.records import Digest, Record, Text
 from ml.gate.statement import Claimed, HoldoutRef, Kind
 
 ASKED = "asked.json"

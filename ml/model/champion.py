@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from ml.core.files import file_digest
 from ml.data.splits import Examples
-from ml.files import file_digest
 from ml.gate.resampling import Resampling
 from ml.gate.subjects.champion import NOISE, TOP, Comparison, Shared, ShareStanding, Standing
 from ml.model.metrics import score_songs

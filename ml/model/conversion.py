@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml.core.files import file_digest, whole_file, write_bytes, write_json
 from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
-from ml.files import file_digest, whole_file, write_bytes, write_json
 from ml.model.backend import load_keras
 from ml.model.inputs import input_families
 from ml.model.network import INPUT, OUTPUT

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.core.files import file_digest, write_json
 from ml.data.splits import Examples, read_examples, read_labels
-from ml.files import file_digest, write_json
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.files import write_bytes
+from ml.core.files import write_bytes
 
 if TYPE_CHECKING:
     import keras

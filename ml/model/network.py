@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.core.settings import Hyperparameters
 from ml.data.columns import FEATURES
 from ml.model.backend import load_keras
-from ml.settings import Hyperparameters
 
 if TYPE_CHECKING:
     import keras

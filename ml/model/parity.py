@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ml.core.files import file_digest, read_json, write_json
 from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
-from ml.files import file_digest, read_json, write_json
 from ml.gate.served import Served
 from ml.gate.subjects.parity import OnnxMetrics, Parity, RuntimeParity
 from ml.model.comparison import ATOL, RTOL, compare_answers

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from ml.gate.records import LARGEST
+from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT, Bounds, Resampling
 from ml.model.draws import Columns, draw
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from ml.gate.records import Count, Record, Text
+from ml.core.records import Count, Record, Text
 from ml.gate.subjects.parity import SERVED, Latency, Layouts, Threads
 from ml.model.comparison import Run, answer_family, compare_layouts, compare_threads
 from ml.model.runtimes import Runtime, open_session

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.errors import RunFailed
+from ml.core.errors import RunFailed
 
 PYTHON = "JUKEBOX_SERVER_PYTHON"
 """Names the Python of the server's environment, where it is not at one of `PLACES`."""

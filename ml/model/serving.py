@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.core.files import file_digest, write_json
 from ml.data.splits import read_labels
-from ml.files import file_digest, write_json
 from ml.gate.subjects.parity import Latency
 from ml.gate.subjects.serving import BadRequest
 from ml.model.reference import read_reference

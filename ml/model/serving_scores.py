@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.core.records import Count, NonNegative, Record, Text
 from ml.data.columns import FEATURES
-from ml.gate.records import Count, NonNegative, Record, Text
 from ml.gate.subjects.parity import Latency
 from ml.gate.subjects.serving import BadRequest, Batch, Positive, Serving
 from ml.model.comparison import ATOL, RTOL

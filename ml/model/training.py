@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.core.files import write_json
+from ml.core.settings import Hyperparameters
 from ml.data.splits import Examples, read_examples
-from ml.files import write_json
 from ml.model.backend import load_keras
 from ml.model.keras_file import save_network
 from ml.model.metrics import SMALLEST
 from ml.model.network import build_network, guard
-from ml.settings import Hyperparameters
 
 if TYPE_CHECKING:
     import keras

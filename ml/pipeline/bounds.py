@@ -16,9 +16,9 @@ import yaml
 from kfp import dsl, kubernetes
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ml.core.errors import UsageError
+from ml.core.records import first_problem
 from ml.dspa.admission_policy import amount
-from ml.errors import UsageError
-from ml.gate.records import first_problem
 
 Cpu = Annotated[str, Field(pattern=r"^([1-9][0-9]*m|[1-9][0-9]*|[0-9]+\.[0-9]{1,3})$")]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]

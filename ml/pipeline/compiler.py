@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from ml.errors import UsageError
-from ml.files import write_bytes
-from ml.settings import Mounts
+from ml.core.errors import UsageError
+from ml.core.files import write_bytes
+from ml.core.settings import Mounts
 
 LOCAL_IMAGE = "localhost/jukebox-python:local"
 """What the IR names when it is compiled without an image: it runs on this machine only."""

@@ -23,11 +23,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ml.core.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
+from ml.core.files import write_bytes, write_json
+from ml.core.settings import Hyperparameters
+from ml.core.signals import uninterrupted
+from ml.core.version import code_version
 from ml.data.snapshots import read_snapshot
 from ml.data.sources import data_version
 from ml.data.uris import refuse_password
-from ml.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
-from ml.files import write_bytes, write_json
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.policy import parse_policy
 from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
@@ -37,9 +40,6 @@ from ml.release.judgement import Judgement, judge
 from ml.release.policy_file import POLICY_FILE
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
-from ml.settings import Hyperparameters
-from ml.signals import uninterrupted
-from ml.version import code_version
 
 Event = dict[str, Any]
 FULL = 1 << 20

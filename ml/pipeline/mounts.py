@@ -11,10 +11,10 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-from ml.settings import STORE_MOUNT, Mounts
+from ml.core.settings import STORE_MOUNT, Mounts
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION")
-"""The keys of a data connection that `ml.objects` reads; each must be in the secret, if only as a blank."""
+"""The keys of a data connection that `ml.storage.objects` reads; each must be in the secret, maybe blank."""
 
 CA_MOUNT = "/mnt/jukebox-ca"
 CA_FILE = f"{CA_MOUNT}/ca-bundle.crt"

@@ -11,16 +11,16 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ml.core.canonical import digest
+from ml.core.errors import JukeboxError
+from ml.core.files import read_json
+from ml.core.records import Record, first_problem
+from ml.core.settings import Hyperparameters
+from ml.core.version import short_commit
 from ml.data.uris import public_uri
-from ml.errors import JukeboxError
-from ml.files import read_json
-from ml.gate.canonical import digest
 from ml.gate.evidence import Evidence, policy_digest, read_evidence
-from ml.gate.records import Record, first_problem
 from ml.gate.subjects.evaluation import Evaluation
 from ml.release.store import ModelStore
-from ml.settings import Hyperparameters
-from ml.version import short_commit
 
 R = TypeVar("R", bound=Record)
 State = Literal["pass", "blocked", "failed", "interrupted", "running", "broken"]

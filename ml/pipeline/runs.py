@@ -4,7 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ml.errors import EvidenceError, UsageError
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.evidence import read_evidence
 from ml.pipeline.run_folder import Run, promotions_in, read_run, started
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
-from ml.errors import GateBlocked, JukeboxError, PlatformError
-from ml.files import file_digest, read_json, write_bytes
-from ml.settings import Hyperparameters
+from ml.core.errors import GateBlocked, JukeboxError, PlatformError
+from ml.core.files import file_digest, read_json, write_bytes
+from ml.core.settings import Hyperparameters
 
 EVENTS = "JUKEBOX_EVENTS"
 """Names the file to which each step appends its events, one JSON object a line."""
@@ -331,11 +331,11 @@ def gate(
     verdict: Artifact,
 ) -> str:
     """Decide, and leave the evidence and the verdict; a verdict that blocks ends the run in `save`."""
-    from ml.clock import today
+    from ml.core.clock import today
     from ml.gate.candidate import manifest_of
     from ml.gate.evidence import Subject, make_evidence
-    from ml.objects import put_object
     from ml.release.policy_file import read_policy
+    from ml.storage.objects import put_object
 
     found = make_evidence(
         Subject(**subject),

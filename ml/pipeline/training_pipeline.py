@@ -23,11 +23,11 @@
 
 from kfp import dsl
 
+from ml.core.settings import PIPELINE, Hyperparameters
 from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
 from ml.pipeline.compiler import LOCAL_IMAGE
 from ml.pipeline.mounts import mount
-from ml.settings import PIPELINE, Hyperparameters
 
 DEFAULTS = Hyperparameters()
 

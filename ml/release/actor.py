@@ -4,7 +4,7 @@ import getpass
 import os
 import socket
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 
 ACTOR = "JUKEBOX_ACTOR"
 """Names who acts where the user of the process says nothing: in Tekton, the PipelineRun."""

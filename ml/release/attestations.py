@@ -1,7 +1,7 @@
 """The attestation that an entry of the promotion log rests on, read back from beside the promoted model."""
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 from ml.gate.statement import Statement, read_statement
 from ml.release.log import Promotion
 from ml.release.signing import LARGEST_ENVELOPE, payload_of

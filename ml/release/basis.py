@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from ml.errors import EvidenceError, GateBlocked
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, GateBlocked
 from ml.gate.evidence import MODEL_NAME
 from ml.gate.policy import Policy
 from ml.gate.statement import Statement

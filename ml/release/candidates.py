@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from operator import itemgetter
 
-from ml.errors import EvidenceError, PlatformError
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, Manifest, manifest_of
-from ml.gate.canonical import digest, parse
 from ml.release.objects import Objects
 
 AGAIN = "run the pipeline again: it stores the candidate anew"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 
 if TYPE_CHECKING:
     import requests

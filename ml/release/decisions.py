@@ -12,15 +12,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest, parse
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError
+from ml.core.records import Digest, Record, Text
+from ml.core.version import code_digest
 from ml.gate.evidence import policy_digest
 from ml.gate.policy import Policy
-from ml.gate.records import Digest, Record, Text
 from ml.gate.statement import DataVersion
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
-from ml.version import code_digest
 
 LARGEST = 1 << 16
 """Bytes of a decision."""
@@ -33,7 +33,7 @@ class Inputs(Record):
 
     ``image`` is the digest of the component image, which determines the code, its dependencies and the
     default hyperparameters. ``hyperparameters`` are those that were given, as they were typed. ``code`` is
-    the digest of the package that submits and decides (`ml.version.code_digest`).
+    the digest of the package that submits and decides (`ml.core.version.code_digest`).
     """
 
     image: Digest

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.files import write_bytes
-from ml.gate.canonical import parse
-from ml.gate.records import Count, Digest, Record
+from ml.core.canonical import parse
+from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.files import write_bytes
+from ml.core.records import Count, Digest, Record
 from ml.release.log import RESTORE, Promotion
 
 VARIABLE = "JUKEBOX_HEAD"

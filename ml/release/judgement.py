@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml.clock import today
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.clock import today
+from ml.core.errors import EvidenceError
 from ml.gate.evidence import Evidence, decide_again, mismatches, read_evidence
 from ml.gate.verdict import Verdict
 from ml.release.store import ModelStore

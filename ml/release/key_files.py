@@ -7,8 +7,8 @@ Keys are ECDSA P-256. A key's id is the SHA-256 of its public part in DER, 64 he
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.errors import UsageError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.gate.records import Record, Text
+from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.records import Record, Text
+from ml.core.within import NotInTime, call_within
 from ml.gate.statement import PAYLOAD_TYPE
 from ml.release.key_files import identified, read_text
-from ml.within import NotInTime, call_within
 
 if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import canonical_bytes, digest, parse
+from ml.core.canonical import canonical_bytes, digest, parse
+from ml.core.errors import EvidenceError
+from ml.core.records import Count, Digest, Record
 from ml.gate.evidence import ModelName
-from ml.gate.records import Count, Digest, Record
 from ml.release.objects import Objects
 
 RESTORE = "restore the entry from a backup of the store"

@@ -7,8 +7,8 @@ run again.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 from ml.release.log import Promotion
 from ml.release.promoted import put_promoted, read_promoted, read_whole
 from ml.release.store import ModelStore

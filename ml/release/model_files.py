@@ -6,10 +6,10 @@ from pathlib import Path
 import obstore
 from obstore.store import ObjectStore
 
-from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileName
-from ml.objects import ObjectError, open_folder
-from ml.s3 import explain
+from ml.storage.objects import ObjectError, open_folder
+from ml.storage.s3 import explain
 
 SHORTEST = 8
 """Characters of a candidate's id that name it."""

@@ -8,9 +8,9 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore
 
-from ml.errors import EvidenceError, PlatformError
-from ml.objects import ObjectError, open_folder
-from ml.s3 import explain
+from ml.core.errors import EvidenceError, PlatformError
+from ml.storage.objects import ObjectError, open_folder
+from ml.storage.s3 import explain
 
 ILLEGAL = "invalid path"
 """What obstore says of a key that is no path (an empty part, a dot, a control character) in a listing."""

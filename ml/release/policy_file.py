@@ -4,10 +4,10 @@ The run has the digest as a parameter. `jukebox submit` writes the file before t
 to that place too, so the gate accepts only the bytes with that digest.
 """
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 from ml.gate.policy import parse_policy
-from ml.objects import create_object, get_object, split_uri
+from ml.storage.objects import create_object, get_object, split_uri
 
 POLICY_FILE = "policy.yaml"
 """The name of the file; the place of evidence is one run's, or those of one attempt with one policy."""

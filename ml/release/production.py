@@ -7,8 +7,8 @@ the next promotion or rollback completes.
 import datetime
 from dataclasses import dataclass
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 from ml.release.basis import attest_again
 from ml.release.head import Head
 from ml.release.log import Promotion

@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from ml.errors import EvidenceError
+from ml.core.canonical import digest, parse
+from ml.core.errors import EvidenceError
+from ml.core.records import Record
 from ml.gate.candidate import FileEntry, Manifest, manifest_of
-from ml.gate.canonical import digest, parse
-from ml.gate.records import Record
 from ml.release.candidates import ID, LARGEST_FILE, MANIFEST, read_content
 from ml.release.objects import Objects
 

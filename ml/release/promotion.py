@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.policy import Policy, parse_policy
 from ml.gate.statement import Statement
 from ml.release.actor import actor, require_line

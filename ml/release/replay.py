@@ -10,11 +10,11 @@ from typing import Any
 
 import obstore
 
-from ml.errors import PlatformError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import PlatformError
 from ml.gate.evidence import decide_again, read_evidence
-from ml.objects import ObjectError, open_folder
-from ml.s3 import explain
+from ml.storage.objects import ObjectError, open_folder
+from ml.storage.s3 import explain
 
 PLACE = re.compile(r"(.*/)?evidence\.json|[0-9a-f]{32}/[^/]+\.json")
 """Where evidence lies: in a candidate or a local run, or as ``<nonce>/<run id>.json`` where submit put it."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ml.errors import EvidenceError, UsageError
+from ml.core.errors import EvidenceError, UsageError
 from ml.release.actor import actor, require_line
 from ml.release.log import CURRENT, Promotion
 from ml.release.production import Outcome, append, files_of, finish, interrupted, now, restored, unpublished

@@ -6,9 +6,9 @@ On a laptop one person is both sides. In a bucket the run could have written wha
 from collections.abc import Mapping
 from urllib.parse import urlparse
 
-from ml.clock import today
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.clock import today
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.evidence import decide_again, read_evidence
 from ml.gate.policy import Policy
 from ml.release.basis import Basis, Production, require_pass

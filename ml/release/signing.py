@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import canonical_bytes, parse
-from ml.gate.records import Record, Text
+from ml.core.canonical import canonical_bytes, parse
+from ml.core.errors import EvidenceError
+from ml.core.records import Record, Text
 from ml.gate.statement import PAYLOAD_TYPE, Statement, read_statement
 from ml.release.key_files import identified, private_key
 from ml.release.keyless import NOT_OURS, Sigstore, brief, open_bundle, sign_bytes

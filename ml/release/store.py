@@ -17,7 +17,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from ml.errors import EvidenceError
+from ml.core.errors import EvidenceError
 from ml.release import candidates, promoted
 from ml.release.head import NOT_CHECKED, VARIABLE, Head, head_of, keep_head, read_head, require_head
 from ml.release.listing import Listing, list_candidates

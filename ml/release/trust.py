@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from ml.errors import UsageError
-from ml.gate.canonical import parse
-from ml.gate.records import Record
+from ml.core.canonical import parse
+from ml.core.errors import UsageError
+from ml.core.records import Record
 from ml.release.key_files import MAKE_KEYS, public_key, read_text
 from ml.release.keyless import Identity, Sigstore, read_sigstore
 

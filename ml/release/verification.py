@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.errors import EvidenceError, UsageError
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
-from ml.gate.canonical import digest
 from ml.gate.statement import Statement
 from ml.gate.subjects.evaluation import Evaluation
 from ml.release.model_files import Model

@@ -5,7 +5,7 @@ from dspa_server import RunRecord
 from chaos.leavings import TRUE
 from chaos.submitter import NONCE, WAITS
 from chaos.world import TOKENS, World, cancelled
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 
 SLACK = 20.0
 """Seconds that a busy machine may take longer than the submitter's deadline: beyond, it is a hang."""

@@ -7,7 +7,7 @@ from candidates import store_run
 from dspa_server import RunRecord
 from submissions import files_of
 
-from ml.gate.canonical import canonical_bytes
+from ml.core.canonical import canonical_bytes
 from ml.gate.evidence import Subject
 from ml.gate.policy import default_policy
 from ml.release.store import ModelStore

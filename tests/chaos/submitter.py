@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ml.core.canonical import digest
+from ml.core.errors import JukeboxError
 from ml.dspa import run, session, transport
 from ml.dspa.client import Client
 from ml.dspa.compiled import Pipeline
@@ -16,8 +18,6 @@ from ml.dspa.connection import Connection
 from ml.dspa.findings import Findings
 from ml.dspa.patience import Patience
 from ml.dspa.submission import Submission
-from ml.errors import JukeboxError
-from ml.gate.canonical import digest
 from ml.gate.evidence import Subject
 from ml.gate.policy import default_policy
 

@@ -9,9 +9,9 @@ from chaos import invariants
 from chaos.batches import hurried
 from chaos.schedules import FAULTS, LEAVINGS, schedule
 from chaos.world import TOKENS, World, live_through
+from ml.core.errors import EvidenceError
 from ml.dspa import findings, run, submit
 from ml.dspa.failures import Unavailable
-from ml.errors import EvidenceError
 
 PLAIN = dataclasses.replace(
     schedule(1),

@@ -21,9 +21,9 @@ from pydantic import PrivateAttr
 from chaos import submitter
 from chaos.leavings import leave
 from chaos.schedules import Schedule
+from ml.core.errors import Interrupted, JukeboxError
 from ml.dspa.connection import Connection
 from ml.dspa.findings import Findings
-from ml.errors import Interrupted, JukeboxError
 
 TOKENS = ("sha256~the-first-secret", "sha256~the-second-secret")
 TOO_LATE = 30.0

@@ -80,7 +80,7 @@ from pathlib import Path
 import pandas as pd
 from ml.data.sample import write_sample
 from ml.data.sample_spec import SampleSpec
-from ml.objects import put_object
+from ml.storage.objects import put_object
 folder = Path(tempfile.mkdtemp())
 rankings, songs = folder / "rankings.parquet", folder / "songs.parquet"
 write_sample(SampleSpec(songs=600, days=7, seed=7), rankings, songs)
@@ -95,7 +95,7 @@ for table in (rankings, songs):
 
 
 def test_a_commit_that_breaks_lint_is_not_built(site, passed):
-    bad = site.commit("ml/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
+    bad = site.commit("ml/core/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
     site.start(bad, "breaks-lint")
     reason, tasks = site.wait("breaks-lint")
     assert (reason, tasks["lint"], "build-image" in tasks) == ("Failed", "Failed", False)

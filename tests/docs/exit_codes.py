@@ -2,14 +2,14 @@
 
 import ml.dspa.failures
 import ml.dspa.patience  # noqa: F401 - they have errors of their own
-from ml.errors import JukeboxError
+from ml.core.errors import JukeboxError
 
 from .markdown import page, paragraphs, table
 
 
 def words() -> dict[int, str]:
     """Return each exit code with what it means in a few words, from the command's own help."""
-    from ml.cli import app
+    from ml.cli.main import app
 
     _, _, listed = str(app.info.epilog).partition(": ")
     pairs = [entry.strip().partition(" ")[::2] for entry in listed.split("·")]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ml.core.records import LARGEST
 from ml.gate.explained import Threshold, explain
 from ml.gate.policy import Policy, default_policy
-from ml.gate.records import LARGEST
 from ml.gate.waivers import WAIVABLE, Waiver
 
 from .markdown import code, page, sentence, table

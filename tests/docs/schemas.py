@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_args
 
 import ml.gate.subjects
-from ml.gate.records import Record
+from ml.core.records import Record
 
 from .markdown import code, page, paragraphs, sentence, table
 

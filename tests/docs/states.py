@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+from ml.core.errors import EvidenceError, JukeboxError
 from ml.dspa import findings
 from ml.dspa.client import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
@@ -19,7 +20,6 @@ from ml.dspa.follow import WAITED_FOR, follow
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
-from ml.errors import EvidenceError, JukeboxError
 from ml.gate.check import compare
 from ml.gate.evidence import Subject
 from ml.gate.verdict import sum_up

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from ml.cli import app
+from ml.cli.main import app
 
 from .commands import Command, commands, commands_in
 from .graphs import ROOT
@@ -56,28 +56,28 @@ ELSEWHERE = {
     r"make image ARGS=.*": "tests/image/test_tools.py::test_the_key_named_inside_is_the_one_that_was_built",
     rf"{JUKEBOX}image-assemble .*": "tests/image/test_assembled.py::test_every_file_is_the_same",
     r"make test-cluster .*": "tests/cluster/test_cluster.py::test_a_commit_is_promoted",
-    rf"{JUKEBOX}admit .*": "tests/unit/commands/test_admission_verbs.py::test_a_pipeline_is_admitted",
+    rf"{JUKEBOX}admit .*": "tests/unit/cli/test_admission_verbs.py::test_a_pipeline_is_admitted",
     rf"{JUKEBOX}doctor .*": "tests/unit/dspa/test_doctor.py::test_the_command_says_that_all_is_well",
     rf"{JUKEBOX}submit .*": (
         "tests/integration/test_submit_command.py::test_a_submission_passes_and_says_where_everything_is"
     ),
     rf"{JUKEBOX}follow .*": "tests/integration/test_submit_command.py::test_following_a_run_that_has_passed",
-    rf"{JUKEBOX}logs .*": "tests/unit/commands/test_logs.py::test_a_run_of_the_dspa_is_shown_from_its_pods",
+    rf"{JUKEBOX}logs .*": "tests/unit/cli/test_logs.py::test_a_run_of_the_dspa_is_shown_from_its_pods",
     rf"{JUKEBOX}(judge attest|promote) CANDIDATE .*": (
         "tests/unit/judge/test_attest.py::"
         "test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the_champion"
     ),
     rf"{JUKEBOX}judge holdout --rankings s3://.*": (
-        "tests/unit/commands/test_judge_holdout.py::test_a_version_is_written_and_found_again"
+        "tests/unit/cli/test_judge_holdout.py::test_a_version_is_written_and_found_again"
     ),
     rf"{JUKEBOX}run --snapshot s3://.*": (
-        "tests/unit/commands/test_judge_holdout.py::test_a_snapshot_stands_in_for_both_tables"
+        "tests/unit/cli/test_judge_holdout.py::test_a_snapshot_stands_in_for_both_tables"
     ),
     rf"{JUKEBOX}store migrate .*": (
         "tests/unit/release/test_migrate.py::test_every_model_of_the_log_is_copied_and_nothing_else_is_touched"
     ),
     rf"{JUKEBOX}models --store s3://.* --head .*": (
-        "tests/unit/commands/test_release_verbs.py::"
+        "tests/unit/cli/test_release_verbs.py::"
         "test_a_deleted_newest_entry_is_one_line_for_every_verb_that_is_told_the_head"
     ),
     rf"{JUKEBOX}rollback.*": "tests/unit/release/test_rollback.py::test_rollbacks_go_back_one_by_one",

@@ -70,7 +70,7 @@ def test_what_is_there_is_no_problem(message):
 def test_a_verb_that_goes_is_missed_where_it_is_named(monkeypatch):
     fewer = {path: flags for path, flags in verbs().items() if path != ("models",)}
     monkeypatch.setattr("messages.verbs", lambda: fewer)
-    named = [text for text in constants((ROOT / "ml/cli.py").read_text()) if "`jukebox models`" in text]
+    named = [text for text in constants((ROOT / "ml/cli/main.py").read_text()) if "`jukebox models`" in text]
     assert problems(named[0]) == ["`jukebox` has no verb models"]
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from ml.cli import app
+from ml.cli.main import app
 
 from .markdown import code, page, paragraphs, table
 

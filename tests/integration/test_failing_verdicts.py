@@ -8,7 +8,7 @@ from mutations import MUTATIONS
 from processes import assert_one_line, call_at, fill, small_disk
 from reports import DAY, MANIFEST, POLICY, edited, passing_evidence, passing_reports, subject
 
-from ml.gate.canonical import canonical_bytes
+from ml.core.canonical import canonical_bytes
 from ml.gate.evidence import make_evidence
 from ml.release.store import ModelStore
 

@@ -11,7 +11,7 @@ import yaml
 from command import SAMPLE, jukebox
 from tiers import SLOW
 
-from ml.files import file_digest, read_json
+from ml.core.files import file_digest, read_json
 from ml.gate.evidence import read_evidence
 from ml.gate.policy import default_text
 
@@ -71,7 +71,7 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
     labels = str(finished_run.artifact("preprocess", "labels.json"))
     keras, onnx = str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")
     scripts = [
-        "from ml.model.training import train; from ml.settings import Hyperparameters\n"
+        "from ml.model.training import train; from ml.core.settings import Hyperparameters\n"
         f"train({train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, Hyperparameters())",
         "from ml.model.conversion import convert\n"
         f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "

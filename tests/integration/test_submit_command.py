@@ -21,11 +21,11 @@ from servers import Site, s3_server
 from servers import serving as serving_site
 from tiers import SLOW
 
-from ml.gate.canonical import canonical_bytes
+from ml.core.canonical import canonical_bytes
 from ml.gate.evidence import Subject, make_evidence
 from ml.gate.policy import parse_policy
-from ml.objects import put_object
 from ml.release.store import ModelStore
+from ml.storage.objects import put_object
 
 DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
 TASKS = (
@@ -235,8 +235,8 @@ def test_promotion_serves_the_very_model_that_passed(cluster, way, monkeypatch):
     assert results == {"PROMOTION": "1", "SERVED_AT": "s3://bucket/store/serving/jukebox/1/model.onnx"}
     for name, value in cluster.s3.items():
         monkeypatch.setenv(name, value)
-    from ml.files import file_digest
-    from ml.objects import get_object
+    from ml.core.files import file_digest
+    from ml.storage.objects import get_object
 
     data = get_object("s3://bucket/store/serving/jukebox/1/model.onnx", 1 << 24)
     (cluster.home / "served.onnx").write_bytes(data)
@@ -353,7 +353,7 @@ def test_evidence_and_candidates_are_all_that_a_probe_finds(cluster, way, blocke
     """The token is in no object of the bucket either."""
     for name, value in cluster.s3.items():
         monkeypatch.setenv(name, value)
-    from ml.objects import open_folder
+    from ml.storage.objects import open_folder
 
     store = open_folder("s3://bucket/evidence")
     names = [item["path"] for batch in obstore.list(store) for item in batch]
@@ -366,6 +366,6 @@ def test_evidence_and_candidates_are_all_that_a_probe_finds(cluster, way, blocke
 
 
 def test_no_module_of_the_command_is_heavy():
-    code = "import ml.commands.dspa, ml.dspa.run, ml.dspa.doctor, sys; print(*sys.modules)"
+    code = "import ml.cli.dspa, ml.dspa.run, ml.dspa.doctor, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert HEAVY & set(done.stdout.split()) == set()

@@ -8,7 +8,7 @@ import pytest
 from command import SAMPLE, jukebox, unhurried
 from tiers import SLOW
 
-from ml.files import file_digest
+from ml.core.files import file_digest
 from ml.gate.evidence import Evidence, read_evidence
 from ml.release.store import ModelStore
 

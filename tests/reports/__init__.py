@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from ml.gate.evidence import Evidence, Subject, make_evidence
 from ml.gate.policy import default_policy
 from ml.gate.verdict import Verdict, decide

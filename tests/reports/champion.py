@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from reports.identity import CHAMPION, CHAMPION_ONNX
 
 MARGINS = {"log_loss": 0.05, "top5_mass": 0.03, "hit_at_5": 0.05}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from ml.gate.policy import default_policy
 from reports.identity import CHAMPION, PROFILE
 

@@ -2,8 +2,8 @@
 
 import datetime
 
+from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import canonical_bytes, digest
 
 DAY = datetime.date(2026, 11, 25)
 """The day of all decisions."""

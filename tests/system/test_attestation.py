@@ -17,8 +17,8 @@ from candidates import read
 from command import UNHURRIED, called
 from tiers import SLOW
 
+from ml.core.canonical import canonical_bytes, parse
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import canonical_bytes, parse
 from ml.gate.evidence import read_evidence
 from ml.gate.subjects.evaluation import Evaluation
 from ml.release.store import ModelStore

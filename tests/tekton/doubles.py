@@ -29,9 +29,9 @@ from tekton.world import FORGE_TOKEN, PLACES, ROOT, Site, git, judge_keys, servi
 from ml.gate.evidence import Subject
 from ml.image.key import STAGES, dependencies, keyed_files
 from ml.image.registry import Registry
-from ml.objects import put_object
 from ml.release.policy_file import read_policy
 from ml.release.store import ModelStore
+from ml.storage.objects import put_object
 
 MISSING = "test-dependencies"
 """What the registry lacks."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reports import DIGESTS, passing_reports
 
-from ml.files import file_digest, write_json
+from ml.core.files import file_digest, write_json
 from ml.judge.work import MEASURED, Measurement, read_asked
 
 

@@ -13,8 +13,8 @@ import pytest
 from tekton.harness import TaskEnd, World, execute, execute_alone
 from tekton.manifests import ROOT, TEKTON, load
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 
 CANDIDATE = "c" * 64
 PARAMS = {

@@ -20,13 +20,13 @@ from tekton.harness import Run, TaskEnd, execute
 from tekton.manifests import task_names
 from tekton.world import ENCODED, FORGE_TOKEN, PLACES, POLICY, ROOT, Site, missing, open_site
 
-from ml.errors import PlatformError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import PlatformError
 from ml.judge.keys import TRUST
-from ml.objects import get_object, put_object
 from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
+from ml.storage.objects import get_object, put_object
 
 TASKS = task_names()
 JUDGE_IMAGE = f"registry.example/jukebox/judge@sha256:{'0' * 64}"
@@ -173,7 +173,7 @@ def test_the_forge_was_told_with_its_token(site, passed):
 
 
 def test_a_commit_that_breaks_lint_is_not_built(site, passed, monkeypatch):
-    bad = site.commit("ml/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
+    bad = site.commit("ml/core/version.py", 'UNKNOWN = "unknown"', 'UNKNOWN="unknown"')
     done = run(site, bad, "uid-lint", ended(passed[1], "holdout"))
     blocked(site, done, monkeypatch, "lint", "lint failed", "failure")
     # The registry lacked the dependencies, once; a change of code needs none of them anew.
@@ -183,7 +183,7 @@ def test_a_commit_that_breaks_lint_is_not_built(site, passed, monkeypatch):
 
 
 def test_a_failing_test_is_not_built(site, passed, monkeypatch):
-    bad = site.commit("ml/gate/canonical.py", 'separators=(",", ":")', 'separators=(", ", ":")')
+    bad = site.commit("ml/core/canonical.py", 'separators=(",", ":")', 'separators=(", ", ":")')
     done = run(site, bad, "uid-test", ended(passed[1], "holdout", "toolchain", "lint"))
     blocked(site, done, monkeypatch, "unit-test", "unit-test failed", "failure")
 

@@ -17,11 +17,11 @@ from tekton.harness import TaskEnd, World, execute, execute_task
 from tekton.manifests import TEKTON, task_names
 from tekton.world import FORGE_TOKEN, Site, git
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from ml.gate.policy import default_text
 from ml.image.assemble import SOURCE
 from ml.image.package import package_files
-from ml.objects import put_object
+from ml.storage.objects import put_object
 
 IMAGE = f"registry.example/jukebox/component@sha256:{'a' * 64}"
 NOWHERE = "0" * 40

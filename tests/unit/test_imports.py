@@ -32,7 +32,7 @@ def imported(script: str) -> set[str]:
     "module",
     [
         "ml.gate.evidence",
-        "ml.cli",
+        "ml.cli.main",
         "ml.release.promotion",
         "ml.release.signing",
         "ml.data.sources",
@@ -46,7 +46,7 @@ def test_light_ways_in_stay_light(module):
 def test_deciding_again_needs_nothing_heavy(finished_run):
     script = f"""
 import contextlib, io
-from ml.cli import app
+from ml.cli.main import app
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     app(["gate", {str(finished_run.evidence)!r}, "--json"])
 """

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ml.core.records import Count, NonNegative, Record
 from ml.gate.check import Check, compare
-from ml.gate.records import Count, NonNegative, Record
 from ml.gate.subjects.parity import Parity
 from ml.gate.threshold import threshold
 

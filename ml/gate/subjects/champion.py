@@ -12,8 +12,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from ml.core.records import Count, Digest, NonNegative, Record, Share
 from ml.gate.check import Check, Level, compare, readable
-from ml.gate.records import Count, Digest, NonNegative, Record, Share
 from ml.gate.resampling import JUDGED_AT, Bounds
 from ml.gate.threshold import threshold
 

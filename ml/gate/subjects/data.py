@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ml.core.records import Count, Names, Number, Record, Share, Text
 from ml.gate.check import Check, Relation, compare, readable
-from ml.gate.records import Count, Names, Number, Record, Share, Text
 from ml.gate.subjects.drift import Drift
 from ml.gate.threshold import threshold
 

@@ -11,9 +11,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.records import Count, Digest, Names, NonNegative, Record, Share, Text
 from ml.gate.check import Check, Level, Relation, compare, readable
-from ml.gate.records import Count, Digest, Names, NonNegative, Record, Share, Text
 from ml.gate.threshold import threshold
 
 WAIVABLE = (

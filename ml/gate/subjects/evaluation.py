@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ml.core.records import Count, Digest, NonNegative, Number, Record, Share
 from ml.gate.check import Check, compare
-from ml.gate.records import Count, Digest, NonNegative, Number, Record, Share
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.slices import Slices
 from ml.gate.threshold import threshold

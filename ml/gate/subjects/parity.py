@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from ml.core.records import Count, Digest, Names, NonNegative, Record, Share, Text
 from ml.gate.check import Check, compare, readable
-from ml.gate.records import Count, Digest, Names, NonNegative, Record, Share, Text
 from ml.gate.served import Served
 from ml.gate.subjects.evaluation import Metrics
 from ml.gate.threshold import threshold

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ml.gate.records import Count, Record
+from ml.core.records import Count, Record
 from ml.gate.threshold import threshold
 
 

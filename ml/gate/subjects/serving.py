@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ml.core.records import LARGEST, Count, Digest, Names, NonNegative, Record, Text
 from ml.gate.check import Check, compare, readable
-from ml.gate.records import LARGEST, Count, Digest, Names, NonNegative, Record, Text
 from ml.gate.subjects.parity import Latency, ParityPolicy
 from ml.gate.threshold import threshold
 

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from ml.core.records import Count, Names, NonNegative, Number, Record, Share
 from ml.gate.check import Check, compare, readable
 from ml.gate.multiple import Method, rejected
-from ml.gate.records import Count, Names, NonNegative, Number, Record, Share
 from ml.gate.resampling import Resampling
 from ml.gate.threshold import threshold
 

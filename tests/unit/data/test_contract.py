@@ -19,11 +19,11 @@ from tables import (
 )
 from tiers import sampled
 
+from ml.core.errors import DataError
 from ml.data.checks import Bounds
 from ml.data.columns import FEATURES, RANGES
 from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
-from ml.errors import DataError
 from ml.gate.policy import default_policy
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]

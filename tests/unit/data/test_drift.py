@@ -8,12 +8,12 @@ from scipy.stats import ks_2samp
 from tables import charts, sample_tables, songs_of, write_source, write_tables
 from tiers import sampled
 
+from ml.core.canonical import digest
+from ml.core.errors import DataError
 from ml.data.checks import Bounds
 from ml.data.contract import validate
 from ml.data.drift import BINS, feature_drift, measure_drift
 from ml.data.profile import QUANTILES, make_profile
-from ml.errors import DataError
-from ml.gate.canonical import digest
 from ml.gate.subjects.data import DataReport
 
 STEP = 1 / QUANTILES

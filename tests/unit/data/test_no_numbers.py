@@ -4,13 +4,13 @@ import pytest
 from tables import sample_tables, unopposed, write_csv, write_tables
 from tiers import sampled
 
+from ml.core.errors import DataError
 from ml.data.columns import FEATURES
 from ml.data.contract import validate
 from ml.data.examples import make_examples
 from ml.data.sample_spec import SampleSpec
 from ml.data.sources import data_version, fetch
 from ml.data.splits import SPLITS
-from ml.errors import DataError
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
 ROW = 3

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ml.core.errors import DataError
 from ml.data.columns import RELEASE_DATE
 from ml.data.release import Unreadable, release_year, unreadable_dates
 from ml.data.tables import connect
-from ml.errors import DataError
 
 
 def _rankings(folder, dates):

@@ -9,9 +9,9 @@ from obstore.store import S3Store
 from servers import Site, closed_port, s3_server, serving
 from tables import Files, sample_tables, write_tables
 
+from ml.core.errors import DataError, PlatformError, UsageError
+from ml.core.files import file_digest
 from ml.data.sources import data_version, fetch, resolve_version
-from ml.errors import DataError, PlatformError, UsageError
-from ml.files import file_digest
 
 
 @pytest.fixture(scope="module")

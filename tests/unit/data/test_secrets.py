@@ -4,9 +4,9 @@ import pytest
 from servers import Site, closed_port, serving
 from tables import sample_tables, write_tables
 
+from ml.core.errors import PlatformError, UsageError
 from ml.data.sources import data_version, fetch, resolve_version
 from ml.data.uris import public_uri
-from ml.errors import PlatformError, UsageError
 
 SECRET = "hunter2"
 SECRETIVE = [

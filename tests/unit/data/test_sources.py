@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from tables import SPEC, Files, sample_tables, write_csv, write_tables
 
+from ml.core.errors import DataError, UsageError
+from ml.core.files import file_digest
 from ml.data.examples import make_examples
 from ml.data.sources import data_version, fetch, resolve_version
 from ml.data.splits import SPLITS, read_examples
-from ml.errors import DataError, UsageError
-from ml.files import file_digest
 
 
 @pytest.fixture(scope="module")

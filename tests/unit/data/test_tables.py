@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from tables import unopposed
 
+from ml.core.errors import DataError
 from ml.data.tables import as_parquet, connect, require_structure
-from ml.errors import DataError
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import yaml
 from submissions import IMAGE, OTHER_IMAGE
 from tiers import PARTS
 
+from ml.core.errors import UsageError
+from ml.core.settings import Mounts
 from ml.dspa.admission import below, examine, examine_parameters, require_admitted
 from ml.dspa.admission_policy import amount, read_admission
 from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.failures import NotAdmitted
-from ml.errors import UsageError
 from ml.pipeline.compiler import compile_pipeline
-from ml.settings import Mounts
 
 POLICY = read_admission(None)
 EXECUTOR = ("deploymentSpec", "executors", "exec-train")

@@ -5,8 +5,8 @@ import traceback
 
 import pytest
 
+from ml.core.errors import UsageError
 from ml.dspa.connection import TOKEN, connect
-from ml.errors import UsageError
 
 TOKEN_VALUE = "sha256~VeryS3cretT0ken"
 ROUTE = "https://ds-pipeline-dspa-music.apps.example.com"

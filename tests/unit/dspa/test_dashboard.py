@@ -6,12 +6,12 @@ import pytest
 from pods import kubernetes
 from submissions import world
 
+from ml.core.kubernetes import Api
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.dashboard import experiments_page, find_experiments
 from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
-from ml.kubernetes import Api
 
 OLDER = "https://rhods-dashboard-redhat-ods-applications.apps.example.com"
 NEWER = "https://rh-ai.apps.example.com"

@@ -21,9 +21,9 @@ from ml.dspa.doctor import examine
 from ml.dspa.experiment import Failed
 from ml.dspa.patience import Patience
 from ml.dspa.store_checks import try_place
-from ml.objects import open_folder, put_object
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
+from ml.storage.objects import open_folder, put_object
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMPATIENT = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=1)}
@@ -323,7 +323,7 @@ def test_nothing_is_left_at_a_server_that_overwrites(dspa, overwriting):
 
 
 def test_a_store_that_does_not_answer(dspa, bucket, monkeypatch):
-    monkeypatch.setattr("ml.s3.RETRY", IMPATIENT)
+    monkeypatch.setattr("ml.storage.s3.RETRY", IMPATIENT)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")
     found = checked(dspa.url, {"store": bucket})["store bucket"]
     assert (found.result, "check the endpoint" in found.found) == ("failed", True)
@@ -465,9 +465,9 @@ def test_trusted_places_that_are_not_given_are_skipped(dspa):
     ("since", "result", "found"),
     [
         ((0, []), "ok", "the code of this commit"),
-        ((12, ["ml/cli.py"]), "ok", "the judge is 12 commits behind; gate code is the same"),
+        ((12, ["ml/cli/main.py"]), "ok", "the judge is 12 commits behind; gate code is the same"),
         (
-            (12, ["ml/gate/policy.py", "ml/cli.py"]),
+            (12, ["ml/gate/policy.py", "ml/cli/main.py"]),
             "failed",
             "the judge is 12 commits behind; gate code differs",
         ),

@@ -12,9 +12,9 @@ from dspa_server import Script
 from reports import POLICY, STRICT, edited
 from submissions import World, pipeline, world
 
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed
 from ml.dspa.findings import MOST
-from ml.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed
-from ml.gate.canonical import digest
 from ml.release.store import ModelStore
 
 BROKEN = "parity.served.test.worst_ratio"

@@ -8,12 +8,12 @@ import pytest
 from dspa_server import PROFILES, Dspa, Fault, Script, serving
 from submissions import World, nth, outcome, pipeline, unhurried, world
 
+from ml.core.errors import PlatformError, RunFailed, UsageError
 from ml.dspa.client import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
 from ml.dspa.follow import task_states
 from ml.dspa.patience import DeadlineOver
-from ml.errors import PlatformError, RunFailed, UsageError
 
 FOREVER = Script(never_ends=True)
 

@@ -7,9 +7,9 @@ import pytest
 from dspa_server import Dspa, serving
 from processes import assert_one_line, run_at
 
+from ml.core.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, UsageError
+from ml.core.files import require_folder
 from ml.dspa.results import ARTIFACT, MOST, write_results
-from ml.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, UsageError
-from ml.files import require_folder
 
 NAMES = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 PASSED = {

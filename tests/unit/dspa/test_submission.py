@@ -7,11 +7,11 @@ import yaml
 from reports import POLICY, STRICT
 from submissions import IMAGE, OTHER_IMAGE, compiled, pipeline
 
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.dspa.compiled import read_pipeline
 from ml.dspa.names import key_in, same_run
 from ml.dspa.submission import Submission, make_submission, subject_of
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import digest
 from ml.gate.evidence import Subject
 
 DECIDED = {

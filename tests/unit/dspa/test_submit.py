@@ -12,10 +12,10 @@ from reports import STRICT
 from submissions import OTHER_IMAGE, World, at_first, nth, outcome, pipeline, world
 from tiers import sampled
 
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.findings import Findings
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.gate.canonical import digest
 
 FOREVER = Script(never_ends=True)
 ENOUGH = 6.0

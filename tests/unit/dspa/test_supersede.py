@@ -8,8 +8,8 @@ import yaml
 from command import called
 from servers import http_server
 
+from ml.core.kubernetes import Api, NotReadable
 from ml.dspa.supersede import supersede
-from ml.kubernetes import Api, NotReadable
 
 RUNS = "/apis/tekton.dev/v1/namespaces/jukebox/pipelineruns"
 MAIN = "refs/heads/main"

@@ -7,10 +7,10 @@ from dspa_server import Fault, Script
 from pods import kubernetes
 from submissions import world
 
+from ml.core.errors import Interrupted, RunFailed
+from ml.core.kubernetes import Api
 from ml.dspa.patience import DeadlineOver
 from ml.dspa.tekton import TaskRun
-from ml.errors import Interrupted, RunFailed
-from ml.kubernetes import Api
 
 TEKTON = "/apis/tekton.dev/v1/namespaces/jukebox"
 GOING = {"type": "Succeeded", "status": "Unknown"}

@@ -9,11 +9,11 @@ from dspa_server import Dspa, serving
 from dspa_server.faults import LOGIN_PAGE
 from servers import closed_port
 
+from ml.core.errors import PlatformError
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.failures import Refused, Unavailable, Untrusted
 from ml.dspa.patience import Patience
-from ml.errors import PlatformError
 
 TOKEN = "sha256~VeryS3cretT0ken"
 QUICK = Patience(request=3, connect=2, read=2)

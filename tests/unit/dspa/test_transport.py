@@ -14,12 +14,12 @@ from dspa_server import Dspa, Fault, serving
 from servers import Site, closed_port
 from servers import serving as serving_site
 
+from ml.core.errors import PlatformError
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection, connect
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.patience import Patience
 from ml.dspa.transport import Transport
-from ml.errors import PlatformError
 
 TOKEN = "sha256~VeryS3cretT0ken"
 HEALTH = "/apis/v2beta1/healthz"

@@ -5,9 +5,9 @@ from dspa_server import Script
 from pods import EVENTS, NAMESPACE, PODS, UNSCHEDULABLE, ended, kubernetes, listed, pod, waiting
 from submissions import World, world
 
+from ml.core.errors import GateBlocked, RunFailed
 from ml.dspa.cluster import Cluster
 from ml.dspa.watch import Stuck
-from ml.errors import GateBlocked, RunFailed
 
 FAILED = Script(final="FAILED", failed_task="validate")
 NO_NODE = pod("train", "Pending", **UNSCHEDULABLE)

@@ -12,7 +12,7 @@ from reports import (
     unmet,
 )
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 
 DRIFT = "data_report.drift"
 MEASURED = f"{DRIFT}.measured"

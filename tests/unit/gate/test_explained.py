@@ -5,9 +5,9 @@ import json
 import pytest
 from reports import POLICY, edited
 
+from ml.core.records import Record
 from ml.gate.explained import explain
 from ml.gate.policy import default_policy, parse_policy
-from ml.gate.records import Record
 from ml.gate.threshold import thresholds_of
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from reports import at, dotted, leaves, removed, replaced
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from ml.gate.policy import default_policy, default_text, parse_policy
 
 TEXT = default_text()

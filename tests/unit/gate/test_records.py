@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from ml.core.records import Count, Record
 from ml.gate.evidence import Evidence
-from ml.gate.records import Count, Record
 
 
 class Inner(Record):

@@ -92,7 +92,7 @@ def tree(tmp_path) -> Path:
         "pyproject.toml",
         "ml/image/install.sh",
         "ml/image/slim.py",
-        "ml/version.py",
+        "ml/core/version.py",
     )
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

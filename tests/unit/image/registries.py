@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from servers import http_server
 
-from ml.errors import PlatformError
+from ml.core.errors import PlatformError
 from ml.image.registry import Registry
 
 DIGEST = f"sha256:{'d' * 64}"

@@ -11,7 +11,7 @@ from processes import assert_one_line
 from promotions import release
 from servers import closed_port
 
-from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
+from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
 from ml.gate.policy import default_text
 from ml.image.key import base_digest, default_base, dependencies, keyed_files
 from ml.image.registry import Registry

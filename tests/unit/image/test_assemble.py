@@ -13,7 +13,7 @@ from docker_registry import registry_server
 from oci_images import KINDS, image, pull, push
 from processes import assert_one_line
 
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
 from ml.image.assemble import LABELS, SOURCE, code_layer
 from ml.image.package import package_files
 from ml.image.registry import Registry
@@ -94,7 +94,7 @@ def test_a_commit_with_the_same_package_is_the_same_image_and_sends_nothing(tree
     (tree / "README.md").write_text("other docs\n")
     again = json.loads(assemble(tree, below, "--json", JUKEBOX_TAG="another").stdout)
     assert (again["digest"], again["sent"]) == (first["digest"], 0)
-    with open(tree / "ml/version.py", "a") as module:
+    with open(tree / "ml/core/version.py", "a") as module:
         module.write("# other code\n")
     other = json.loads(assemble(tree, below, "--json").stdout)
     assert other["digest"] != first["digest"]

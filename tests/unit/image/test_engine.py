@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from ml.errors import PlatformError, RunFailed, UsageError
+from ml.core.errors import PlatformError, RunFailed, UsageError
 from ml.image.engine import ENGINES, Engine, Image, find_engine
 from ml.image.key import native_architecture
 

@@ -67,16 +67,16 @@ def test_dependencies_are_built_from_nothing_but_what_their_key_is_made_of(fake,
 def test_what_is_not_committed_is_not_built_from_and_is_told_of(fake, checkout):
     assert "the work tree differs" not in passed(build(checkout))
     (checkout / "ml/new.py").touch()
-    (checkout / "ml/version.py").unlink()
+    (checkout / "ml/core/version.py").unlink()
     assert "the work tree differs from the commit" in passed(build(checkout))
-    assert "ml/version.py" in fake.seen["files"]
+    assert "ml/core/version.py" in fake.seen["files"]
     assert "ml/new.py" not in fake.seen["files"]
 
 
 @pytest.mark.slow
 def test_dependencies_that_are_here_are_built_again_only_for_a_new_lock_or_when_asked(fake, checkout):
     passed(build(checkout))
-    (checkout / "ml/version.py").write_text("# another\n")
+    (checkout / "ml/core/version.py").write_text("# another\n")
     commit_all(checkout)
     assert "dependencies reused" in passed(build(checkout))
     assert fake.built == [*STAGES, *STAGES[1:]]

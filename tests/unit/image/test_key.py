@@ -7,7 +7,7 @@ import pytest
 from command import called
 
 import ml.image.key
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.key import (
     BY_DIGEST,
     FILES,
@@ -109,7 +109,7 @@ def test_a_folder_of_locks_that_is_a_link_is_refused(tree, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "ml/version.py",
+        "ml/core/version.py",
         "ml/new.py",
         "LICENSE",
         "README.md",

@@ -7,8 +7,8 @@ import pytest
 from docker_registry import registry_server
 from oci_images import image, pull, write_layout
 
-from ml.errors import RunFailed
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import RunFailed
 from ml.image.layout import push_layout, read_layout
 from ml.image.registry import Registry
 

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 from checkouts import ROOT
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.package import package_files
 
 PACKAGES = "opt/jukebox/lib/python3.12/site-packages"
@@ -54,7 +54,7 @@ def test_only_the_command_is_a_program(tree):
     assert [name for name, file in found.items() if file.mode != 0o644] == ["opt/jukebox/bin/jukebox"]
     script = found["opt/jukebox/bin/jukebox"]
     assert script.mode == 0o755
-    assert script.data.startswith(b"#!/opt/jukebox/bin/python3\nimport sys\nfrom ml.cli import main\n")
+    assert script.data.startswith(b"#!/opt/jukebox/bin/python3\nimport sys\nfrom ml.cli.main import main\n")
 
 
 def test_modes_dates_bytecode_docs_and_locks_change_nothing(tree):
@@ -70,7 +70,7 @@ def test_modes_dates_bytecode_docs_and_locks_change_nothing(tree):
     assert files(tree) == before
 
 
-@pytest.mark.parametrize("name", ["ml/version.py", "ml/image/new.txt", "LICENSE", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["ml/core/version.py", "ml/image/new.txt", "LICENSE", "pyproject.toml"])
 def test_what_is_installed_changes_it(tree, name):
     before = files(tree)
     with open(tree / name, "a") as file:
@@ -82,7 +82,7 @@ def test_what_is_installed_changes_it(tree, name):
 
 
 @pytest.mark.parametrize(
-    "linked", ["ml/secret.txt", "ml/version.py", "LICENSE", "pyproject.toml", "ml/folder", "ml"]
+    "linked", ["ml/secret.txt", "ml/core/version.py", "LICENSE", "pyproject.toml", "ml/folder", "ml"]
 )
 def test_a_link_is_refused(tree, tmp_path, linked):
     """What it leads to would be in the image: the credential of whoever assembles it."""
@@ -118,8 +118,8 @@ def test_a_link_to_a_folder_is_refused(tree, tmp_path):
         ('name = "jukebox"', 'name = "../../bin"'),
         ('version = "0.1.0"', 'version = "1/2"'),
         ('version = "0.1.0"', 'dynamic = ["version"]'),
-        ('jukebox = "ml.cli:main"', 'jukebox = "ml.cli"'),
-        ('jukebox = "ml.cli:main"', 'jukebox = "os:system(1)"'),
+        ('jukebox = "ml.cli.main:main"', 'jukebox = "ml.cli"'),
+        ('jukebox = "ml.cli.main:main"', 'jukebox = "os:system(1)"'),
         ("[project]", "[project"),
     ],
 )
@@ -161,4 +161,4 @@ def test_the_metadata_is_found_by_python(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", look, tmp_path / INFO], check=True, capture_output=True, text=True
     )
-    assert json.loads(done.stdout) == ["jukebox", "0.1.0", ["ml.cli:main"]]
+    assert json.loads(done.stdout) == ["jukebox", "0.1.0", ["ml.cli.main:main"]]

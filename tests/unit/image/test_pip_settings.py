@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.pip_settings import CA_IN_BUILD, pip_secrets, pip_settings
 
 

@@ -13,7 +13,7 @@ from registries import (
     encoded,
 )
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.logins import read_logins, registry_logins
 
 

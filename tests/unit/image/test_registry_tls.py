@@ -15,7 +15,7 @@ from registries import (
     serving_registry,
 )
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.logins import require_certificates
 from ml.image.registry import Registry
 

@@ -9,8 +9,8 @@ import pytest
 from registries import LOGIN, PASSWORD, TOKEN, encoded, query_of
 from servers import http_server
 
-from ml.errors import PlatformError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import PlatformError
 from ml.image.registry import Registry
 from ml.image.repository import Repository
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 from checkouts import DATE, commit_all, git
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.image.source import Source, export, read_source
 
 

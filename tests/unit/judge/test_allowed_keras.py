@@ -13,7 +13,7 @@ import h5py
 import pytest
 from keras_files import DENSE, functional, layer, weights, write_keras
 
-from ml.errors import GateBlocked
+from ml.core.errors import GateBlocked
 from ml.judge import allowed_keras
 from ml.judge.allowed_keras import check_keras
 

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import write_model
 
-from ml.errors import GateBlocked
+from ml.core.errors import GateBlocked
 from ml.judge import allowed_onnx
 from ml.judge.allowed_onnx import check_onnx
 

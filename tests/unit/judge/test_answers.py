@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ml.errors import EvidenceError, GateBlocked
+from ml.core.errors import EvidenceError, GateBlocked
 from ml.judge.answers import read_arrays, write_arrays
 
 ARRAYS = {"one": np.arange(6, dtype="float32").reshape(2, 3), "two.10": np.ones((4, 1), "float32")}

@@ -14,12 +14,13 @@ from judged import CLAIMED, FILES, write_answers, write_asked
 from reports import DATA_VERSION, POLICY
 from tiers import SLOW
 
+from ml.core.canonical import canonical_bytes, digest, parse
+from ml.core.errors import EvidenceError, GateBlocked
+from ml.core.files import read_json, write_json
 from ml.data.manifests import Amount, Holdout, LeftOut
 from ml.data.splits import read_examples
-from ml.errors import EvidenceError, GateBlocked
-from ml.files import read_json, write_json
+from ml.forge.summary import Outcome
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, manifest_of
-from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign
 from ml.judge.score import score
@@ -29,7 +30,6 @@ from ml.release.promotion import promote
 from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
-from ml.status.summary import Outcome
 
 IMAGE = "localhost/judge@" + digest(b"judge")
 

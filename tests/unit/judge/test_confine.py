@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from processes import wait_for
 
-from ml.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
+from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.judge import confine, sandbox
 from ml.judge.confine import Bounds, run_confined
 

@@ -11,17 +11,17 @@ from candidates import put
 from judged import CLAIMED, FILES, SEALED, profile, write_holdout
 from reports import DATA_VERSION, POLICY
 
+from ml.core.canonical import canonical_bytes
+from ml.core.errors import EvidenceError, UsageError
+from ml.core.files import file_digest, read_json, write_json
 from ml.data.splits import read_examples
-from ml.errors import EvidenceError, UsageError
-from ml.files import file_digest, read_json, write_json
-from ml.gate.canonical import canonical_bytes
 from ml.judge.download import address, claimed_by, download
 from ml.judge.features import read_features
 from ml.judge.work import Asked, require_files
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
-from ml.s3 import ENDPOINTS
+from ml.storage.s3 import ENDPOINTS
 
 
 @pytest.fixture(scope="module")

@@ -28,13 +28,13 @@ from servers import s3_server
 from tables import Files, real_tables, sample_tables, write_tables
 from tiers import sampled
 
+from ml.core.canonical import digest, parse
+from ml.core.errors import DataError, EvidenceError, UsageError
 from ml.data.columns import FEATURES
 from ml.data.examples import make_examples
 from ml.data.manifests import HOLDOUT_FILES, SNAPSHOT_FILES, Holdout, Snapshot
 from ml.data.snapshots import fetch_snapshot
 from ml.data.splits import read_examples, read_labels
-from ml.errors import DataError, EvidenceError, UsageError
-from ml.gate.canonical import digest, parse
 from ml.gate.subjects.data import DataReport
 from ml.judge import holdout as holdouts
 from ml.judge import ledger as ledgers
@@ -42,7 +42,7 @@ from ml.judge.holdout import Places, seal_holdout
 from ml.judge.ledger import read_ledger
 from ml.judge.parts import same_answers
 from ml.model.evaluation import country_prior, logistic
-from ml.objects import create_object
+from ml.storage.objects import create_object
 
 COLUMNS = list(FEATURES)
 
@@ -506,7 +506,7 @@ def test_of_two_at_once_with_different_keys_one_decides_and_both_agree(
 def test_a_bucket_gets_the_same_bytes_and_runs_read_them_there(tmp_path, home, sealed, tables, monkeypatch):
     import obstore
 
-    from ml.objects import open_folder
+    from ml.storage.objects import open_folder
 
     with s3_server() as there:
         for name, value in there.items():

@@ -3,7 +3,7 @@
 import pytest
 from holdouts import KEY, OTHER_KEY
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.judge.holdout_key import HoldoutKey, read_key
 
 KEYS = [f"{number:064x}" for number in range(10_000)]

@@ -11,8 +11,8 @@ from keras_files import DENSE, functional, write_keras
 from onnx_models import write_model
 from reports import BAD_REQUESTS
 
-from ml.errors import EvidenceError, GateBlocked, PlatformError, UsageError
-from ml.files import read_json
+from ml.core.errors import EvidenceError, GateBlocked, PlatformError, UsageError
+from ml.core.files import read_json
 from ml.gate.subjects.serving import BadRequest
 from ml.judge import infer as module
 from ml.judge import isolation

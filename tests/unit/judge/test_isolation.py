@@ -6,7 +6,7 @@ import threading
 import pytest
 from servers import closed_port, silent_port
 
-from ml.errors import PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 from ml.judge import isolation
 from ml.judge.isolation import require_isolation
 

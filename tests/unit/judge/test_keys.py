@@ -7,7 +7,7 @@ import pytest
 import yaml
 from attestations import statement_about
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.judge.keys import HOLDOUT, MANIFEST, SIGNING, TRUST, make_keys, manifests
 from ml.release.signing import open_envelope, sign
 from ml.release.trust import read_trust

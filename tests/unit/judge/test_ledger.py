@@ -13,7 +13,7 @@ import pytest
 from holdouts import KEY, VERSION, contents, random_songs, recorded
 from servers import s3_server
 
-from ml.errors import EvidenceError, PlatformError
+from ml.core.errors import EvidenceError, PlatformError
 from ml.judge import ledger as ledgers
 from ml.judge.ledger import append, read_ledger
 from ml.judge.splitter import split

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from judged import COUNTRIES, LONELY, SEALED, SONGS, model, profile, runtime_facts, write_answers, write_asked
 
+from ml.core.errors import EvidenceError, GateBlocked
+from ml.core.files import file_digest, read_json, write_json
 from ml.data.drift import measure_drift
-from ml.errors import EvidenceError, GateBlocked
-from ml.files import file_digest, read_json, write_json
 from ml.gate.subjects.data import DataReport
 from ml.gate.subjects.evaluation import Evaluation
 from ml.gate.subjects.parity import Parity

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml.core.files import write_json
+from ml.core.settings import Hyperparameters
 from ml.data.columns import RANGES
 from ml.data.splits import Examples, write_examples
-from ml.files import write_json
 from ml.gate.served import Served
 from ml.model.conversion import convert
 from ml.model.network import build_network, guard
 from ml.model.runtimes import Runtime, open_runtimes
 from ml.model.training import answer
-from ml.settings import Hyperparameters
 
 COUNTRIES = [f"{first}{second}" for first in "ABCDEFGH" for second in "ABCDEFGHI"]
 SONGS = 400

@@ -8,9 +8,9 @@ import pytest
 from onnx import helper
 from onnx_models import softmax, write_model
 
+from ml.core.files import file_digest
 from ml.data.columns import FEATURES
 from ml.data.splits import Examples
-from ml.files import file_digest
 from ml.gate.resampling import Resampling
 from ml.gate.subjects.champion import Comparison
 from ml.model.champion import compare_with_champion, headline

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.core.canonical import digest
+from ml.core.files import read_json
 from ml.data.splits import Examples, read_examples, read_labels
-from ml.files import read_json
-from ml.gate.canonical import digest
 from ml.gate.subjects.evaluation import Evaluation
 from ml.model.evaluation import confusion_matrix, country_prior, logistic, score_evaluation
 from ml.model.metrics import score_songs

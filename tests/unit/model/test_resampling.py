@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from ml.gate.records import LARGEST
+from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT
 from ml.model import draws
 from ml.model.resampling import RESAMPLING, Measured, compare_ratios, p_below

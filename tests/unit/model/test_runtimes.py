@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx_models import write_model
 
-from ml.files import read_json
+from ml.core.files import read_json
 from ml.gate.served import Served
 from ml.model.comparison import ATOL, RTOL, compare_family
 from ml.model.inputs import input_families

@@ -13,8 +13,8 @@ from processes import wait_for
 from reports import DIGESTS
 from tiers import SLOW, sampled
 
-from ml.errors import Interrupted, RunFailed
-from ml.files import file_digest, read_json
+from ml.core.errors import Interrupted, RunFailed
+from ml.core.files import file_digest, read_json
 from ml.gate.subjects.serving import Serving
 from ml.model import server_process, serving
 from ml.model.server_process import PYTHON, TOKEN, Patience, server_command, started

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from reports import evaluation
 
+from ml.core.canonical import canonical_bytes
 from ml.data.splits import Examples
-from ml.gate.canonical import canonical_bytes
 from ml.gate.multiple import rejected
 from ml.gate.policy import default_policy
 from ml.gate.subjects.evaluation import Evaluation, Interval

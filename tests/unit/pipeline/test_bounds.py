@@ -4,7 +4,7 @@ import pytest
 import yaml
 from command import called
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.pipeline.bounds import default_bounds, read_bounds
 from ml.pipeline.compiler import compile_pipeline
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.pipeline.bounds import default_bounds
 from ml.pipeline.compiler import compile_pipeline, require_pipeline
 

@@ -9,11 +9,11 @@ import venv
 import pytest
 from kfp import compiler, dsl
 
-from ml.errors import Interrupted, ReaderGone
-from ml.files import write_json
+from ml.core.errors import Interrupted, ReaderGone
+from ml.core.files import write_json
+from ml.core.signals import WISHES, uninterrupted
 from ml.pipeline import local
 from ml.pipeline.local import LocalRun, execute, name_interpreter
-from ml.signals import WISHES, uninterrupted
 
 LONG = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -36,7 +36,7 @@ def heard(monkeypatch):
 STARTING = """
 import signal, subprocess, sys
 from pathlib import Path
-from ml.errors import Interrupted
+from ml.core.errors import Interrupted
 from ml.pipeline import local
 from ml.pipeline.run_folder import is_running
 
@@ -72,7 +72,7 @@ def test_a_wish_that_comes_while_the_process_is_being_started_leaves_none(tmp_pa
 
 SEVERAL = """
 import signal
-from ml.signals import uninterrupted
+from ml.core.signals import uninterrupted
 
 heard = []
 

@@ -5,8 +5,8 @@ import yaml
 from command import called, jukebox
 from tiers import SLOW, sampled
 
+from ml.core.settings import STORE_MOUNT, Mounts
 from ml.pipeline.compiler import compile_pipeline
-from ml.settings import STORE_MOUNT, Mounts
 
 OUTSIDE = {"champion", "fetch", "gate", "save"}
 """The steps that touch tables, evidence or store."""

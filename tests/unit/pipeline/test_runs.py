@@ -12,7 +12,7 @@ from candidates import candidate_files, store_run
 from local_runs import BLOCKED, FIRST, SECOND, events, make_run
 from reports import POLICY
 
-from ml.errors import EvidenceError, UsageError
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.evidence import policy_digest
 from ml.pipeline.run_folder import new_name, started
 from ml.pipeline.runs import evidence_of, find_run, list_runs

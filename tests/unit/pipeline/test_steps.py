@@ -8,9 +8,9 @@ import pytest
 from candidates import candidate_files, model_of, store_run
 from reports import POLICY, STRICT, parity, removed
 
-from ml.errors import DataError, GateBlocked, PlatformError
+from ml.core.canonical import canonical_bytes
+from ml.core.errors import DataError, GateBlocked, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
-from ml.gate.canonical import canonical_bytes
 from ml.gate.evidence import policy_digest
 from ml.gate.registry import REPORTS
 from ml.pipeline import steps

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from ml.errors import UsageError
+from ml.core.errors import UsageError
 from ml.release.actor import actor, require_line
 
 

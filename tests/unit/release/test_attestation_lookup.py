@@ -6,14 +6,14 @@ import obstore
 import pytest
 from attestations import AT, FILES, make_attestation, statement_about, trust_file
 
-from ml.errors import EvidenceError, UsageError
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.candidate import manifest_of
-from ml.gate.canonical import digest
-from ml.objects import open_folder
 from ml.release import signing, verification
 from ml.release.model_files import find_model
 from ml.release.trust import read_trust
 from ml.release.verification import headline, verify
+from ml.storage.objects import open_folder
 
 DAY = datetime.timedelta(days=1)
 ID = manifest_of(FILES).id

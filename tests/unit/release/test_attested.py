@@ -9,8 +9,8 @@ from candidates import candidate_files, delete, overwrite, paths, promotion_refu
 from promotions import EVERYWHERE, ago, attestation_of, release, release_attested
 from reports import POLICY, edited
 
-from ml.errors import EvidenceError, GateBlocked, UsageError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.evidence import read_evidence
 from ml.gate.policy import parse_policy
 from ml.release.basis import Production, attested

@@ -7,7 +7,7 @@ import pytest
 from candidates import candidate_files, model_of, put, read, reports_of
 from reports import POLICY
 
-from ml.errors import EvidenceError
+from ml.core.errors import EvidenceError
 from ml.release.promotion import champion_of, promote
 from ml.release.rollback import rollback
 from ml.release.store import ModelStore

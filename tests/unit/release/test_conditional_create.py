@@ -5,7 +5,7 @@ from candidates import paths, put
 from promotions import EVERYWHERE
 from servers import s3_server
 
-from ml.errors import PlatformError
+from ml.core.errors import PlatformError
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 

@@ -10,7 +10,7 @@ from candidates import delete
 from promotions import release
 from servers import closed_port, http_server, tls
 
-from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.release import config_map
 from ml.release.head import head_of
 from ml.release.rollback import rollback

@@ -7,7 +7,7 @@ import pytest
 from promotions import EVERYWHERE, release
 from reports import edited
 
-from ml.errors import EvidenceError
+from ml.core.errors import EvidenceError
 from ml.gate.policy import parse_policy
 from ml.release.decisions import Decision, Inputs, find_decision, keep_decision, still_holds
 

@@ -7,8 +7,8 @@ from candidates import delete, overwrite, put
 from promotions import release
 from reports import POLICY
 
-from ml.errors import EvidenceError, PlatformError, UsageError
-from ml.gate.canonical import canonical_bytes, parse
+from ml.core.canonical import canonical_bytes, parse
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.release.head import Head, head_of
 from ml.release.promotion import champion_of, promote
 from ml.release.rollback import plan_rollback, rollback

@@ -7,8 +7,8 @@ from candidates import candidate_files, overwrite, put, store_run
 from mutations import BLOCKING, ONE_OF_EACH
 from reports import CHAMPION, POLICY, another, edited
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError
 from ml.gate.evidence import Subject, read_evidence
 from ml.release.judgement import judge, prove
 

@@ -10,7 +10,7 @@ from attestations import FILES, make_attestation, statement_about, trust_file
 from servers import closed_port, silent_port
 from sigstore_double import ISSUER, sigstore, token
 
-from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.release import keyless
 from ml.release.keyless import sigstore_in
 from ml.release.signing import open_envelope, payload_of, sign_keyless

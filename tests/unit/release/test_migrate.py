@@ -10,8 +10,8 @@ from processes import wait_for
 from promotions import EVERYWHERE, release_attested
 from reports import POLICY
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import EvidenceError
 from ml.release.migrate import migrate
 from ml.release.promotion import promote
 from ml.release.rollback import plan_rollback, rollback

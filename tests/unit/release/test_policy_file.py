@@ -3,7 +3,7 @@
 import pytest
 from reports import POLICY, STRICT
 
-from ml.errors import EvidenceError, PlatformError
+from ml.core.errors import EvidenceError, PlatformError
 from ml.gate.evidence import policy_digest
 from ml.gate.policy import default_text, parse_policy
 from ml.release.policy_file import MOST, leave_policy, policy_place, read_policy

@@ -20,8 +20,8 @@ from mutations import ONE_OF_EACH
 from promotions import EVERYWHERE, release
 from reports import CHAMPION, POLICY, SERVED, edited
 
-from ml.errors import EvidenceError, GateBlocked, UsageError
-from ml.gate.canonical import digest
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.policy import parse_policy
 from ml.release import self_checked as self_checked_module
 from ml.release.promotion import promote

@@ -4,8 +4,8 @@ import pytest
 from candidates import delete, overwrite, read
 from reports import removed
 
-from ml.errors import EvidenceError
-from ml.gate.canonical import canonical_bytes, digest
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import EvidenceError
 from ml.release.log import Promotion
 
 LATER = ("previous", "attestation", "kind")

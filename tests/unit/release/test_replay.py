@@ -10,10 +10,10 @@ from candidates import candidate_files, put
 from reports import POLICY, edited
 from servers import closed_port
 
-from ml.errors import PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 from ml.gate.policy import parse_policy
-from ml.objects import put_object
 from ml.release.replay import find_evidence, replay
+from ml.storage.objects import put_object
 
 STRICT = json.dumps(edited(json.loads(POLICY), {"budget.max_model_bytes": 46_765}))
 LOOSE = json.dumps(edited(json.loads(POLICY), {"budget.max_model_bytes": 6_000_000}))
@@ -76,7 +76,9 @@ def test_the_newest_come_first_and_each_is_where_it_says(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed_is_a_failure_of_the_platform(monkeypatch):
-    monkeypatch.setattr("ml.s3.RETRY", {"max_retries": 0, "retry_timeout": datetime.timedelta(seconds=1)})
+    monkeypatch.setattr(
+        "ml.storage.s3.RETRY", {"max_retries": 0, "retry_timeout": datetime.timedelta(seconds=1)}
+    )
     for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "r"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")

@@ -5,12 +5,12 @@ import pytest
 from candidates import candidate_files, delete, entry, overwrite, paths, put, read
 from promotions import EVERYWHERE, release
 
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import canonical_bytes, digest
-from ml.objects import open_folder
+from ml.core.canonical import canonical_bytes, digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.release.promotion import champion_of, promote
 from ml.release.rollback import plan_rollback, rollback
 from ml.release.store import ModelStore
+from ml.storage.objects import open_folder
 
 
 def refused(store, message=None, to=None, error=EvidenceError):

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from ml.errors import EvidenceError, UsageError
-from ml.gate.canonical import canonical_bytes
+from ml.core.canonical import canonical_bytes
+from ml.core.errors import EvidenceError, UsageError
 from ml.gate.statement import PAYLOAD_TYPE, read_statement
 from ml.release import signing
 from ml.release.signing import open_envelope, sign, verify_envelope

@@ -6,9 +6,9 @@ import pytest
 from candidates import candidate_files, delete, model_of, overwrite, paths, put, read, reports_of, store_run
 from reports import POLICY
 
-from ml.errors import EvidenceError, PlatformError, UsageError
+from ml.core.canonical import canonical_bytes, digest, parse
+from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES
-from ml.gate.canonical import canonical_bytes, digest, parse
 from ml.release import candidates
 from ml.release.promotion import promote
 from ml.release.store import ModelStore

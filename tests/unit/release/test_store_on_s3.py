@@ -10,12 +10,12 @@ from candidates import candidate_files, model_of, paths, put
 from promotions import EVERYWHERE
 from servers import only_allowed, s3_server
 
-from ml.errors import PlatformError
+from ml.core.errors import PlatformError
 from ml.gate.candidate import CANDIDATE_FILES
-from ml.objects import open_folder, put_object
 from ml.pipeline import steps
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
+from ml.storage.objects import open_folder, put_object
 
 READ = ["s3:GetObject"]
 WRITE = [*READ, "s3:PutObject"]

@@ -1,0 +1,168 @@
+"""The command `jukebox`: its verbs (one module for each group), its signals, and how it ends.
+
+Exit codes: 0 pass, 2 wrong use, 10 the gate blocked, 20 the run failed
+or was cancelled, 30 a service could not be reached, 40 evidence is missing, stale or not ours.
+As any command, 141 when its reader goes away, as in `jukebox models | head -1`: that is not an error.
+"""
+
+import signal
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ml import __version__
+from ml.cli import (
+    admission,
+    answer,
+    assembly,
+    dspa,
+    image,
+    judge,
+    logs,
+    policy,
+    release,
+    runs,
+    status,
+    store,
+    train,
+    verify,
+)
+from ml.cli.console import err, out, tame
+from ml.cli.options import print_json
+from ml.core.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
+from ml.core.signals import WISHES
+from ml.core.version import UNKNOWN, code_version
+
+app = typer.Typer(
+    name="jukebox",
+    help="Continuous training whose releases can be trusted: run the pipeline, gate the model, promote it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 pass · 2 wrong use · 10 the gate blocked · 20 the run failed or was cancelled · "
+    "30 a service could not be reached · 40 evidence missing, stale or not ours",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    """Print which jukebox this is, and end."""
+    if wanted:
+        commit, dirty = code_version()
+        known = "" if commit == UNKNOWN else f", commit {commit}{'+dirty' if dirty else ''}"
+        out.print(f"jukebox {__version__}{known}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb; its help is the one above."""
+
+
+for verb in (
+    train.run,
+    train.compile,
+    train.sample,
+    admission.admit,
+    dspa.submit,
+    dspa.follow,
+    logs.logs,
+    dspa.doctor,
+    runs.runs,
+    runs.compare,
+    runs.gate,
+    release.models,
+    release.promote,
+    release.rollback,
+    verify.verify,
+    answer.supersede,
+    answer.answer,
+    status.verdict,
+    status.report,
+    assembly.toolchain,
+    assembly.toolchain_push,
+    image.image_key,
+    image.image_build,
+    assembly.image_assemble,
+):
+    app.command()(verb)
+app.add_typer(policy.app)
+app.add_typer(judge.app)
+app.add_typer(store.app)
+
+
+def main() -> NoReturn:
+    """Run the command; every known error is one line on stderr and its documented exit code."""
+    for wish in WISHES:
+        # What the caller has silenced stays silent: nohup means it.
+        if signal.getsignal(wish) is not signal.SIG_IGN:
+            signal.signal(wish, _interrupt)
+    try:
+        raise SystemExit(_run())
+    except ReaderGone as gone:
+        raise SystemExit(gone.exit_code) from None
+
+
+def _run() -> int:
+    """Run the command, say what went wrong, and return its exit code.
+
+    Raises:
+        ReaderGone: nobody reads what it prints.
+    """
+    try:
+        return app(prog_name="jukebox", standalone_mode=False) or 0
+    except typer.Exit as done:
+        return done.exit_code
+    except SystemExit as end:
+        # typer ends the process itself when nobody reads its help.
+        raise ReaderGone("nobody reads the help any more") from end
+    except typer.exceptions.TyperException as error:
+        # Asked for nothing, it has printed the help already.
+        message = getattr(error, "format_message", str)() if str(error) else ""
+        verb = getattr(getattr(error, "ctx", None), "command_path", "jukebox")
+        return _fail(message, UsageError.exit_code, aside=f"; see `{verb} --help`") if message else 2
+    except ReaderGone:
+        raise
+    except Interrupted:
+        return _fail("interrupted; `jukebox models` shows what is in production", RunFailed.exit_code)
+    except JukeboxError as error:
+        return _fail(str(error), error.exit_code, error.details)
+    except (ModuleNotFoundError, OSError) as error:
+        return _fail(*_mishap(error))
+
+
+def _fail(line: str, code: int, details: dict[str, Any] | None = None, aside: str = "") -> int:
+    """Say what went wrong, to a machine or a person, and return the exit code."""
+    line = tame(line)
+    if "--json" in sys.argv:
+        print_json({**(details or {}), "error": line, "exit_code": code})
+    err.print(f"jukebox: {line}{aside}", markup=False)
+    return code
+
+
+def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
+    """Say in a line what this place lacks: a package, room on a disk, a folder to write to."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'while writing'}", RunFailed.exit_code
+    name = error.name or ""
+    if name.partition(".")[0] in ("", "ml"):
+        raise error
+    place = "of the images, `component` has what the steps need, `tools` what the other verbs need"
+    return f"this needs {name}, which is not installed here; {place}", UsageError.exit_code
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Interrupt once; an impatient second wish must not break off the cleaning up."""
+    for wish in WISHES:
+        signal.signal(wish, signal.SIG_IGN)
+    raise Interrupted
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The judge's verbs about one candidate: attest it, in one go or a step at a time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.cli.console import out, show_verdict
+from ml.cli.dspa_options import DecidedOk, OutcomeFile
+from ml.cli.judge_options import (
+    LOCAL,
+    AskedDigest,
+    Candidate,
+    Claims,
+    Envelope,
+    Holdout,
+    IdentityToken,
+    JudgeImage,
+    KeyFile,
+    Keyless,
+    MeasuredDigest,
+    ResultsDir,
+    Run,
+    Version,
+    Work,
+)
+from ml.cli.options import (
+    STORE,
+    AsJson,
+    PolicyFile,
+    Store,
+    absolute,
+    command,
+    near,
+    policy_text_of,
+    print_json,
+    write_results,
+)
+from ml.cli.reporting import outcome_in
+from ml.core.errors import GateBlocked, UsageError
+
+if TYPE_CHECKING:
+    from ml.gate.statement import Claimed
+    from ml.judge.attest import Attested, Signer
+
+
+def attest(
+    candidate: Candidate,
+    holdout: Holdout,
+    version: Version,
+    store: Store = STORE,
+    key_file: KeyFile = None,
+    keyless: Keyless = None,
+    identity_token: IdentityToken = None,
+    policy: PolicyFile = None,
+    claims: Claims = None,
+    run: Run = "",
+    judge_image: JudgeImage = LOCAL,
+    out_file: Envelope = Path("attestation.json"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure a candidate on the sealed holdout, and sign what was measured.
+
+    The model runs in a place of its own, without a network, credentials or labels; another process scores
+    what it answered. A candidate that the policy blocks is attested too, and says so: exit code 10.
+
+    Example: jukebox judge attest 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --key-file key.pem
+    """
+    import tempfile
+
+    from ml.judge.attest import Places, attest
+
+    places = Places(absolute(store), absolute(holdout))
+    text, claimed = policy_text_of(policy), _claimed(claims)
+    signer = _signer(key_file, keyless, identity_token)
+
+    def told(line: str) -> None:
+        if not as_json:
+            out.print(line, markup=False)
+
+    # It holds the sealed songs: only its owner may look into it, and it goes in any case.
+    with tempfile.TemporaryDirectory(prefix="judge-") as folder:
+        work = Path(folder).resolve()
+        found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
+    place = () if store == STORE else ("--store", store)
+    _finish(found, out_file, place, as_json=as_json)
+
+
+def download(
+    candidate: Candidate,
+    holdout: Holdout,
+    version: Version,
+    work: Work,
+    store: Store = STORE,
+    claims: Claims = None,
+    run: Run = "",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Fetch candidate, champion and sealed holdout into a work folder: the first step of attest.
+
+    The result ASKED is the digest of asked.json, which the later steps take.
+
+    Example: jukebox judge download 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --work /work
+    """
+    from ml.core.files import file_digest, require_folder
+    from ml.judge.attest import beside
+    from ml.judge.download import download
+    from ml.judge.work import ASKED
+
+    if results_dir:
+        require_folder(results_dir)
+    claimed = _claimed(claims)
+    asked = download(work, absolute(store), absolute(holdout), candidate, version, claimed, run)
+    write_results(results_dir, {"ASKED": file_digest(work / ASKED)})
+    out.print(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}", markup=False)
+
+
+def infer(work: Work, asked: AskedDigest = "") -> None:
+    """Ask the model about the sealed songs: the second step of attest, which needs no key and no network.
+
+    It refuses to begin where the API server, the DNS or the store answers, or a credential is in reach.
+
+    Example: jukebox judge infer --work /work
+    """
+    from ml.judge.infer import infer
+
+    out.print(infer(work, asked), markup=False)
+
+
+def score(work: Work, asked: AskedDigest = "", results_dir: ResultsDir = None) -> None:
+    """Score what the model answered, with the labels and without the model: the third step of attest.
+
+    The result MEASURED is the digest of measured.json, which the last step takes.
+
+    Example: jukebox judge score --work /work
+    """
+    from ml.core.files import file_digest, require_folder
+    from ml.judge.score import score
+    from ml.judge.work import MEASURED
+
+    if results_dir:
+        require_folder(results_dir)
+    out.print(score(work, asked), markup=False)
+    write_results(results_dir, {"MEASURED": file_digest(work / MEASURED)})
+
+
+def sign(
+    work: Work,
+    key_file: KeyFile = None,
+    keyless: Keyless = None,
+    identity_token: IdentityToken = None,
+    policy: PolicyFile = None,
+    judge_image: JudgeImage = LOCAL,
+    out_file: Envelope = Path("attestation.json"),
+    asked: AskedDigest = "",
+    measured: MeasuredDigest = "",
+    outcome: OutcomeFile = None,
+    decided_ok: DecidedOk = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decide by the policy on what was measured, and sign it: the last step of attest.
+
+    Example: jukebox judge sign --work /work --key-file /keys/key.pem --out /work/attestation.json
+    """
+    from ml.judge.attest import sign
+
+    with outcome_in(outcome, decided_ok=decided_ok) as known:
+        signer = _signer(key_file, keyless, identity_token)
+        found = sign(work, policy_text_of(policy), judge_image, signer, asked, measured)
+        claimed, proven = found.statement.predicate.claimed, found.statement.predicate.measured
+        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
+        known.update(champion=proven.champion, judged_by=proven.policy_digest)
+        _finish(found, out_file, (), as_json=as_json)
+
+
+def _signer(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
+    """Return what signs; what it lacks is told of before anything is measured."""
+    if (key_file is None) == (keyless is None) or (keyless is None) != (identity_token is None):
+        raise UsageError("give either --key-file, or --keyless with --identity-token")
+    if keyless and identity_token:
+        from ml.release.keyless import sigstore_in
+        from ml.release.signing import sign_keyless
+
+        site, token = sigstore_in(keyless), identity_token
+        return lambda statement: sign_keyless(statement, site, token)
+    if key_file is None or not key_file.is_file():
+        raise UsageError(f"--key-file {key_file} is not there; `jukebox judge keys` makes a pair")
+
+    from ml.release.signing import sign
+
+    return lambda statement: sign(statement, key_file)
+
+
+def _claimed(path: Path | None) -> "Claimed | None":
+    from ml.core.files import read_json
+    from ml.gate.statement import Claimed
+
+    try:
+        return Claimed.load(read_json(path)["claimed"]) if path else None
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error
+
+
+def _checks(found: "Attested") -> list[Any]:
+    return [check.to_json() for check in found.verdict.checks]
+
+
+def _finish(found: "Attested", path: Path, place: tuple[str, ...], *, as_json: bool) -> None:
+    """Write the attestation, show the verdict, and end as that says.
+
+    Args:
+        found: what was attested.
+        path: the file to write.
+        place: how the user named the store, for the command that comes next.
+        as_json: print JSON instead of text.
+    """
+    from ml.core.files import write_bytes
+
+    write_bytes(path, found.envelope)
+    statement, verdict = found.statement, found.verdict
+    result = {
+        "candidate": statement.candidate,
+        "attestation": str(path),
+        "digest": found.digest,
+        "passed": verdict.passed,
+        "checks": _checks(found),
+    }
+    if not as_json:
+        show_verdict(verdict, folded=True, more="`jukebox verify --json`")
+        out.print(f"attestation: {near(path)} ({found.digest[7:19]})", markup=False)
+    if not verdict.passed:
+        names = ", ".join(check.name for check in verdict.failures)
+        raise GateBlocked(f"candidate {statement.candidate[:12]} does not pass ({names})", result)
+    if as_json:
+        print_json(result)
+        return
+    signed = ("--attestation", str(path), "--trust", "trust.pem")
+    promote = command("promote", statement.candidate[:12], *place, *signed)
+    out.print(f"next:        {promote} promotes it", markup=False)

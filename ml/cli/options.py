@@ -1,0 +1,195 @@
+"""What the verbs share: options, and how what a user typed becomes what the package takes."""
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ml.cli.console import out
+from ml.core.errors import UsageError
+from ml.core.version import short_commit
+from ml.gate.policy import default_policy, parse_policy
+
+if TYPE_CHECKING:
+    from ml.release.log import Promotion
+    from ml.release.production import Outcome
+    from ml.release.store import ModelStore
+
+FOLDER = Path(".jukebox")
+SAMPLE = "sample:"
+STORE = str(FOLDER / "store")
+SAMPLE_STORE = str(FOLDER / "sample-store")
+"""Where models of the sample go unless a store is named: none of them becomes the champion of real data."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit in full."""
+
+Store = Annotated[
+    str, typer.Option(envvar="JUKEBOX_STORE", help="The model store: a folder or s3://bucket/prefix.")
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        envvar="JUKEBOX_HEAD",
+        help="Where the log's head (its newest number and digest) is kept: a file, or configmap:NAME.",
+    ),
+]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", envvar="JUKEBOX_POLICY", help="A policy file; the package's own by default."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print the checks that pass, too.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+Rankings = Annotated[
+    str,
+    typer.Option(envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."),
+]
+Songs = Annotated[str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")]
+Snapshot = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_SNAPSHOT",
+        help="A training snapshot of `jukebox judge holdout`, in place of the two tables: a folder or s3://.",
+    ),
+]
+ModelName = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_NAME", help="The model's name.")]
+ModelVersion = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_VERSION", help="The model's version.")]
+
+
+def policy_text_of(path: Path | None) -> str:
+    """Return the policy as one line; a run must not begin under one that cannot be read."""
+    if path is None:
+        return default_policy().text
+    try:
+        return parse_policy(path.read_text(encoding="utf-8")).text
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the policy {path} cannot be used: {error}; see `jukebox policy explain`"
+        ) from error
+
+
+def absolute(uri: str) -> str:
+    """Make a path absolute, so that it means the same in every step."""
+    return uri if ":" in uri.split("/", maxsplit=1)[0] else str(Path(uri).absolute())
+
+
+def tables_or_snapshot(rankings: str, songs: str, snapshot: str) -> tuple[str, str]:
+    """Return the URIs of the two tables, "" each where a snapshot stands in for them.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if not snapshot:
+        return rankings, songs
+    if (rankings, songs) != (SAMPLE, SAMPLE):
+        raise UsageError("--snapshot has both tables: leave out --rankings and --songs, or --snapshot")
+    return "", ""
+
+
+def near(path: Path) -> str:
+    """Return a path as short as it can be: from here, if it is below this folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def command(*words: str) -> str:
+    """Return a command of jukebox in backticks, as a shell takes it."""
+    return f"`{shlex.join(('jukebox', *words))}`"
+
+
+def open_store(store: str, head: str | None = None) -> "ModelStore":
+    """Open a store that is there; where the default one is not, say where models of the sample are.
+
+    Args:
+        store: the store.
+        head: where its log's head is kept.
+
+    Raises:
+        UsageError: it is not there, or cannot be opened.
+    """
+    from ml.release.store import ModelStore
+
+    try:
+        return ModelStore(absolute(store), head=head)
+    except UsageError as error:
+        raise UsageError(f"{error}; {next_store(store)}") from error
+
+
+def next_store(store: str) -> str:
+    """Return what to do about a store that has nothing: look at the sample's, or make a model."""
+    if store == STORE and Path(SAMPLE_STORE).is_dir():
+        return f"{command('models', '--store', SAMPLE_STORE)} shows the models of the sample"
+    return "`jukebox run` makes a model, --store names another store"
+
+
+def write_results(folder: Path | None, results: Mapping[str, str]) -> None:
+    """Write the results of a Tekton Task, where a folder for them is given.
+
+    Args:
+        folder: `--results-dir`; `require_folder` has been asked about it before anything began.
+        results: their texts by name.
+    """
+    from ml.core.files import write_bytes
+
+    if folder:
+        for name, text in results.items():
+            write_bytes(folder / name, text.encode())
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print the one JSON object that stands in for all text."""
+    try:
+        sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        out.on_broken_pipe()
+
+
+def say(outcome: "Outcome", *, as_json: bool = False) -> None:
+    """Print what a promotion or rollback did."""
+    entry = outcome.promotion
+    candidate = entry.candidate[:12]
+    if as_json:
+        found = {
+            "new": outcome.new,
+            "unpublished": outcome.unpublished,
+            "model": outcome.served_at,
+            "head": outcome.head.to_json(),
+            "checked": outcome.checked,
+        }
+        print_json({**entry.to_json(), **found})
+        return
+    if outcome.found:
+        out.print(f"found:     {outcome.found}")
+    if not outcome.new and outcome.unpublished:
+        done = "rollback" if entry.action == "rollback" else "promotion"
+        restores = f", which restores {entry.restores}," if entry.restores else ""
+        out.print(f"published: {done} {entry.number}{restores} is in production now; nothing else was done")
+    elif not outcome.new:
+        out.print(f"nothing to do: this model is in production already (promotion {entry.number})")
+    elif entry.action == "rollback":
+        out.print(f"rolled back: promotion {entry.number} restores {entry.restores}, candidate {candidate}")
+    else:
+        made = " (trained on synthetic data)" if entry.synthetic else ""
+        out.print(f"promoted:  number {entry.number}, champion before: {entry.champion[:12] or 'none'}{made}")
+    waived = f", although it fails {', '.join(entry.waived)} (waived)" if entry.waived else ""
+    commit = short_commit(entry.commit, dirty=entry.dirty) or "unknown"
+    out.print(f"commit:    {commit}", markup=False)
+    out.print(f"by:        {entry.who or 'unknown'}{f': {entry.why}' if entry.why else ''}", markup=False)
+    out.print(f"policy:    {entry.policy_digest[7:19]}{waived}")
+    out.print(f"basis:     {basis_of(entry)}")
+    out.print(f"model:     {outcome.served_at}")
+    out.print(f"head:      {outcome.head.number} {outcome.head.digest} ({outcome.checked})", markup=False)
+
+
+def basis_of(entry: "Promotion") -> str:
+    """Say what an entry of the log was promoted on."""
+    if entry.attestation:
+        return f"attested ({entry.attestation[7:19]})"
+    return f"{entry.promoted_as}: on the report of its own run"
