@@ -63,7 +63,7 @@ def answer(
         typer.Option("--retrain/--no-retrain", envvar="JUKEBOX_RETRAIN", help="Ignore earlier decisions."),
     ] = False,
     source: Annotated[
-        str, typer.Option(envvar="JUKEBOX_SOURCE", help="As for `jukebox image-assemble`.")
+        str, typer.Option(envvar="JUKEBOX_SOURCE", help="As for `jukebox ci image-assemble`.")
     ] = "",
     base: Base = None,
     python: PythonVersion = "3.12",

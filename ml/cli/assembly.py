@@ -65,7 +65,7 @@ def toolchain(
 
 def toolchain_push(
     repository: Repository,
-    plan: Annotated[Path, typer.Option(help="The folder that `jukebox toolchain --plan` has written.")],
+    plan: Annotated[Path, typer.Option(help="The folder that `jukebox ci toolchain --plan` has written.")],
     layouts: Annotated[
         Path, typer.Option(help="The folder with an OCI layout of each stage that was built.")
     ],
@@ -113,7 +113,7 @@ def image_assemble(
         typer.Option(
             envvar="JUKEBOX_PASSED_TESTS",
             help="The tests that the checkout has passed, and lint: the image is tagged with what they read, "
-            "and `jukebox answer` finds it.",
+            "and `jukebox ci answer` finds it.",
         ),
     ] = "",
     checkout: Checkout = Path(),
@@ -129,7 +129,7 @@ def image_assemble(
     No engine is needed and nothing of the checkout is run; it takes seconds. The image is the one that
     `jukebox image-build` builds, and the same for each commit with the same package.
 
-    Example: jukebox image-assemble --repository registry.example/team/jukebox --tag try
+    Example: jukebox ci image-assemble --repository registry.example/team/jukebox --tag try
     --dependencies registry.example/team/jukebox/component-dependencies:$(jukebox image-key)
     """
     from ml.core.files import require_folder
@@ -140,7 +140,9 @@ def image_assemble(
     require_python(python)
     for option, text, form in (("--dependencies", dependencies, REFERENCE), ("--tag", tag, TAG)):
         if not form.fullmatch(text):
-            raise UsageError(f"{option} {text}: no name of an image, as `jukebox image-assemble --help` says")
+            raise UsageError(
+                f"{option} {text}: no name of an image, as `jukebox ci image-assemble --help` says"
+            )
     registry = registry_of(repository, auth_file, token_file, ca, tls)
     if results_dir:
         require_folder(results_dir)

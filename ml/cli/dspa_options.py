@@ -56,7 +56,7 @@ OutcomeFile = Annotated[
     typer.Option(
         envvar="JUKEBOX_OUTCOME",
         dir_okay=False,
-        help="Write what came of it into this file, for `jukebox report`.",
+        help="Write what came of it into this file, for `jukebox ci report`.",
     ),
 ]
 DecidedOk = Annotated[
@@ -64,7 +64,7 @@ DecidedOk = Annotated[
     typer.Option(
         "--decided-ok",
         help="With --outcome: exit with 0 on every error except those of the platform (30), so that Tekton "
-        "does not retry a decision. `jukebox verdict` exits with the code of the outcome.",
+        "does not retry a decision. `jukebox ci verdict` exits with the code of the outcome.",
     ),
 ]
 Evidence = Annotated[

@@ -5,6 +5,7 @@ or was cancelled, 30 a service could not be reached, 40 evidence is missing, sta
 As any command, 141 when its reader goes away, as in `jukebox models | head -1`: that is not an error.
 """
 
+import inspect
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -67,13 +68,6 @@ def options(
 
 for verb in (
     train.run,
-    train.compile,
-    train.sample,
-    admission.admit,
-    dspa.submit,
-    dspa.follow,
-    logs.logs,
-    dspa.doctor,
     runs.runs,
     runs.compare,
     runs.gate,
@@ -81,20 +75,45 @@ for verb in (
     release.promote,
     release.rollback,
     verify.verify,
-    answer.supersede,
-    answer.answer,
-    status.verdict,
-    status.report,
-    assembly.toolchain,
-    assembly.toolchain_push,
+    train.compile,
+    train.sample,
+    admission.admit,
+    dspa.submit,
+    dspa.follow,
+    logs.logs,
+    dspa.doctor,
     image.image_key,
     image.image_build,
-    assembly.image_assemble,
 ):
     app.command()(verb)
-app.add_typer(policy.app)
-app.add_typer(judge.app)
-app.add_typer(store.app)
+
+ci = typer.Typer(name="ci", help="What the Tasks of the Tekton pipeline call.", no_args_is_help=True)
+for step in (
+    answer.supersede,
+    answer.answer,
+    assembly.toolchain,
+    assembly.toolchain_push,
+    assembly.image_assemble,
+    status.report,
+    status.verdict,
+):
+    ci.command()(step)
+
+for group in (policy.app, judge.app, store.app, ci):
+    app.add_typer(group)
+
+
+def _flow(group: typer.Typer) -> None:
+    """Make each paragraph of a verb's help one line: typer keeps the lines of the source, at any width."""
+    for verb in group.registered_commands:
+        paragraphs = inspect.cleandoc(verb.callback.__doc__ or "").split("\n\n") if verb.callback else []
+        verb.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for inner in group.registered_groups:
+        if inner.typer_instance:
+            _flow(inner.typer_instance)
+
+
+_flow(app)
 
 
 def main() -> NoReturn:

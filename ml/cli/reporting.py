@@ -60,19 +60,21 @@ def reporting(
 
 @contextmanager
 def outcome_in(file: Path | None, *, decided_ok: bool = False) -> Iterator[dict[str, Any]]:
-    """Give a dictionary for what becomes known, and write it with how it ended, for `jukebox report`.
+    """Give a dictionary for what becomes known, and write it with how it ended, for `jukebox ci report`.
 
     Args:
         file: where to write it as JSON; None for nowhere.
         decided_ok: exit with 0 on every error except those of the platform, since Tekton retries a Task that
-            fails, and retrying a decision is of no use. `jukebox verdict` exits with the code in the file.
+            fails, and retrying a decision is of no use. `jukebox ci verdict` exits with the code in the file.
 
     Raises:
         UsageError: the file's folder cannot be written, or there is no file for what was decided.
         BaseException: whatever is raised within; its details are known too.
     """
     if decided_ok and not file:
-        raise UsageError("--decided-ok needs --outcome FILE: `jukebox verdict` reads there what was decided")
+        raise UsageError(
+            "--decided-ok needs --outcome FILE: `jukebox ci verdict` reads there what was decided"
+        )
     if file:
         require_folder(file.parent, "--outcome")
     known: dict[str, Any] = {}

@@ -102,7 +102,7 @@ def verdict(
 ) -> None:
     """Store the decision of a run, and exit with the code of its first verb that did not pass.
 
-    A pass or a block is stored by its inputs, where `jukebox answer` finds it. The exit code is 40 where a
+    A pass or a block is stored by its inputs, where `jukebox ci answer` finds it. The exit code is 40 where a
     candidate passed its self-check and was not promoted, and 0 where nothing was decided.
     """
     found = _read(outcome or [])

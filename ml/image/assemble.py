@@ -183,7 +183,7 @@ def code_layer(files: Mapping[str, File]) -> Layer:
 def _config(below: dict[str, Any], layer: Layer, source: str) -> dict[str, Any]:
     """Return the image's configuration: that of its dependencies, with one layer and our labels on top."""
     labels = {**(below["config"].get("Labels") or {}), **LABELS, **({SOURCE: source} if source else {})}
-    step = {"created": EPOCH, "created_by": "jukebox image-assemble"}
+    step = {"created": EPOCH, "created_by": "jukebox ci image-assemble"}
     return {
         **below,
         "created": EPOCH,

@@ -1,7 +1,7 @@
 """The tag of a checkout that has passed lint and tests: a digest of the files that these read.
 
-`jukebox image-assemble --passed-tests` tags the image with it, and `jukebox answer` looks for it. Prose is
-not part of the digest: tests/unit/conftest.py refuses to read it.
+`jukebox ci image-assemble --passed-tests` tags the image with it, and `jukebox ci answer` looks for it. Prose
+is not part of the digest: tests/unit/conftest.py refuses to read it.
 """
 
 import os

@@ -94,7 +94,7 @@ def push_missing(folder: Path, layouts: Path, registry: Registry) -> Plan:
     try:
         plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
     except (OSError, ValidationError) as error:
-        raise UsageError(f"{folder} has no plan; `jukebox toolchain --plan` writes one") from error
+        raise UsageError(f"{folder} has no plan; `jukebox ci toolchain --plan` writes one") from error
     built = {each.stage: read_layout(layouts / each.stage) for each in plan.missing}
     pushed = {}
     for each in plan.missing:

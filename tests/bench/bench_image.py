@@ -42,7 +42,7 @@ def build(checkout: Path, options: list[str]) -> tuple[Seconds, str]:
 
 def assemble(checkout: Path, below: str, python: str, tag: str) -> float:
     """Assemble the component of a commit, and return the seconds."""
-    command = [sys.executable, "-m", "ml.cli", "image-assemble", "--plain-http", "--python", python]
+    command = [sys.executable, "-m", "ml.cli", "ci", "image-assemble", "--plain-http", "--python", python]
     command += ["--repository", below.rpartition("/")[0], "--dependencies", below, "--tag", tag]
     start = time.monotonic()
     subprocess.run(command, cwd=checkout, check=True, capture_output=True)

@@ -16,7 +16,7 @@ OVERLAYS = ("openshift", "kubernetes")
 
 TO_THE_COMMAND = {
     "JUKEBOX_TOKEN": "The token for the DSPA, where no file is named; in a pod its service account's.",
-    "JUKEBOX_REPORT_TOKEN": "The forge's token, for `jukebox report`.",
+    "JUKEBOX_REPORT_TOKEN": "The forge's token, for `jukebox ci report`.",
     "JUKEBOX_ACTOR": "Who promotes or rolls back, for the promotion log; by default `user@host`.",
     "JUKEBOX_COMMIT": "The commit of this code where there is no repository; the tools image sets it.",
     "JUKEBOX_SERVER_PYTHON": "The Python of the model server's environment, for the step `serving`.",

@@ -54,7 +54,7 @@ ELSEWHERE = {
     r"make test-image": ".ci/run",
     r"make docs": "tests/docs/test_site.py::test_the_site_is_built_and_has_no_broken_link",
     r"make image ARGS=.*": "tests/image/test_tools.py::test_the_key_named_inside_is_the_one_that_was_built",
-    rf"{JUKEBOX}image-assemble .*": "tests/image/test_assembled.py::test_every_file_is_the_same",
+    rf"{JUKEBOX}ci image-assemble .*": "tests/image/test_assembled.py::test_every_file_is_the_same",
     r"make test-cluster .*": "tests/cluster/test_cluster.py::test_a_commit_is_promoted",
     rf"{JUKEBOX}admit .*": "tests/unit/cli/test_admission_verbs.py::test_a_pipeline_is_admitted",
     rf"{JUKEBOX}doctor .*": "tests/unit/dspa/test_doctor.py::test_the_command_says_that_all_is_well",

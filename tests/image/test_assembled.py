@@ -16,7 +16,7 @@ UNKNOWN = {"io.buildah.version"}
 def assembled(workshop, images, checkout) -> str:
     """The component of the same checkout on the same dependencies, without an engine; by digest."""
     repository = images["component"]["reference"].rpartition("/")[0]
-    command = [sys.executable, "-m", "ml.cli", "image-assemble", "--json", "--plain-http"]
+    command = [sys.executable, "-m", "ml.cli", "ci", "image-assemble", "--json", "--plain-http"]
     command += ["--repository", repository, "--tag", "assembled", "--python", PYTHON]
     command += ["--dependencies", images["component"]["dependencies"]]
     command += ["--source", "https://git.example/team/jukebox"]

@@ -428,7 +428,7 @@ def test_the_report_is_about_the_commit_that_was_fetched_or_else_the_revision(ve
     world, double = verb
     assert report(world, "c" * 40, revision="main").status == "Succeeded"
     assert report(world, head, revision="main").status == "Succeeded"
-    assert double.calls == [f"jukebox report --commit {commit}" for commit in ("c" * 40, "main")]
+    assert double.calls == [f"jukebox ci report --commit {commit}" for commit in ("c" * 40, "main")]
 
 
 def test_a_verb_that_fails_fails_its_task(verb):

@@ -1,4 +1,4 @@
-"""No test here reads prose: `jukebox answer` leaves these tests out where nothing else has changed."""
+"""No test here reads prose: `jukebox ci answer` leaves these tests out where nothing else has changed."""
 
 import os
 import sys

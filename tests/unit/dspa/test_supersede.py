@@ -154,9 +154,9 @@ def test_without_the_right_they_go_on_and_that_is_said(cluster, tmp_path):
     cluster.refuses["first"] = 403
     with pytest.raises(NotReadable, match="may not change pipelineruns"):
         supersede(Api("jukebox"), "ours")
-    done = called("supersede", "ours", "--namespace", "jukebox", cwd=tmp_path)
+    done = called("ci", "supersede", "ours", "--namespace", "jukebox", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("older runs of the branch go on: this account may not change pipelineruns")
-    done = called("supersede", "ours", cwd=tmp_path)
+    done = called("ci", "supersede", "ours", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--namespace must name theirs" in done.stdout

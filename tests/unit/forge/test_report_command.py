@@ -1,4 +1,4 @@
-"""`jukebox report` as a process: what it prints, what it sends, and that the token is nowhere to be seen."""
+"""`jukebox ci report` as a process: what it prints, what it sends, and that the token is nowhere."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def report(home, api, tasks=ALL, *options: object, outcome=None, commit=COMMIT, 
         "JUKEBOX_REPORT_TOKEN": TOKEN,
         **env,
     }
-    done = called("report", "--commit", commit, *options, cwd=home, env=told)
+    done = called("ci", "report", "--commit", commit, *options, cwd=home, env=told)
     assert TOKEN not in done.stdout + done.stderr
     return done
 
@@ -283,7 +283,7 @@ def test_the_token_is_on_no_command_line(tmp_path):
         }
         arguments = ["--tasks", ALL, "--commit", COMMIT, "--repository", REPOSITORY]
         process = subprocess.Popen(
-            [*COMMAND, "report", *arguments],
+            [*COMMAND, "ci", "report", *arguments],
             cwd=tmp_path,
             env={**os.environ, **env},
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`jukebox answer` and `jukebox verdict`: a decision is kept by its inputs, and answers for the same ones."""
+"""`jukebox ci answer` and `verdict`: a decision is kept by its inputs, and answers for the same ones."""
 
 import json
 import shutil
@@ -59,10 +59,10 @@ class Site:
         return called(verb, *options, cwd=self.home, env=told)
 
     def answer(self, *options: object, **env: str):
-        return self.called("answer", "--checkout", self.tree, *options, **env)
+        return self.called("ci", "answer", "--checkout", self.tree, *options, **env)
 
     def assemble(self, *options: object) -> str:
-        done = self.called("image-assemble", "--checkout", self.tree, *options)
+        done = self.called("ci", "image-assemble", "--checkout", self.tree, *options)
         assert done.returncode == 0, done.stderr
         return self.results()["IMAGE_DIGEST"]
 
@@ -85,7 +85,7 @@ class Site:
         known = {"inputs": self.inputs(), "run_id": "r1", "link": "https://x/1", "checks": checks, **outcome}
         (self.home / "submit.json").write_text(json.dumps({"exit_code": 0, **known}))
         files = f"{self.home}/submit.json:{self.home}/none.json"
-        return self.called("verdict", JUKEBOX_OUTCOME=files, JUKEBOX_SUPERSEDED_BY=self.newer)
+        return self.called("ci", "verdict", JUKEBOX_OUTCOME=files, JUKEBOX_SUPERSEDED_BY=self.newer)
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_run_that_a_newer_one_has_ended_fails_by_nothing_of_its_own(site):
 
 
 def test_nothing_that_ended_fails_nothing(site):
-    done = site.called("verdict", JUKEBOX_OUTCOME=str(site.home / "none.json"))
+    done = site.called("ci", "verdict", JUKEBOX_OUTCOME=str(site.home / "none.json"))
     assert (done.returncode, done.stdout) == (0, "nothing was decided\n")
 
 

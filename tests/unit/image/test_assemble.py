@@ -1,4 +1,4 @@
-"""`jukebox image-assemble` with a real registry: one layer onto an image, and every way in which it fails."""
+"""`jukebox ci image-assemble` with a real registry: one layer onto an image, and every way to fail."""
 
 import io
 import json
@@ -51,7 +51,9 @@ def assemble(tree, below, *options: object, **env: str):
         **env,
     }
     (tree.parent / "elsewhere").mkdir(exist_ok=True)
-    return called("image-assemble", "--checkout", tree, *options, cwd=tree.parent / "elsewhere", env=told)
+    return called(
+        "ci", "image-assemble", "--checkout", tree, *options, cwd=tree.parent / "elsewhere", env=told
+    )
 
 
 def results(tree) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a registry has of the dependencies (`jukebox toolchain`), and pushing the rest (`toolchain-push`)."""
+"""What a registry has of the dependencies (`jukebox ci toolchain`), and pushing the rest."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def look(shelf, tree, *options: object, **env: str):
     }
     (tree.parent / "elsewhere").mkdir(exist_ok=True)
     arguments = ("--checkout", tree, "--plan", tree.parent / "plan")
-    return called("toolchain", *arguments, *options, cwd=tree.parent / "elsewhere", env=told)
+    return called("ci", "toolchain", *arguments, *options, cwd=tree.parent / "elsewhere", env=told)
 
 
 def plan(tree) -> dict[str, str]:
@@ -94,7 +94,7 @@ def test_json_is_one_object(shelf, tree):
 
 
 def test_nothing_has_to_be_written(shelf, tree):
-    done = called("toolchain", "--repository", f"{shelf.host}/team/jukebox", "--plain-http", cwd=tree)
+    done = called("ci", "toolchain", "--repository", f"{shelf.host}/team/jukebox", "--plain-http", cwd=tree)
     assert (done.returncode, done.stdout.count("to be built as")) == (0, 3)
     assert sorted(path.name for path in tree.parent.iterdir()) == ["tree"]
 
@@ -152,7 +152,7 @@ def test_what_is_refused_asks_nobody(shelf, tree, options, said):
 
 
 def test_a_repository_is_needed(tree):
-    done = called("toolchain", cwd=tree)
+    done = called("ci", "toolchain", cwd=tree)
     assert done.returncode == 2
     assert "--repository" in done.stderr
 
@@ -175,7 +175,7 @@ def push(host, tree, *options: object):
         "JUKEBOX_RESULTS_DIR": str(tree.parent / "results"),
     }
     arguments = ("--plan", tree.parent / "plan", "--layouts", tree.parent / "layouts")
-    return called("toolchain-push", *arguments, *options, cwd=tree.parent, env=told)
+    return called("ci", "toolchain-push", *arguments, *options, cwd=tree.parent, env=told)
 
 
 def results(tree) -> dict[str, str]:
