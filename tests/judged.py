@@ -25,8 +25,8 @@ from ml.judge.answers import write_arrays
 from ml.judge.features import write_features
 from ml.judge.work import ASKED, Asked
 from ml.model import serving_scores
-from ml.model.comparison import answer_family
 from ml.model.inputs import input_families
+from ml.model.runtime_comparison import answer_family
 
 COUNTRIES = ["AR", "BR", "DE", "FR", "IN", "JP", "SE", "US"]
 SONGS = 60

@@ -10,7 +10,7 @@ from candidates import candidate_files, put
 from reports import POLICY, edited
 
 from ml.gate.policy import parse_policy
-from ml.release.production import Outcome
+from ml.release.production import LogChange
 from ml.release.promotion import champion_of, production_of, promote
 from ml.release.store import ModelStore
 from ml.release.trust import Trust
@@ -38,7 +38,7 @@ def attestation_of(store: ModelStore, name: str, key: Path, **about: Any) -> byt
     return make_attestation(candidate_files(name), key=key, **{**known, **about})
 
 
-def release_attested(store: ModelStore, name: str, keys: tuple[Path, Trust], **about: Any) -> Outcome:
+def release_attested(store: ModelStore, name: str, keys: tuple[Path, Trust], **about: Any) -> LogChange:
     """Promote a model on an attestation, made beside the one in production."""
     envelope = attestation_of(store, name, keys[0], **about)
     return promote(store, put(store, name), POLICY, attestation=envelope, trust=keys[1])

@@ -25,11 +25,11 @@ from ml.dspa import session
 from ml.dspa.client import Client, Run
 from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.connection import Connection
-from ml.dspa.findings import Findings
 from ml.dspa.follow import Show
-from ml.dspa.patience import Patience
+from ml.dspa.outcome import RunOutcome
 from ml.dspa.submission import Submission
 from ml.dspa.tekton import TaskRun
+from ml.dspa.timeouts import Timeouts
 from ml.gate.candidate import manifest_of
 from ml.gate.evidence import Subject, make_evidence
 from ml.gate.policy import parse_policy
@@ -41,7 +41,7 @@ OTHER_IMAGE = "localhost/jukebox@" + digest(b"another image")
 ENDS = 20.0
 """Seconds: the deadline where none is tested."""
 
-PATIENCE = {
+TIMEOUTS = {
     "deadline": ENDS,
     "connect": 5,
     "read": 5,
@@ -142,11 +142,11 @@ class World:
         about = {"experiment": "jukebox", "attempt": attempt, "policy_text": policy}
         return Submission(pipeline=of, parameters=given, **about)
 
-    def client(self, patience: Patience | None = None) -> Client:
+    def client(self, timeouts: Timeouts | None = None) -> Client:
         """Make a client of the DSPA."""
         where = {"host": self.dspa.url, "namespace": "ci", "pipeline_root": self.pipeline_root}
         connection = Connection(**where, token_file=self.token_file)
-        return Client(connection, patience or Patience(**PATIENCE))
+        return Client(connection, timeouts or Timeouts(**TIMEOUTS))
 
     def submit(
         self,
@@ -155,28 +155,28 @@ class World:
         leave_running: bool = False,
         task_run: TaskRun | None = None,
         show: Show | None = None,
-        **patience: float,
-    ) -> Findings:
+        **timeouts: float,
+    ) -> RunOutcome:
         """Submit and follow, as the command does."""
-        waits = Patience(**{**PATIENCE, **patience})
+        waits = Timeouts(**{**TIMEOUTS, **timeouts})
         return dspa_run.submit(
             self.client(waits),
             submission or self.submission(),
-            patience=waits,
+            timeouts=waits,
             say=self.said.append,
             show=show or (lambda state, tasks: self.shown.append((state, dict(tasks)))),
             leave_running=leave_running,
             task_run=task_run,
         )
 
-    def follow(self, run_id: str, *, policy: str = POLICY, **patience: float) -> Findings:
+    def follow(self, run_id: str, *, policy: str = POLICY, **timeouts: float) -> RunOutcome:
         """Follow a run that is there."""
-        waits = Patience(**{**PATIENCE, **patience})
+        waits = Timeouts(**{**TIMEOUTS, **timeouts})
         return dspa_run.follow_run(
             self.client(waits),
             run_id,
             policy,
-            patience=waits,
+            timeouts=waits,
             say=self.said.append,
             show=lambda state, tasks: self.shown.append((state, dict(tasks))),
         )
@@ -248,7 +248,7 @@ def unhurried() -> Iterator[None]:
         yield
 
 
-def outcome(call: Callable[[], Findings]) -> Findings | JukeboxError:
+def outcome(call: Callable[[], RunOutcome]) -> RunOutcome | JukeboxError:
     """Return what a call returns, or the error that it ends in."""
     try:
         return call()

@@ -130,10 +130,10 @@ def submit(
     from ml.dspa.client import Client
     from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect, namespace_of
-    from ml.dspa.patience import Deadline, Patience
     from ml.dspa.run import submit as submit_run
     from ml.dspa.submission import make_submission
     from ml.dspa.tekton import TaskRun
+    from ml.dspa.timeouts import Deadline, Timeouts
     from ml.release.decisions import make_inputs
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose, decided_ok=decided_ok) as known:
@@ -176,7 +176,7 @@ def submit(
         )
         known.update(inputs=inputs.key, policy_digest=inputs.policy_digest)
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
-        patience = Patience(deadline=max(deadline.remaining, 1), stuck=stuck)
+        timeouts = Timeouts(deadline=max(deadline.remaining, 1), stuck=stuck)
         started_by = caller.pipeline_run() if caller else ""
         about_it = {
             "cause": cause,
@@ -189,9 +189,9 @@ def submit(
                     f"note: without --image the pipeline's own word for its image counts: {compiled.image}"
                 )
             found = submit_run(
-                Client(connection, patience),
+                Client(connection, timeouts),
                 submission.model_copy(update=about_it),
-                patience=patience,
+                timeouts=timeouts,
                 say=shown.say,
                 show=shown.show,
                 leave_running=leave_running,
@@ -223,16 +223,16 @@ def follow(
     """
     from ml.dspa.client import Client
     from ml.dspa.connection import connect
-    from ml.dspa.patience import Patience
     from ml.dspa.run import follow_run
+    from ml.dspa.timeouts import Timeouts
 
     with reporting(results_dir, as_json=as_json, verbose=verbose) as known:
         policy_text = policy_text_of(policy)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
-        patience = Patience(deadline=timeout, stuck=stuck)
+        timeouts = Timeouts(deadline=timeout, stuck=stuck)
         with shown_run(quiet=as_json) as shown:
-            client = Client(connection, patience)
-            found = follow_run(client, run_id, policy_text, patience=patience, say=shown.say, show=shown.show)
+            client = Client(connection, timeouts)
+            found = follow_run(client, run_id, policy_text, timeouts=timeouts, say=shown.say, show=shown.show)
         known.update(found.to_json())
 
 

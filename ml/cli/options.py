@@ -17,7 +17,7 @@ from ml.gate.policy import default_policy, parse_policy
 
 if TYPE_CHECKING:
     from ml.release.log import Promotion
-    from ml.release.production import Outcome
+    from ml.release.production import LogChange
     from ml.release.store import ModelStore
 
 FOLDER = Path(".jukebox")
@@ -151,7 +151,7 @@ def print_json(value: dict[str, Any]) -> None:
         out.on_broken_pipe()
 
 
-def say(outcome: "Outcome", *, as_json: bool = False) -> None:
+def say(outcome: "LogChange", *, as_json: bool = False) -> None:
     """Print what a promotion or rollback did."""
     entry = outcome.promotion
     candidate = entry.candidate[:12]

@@ -11,7 +11,7 @@ from ml.cli.options import COMMIT, STORE, AsJson, Store, open_store, print_json
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
 
 if TYPE_CHECKING:
-    from ml.forge.summary import Outcome
+    from ml.forge.summary import TaskOutcome
 
 TOKEN = "JUKEBOX_REPORT_TOKEN"  # noqa: S105 - the variable's name
 LONGEST = 2000
@@ -123,7 +123,7 @@ def verdict(
     out.print("passed" if passed else "nothing was decided")
 
 
-def _keep(found: "Outcome", store: str) -> None:
+def _keep(found: "TaskOutcome", store: str) -> None:
     """Store a pass, or a block by a check, by its inputs.
 
     A run that is blocked because its state contradicts its evidence may have failed for another reason, so
@@ -155,19 +155,19 @@ def _keep(found: "Outcome", store: str) -> None:
     )
 
 
-def _read(paths: list[Path]) -> "Outcome | None":
+def _read(paths: list[Path]) -> "TaskOutcome | None":
     """Read what is known of a run, as far as it came: later files count more.
 
     What is behind an error is of an earlier try.
     """
     from ml.core.canonical import parse
-    from ml.forge.summary import Outcome
+    from ml.forge.summary import TaskOutcome
 
     known: dict[str, Any] = {}
     for path in paths:
         try:
             found = {**parse(path.read_bytes()), "task": path.stem}
-            Outcome.load(found)
+            TaskOutcome.load(found)
             known |= found
             if found.get("error"):
                 break
@@ -179,4 +179,4 @@ def _read(paths: list[Path]) -> "Outcome | None":
             raise UsageError(
                 f"--outcome {path}: not what `jukebox submit --outcome` writes: {error}"
             ) from error
-    return Outcome.load(known) if known else None
+    return TaskOutcome.load(known) if known else None

@@ -35,7 +35,7 @@ from ml.core.version import short_commit
 from ml.gate.policy import parse_policy
 
 if TYPE_CHECKING:
-    from ml.release.production import Outcome
+    from ml.release.production import LogChange
 
 DEFAULTS = Hyperparameters()
 
@@ -189,7 +189,7 @@ def _show_places(places: Mapping[str, Path]) -> None:
 
 def _show_end(
     candidate: str,
-    outcome: "Outcome | None",
+    outcome: "LogChange | None",
     place: tuple[str, ...],
     judged: tuple[str, ...],
     *,

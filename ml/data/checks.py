@@ -14,12 +14,12 @@ import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict
 
 from ml.data.columns import FEATURES, RANGES, RELEASE_DATE, Kind, is_broken
-from ml.data.release import unreadable_dates
+from ml.data.release_years import unreadable_dates
 from ml.data.tables import structure_problems
 from ml.gate.subjects.data import DataCheck
 
 
-class Bounds(BaseModel):
+class ContractBounds(BaseModel):
     """How much, and how little, is still a chart table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +37,7 @@ class Bounds(BaseModel):
     """The day on which Spotify opened."""
 
 
-DEFAULT_BOUNDS = Bounds()
+DEFAULT_BOUNDS = ContractBounds()
 
 
 def check_structure(name: str, path: str | Path, kinds: dict[str, Kind]) -> list[DataCheck]:
@@ -50,7 +50,7 @@ def check_structure(name: str, path: str | Path, kinds: dict[str, Kind]) -> list
 
 
 def check_contents(
-    chart: pd.DataFrame, song: pd.DataFrame, rankings: str | Path, bounds: Bounds
+    chart: pd.DataFrame, song: pd.DataFrame, rankings: str | Path, bounds: ContractBounds
 ) -> list[DataCheck]:
     """Check what is in tables of the right structure.
 
@@ -83,7 +83,7 @@ def _check(name: str, value: float, relation: Literal["<=", ">="], bound: float,
     )
 
 
-def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: Bounds) -> list[DataCheck]:
+def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: ContractBounds) -> list[DataCheck]:
     ranked = pd.Index(chart["spotify_id"].unique())
     unknown = ranked.difference(pd.Index(song["spotify_id"]))
     known = 1 - len(unknown) / len(ranked) if len(ranked) else 0.0
@@ -119,7 +119,7 @@ def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: Bounds) -> list[Data
     ]
 
 
-def _dates(rankings: str | Path, bounds: Bounds) -> DataCheck:
+def _dates(rankings: str | Path, bounds: ContractBounds) -> DataCheck:
     """Check that dates of release can be read: slices of years would vanish unnoticed where they cannot."""
     dated, rows, example = unreadable_dates(rankings)
     return _check(
@@ -149,7 +149,7 @@ _SONG_CHECKS = {
 }
 
 
-def _ranking_schema(bounds: Bounds) -> pa.DataFrameSchema:
+def _ranking_schema(bounds: ContractBounds) -> pa.DataFrameSchema:
     first = pd.Timestamp(bounds.first_date)
     last = pd.Timestamp.now().normalize() + pd.Timedelta(days=1)
 

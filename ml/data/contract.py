@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from ml.core.errors import DataError
 from ml.core.files import read_json, write_bytes, write_json
-from ml.data.checks import DEFAULT_BOUNDS, Bounds, check_contents, check_structure
+from ml.data.checks import DEFAULT_BOUNDS, ContractBounds, check_contents, check_structure
 from ml.data.columns import RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.drift import drift_from
 from ml.data.profile import Profile, make_profile
@@ -26,7 +26,7 @@ def validate(
     champion: str,
     report: str | Path,
     profile: str | Path,
-    bounds: Bounds = DEFAULT_BOUNDS,
+    bounds: ContractBounds = DEFAULT_BOUNDS,
 ) -> str:
     """Check both tables against the contract, write report and profile, and say how many checks passed.
 

@@ -16,7 +16,7 @@ from ml.core.errors import DataError
 from ml.core.files import write_json
 from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS
 from ml.data.recordings import MARKS, read_songs, recordings_of
-from ml.data.release import release_year
+from ml.data.release_years import release_year
 from ml.data.splits import SPLIT_OF_SHARE, SPLITS, Examples, split_of, write_examples
 from ml.data.tables import connect, require_structure
 

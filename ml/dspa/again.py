@@ -8,10 +8,10 @@ import functools
 
 from ml.dspa.client import Run
 from ml.dspa.failures import Rejected
-from ml.dspa.patience import Deadline, jittered
 from ml.dspa.pods import in_a_line
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
+from ml.dspa.timeouts import Deadline, jittered
 
 
 def may_pass(session: Session, run: Run) -> bool:
@@ -39,9 +39,9 @@ def try_again(session: Session, run: Run, pause: float) -> Run:
         # An answer that was lost: it goes on already.
         if error.status != 400:
             raise
-    end = Deadline(session.patience.settle)
+    end = Deadline(session.timeouts.settle)
     while True:
         now = session.ask(functools.partial(session.client.run, run.run_id))
         if now.state not in ENDED or not end.remaining:
             return now
-        session.deadline.sleep(min(session.patience.poll, end.remaining))
+        session.deadline.sleep(min(session.timeouts.poll, end.remaining))

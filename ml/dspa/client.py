@@ -23,7 +23,7 @@ from pydantic import (
 from ml.dspa.connection import Connection
 from ml.dspa.failures import Rejected, Unavailable
 from ml.dspa.names import key_in
-from ml.dspa.patience import Deadline, Patience
+from ml.dspa.timeouts import Deadline, Timeouts
 from ml.dspa.transport import Json, Transport
 
 API = "/apis/v2beta1"
@@ -145,10 +145,10 @@ class Health(Answer):
 class Client:
     """The API of one DSPA. Every call raises what `Transport.send` raises."""
 
-    def __init__(self, connection: Connection, patience: Patience) -> None:
+    def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
         """Prepare; nothing is sent yet."""
         self.connection = connection
-        self._transport = Transport(connection, patience)
+        self._transport = Transport(connection, timeouts)
         self._full = True
 
     def health(self, within: float | None = None) -> tuple[Health, datetime.datetime | None]:

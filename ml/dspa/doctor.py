@@ -17,10 +17,10 @@ from ml.core.within import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.denied import attempts
-from ml.dspa.experiment import Check, Failed
+from ml.dspa.experiment import DoctorCheck, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
-from ml.dspa.patience import Patience
 from ml.dspa.store_checks import compare_judge, try_place
+from ml.dspa.timeouts import Timeouts
 
 SKEW = 60
 """Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
@@ -32,61 +32,61 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 def examine(
     connection: Connection,
     places: Mapping[str, str],
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     *,
     closed: Mapping[str, str] | None = None,
-) -> list[Check]:
-    """Check the way to the DSPA, the places in the object store, and what the runs' key must not reach.
+) -> list[DoctorCheck]:
+    """DoctorCheck the way to the DSPA, the places in the object store, and what the runs' key must not reach.
 
     Args:
         connection: the DSPA.
         places: URIs by what they are for; an empty one is skipped.
-        patience: how long to wait for an answer.
+        timeouts: how long to wait for an answer.
         closed: the URIs of ``holdout``, ``rankings`` and ``songs``, where the AWS_* variables hold the runs'
             key; these, the promoted models and the log must be closed to it.
     """
-    patience = patience or Patience(request=20)
-    client = Client(connection, patience)
-    checks: list[Check] = []
+    timeouts = timeouts or Timeouts(request=20)
+    client = Client(connection, timeouts)
+    checks: list[DoctorCheck] = []
 
     def check(name: str, probe: Callable[[], str], *, needs: str = "") -> None:
         sound = {known.name for known in checks if known.result == "ok"}
         if needs and needs not in sound:
-            checks.append(Check(name=name, result="skipped", found=f"needs {needs}"))
+            checks.append(DoctorCheck(name=name, result="skipped", found=f"needs {needs}"))
             return
         try:
-            checks.append(Check(name=name, result="ok", found=probe()))
+            checks.append(DoctorCheck(name=name, result="ok", found=probe()))
         except Failed as error:
-            checks.append(Check(name=name, result="failed", found=error.found, remedy=error.remedy))
+            checks.append(DoctorCheck(name=name, result="failed", found=error.found, remedy=error.remedy))
         except NotInTime:
             found, remedy = "no answer in time", "check endpoint and network"
-            checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
+            checks.append(DoctorCheck(name=name, result="failed", found=found, remedy=remedy))
         except JukeboxError as error:
             remedy = _remedy(error)
             found = str(error).removesuffix(remedy).rstrip(":; ")
-            checks.append(Check(name=name, result="failed", found=found, remedy=remedy))
+            checks.append(DoctorCheck(name=name, result="failed", found=found, remedy=remedy))
 
-    check("name", lambda: _resolve(connection, patience))
-    check("connection", lambda: _connect(connection, patience), needs="name")
-    check("certificate", lambda: _certificate(connection, patience), needs="connection")
+    check("name", lambda: _resolve(connection, timeouts))
+    check("connection", lambda: _connect(connection, timeouts), needs="name")
+    check("certificate", lambda: _certificate(connection, timeouts), needs="connection")
     check("token", lambda: _token(connection))
     check("read (GET)", lambda: _version(client), needs="certificate")
     check("clock", lambda: _clock(client), needs="read (GET)")
     check("write (POST)", lambda: _post(client), needs="certificate")
     for name, uri in places.items():
         if uri:
-            check(f"{name} bucket", lambda uri=uri: try_place(uri, patience))  # type: ignore[misc]
+            check(f"{name} bucket", lambda uri=uri: try_place(uri, timeouts))  # type: ignore[misc]
         else:
-            checks.append(Check(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
+            checks.append(DoctorCheck(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
     if places.get("store"):
-        check("judge", lambda: compare_judge(places["store"], patience), needs="store bucket")
+        check("judge", lambda: compare_judge(places["store"], timeouts), needs="store bucket")
     if closed is not None:
         tables = {name: closed[name] for name in ("rankings", "songs")}
         for name, attempt, option in attempts(places.get("store", ""), closed["holdout"], tables):
             if attempt:
-                check(name, lambda attempt=attempt: call_within(patience.storage, attempt))  # type: ignore[misc]
+                check(name, lambda attempt=attempt: call_within(timeouts.storage, attempt))  # type: ignore[misc]
             else:
-                checks.append(Check(name=name, result="skipped", found=f"give {option} s3://…"))
+                checks.append(DoctorCheck(name=name, result="skipped", found=f"give {option} s3://…"))
     return checks
 
 
@@ -103,10 +103,10 @@ def _address(connection: Connection) -> tuple[str, int]:
     return parsed.hostname or "", parsed.port or (443 if parsed.scheme == "https" else 80)
 
 
-def _resolve(connection: Connection, patience: Patience) -> str:
+def _resolve(connection: Connection, timeouts: Timeouts) -> str:
     name, port = _address(connection)
     try:
-        found = call_within(patience.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+        found = call_within(timeouts.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError, NotInTime) as error:
         raise Failed(
             f"{name} has no address ({error or 'no answer'})",
@@ -115,10 +115,10 @@ def _resolve(connection: Connection, patience: Patience) -> str:
     return str(found[0][4][0])
 
 
-def _connect(connection: Connection, patience: Patience) -> str:
+def _connect(connection: Connection, timeouts: Timeouts) -> str:
     name, port = _address(connection)
     try:
-        socket.create_connection((name, port), timeout=patience.connect).close()
+        socket.create_connection((name, port), timeout=timeouts.connect).close()
     except OSError as error:
         raise Failed(
             f"port {port} does not answer ({error})",
@@ -127,7 +127,7 @@ def _connect(connection: Connection, patience: Patience) -> str:
     return f"port {port}"
 
 
-def _certificate(connection: Connection, patience: Patience) -> str:
+def _certificate(connection: Connection, timeouts: Timeouts) -> str:
     name, port = _address(connection)
     if connection.host.startswith("http://"):
         return "none: plain http on loopback"
@@ -136,7 +136,7 @@ def _certificate(connection: Connection, patience: Patience) -> str:
 
         context = ssl.create_default_context(cafile=str(connection.ca) if connection.ca else certifi.where())
         with (
-            socket.create_connection((name, port), timeout=patience.connect) as raw,
+            socket.create_connection((name, port), timeout=timeouts.connect) as raw,
             context.wrap_socket(raw, server_hostname=name) as secure,
         ):
             expiry = str(secure.getpeercert().get("notAfter", ""))  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 
-class Check(BaseModel):
+class DoctorCheck(BaseModel):
     """One check: what was found, and what to change if it failed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

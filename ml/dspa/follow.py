@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from ml.core.errors import PlatformError, RunFailed
 from ml.dspa.client import UNSPECIFIED, Run, Task
 from ml.dspa.failures import Rejected
-from ml.dspa.patience import DeadlineOver, jittered
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
+from ml.dspa.timeouts import DeadlineOver, jittered
 
 Show = Callable[[str, Mapping[str, str]], None]
 """Takes the state of a run, and those of its tasks by name."""
@@ -40,13 +40,13 @@ def follow(session: Session, run: Run, show: Show) -> Run:
         PlatformError: the DSPA was out of reach or refused the token for too long, or says a state that
             this version does not know.
     """
-    pause, since = session.patience.poll, time.monotonic()
+    pause, since = session.timeouts.poll, time.monotonic()
     show(_shown(run), task_states(run))
     while run.state not in ENDED:
         stuck = time.monotonic() - since
-        if run.state == "CANCELING" and stuck > session.patience.canceling:
+        if run.state == "CANCELING" and stuck > session.timeouts.canceling:
             return run
-        if run.state not in (*WAITED_FOR, "CANCELING") and stuck > session.patience.unknown:
+        if run.state not in (*WAITED_FOR, "CANCELING") and stuck > session.timeouts.unknown:
             raise PlatformError(f"run {run.run_id} is in state {run.state}, which this jukebox does not know")
         try:
             session.deadline.sleep(jittered(pause))
@@ -58,8 +58,8 @@ def follow(session: Session, run: Run, show: Show) -> Run:
         if now.state != run.state:
             since = time.monotonic()
         changed = (now.state, task_states(now)) != (run.state, task_states(run))
-        most = session.patience.poll_most / (3 if session.watch.troubled else 1)
-        pause = session.patience.poll if changed else min(1.5 * pause, most)
+        most = session.timeouts.poll_most / (3 if session.watch.troubled else 1)
+        pause = session.timeouts.poll if changed else min(1.5 * pause, most)
         run = now
         if changed:
             show(_shown(run), task_states(run))
@@ -79,13 +79,13 @@ def _look(session: Session, run: Run) -> Run:
             return session.ask(lambda within: session.client.run(run.run_id, within))
         except Rejected as error:
             gone = gone or time.monotonic()
-            if error.status == 404 and time.monotonic() - gone > session.patience.vanished:
+            if error.status == 404 and time.monotonic() - gone > session.timeouts.vanished:
                 raise RunFailed(
                     f"run {run.run_id} has vanished from the DSPA: somebody deleted it"
                 ) from error
             if error.status != 404:
                 raise
-        session.deadline.sleep(jittered(session.patience.poll))
+        session.deadline.sleep(jittered(session.timeouts.poll))
 
 
 def task_states(run: Run) -> Mapping[str, str]:

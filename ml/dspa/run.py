@@ -10,16 +10,16 @@ from ml.core.kubernetes import NotReadable
 from ml.dspa.again import may_pass, try_again
 from ml.dspa.client import IDENTIFIER, Client, Run
 from ml.dspa.failures import Rejected
-from ml.dspa.findings import Findings, conclude
 from ml.dspa.follow import Show, follow
 from ml.dspa.names import key_in
-from ml.dspa.patience import Deadline, DeadlineOver, Patience
+from ml.dspa.outcome import RunOutcome, conclude
 from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.stop import end_forsaken, stop_runs
 from ml.dspa.submission import Submission, subject_of
 from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once
 from ml.dspa.tekton import TaskRun
+from ml.dspa.timeouts import Deadline, DeadlineOver, Timeouts
 from ml.dspa.watch import Stuck
 
 
@@ -34,18 +34,18 @@ def submit(
     client: Client,
     submission: Submission,
     *,
-    patience: Patience,
+    timeouts: Timeouts,
     say: Callable[[str], None],
     show: Show,
     leave_running: bool = False,
     task_run: TaskRun | None = None,
-) -> Findings:
+) -> RunOutcome:
     """Submit once, follow the run to its end, and return what passed.
 
     Args:
         client: the DSPA.
         submission: what to run, and our policy.
-        patience: how long to wait for what.
+        timeouts: how long to wait for what.
         say: takes a line for the user.
         show: takes the states of run and tasks whenever one has moved.
         leave_running: leave the run alone when interrupted, at the deadline, and when it is stuck.
@@ -56,7 +56,7 @@ def submit(
         Stuck: a step could not begin; after the run was terminated.
         JukeboxError: whatever came of it instead; ``details`` hold what is known.
     """
-    session = Session(client, patience, Deadline(patience.deadline), say)
+    session = Session(client, timeouts, Deadline(timeouts.deadline), say)
     say(f"attempt {submission.attempt}, run {submission.name}")
     if submission.parameters["dirty"]:
         commit = submission.parameters["commit"][:12]
@@ -75,7 +75,7 @@ def submit(
         if interrupted and task_run and _goes_on(task_run, say):
             return "this pod is removed and its TaskRun goes on: the run is left to its next try"
         say("ending what was started")
-        return stop_runs(client, experiment.experiment_id, submission.key, trace, patience)
+        return stop_runs(client, experiment.experiment_id, submission.key, trace, timeouts)
 
     with _stopped_by(stop, trace):
         run = submit_once(session, experiment, submission, trace)
@@ -90,10 +90,10 @@ def follow_run(
     run_id: str,
     policy_text: str,
     *,
-    patience: Patience,
+    timeouts: Timeouts,
     say: Callable[[str], None],
     show: Show,
-) -> Findings:
+) -> RunOutcome:
     """Follow a run that is there already; it is never terminated.
 
     Raises:
@@ -103,7 +103,7 @@ def follow_run(
     """
     if not re.fullmatch(IDENTIFIER, run_id):
         raise UsageError(f"{run_id!r} is not the id of a run")
-    session = Session(client, patience, Deadline(patience.deadline), say)
+    session = Session(client, timeouts, Deadline(timeouts.deadline), say)
     session.begin()
     try:
         run = session.ask(lambda within: client.run(run_id, within))
@@ -120,13 +120,13 @@ def follow_run(
 
 def _see_through(
     session: Session, run: Run, asked: Asked, policy_text: str, show: Show, trace: Trace, *, again: bool
-) -> Findings:
+) -> RunOutcome:
     """Follow a run to its end, make sure that it is the one that counts, and decide."""
     trace.run = ended = follow(session, run, show)
-    for tried in range(session.patience.tries if again else 0):
+    for tried in range(session.timeouts.tries if again else 0):
         if not may_pass(session, ended):
             break
-        trace.run = begun = try_again(session, ended, session.patience.again * 2**tried)
+        trace.run = begun = try_again(session, ended, session.timeouts.again * 2**tried)
         trace.run = ended = follow(session, begun, show)
     if other := ", ".join(differences(ended, asked.parameters)) or unlike(ended, asked):
         raise EvidenceError(f"the record of run {run.run_id} has changed: {other}")

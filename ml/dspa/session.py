@@ -12,27 +12,27 @@ from ml.dspa.client import Client, Run
 from ml.dspa.cluster import Cluster
 from ml.dspa.dashboard import find_experiments
 from ml.dspa.failures import Refused, Unavailable
-from ml.dspa.patience import Deadline, DeadlineOver, Patience, jittered
+from ml.dspa.timeouts import Deadline, DeadlineOver, Timeouts, jittered
 from ml.dspa.watch import Watch
 
 T = TypeVar("T")
 FIRST = 0.5
-"""Seconds before the first repetition; each later one waits twice as long, up to `Patience.poll_most`."""
+"""Seconds before the first repetition; each later one waits twice as long, up to `Timeouts.poll_most`."""
 
 
 class Session:
     """One command's dealings with one DSPA. ``say`` takes a line for the user."""
 
     def __init__(
-        self, client: Client, patience: Patience, deadline: Deadline, say: Callable[[str], None]
+        self, client: Client, timeouts: Timeouts, deadline: Deadline, say: Callable[[str], None]
     ) -> None:
         """Prepare; nothing is asked yet."""
         self.client = client
-        self.patience = patience
+        self.timeouts = timeouts
         self.deadline = deadline
         self.say = say
         namespace = client.connection.namespace
-        self.watch = Watch(Cluster(namespace) if namespace else None, patience, say)
+        self.watch = Watch(Cluster(namespace) if namespace else None, timeouts, say)
 
     def link(self, run: Run) -> str:
         """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""
@@ -56,7 +56,7 @@ class Session:
         Raises:
             PlatformError: no contact.
         """
-        health, _ = self.ask(self.client.health, outage=self.patience.start, refused=0)
+        health, _ = self.ask(self.client.health, outage=self.timeouts.start, refused=0)
         return health.tag_name or health.commit_sha
 
     def ask(
@@ -66,7 +66,7 @@ class Session:
 
         Args:
             call: takes the most seconds that it may need. It must be one that may be repeated.
-            outage: seconds of no answer that are borne; `Patience.outage` by default.
+            outage: seconds of no answer that are borne; `Timeouts.outage` by default.
             refused: seconds of refusals that are borne (a token that is being rotated).
 
         Raises:
@@ -75,8 +75,8 @@ class Session:
             Untrusted, Rejected: at once.
         """
         borne: dict[type, float] = {
-            Unavailable: self.patience.outage if outage is None else outage,
-            Refused: self.patience.refused if refused is None else refused,
+            Unavailable: self.timeouts.outage if outage is None else outage,
+            Refused: self.timeouts.refused if refused is None else refused,
         }
         since: dict[type, float] = {}
         pause = FIRST
@@ -96,7 +96,7 @@ class Session:
                 if left <= 0:
                     raise
                 wait = max(jittered(pause), error.wait if isinstance(error, Unavailable) else 0)
-                pause = min(2 * pause, self.patience.poll_most)
+                pause = min(2 * pause, self.timeouts.poll_most)
                 try:
                     self.deadline.sleep(min(wait, left))
                 except DeadlineOver:
@@ -118,7 +118,7 @@ class Session:
             DeadlineOver: the command's deadline is reached.
             PlatformError: the store cannot be used, or does not answer.
         """
-        seconds = min(self.patience.storage, self.deadline.remaining)
+        seconds = min(self.timeouts.storage, self.deadline.remaining)
         try:
             return call_within(seconds, call)
         except UsageError as error:

@@ -7,18 +7,18 @@ from ml.core.errors import PlatformError
 from ml.core.kubernetes import NotReadable
 from ml.dspa.client import Client, Run
 from ml.dspa.names import key_in
-from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED, Trace, cancel
 from ml.dspa.tekton import TaskRun
+from ml.dspa.timeouts import Deadline, Timeouts
 
 
-def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, patience: Patience) -> str:
+def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, timeouts: Timeouts) -> str:
     """Terminate what an interrupted submission has started, wait for its end, and say what was seen.
 
-    Where a run was asked for and no answer came, it is looked for until `Patience.stop` is over.
+    Where a run was asked for and no answer came, it is looked for until `Timeouts.stop` is over.
     """
-    session = Session(client, patience, Deadline(patience.stop), lambda _: None)
+    session = Session(client, timeouts, Deadline(timeouts.stop), lambda _: None)
     told: dict[str, str] = {}
     runs: list[Run] = []
 
@@ -39,13 +39,13 @@ def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, patien
                     end(run.run_id)
             if told and not trace.run:
                 trace.run = next(run for run in runs if run.run_id == next(iter(told)))
-            if trace.run or not trace.asked or session.deadline.remaining <= patience.poll:
+            if trace.run or not trace.asked or session.deadline.remaining <= timeouts.poll:
                 break
-            session.deadline.sleep(patience.poll)
-        while _live(told) and session.deadline.remaining > patience.poll:
+            session.deadline.sleep(timeouts.poll)
+        while _live(told) and session.deadline.remaining > timeouts.poll:
             for run_id in _live(told):
                 told[run_id] = session.ask(functools.partial(client.run, run_id)).state
-            session.deadline.sleep(patience.poll)
+            session.deadline.sleep(timeouts.poll)
     except PlatformError as error:
         if not told:
             name = trace.run.run_id if trace.run else f"a run named … {key}-…"
@@ -85,7 +85,7 @@ def _farewell(session: Session, trace: Trace, runs: list[Run], told: Mapping[str
     if live := _live(told):
         gone = session.watch.without_pods(live[0])
         return (
-            f"run {', '.join(live)} was told to end, and has not in {session.patience.stop:g} s{gone}; "
+            f"run {', '.join(live)} was told to end, and has not in {session.timeouts.stop:g} s{gone}; "
             f"`jukebox follow {live[0]}` shows what becomes of it"
         )
     if told:

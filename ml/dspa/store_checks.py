@@ -6,7 +6,7 @@ from ml.core.errors import PlatformError
 from ml.core.version import commits_since
 from ml.core.within import NotInTime, call_within
 from ml.dspa.experiment import Failed
-from ml.dspa.patience import Patience
+from ml.dspa.timeouts import Timeouts
 from ml.release.attestations import statement_of
 from ml.release.store import ModelStore
 from ml.storage.objects import create_object, delete_object, get_object
@@ -15,7 +15,7 @@ JUDGES = ("ml/core/", "ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/rele
 """What decides about a model: other code may be newer than the judge's without a difference."""
 
 
-def try_place(uri: str, patience: Patience) -> str:
+def try_place(uri: str, timeouts: Timeouts) -> str:
     """Write, read, create-if-absent and delete one small object, and return what the key may do.
 
     Raises:
@@ -44,7 +44,7 @@ def try_place(uri: str, patience: Patience) -> str:
         return f"read, write, create-if-absent{left}"
 
     try:
-        return call_within(patience.storage, tried)
+        return call_within(timeouts.storage, tried)
     except NotInTime:
         raise Failed(f"{uri} does not answer", "check endpoint and network") from None
 
@@ -58,7 +58,7 @@ def _delete(probe: str) -> str:
     return ""
 
 
-def compare_judge(uri: str, patience: Patience) -> str:
+def compare_judge(uri: str, timeouts: Timeouts) -> str:
     """Compare the code of the judge that attested the model in production with this checkout's.
 
     Raises:
@@ -71,7 +71,7 @@ def compare_judge(uri: str, patience: Patience) -> str:
         attested = [entry for entry in store.log() if entry.attestation]
         return statement_of(store, attested[-1]).predicate.measured.judge_code if attested else ""
 
-    code = call_within(patience.storage, newest)
+    code = call_within(timeouts.storage, newest)
     if not code:
         return "nothing is attested yet"
     since = commits_since(code)

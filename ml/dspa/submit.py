@@ -2,7 +2,7 @@
 
 Creating a run is not idempotent, names are not unique, and an answer can be lost. So: a name that follows
 from what is submitted; a look-up before each POST; after a POST without an answer a look-up again and again
-until `Patience.settle` is over, and only then another POST.
+until `Timeouts.settle` is over, and only then another POST.
 
 What can still leave two runs: a POST that was accepted, whose answer was lost, and whose run appears only
 after that; and two submitters with one key at the same moment, each looking before the other has posted.
@@ -19,10 +19,10 @@ from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.dspa.client import IDENTIFIER, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.names import same_run
-from ml.dspa.patience import Deadline, jittered
 from ml.dspa.same import Asked, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.submission import Submission
+from ml.dspa.timeouts import Deadline, jittered
 from ml.release.policy_file import leave_policy
 from ml.storage.objects import names_below
 
@@ -92,7 +92,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     """
     body = submission.body(experiment.experiment_id)
     asked = asked_for(submission, experiment.experiment_id, session.client.connection.dspa)
-    for _ in range(session.patience.posts):
+    for _ in range(session.timeouts.posts):
         own = ""
         found = [run for run in _look_up(session, experiment, submission) if not run.given_up]
         if found:
@@ -117,7 +117,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             session.say(f"{error}; trying again")
             if error.certain:
                 # Nothing was done. Whether it is a rotation or a missing right, the next POST will show.
-                session.deadline.sleep(jittered(session.patience.refused / session.patience.posts))
+                session.deadline.sleep(jittered(session.timeouts.refused / session.timeouts.posts))
                 continue
             created = _await(session, experiment, submission, 0)
         except Unavailable as error:
@@ -135,7 +135,7 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
                     cancel(session, own)
                 raise
             return run
-    raise type(last)(f"{last}; asked {session.patience.posts} times, no run {submission.name} has appeared")
+    raise type(last)(f"{last}; asked {session.timeouts.posts} times, no run {submission.name} has appeared")
 
 
 def _require_unused(session: Session, submission: Submission) -> None:
@@ -171,14 +171,14 @@ def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -
     Raises:
         PlatformError: the list cannot be read, or a run not be terminated.
     """
-    end = Deadline(session.patience.settle)
+    end = Deadline(session.timeouts.settle)
     while True:
         listed = session.ask(lambda within: session.client.runs(experiment_id, key, within))
         missing = {run.run_id for run in known} - {run.run_id for run in listed}
         if not missing or not end.remaining:
             break
         # A list that does not show our own run lags behind, and may hide an older one too.
-        session.deadline.sleep(jittered(session.patience.poll))
+        session.deadline.sleep(jittered(session.timeouts.poll))
     if missing and known[0].state in ENDED:
         raise PlatformError(
             f"the list of runs does not show {', '.join(missing)}: an older run of this attempt may be "
@@ -218,8 +218,8 @@ def _look_up(session: Session, experiment: Experiment, submission: Submission) -
 
 def _await(session: Session, experiment: Experiment, submission: Submission, wait: float) -> list[Run]:
     """Look for a run whose POST was not answered, until it shows or its time is over."""
-    end = Deadline(max(session.patience.settle, wait))
-    pause = session.patience.settle / 60
+    end = Deadline(max(session.timeouts.settle, wait))
+    pause = session.timeouts.settle / 60
     while end.remaining:
         session.deadline.sleep(min(jittered(pause), end.remaining))
         pause *= 2

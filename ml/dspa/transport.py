@@ -24,7 +24,7 @@ from ml.dspa.failures import (
     retry_after,
     tls_failure,
 )
-from ml.dspa.patience import Patience
+from ml.dspa.timeouts import Timeouts
 
 MOST = 8 << 20
 """Bytes of an answer. A run with its whole specification is below one megabyte."""
@@ -49,10 +49,10 @@ Json = dict[str, Any]
 class Transport:
     """Sends requests with our token, one at a time."""
 
-    def __init__(self, connection: Connection, patience: Patience) -> None:
+    def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
         """Prepare; nothing is sent yet."""
         self.connection = connection
-        self._patience = patience
+        self._timeouts = timeouts
         self._reader = _session(connection, AGAIN)
         # A POST goes out once, on a connection of its own: one kept alive may be dead already.
         self._writer = _session(connection, Retry(total=0, redirect=False))
@@ -74,12 +74,12 @@ class Transport:
             path: below the host.
             query: the parameters of the address.
             body: JSON to send.
-            within: most seconds for all of it; `Patience.request` at most.
+            within: most seconds for all of it; `Timeouts.request` at most.
 
         Raises:
             Unavailable, Refused, Untrusted, Rejected: as they say.
         """
-        seconds = min(self._patience.request, self._patience.request if within is None else within)
+        seconds = min(self._timeouts.request, self._timeouts.request if within is None else within)
         what = f"{method} {path}"
         try:
             token = self.connection.token()
@@ -95,7 +95,7 @@ class Transport:
                 params=query,
                 json=body,
                 headers=headers,
-                timeout=(min(self._patience.connect, seconds), min(self._patience.read, seconds)),
+                timeout=(min(self._timeouts.connect, seconds), min(self._timeouts.read, seconds)),
                 allow_redirects=False,
                 stream=True,
             ) as response:

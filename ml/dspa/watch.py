@@ -6,8 +6,8 @@ from collections.abc import Callable
 from ml.core.errors import RunFailed
 from ml.core.kubernetes import NotReadable
 from ml.dspa.cluster import Cluster
-from ml.dspa.patience import Patience
 from ml.dspa.pods import Cause
+from ml.dspa.timeouts import Timeouts
 
 
 class Stuck(RunFailed):
@@ -20,12 +20,12 @@ class Watch:
     Where they cannot be read nothing is lost but the reason: the run itself is followed by the DSPA's API.
     """
 
-    def __init__(self, cluster: Cluster | None, patience: Patience, say: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster | None, timeouts: Timeouts, say: Callable[[str], None]) -> None:
         """Prepare. ``say`` takes a line for the user; ``cluster`` is None for an unknown namespace."""
         self._cluster = cluster
-        self._patience = patience
+        self._timeouts = timeouts
         self._say = say
-        self._next = time.monotonic() + patience.pods
+        self._next = time.monotonic() + timeouts.pods
         self._blind = cluster is None
         self._since: dict[str, float] = {}
         self._said: set[tuple[str, str]] = set()
@@ -39,7 +39,7 @@ class Watch:
         now = time.monotonic()
         if self._cluster is None or self._blind or now < self._next:
             return
-        self._next = now + self._patience.pods
+        self._next = now + self._timeouts.pods
         try:
             waiting = self._cluster.waiting(run_id)
         except NotReadable as error:
@@ -53,9 +53,9 @@ class Watch:
             # What is seen in two looks is no passing moment.
             if cause.step in earlier and what not in self._said:
                 self._said.add(what)
-                left = self._patience.stuck - (now - since)
+                left = self._timeouts.stuck - (now - since)
                 self._say(f"{cause}; if that lasts, the run is given up in {left:.0f} s (--stuck)")
-            if now - since > self._patience.stuck:
+            if now - since > self._timeouts.stuck:
                 details = {"causes": [cause.model_dump()]}
                 raise Stuck(f"run {run_id} cannot go on: {cause}", details)
 

@@ -45,7 +45,7 @@ class Checked(BaseModel):
         return f"  {self.name}: {'; '.join(filter(None, (self.reason, aside)))}"
 
 
-class Outcome(BaseModel):
+class TaskOutcome(BaseModel):
     """The outcome files of a run (--outcome) in one record, as far as summary and verdict read them.
 
     ``task`` is the name of the last file. ``inputs`` is the key of the run's inputs, and ``policy_digest``
@@ -74,7 +74,7 @@ class Outcome(BaseModel):
     checks: list[Checked] = []
 
     @classmethod
-    def load(cls, found: Any) -> "Outcome":
+    def load(cls, found: Any) -> "TaskOutcome":
         """Read what was parsed.
 
         Raises:
@@ -139,7 +139,7 @@ def read_tasks(text: str) -> dict[str, str]:
 
 
 def summarise(
-    tasks: dict[str, str], outcome: Outcome | None, commit: str = "", superseded_by: str = ""
+    tasks: dict[str, str], outcome: TaskOutcome | None, commit: str = "", superseded_by: str = ""
 ) -> Summary:
     """Sum up a run.
 
@@ -169,7 +169,7 @@ def summarise(
     )
 
 
-def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
+def _judge(tasks: dict[str, str], outcome: TaskOutcome | None) -> tuple[State, str]:
     failed = [name for name, end in tasks.items() if end == "Failed"]
     early = [name for name in failed if name not in (SUBMISSION, DECISIVE)]
     if tasks[DECISIVE] == "Succeeded" and not (outcome and outcome.error):
@@ -188,7 +188,7 @@ def _judge(tasks: dict[str, str], outcome: Outcome | None) -> tuple[State, str]:
     return _unpromoted(failed, outcome)
 
 
-def _unpromoted(failed: list[str], outcome: Outcome | None) -> tuple[State, str]:
+def _unpromoted(failed: list[str], outcome: TaskOutcome | None) -> tuple[State, str]:
     """Judge a run that ended at submission or decision, or before."""
     # The gate's answer is about the commit; everything else that ends a submission or a promotion is not.
     blocked = (
@@ -204,7 +204,7 @@ def _unpromoted(failed: list[str], outcome: Outcome | None) -> tuple[State, str]
     return "error", silent if SUBMISSION in failed else stopped
 
 
-def _passed(outcome: Outcome | None) -> str:
+def _passed(outcome: TaskOutcome | None) -> str:
     return outcome.passed if outcome else "the gate passed"
 
 

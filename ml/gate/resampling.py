@@ -23,7 +23,7 @@ class Resampling(Record):
         return min(1.0, 1 / (JUDGED_AT * (self.resamples + 1)))
 
 
-class Bounds(Record):
+class Estimate(Record):
     """A measured value, its standard error, and one lower and one upper bound of the true value.
 
     Each bound alone is wrong with a probability of at most the alpha of its `Resampling`.

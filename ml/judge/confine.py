@@ -45,7 +45,7 @@ LAST_BYTES, LONGEST = 16_000, 1000
 
 
 @dataclass(frozen=True)
-class Bounds:
+class SandboxLimits:
     """What infer may use: bytes of data and of a file, and processor seconds, for each process; seconds.
 
     TensorFlow has 1.6 GB of data with a model of ten thousand weights.
@@ -57,7 +57,7 @@ class Bounds:
     seconds: float = 600
 
 
-def infer_confined(work: Path, bounds: Bounds = Bounds()) -> None:
+def infer_confined(work: Path, bounds: SandboxLimits = SandboxLimits()) -> None:
     """Run `ml.judge.infer.infer` in a place of its own.
 
     Args:
@@ -75,7 +75,9 @@ def infer_confined(work: Path, bounds: Bounds = Bounds()) -> None:
     run_confined(command, read, [str(work / "answers")], bounds)
 
 
-def run_confined(command: Sequence[str], read: Sequence[str], write: Sequence[str], bounds: Bounds) -> None:
+def run_confined(
+    command: Sequence[str], read: Sequence[str], write: Sequence[str], bounds: SandboxLimits
+) -> None:
     """Run a command that sees a system, this package and the given paths, and nothing else.
 
     Args:
@@ -130,7 +132,7 @@ def run_confined(command: Sequence[str], read: Sequence[str], write: Sequence[st
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _wait(process: "subprocess.Popen[bytes]", plan: bytes, bounds: Bounds) -> None:
+def _wait(process: "subprocess.Popen[bytes]", plan: bytes, bounds: SandboxLimits) -> None:
     """Wait for the end of the process within its time; nothing of it is left."""
     try:
         process.communicate(plan, bounds.seconds)

@@ -25,11 +25,11 @@ from ml.model.inputs import input_families
 from ml.model.production import Incomparable, ask_champion
 from ml.model.runtime_answers import ModelFacts, RuntimeFacts, ask_model, ask_runtime
 from ml.model.runtimes import open_runtimes
-from ml.model.server_process import Patience
+from ml.model.server_process import ServerTimeouts
 from ml.model.serving import ask_server
 from ml.model.serving_scores import ServerFacts
 
-PATIENCE = Patience(ready=60, whole=180, stop=15)
+TIMEOUTS = ServerTimeouts(ready=60, whole=180, stop=15)
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def _ask_runtimes(
 
 
 def _ask_server(work: Path, features: np.ndarray) -> ServerFacts:
-    found = ask_server(work / "model/model.onnx", features, PATIENCE)
+    found = ask_server(work / "model/model.onnx", features, TIMEOUTS)
     arrays = {f"batch.{size}": one for size, one in found.batches.items()}
     arrays |= {f"after.{index}": one for index, one in enumerate(found.after_bad)}
     write_arrays(work / "answers/server.npz", arrays)

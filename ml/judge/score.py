@@ -24,7 +24,7 @@ from ml.judge.answered import ANSWERED, Answered
 from ml.judge.answers import Shape, read_arrays
 from ml.judge.holdout_data import read_baselines, read_data_report
 from ml.judge.work import AGAIN, MEASURED, Asked, Measurement, read_asked, read_record, require_files
-from ml.model import comparison, serving_scores
+from ml.model import runtime_comparison, serving_scores
 from ml.model.champion import compare_answers
 from ml.model.evaluation import score_evaluation
 from ml.model.inputs import input_families
@@ -206,9 +206,9 @@ class _Scoring:
 
 def _runtime(path: Path, families: Mapping[str, Shape]) -> RuntimeAnswers:
     """Read the answers of a runtime to all families in all batch sizes."""
-    asked = {name: comparison.batch_sizes(rows) for name, (rows, _) in families.items()}
+    asked = {name: runtime_comparison.batch_sizes(rows) for name, (rows, _) in families.items()}
     shapes: dict[str, Shape] = {
-        f"{name}.{size}": (comparison.rows_answered(size, families[name][0]), families[name][1])
+        f"{name}.{size}": (runtime_comparison.rows_answered(size, families[name][0]), families[name][1])
         for name, sizes in asked.items()
         for size in sizes
     }

@@ -8,13 +8,13 @@ song of twenty loses two of 100 at most in one test set of eight.
 import numpy as np
 from scipy.special import betaincinv
 
-from ml.gate.resampling import Bounds
+from ml.gate.resampling import Estimate
 
 FEW = 30
 """With fewer songs than this won or lost, bounds are the exact ones where these are wider."""
 
 
-def widen(bounds: Bounds, differences: np.ndarray, alpha: float) -> Bounds:
+def widen(bounds: Estimate, differences: np.ndarray, alpha: float) -> Estimate:
     """Widen the bounds of a mean of wins and losses to the exact ones where few songs are won or lost.
 
     Each end is a difference of two bounds by Clopper and Pearson (Biometrika 26, 1934), of the share that is

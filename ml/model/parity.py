@@ -18,7 +18,6 @@ from ml.data.columns import FEATURES
 from ml.data.splits import read_examples, read_labels
 from ml.gate.served import Served
 from ml.gate.subjects.parity import OnnxMetrics, Parity, RuntimeParity
-from ml.model.comparison import ATOL, RTOL, compare_answers
 from ml.model.inputs import input_families
 from ml.model.metrics import score_songs
 from ml.model.network import INPUT, OUTPUT
@@ -32,6 +31,7 @@ from ml.model.runtime_answers import (
     ask_model,
     ask_runtime,
 )
+from ml.model.runtime_comparison import ATOL, RTOL, compare_answers
 from ml.model.runtimes import open_runtimes
 
 KerasAnswers = Mapping[str, np.ndarray]

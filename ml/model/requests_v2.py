@@ -17,7 +17,7 @@ NAME = "jukebox"
 """The model's name in the server, whatever it is in the store."""
 
 SECONDS = (5, 60)
-"""To connect, and between two bytes of an answer; the server's `Patience` bounds the whole."""
+"""To connect, and between two bytes of an answer; the server's `ServerTimeouts` bounds the whole."""
 
 HUGE = 200_000
 """Rows: more than a request may have."""
@@ -25,7 +25,7 @@ HUGE = 200_000
 FLOAT32 = "FP32"
 
 
-class Client:
+class InferenceClient:
     """Talks to a model server over one connection, past any proxy."""
 
     def __init__(self, server: Server) -> None:

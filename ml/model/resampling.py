@@ -1,4 +1,4 @@
-"""Bounds of a ratio of sums over songs, by the studentised bootstrap: what the gate's error rates rest on.
+"""Estimate of a ratio of sums over songs, by the studentised bootstrap: what the gate's error rates rest on.
 
 Songs are the sampling unit, because all chart rows of a song share its one prediction. A metric is a ratio of
 two sums over songs, a difference of two models has the difference of their terms on top. Rows by song are
@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from ml.core.records import LARGEST
-from ml.gate.resampling import JUDGED_AT, Bounds, Resampling
+from ml.gate.resampling import JUDGED_AT, Estimate, Resampling
 from ml.model.draws import Columns, draw
 
 RESAMPLING = Resampling(resamples=10_000, alpha=0.05, seed=7)
@@ -27,7 +27,7 @@ RESAMPLING = Resampling(resamples=10_000, alpha=0.05, seed=7)
 Ratio = tuple[np.ndarray, np.ndarray]
 
 
-def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, Bounds]:
+def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[str, Estimate]:
     """Bound the true value of each ratio of sums, all on the same resamples of songs.
 
     The standard error is that of the linearised ratio (Cochran, Sampling Techniques, 1977, section 2.11). The
@@ -47,13 +47,13 @@ def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[st
     found = {}
     for name, sample in _resampled(ratios, settings).items():
         if sample.songs == 1:
-            found[name] = Bounds(value=sample.value, standard_error=LARGEST, low=-LARGEST, high=LARGEST)
+            found[name] = Estimate(value=sample.value, standard_error=LARGEST, low=-LARGEST, high=LARGEST)
             continue
         ordered = np.partition(sample.t, (rank - 1, settings.resamples - rank))
         student = float(stdtrit(sample.songs - 1, 1 - JUDGED_AT * settings.alpha))
         above = max(student, float(ordered[settings.resamples - rank]))
         below = max(student, -float(ordered[rank - 1]))
-        found[name] = Bounds(
+        found[name] = Estimate(
             value=sample.value,
             standard_error=sample.error,
             low=max(sample.value - above * sample.error, -LARGEST),

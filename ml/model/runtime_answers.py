@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ml.core.records import Count, Record, Text
 from ml.gate.subjects.parity import SERVED, Latency, Layouts, Threads
-from ml.model.comparison import Run, answer_family, compare_layouts, compare_threads
+from ml.model.runtime_comparison import Run, answer_family, compare_layouts, compare_threads
 from ml.model.runtimes import Runtime, open_session
 
 LATENCY_CALLS = 1000
@@ -24,7 +24,7 @@ Inputs = Mapping[str, np.ndarray]
 """By family: raw features, float32 [N, 13]."""
 
 RuntimeAnswers = dict[str, dict[int, np.ndarray]]
-"""By family and batch size: a runtime's answers, as `ml.model.comparison.answer_family` returns them."""
+"""A runtime's answers by family and batch size, of `ml.model.runtime_comparison.answer_family`."""
 
 
 class Tensor(Record):

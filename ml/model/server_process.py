@@ -36,7 +36,7 @@ LAST_LINES, LAST_BYTES = 5, 2000
 
 
 @dataclass(frozen=True)
-class Patience:
+class ServerTimeouts:
     """Seconds that the server has: to be ready, for everything, and to end once it is told to."""
 
     ready: float = 60
@@ -74,7 +74,7 @@ class Server:
     process: "subprocess.Popen[bytes]"
     log: Path
     token: str
-    patience: Patience
+    timeouts: ServerTimeouts
     overdue: threading.Event = field(default_factory=threading.Event)
     clean: bool = False
     left: int = 0
@@ -89,15 +89,15 @@ class Server:
         while not ready():
             if self.process.poll() is not None:
                 raise self.failed(f"ended with code {self.process.returncode} before it was ready")
-            if time.monotonic() - start > self.patience.ready:
-                raise self.failed(f"was not ready after {self.patience.ready:g} s")
+            if time.monotonic() - start > self.timeouts.ready:
+                raise self.failed(f"was not ready after {self.timeouts.ready:g} s")
             time.sleep(0.02)
         return time.monotonic() - start
 
     def failed(self, what: str) -> RunFailed:
         """Make the error that says what the server did, and the last lines of its log."""
         if self.overdue.is_set():
-            what = f"was not done after {self.patience.whole:g} s"
+            what = f"was not done after {self.timeouts.whole:g} s"
         # Its last words may still be on their way into the log.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(0.2)
@@ -124,12 +124,12 @@ class Server:
         """Tell the server to end, and see whether it does and whether anything stays behind."""
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.clean = self.process.wait(self.patience.stop) == 0
+            self.clean = self.process.wait(self.timeouts.stop) == 0
         self.left = len(set(self.processes()) - {self.process.pid})
 
     def kill(self) -> None:
         """Kill all processes of the server, and wait until they are gone."""
-        end = time.monotonic() + self.patience.stop
+        end = time.monotonic() + self.timeouts.stop
         while left := self.processes():
             for number in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -141,7 +141,7 @@ class Server:
         if self.process.stdin:
             self.process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(self.patience.stop)
+            self.process.wait(self.timeouts.stop)
 
     def processes(self) -> list[int]:
         """Return the processes that are in the server's group or carry its token, but for zombies."""
@@ -164,12 +164,12 @@ def _environment(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], patience: Patience) -> Iterator[Server]:
+def started(command: Sequence[str], timeouts: ServerTimeouts) -> Iterator[Server]:
     """Start a server, and end it: all of its processes are gone when this is left, by whichever way.
 
     Args:
         command: it gets one more argument: the descriptor of a bound socket to listen on.
-        patience: how long it may take.
+        timeouts: how long it may take.
 
     Raises:
         RunFailed: it cannot be started, or this system is not Linux.
@@ -198,8 +198,8 @@ def started(command: Sequence[str], patience: Patience) -> Iterator[Server]:
             except OSError as error:
                 raise RunFailed(f"cannot start the model server: {error}") from error
             url = "http://{}:{}/v2".format(*bound.getsockname())
-            server = Server(url, process, folder / "log", token, patience)
-        timer = threading.Timer(patience.whole, _end_overdue, [server])
+            server = Server(url, process, folder / "log", token, timeouts)
+        timer = threading.Timer(timeouts.whole, _end_overdue, [server])
         timer.daemon = True
         timer.start()
         try:

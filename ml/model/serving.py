@@ -15,8 +15,8 @@ from ml.data.splits import read_labels
 from ml.gate.subjects.parity import Latency
 from ml.gate.subjects.serving import BadRequest
 from ml.model.reference import read_reference
-from ml.model.requests_v2 import NAME, Client, bad_requests
-from ml.model.server_process import Patience, server_command, started
+from ml.model.requests_v2 import NAME, InferenceClient, bad_requests
+from ml.model.server_process import ServerTimeouts, server_command, started
 from ml.model.serving_scores import (
     ServerAnswers,
     ServerFacts,
@@ -35,7 +35,7 @@ def check_serving(
     reference: str | Path,
     labels: str | Path,
     report: str | Path,
-    patience: Patience = Patience(),  # noqa: B008 (frozen)
+    timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 (frozen)
 ) -> str:
     """Serve the model, ask it, write the `Serving`, and say how it did. No process is left.
 
@@ -45,7 +45,7 @@ def check_serving(
         reference: the reference of `ml.model.conversion.convert`.
         labels: ``labels.json``.
         report: the JSON file to write.
-        patience: how long the server may take.
+        timeouts: how long the server may take.
 
     Raises:
         RunFailed: there is no server to start; or it does not become ready, dies, or answers what is no
@@ -55,7 +55,7 @@ def check_serving(
     test = found.families == "test"
     rows, keras = found.features[test], found.answers[test]
     digests = {**found.source, "onnx_digest": file_digest(onnx_model), "served_digest": file_digest(served)}
-    result = score_serving(ask_server(onnx_model, rows, patience), keras, len(countries), digests)
+    result = score_serving(ask_server(onnx_model, rows, timeouts), keras, len(countries), digests)
     write_json(report, result)
     return (
         f"{result.server} {result.version} ready in {result.ready_seconds:.1f} s, "
@@ -64,20 +64,20 @@ def check_serving(
     )
 
 
-def ask_server(model: str | Path, rows: np.ndarray, patience: Patience) -> ServerAnswers:
+def ask_server(model: str | Path, rows: np.ndarray, timeouts: ServerTimeouts) -> ServerAnswers:
     """Serve a model, ask it about rows and about nonsense, and end it. No process is left.
 
     Args:
         model: the ONNX file.
         rows: raw features, float32 [N, 13].
-        patience: how long the server may take.
+        timeouts: how long the server may take.
 
     Raises:
         RunFailed: as `check_serving`.
     """
     command = server_command(Path(model).absolute(), NAME)
-    with started(command, patience) as server:
-        client = Client(server)
+    with started(command, timeouts) as server:
+        client = InferenceClient(server)
         ready = server.wait_until(lambda: _ready(client))
         about, metadata = client.get("") or {}, client.get(f"/models/{NAME}")
         batches = {size: _golden(client, rows, size) for size in batch_sizes(len(rows))}
@@ -99,19 +99,19 @@ def ask_server(model: str | Path, rows: np.ndarray, patience: Patience) -> Serve
     return ServerAnswers(facts, batches, after)
 
 
-def _ready(client: Client) -> bool:
+def _ready(client: InferenceClient) -> bool:
     checks = (("/health/ready", {"ready": True}), (f"/models/{NAME}/ready", {"name": NAME, "ready": True}))
     return all(client.get(path) == answer for path, answer in checks)
 
 
-def _golden(client: Client, rows: np.ndarray, size: int) -> np.ndarray:
+def _golden(client: InferenceClient, rows: np.ndarray, size: int) -> np.ndarray:
     """Ask in batches of one size."""
     chosen = asked_rows(size, len(rows))
     parts = np.split(chosen, requests_of(size, len(rows)))
     return np.concatenate([client.infer(rows[part]) for part in parts])
 
 
-def _refusals(client: Client, row: np.ndarray) -> tuple[tuple[BadRequest, ...], list[np.ndarray]]:
+def _refusals(client: InferenceClient, row: np.ndarray) -> tuple[tuple[BadRequest, ...], list[np.ndarray]]:
     """Send each bad request, and a golden one after it; return the statuses, and the golden answers."""
     found, after = [], []
     for name, data in bad_requests(row).items():
@@ -120,7 +120,7 @@ def _refusals(client: Client, row: np.ndarray) -> tuple[tuple[BadRequest, ...], 
     return tuple(found), after
 
 
-def _latency(client: Client, rows: np.ndarray) -> Latency:
+def _latency(client: InferenceClient, rows: np.ndarray) -> Latency:
     """Time single-row requests over loopback, with JSON on both sides, after a tenth as many to warm up."""
     times = []
     for call in range(LATENCY_CALLS + LATENCY_CALLS // 10):

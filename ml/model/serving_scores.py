@@ -10,9 +10,9 @@ from ml.core.records import Count, NonNegative, Record, Text
 from ml.data.columns import FEATURES
 from ml.gate.subjects.parity import Latency
 from ml.gate.subjects.serving import BadRequest, Batch, Positive, Serving
-from ml.model.comparison import ATOL, RTOL
 from ml.model.network import INPUT, OUTPUT
 from ml.model.requests_v2 import FLOAT32, NAME
+from ml.model.runtime_comparison import ATOL, RTOL
 
 BATCH_SIZES = (1, 7, 64)
 """Batch sizes of the golden requests, besides all songs at once."""

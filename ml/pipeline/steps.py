@@ -41,8 +41,8 @@ class Artifact(Protocol):
     metadata: dict[str, Any]
 
 
-class Metrics(Artifact, Protocol):
-    """As much of KFP's Metrics artifact as a step uses."""
+class MetricsArtifact(Artifact, Protocol):
+    """As much of KFP's MetricsArtifact artifact as a step uses."""
 
     def log_metric(self, metric: str, value: float) -> None:
         """Show a number in the dashboard."""
@@ -230,7 +230,7 @@ def evaluate(
     champion_model: Artifact,
     champion: str,
     evaluation: Artifact,
-    metrics: Metrics,
+    metrics: MetricsArtifact,
     confusion: ClassificationMetrics,
 ) -> str:
     """Evaluate the Keras model beside the baselines and the champion."""
@@ -279,7 +279,7 @@ def parity(
     labels: Artifact,
     served: Artifact,
     parity_report: Artifact,
-    metrics: Metrics,
+    metrics: MetricsArtifact,
 ) -> str:
     """Check that the ONNX model computes what Keras computed, in each runtime."""
     from ml.model.parity import check_parity
@@ -306,7 +306,7 @@ def serving(
     reference: Artifact,
     labels: Artifact,
     serving_report: Artifact,
-    metrics: Metrics,
+    metrics: MetricsArtifact,
 ) -> str:
     """Check that a real model server loads the ONNX model and answers over HTTP what Keras answered."""
     from ml.model.serving import check_serving

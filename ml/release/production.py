@@ -19,7 +19,7 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LogChange:
     """What promotion or rollback did: the entry in force, whether it is new, and where it is served.
 
     ``unpublished`` is the number of the newest entry that was found where it was in the log but not yet
@@ -45,7 +45,7 @@ def interrupted(number: int) -> str:
     return f"promotion {number} {told}" if number else ""
 
 
-def append(store: ModelStore, log: list[Promotion], entry: Promotion, missing: int) -> Outcome:
+def append(store: ModelStore, log: list[Promotion], entry: Promotion, missing: int) -> LogChange:
     """Append an entry to the log, then publish its model.
 
     Args:
@@ -74,7 +74,7 @@ def append(store: ModelStore, log: list[Promotion], entry: Promotion, missing: i
     return finish(store, [*log, entry], new=True, missing=missing)
 
 
-def finish(store: ModelStore, log: list[Promotion], *, new: bool, missing: int) -> Outcome:
+def finish(store: ModelStore, log: list[Promotion], *, new: bool, missing: int) -> LogChange:
     """Publish the newest entry's model, and keep the head of the log.
 
     Args:
@@ -90,7 +90,7 @@ def finish(store: ModelStore, log: list[Promotion], *, new: bool, missing: int) 
     entry = log[-1]
     served_at = store.publish(entry, files_of(store, entry))
     checked = store.head_state()
-    return Outcome(entry, new, served_at, store.keep_head(log), checked, missing)
+    return LogChange(entry, new, served_at, store.keep_head(log), checked, missing)
 
 
 def files_of(store: ModelStore, entry: Promotion) -> dict[str, bytes]:

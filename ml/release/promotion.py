@@ -17,7 +17,7 @@ from ml.gate.statement import Statement
 from ml.release.actor import actor, require_line
 from ml.release.basis import Basis, Production, attest_again, attested, require_about
 from ml.release.log import Promotion
-from ml.release.production import TIME, Outcome, append, finish, now, restored, unpublished, utc_now
+from ml.release.production import TIME, LogChange, append, finish, now, restored, unpublished, utc_now
 from ml.release.promoted import migrate_command
 from ml.release.self_checked import require_self_checked_allowed, self_checked
 from ml.release.store import ModelStore
@@ -49,7 +49,7 @@ def promote(
     run: str = "",
     why: str = "",
     verify: Verify | None = None,
-) -> Outcome:
+) -> LogChange:
     """Put a candidate into production.
 
     Promoting the model that is in production changes nothing and says so (``new`` is False), but publishes
@@ -171,7 +171,7 @@ def _made_by(log: list[Promotion], envelope: str, statement: str) -> Promotion |
     )
 
 
-def _completed(store: ModelStore, log: list[Promotion], made: Promotion, missing: int) -> Outcome:
+def _completed(store: ModelStore, log: list[Promotion], made: Promotion, missing: int) -> LogChange:
     """Publish the entry that an attestation has made, if it is still in force."""
     if restored(log, len(log)).number != made.number:
         raise EvidenceError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ml.core.errors import EvidenceError, UsageError
 from ml.release.actor import actor, require_line
 from ml.release.log import CURRENT, Promotion
-from ml.release.production import Outcome, append, files_of, finish, interrupted, now, restored, unpublished
+from ml.release.production import LogChange, append, files_of, finish, interrupted, now, restored, unpublished
 from ml.release.store import ModelStore
 
 
@@ -17,9 +17,9 @@ class Plan:
         present: the newest entry of the log.
         target: the promotion that is to be in force.
         entry: what is in the log afterwards as the newest; ``present`` where nothing is appended.
-        unpublished: as in `Outcome`.
+        unpublished: as in `LogChange`.
         log: as it was read.
-        checked: as in `Outcome`.
+        checked: as in `LogChange`.
     """
 
     present: Promotion
@@ -98,7 +98,7 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
     return Plan(present, target, entry, missing, log, checked)
 
 
-def rollback(store: ModelStore, to: int | None = None, why: str = "") -> Outcome:
+def rollback(store: ModelStore, to: int | None = None, why: str = "") -> LogChange:
     """Put an earlier model back into production, as `plan_rollback` plans it.
 
     Going back to the promotion that is in force changes nothing and says so (``new`` is False).

@@ -32,7 +32,7 @@ def violations(world: World) -> list[str]:
 def one_run(world: World) -> list[str]:
     """Never two runs that count; more than one only where the API itself lets nobody know better."""
     found, runs = [], world.runs()
-    passed = {outcome.findings.run_id for outcome in world.outcomes if outcome.findings}
+    passed = {outcome.known.run_id for outcome in world.outcomes if outcome.known}
     names = ", ".join(f"{run.run_id} {run.state}" for run in runs)
     if len(passed) > 1:
         found.append(f"two runs count: {passed}")
@@ -71,9 +71,9 @@ def true_passes(world: World) -> list[str]:
     """Never a pass without SUCCEEDED, evidence of this run that passes, and its candidate's true bytes."""
     found = []
     for outcome in world.outcomes:
-        if not outcome.findings:
+        if not outcome.known:
             continue
-        about = outcome.findings
+        about = outcome.known
         run = world.dspa.runs.get(about.run_id)
         if run is None or not truly_passes(world, run):
             found.append(f"run {about.run_id} passed, but {world.schedule.leaves}, {run and run.state}")

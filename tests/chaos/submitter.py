@@ -15,9 +15,9 @@ from ml.dspa import run, session, transport
 from ml.dspa.client import Client
 from ml.dspa.compiled import Pipeline
 from ml.dspa.connection import Connection
-from ml.dspa.findings import Findings
-from ml.dspa.patience import Patience
+from ml.dspa.outcome import RunOutcome
 from ml.dspa.submission import Submission
+from ml.dspa.timeouts import Timeouts
 from ml.gate.evidence import Subject
 from ml.gate.policy import default_policy
 
@@ -102,12 +102,12 @@ def submit(
     deadline: float,
     say: Callable[[str], None],
     show: Callable[[str, Mapping[str, str]], None],
-) -> Findings:
+) -> RunOutcome:
     """Do what `jukebox submit` does, in a hurry."""
-    patience = Patience(deadline=deadline, **WAITS)
-    client = Client(connection, patience)
+    timeouts = Timeouts(deadline=deadline, **WAITS)
+    client = Client(connection, timeouts)
     # As an attribute of its module: the tests break it there.
-    return run.submit(client, submission(home), patience=patience, say=say, show=show)
+    return run.submit(client, submission(home), timeouts=timeouts, say=say, show=show)
 
 
 def main(arguments: str) -> None:
@@ -118,7 +118,7 @@ def main(arguments: str) -> None:
     said: list[str] = []
     try:
         found = submit(connection, Path(given["home"]), given["deadline"], said.append, lambda *_: None)
-        outcome: dict[str, Any] = {"findings": found.model_dump_json()}
+        outcome: dict[str, Any] = {"known": found.model_dump_json()}
     except JukeboxError as error:
         outcome = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
     print(json.dumps({**outcome, "said": said}))

@@ -10,7 +10,8 @@ from chaos.batches import hurried
 from chaos.schedules import FAULTS, LEAVINGS, schedule
 from chaos.world import TOKENS, World, live_through
 from ml.core.errors import EvidenceError
-from ml.dspa import findings, run, submit
+from ml.dspa import outcome as concluding
+from ml.dspa import run, submit
 from ml.dspa.failures import Unavailable
 
 PLAIN = dataclasses.replace(
@@ -59,7 +60,7 @@ def believe(session, ended, parameters, policy_text):
     """Believe the state alone."""
     if ended.state != "SUCCEEDED":
         raise EvidenceError(f"run {ended.run_id} did not succeed")
-    return findings.Findings(
+    return concluding.RunOutcome(
         run_id=ended.run_id, run=ended.display_name, state=ended.state, link="", evidence="", candidate="c"
     )
 

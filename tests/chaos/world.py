@@ -23,7 +23,7 @@ from chaos.leavings import leave
 from chaos.schedules import Schedule
 from ml.core.errors import Interrupted, JukeboxError
 from ml.dspa.connection import Connection
-from ml.dspa.findings import Findings
+from ml.dspa.outcome import RunOutcome
 
 TOKENS = ("sha256~the-first-secret", "sha256~the-second-secret")
 TOO_LATE = 30.0
@@ -64,10 +64,10 @@ def cancelled(run: RunRecord) -> bool:
 
 @dataclass
 class Outcome:
-    """How one life of the submitter ended: with findings, an error, or by SIGKILL."""
+    """How one life of the submitter ended: with an outcome, an error, or by SIGKILL."""
 
     seconds: float
-    findings: Findings | None = None
+    known: RunOutcome | None = None
     error: str = ""
     exit_code: int = 0
     message: str = ""
@@ -76,7 +76,7 @@ class Outcome:
     @property
     def name(self) -> str:
         """One word for it."""
-        return "pass" if self.findings else self.error
+        return "pass" if self.known else self.error
 
 
 @dataclass
@@ -258,7 +258,7 @@ class World:
         if process.returncode:
             return Outcome(0, None, "crash", message=err.strip()[-2000:])
         told = json.loads(out)
-        found = Findings.model_validate_json(told.pop("findings")) if "findings" in told else None
+        found = RunOutcome.model_validate_json(told.pop("known")) if "known" in told else None
         return Outcome(0, found, **told)
 
     def ended(self, run: RunRecord) -> bool:
@@ -279,6 +279,6 @@ def live_through(schedule: Schedule) -> World:
                 other.join()
                 return world
             for life in range(schedule.lives):
-                if world.live(life).findings:
+                if world.live(life).known:
                     break
             return world

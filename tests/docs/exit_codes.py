@@ -1,7 +1,7 @@
 """The page of the exit codes, from the errors that carry them."""
 
 import ml.dspa.failures
-import ml.dspa.patience  # noqa: F401 - they have errors of their own
+import ml.dspa.timeouts  # noqa: F401 - they have errors of their own
 from ml.core.errors import JukeboxError
 
 from .markdown import page, paragraphs, table

@@ -13,13 +13,13 @@ from typing import NamedTuple
 from unittest import mock
 
 from ml.core.errors import EvidenceError, JukeboxError
-from ml.dspa import findings
+from ml.dspa import outcome
 from ml.dspa.client import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.follow import WAITED_FOR, follow
-from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED
+from ml.dspa.timeouts import Deadline, Timeouts
 from ml.gate.check import compare
 from ml.gate.evidence import Subject
 from ml.gate.verdict import sum_up
@@ -96,9 +96,9 @@ class StandIn:
 
 def session_of(answer: Answer, wait: str) -> Session:
     """Return a session in which one wait is short."""
-    waits = dict.fromkeys(Patience.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002}
-    patience = Patience(**{**waits, wait: SHORT, "posts": 1, "tries": 1})
-    return Session(StandIn(answer), patience, Deadline(patience.deadline), lambda _: None)
+    waits = dict.fromkeys(Timeouts.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002}
+    timeouts = Timeouts(**{**waits, wait: SHORT, "posts": 1, "tries": 1})
+    return Session(StandIn(answer), timeouts, Deadline(timeouts.deadline), lambda _: None)
 
 
 def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> int:
@@ -114,7 +114,7 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     try:
         ended = follow(session, first, lambda *_: None)
         with tempfile.TemporaryDirectory() as folder, _evidence(Path(folder), found) as parameters:
-            findings.conclude(session, ended, parameters, "")
+            outcome.conclude(session, ended, parameters, "")
     except JukeboxError as error:
         if not begun.remaining:
             raise ValueError(f"this was not ended by the wait {wait}: {error}") from error
@@ -135,7 +135,7 @@ def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
     where = folder / "evidence.json"
     if found != "none":
         where.write_text("{}")
-    with mock.patch.multiple(findings, judge=judged, prove=proven, ModelStore=mock.Mock()):
+    with mock.patch.multiple(outcome, judge=judged, prove=proven, ModelStore=mock.Mock()):
         places = {"evidence_uri": str(where), "store_uri": str(folder)}
         yield {**dict.fromkeys(Subject.model_fields, ""), "dirty": False, **places}
 
@@ -143,7 +143,7 @@ def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
 def states_page() -> str:
     """Return docs/reference/states.md."""
     meaning = words()
-    waits = Patience.model_fields
+    waits = Timeouts.model_fields
     return page(
         "States of a run",
         "`jukebox submit` and `jukebox follow` decide by the state of the run and by its evidence together, "

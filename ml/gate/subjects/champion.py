@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from ml.core.records import Count, Digest, NonNegative, Record, Share
 from ml.gate.check import Check, Level, compare, readable
-from ml.gate.resampling import JUDGED_AT, Bounds
+from ml.gate.resampling import JUDGED_AT, Estimate
 from ml.gate.threshold import threshold
 
 WAIVABLE = (
@@ -36,7 +36,7 @@ class Standing(Record):
 
     champion: NonNegative
     challenger: NonNegative
-    difference: Bounds
+    difference: Estimate
     superior: bool
 
 
@@ -52,7 +52,7 @@ class Shared(Record):
 
     Both models' probabilities are divided by their sum over the shared countries. Chart rows elsewhere are
     left out and counted, and so are songs without any other. ``features`` is how many of ours the champion
-    takes. Bounds are one-sided, each wrong with probability ``alpha``; the songs were resampled.
+    takes. Estimate are one-sided, each wrong with probability ``alpha``; the songs were resampled.
     """
 
     features: Annotated[int, Field(ge=1)]
@@ -98,7 +98,7 @@ class ChampionPolicy(Record):
         0.05,
         "probability",
         "How often a model that is worse than the champion by a whole margin may pass: one in twenty, as "
-        "usual. Bounds that were made more strictly are good enough, laxer ones are not.",
+        "usual. Estimate that were made more strictly are good enough, laxer ones are not.",
     )
     min_resamples: Annotated[int, Field(ge=1)] = threshold(
         10000,

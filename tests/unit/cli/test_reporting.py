@@ -7,13 +7,13 @@ from reports import POLICY, edited, judge, passing_reports
 
 from ml.cli.reporting import outcome_in, reporting
 from ml.core.errors import EvidenceError, GateBlocked, Interrupted, PlatformError, RunFailed, UsageError
-from ml.dspa.findings import Findings
+from ml.dspa.outcome import RunOutcome
 
 KNOWN = {"run_id": "r1", "run": "jukebox-1", "state": "SUCCEEDED", "link": "https://x", "evidence": "s3://e"}
 
 
 def lines(capsys, verdict, **options) -> list[str]:
-    found = Findings(**KNOWN, verdict=verdict)
+    found = RunOutcome(**KNOWN, verdict=verdict)
     if verdict.passed:
         with reporting(None, as_json=False, **options) as known:
             known.update(found.to_json())

@@ -20,7 +20,7 @@ from tables import (
 from tiers import sampled
 
 from ml.core.errors import DataError
-from ml.data.checks import Bounds
+from ml.data.checks import ContractBounds
 from ml.data.columns import FEATURES, RANGES
 from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
@@ -31,7 +31,7 @@ Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 def _validate(folder, rankings, songs, **bounds):
     files = write_tables(folder, rankings, songs)
-    return validate(*files, write_source(folder), *unopposed(folder), Bounds(**bounds))
+    return validate(*files, write_source(folder), *unopposed(folder), ContractBounds(**bounds))
 
 
 def _report(folder) -> dict:
@@ -376,7 +376,7 @@ def test_a_table_just_beyond_a_bound_is_refused(tmp_path, name, beyond, check):
 
 
 def test_the_contract_has_the_bounds_of_the_default_policy():
-    bounds, policy = Bounds(), default_policy().data
+    bounds, policy = ContractBounds(), default_policy().data
     assert (bounds.min_rankings, bounds.min_songs) == (policy.min_ranking_rows, policy.min_song_rows)
     for name in ("min_countries", "min_known_songs", "max_broken_songs", "max_unreadable_dates"):
         assert getattr(bounds, name) == getattr(policy, name)

@@ -10,7 +10,7 @@ from tiers import sampled
 
 from ml.core.canonical import digest
 from ml.core.errors import DataError
-from ml.data.checks import Bounds
+from ml.data.checks import ContractBounds
 from ml.data.contract import validate
 from ml.data.drift import BINS, feature_drift, measure_drift
 from ml.data.profile import QUANTILES, make_profile
@@ -100,7 +100,7 @@ def check(tmp_path):
         files = write_tables(tmp_path, rankings, songs)
         source = write_source(tmp_path)
         try:
-            said = validate(*files, source, champion_profile, champion, report, ours, Bounds())
+            said = validate(*files, source, champion_profile, champion, report, ours, ContractBounds())
         except DataError as error:
             said = str(error)
         return DataReport.load(json.loads(report.read_bytes())), ours.read_bytes(), said

@@ -10,8 +10,8 @@ from ml.core.kubernetes import Api
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.dashboard import experiments_page, find_experiments
-from ml.dspa.patience import Deadline, Patience
 from ml.dspa.session import Session
+from ml.dspa.timeouts import Deadline, Timeouts
 
 OLDER = "https://rhods-dashboard-redhat-ods-applications.apps.example.com"
 NEWER = "https://rh-ai.apps.example.com"
@@ -108,10 +108,10 @@ def test_a_cluster_that_does_not_tell_costs_the_link_only(cluster, status):
 
 
 def session(**where: str) -> Session:
-    patience = Patience(deadline=5)
+    timeouts = Timeouts(deadline=5)
     return Session(
-        Client(Connection(**{"host": SERVICE, "namespace": "music", **where}), patience),
-        patience,
+        Client(Connection(**{"host": SERVICE, "namespace": "music", **where}), timeouts),
+        timeouts,
         Deadline(5),
         print,
     )

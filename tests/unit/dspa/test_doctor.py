@@ -19,15 +19,15 @@ from servers import closed_port, only_allowed, s3_server, silent_port
 from ml.dspa.connection import Connection
 from ml.dspa.doctor import examine
 from ml.dspa.experiment import Failed
-from ml.dspa.patience import Patience
 from ml.dspa.store_checks import try_place
+from ml.dspa.timeouts import Timeouts
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
 from ml.storage.objects import open_folder, put_object
 
 TOKEN = "sha256~VeryS3cretT0ken"
 IMPATIENT = {"max_retries": 1, "retry_timeout": datetime.timedelta(seconds=1)}
-QUICK = Patience(request=5, connect=2, read=2, storage=30)
+QUICK = Timeouts(request=5, connect=2, read=2, storage=30)
 ALL = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}], "Version": "2012-10-17"}
 NAMES = ["name", "connection", "certificate", "token", "read (GET)", "clock", "write (POST)"]
 
@@ -333,7 +333,7 @@ def test_a_store_that_takes_the_connection_and_stays_silent(bucket, monkeypatch)
     with silent_port(connects=True) as port:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(Failed, match=f"{bucket} does not answer"):
-            try_place(bucket, Patience(storage=0.5))
+            try_place(bucket, Timeouts(storage=0.5))
 
 
 @pytest.mark.parametrize("place", ["ftp://bucket/x", "s3://", "s3://me:pw@bucket/x"])

@@ -11,9 +11,9 @@ from submissions import World, nth, outcome, pipeline, unhurried, world
 from ml.core.errors import PlatformError, RunFailed, UsageError
 from ml.dspa.client import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
-from ml.dspa.findings import Findings
 from ml.dspa.follow import task_states
-from ml.dspa.patience import DeadlineOver
+from ml.dspa.outcome import RunOutcome
+from ml.dspa.timeouts import DeadlineOver
 
 FOREVER = Script(never_ends=True)
 
@@ -332,7 +332,7 @@ def test_a_server_that_is_restarted_in_mid_run_is_found_again(tmp_path):
             run.script = Script()
         with serving(dspa, port=port):
             found = done.result()
-    assert isinstance(found, Findings), found
+    assert isinstance(found, RunOutcome), found
     assert len(here.runs()) == 1
 
 

@@ -15,7 +15,7 @@ from tiers import sampled
 from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.dspa.failures import Refused, Rejected, Unavailable
-from ml.dspa.findings import Findings
+from ml.dspa.outcome import RunOutcome
 
 FOREVER = Script(never_ends=True)
 ENOUGH = 6.0
@@ -356,7 +356,7 @@ def test_two_submitters_at_once_with_one_key_end_with_the_same_run(here):
     # Neither sees a run before both have asked for one, and both look before either goes on.
     here.dspa.fault = together(here, "list_runs", times=2)
     first, second = both(here, here.submission(), here.submission())
-    assert isinstance(first, Findings), first
+    assert isinstance(first, RunOutcome), first
     assert first == second
     assert here.count("create_run") == len(here.runs()) == 2
     assert sorted(run.terminated for run in here.runs()) == [False, True]
@@ -385,7 +385,7 @@ def test_of_two_submitters_the_one_that_looks_first_never_passes_with_a_run_that
 def test_two_submitters_that_create_the_experiment_at_once_share_it(here):
     here.dspa.fault = together(here, "list_experiments", times=1)
     found = both(here, here.submission("one"), here.submission("two"))
-    assert all(isinstance(one, Findings) for one in found), found
+    assert all(isinstance(one, RunOutcome) for one in found), found
     assert here.count("create_experiment") == 2
     assert len({run.experiment_id for run in here.runs()}) == 1
     assert [known.display_name for known in here.dspa.experiments.values()] == ["Default", "jukebox"]

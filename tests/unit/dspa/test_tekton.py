@@ -9,8 +9,8 @@ from submissions import world
 
 from ml.core.errors import Interrupted, RunFailed
 from ml.core.kubernetes import Api
-from ml.dspa.patience import DeadlineOver
 from ml.dspa.tekton import TaskRun
+from ml.dspa.timeouts import DeadlineOver
 
 TEKTON = "/apis/tekton.dev/v1/namespaces/jukebox"
 GOING = {"type": "Succeeded", "status": "Unknown"}

@@ -13,10 +13,10 @@ from ml.core.errors import PlatformError
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
 from ml.dspa.failures import Refused, Unavailable, Untrusted
-from ml.dspa.patience import Patience
+from ml.dspa.timeouts import Timeouts
 
 TOKEN = "sha256~VeryS3cretT0ken"
-QUICK = Patience(request=3, connect=2, read=2)
+QUICK = Timeouts(request=3, connect=2, read=2)
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 

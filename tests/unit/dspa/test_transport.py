@@ -18,13 +18,13 @@ from ml.core.errors import PlatformError
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection, connect
 from ml.dspa.failures import Refused, Rejected, Unavailable
-from ml.dspa.patience import Patience
+from ml.dspa.timeouts import Timeouts
 from ml.dspa.transport import Transport
 
 TOKEN = "sha256~VeryS3cretT0ken"
 HEALTH = "/apis/v2beta1/healthz"
 RUNS = "/apis/v2beta1/runs"
-QUICK = Patience(request=1.5, connect=1, read=1)
+QUICK = Timeouts(request=1.5, connect=1, read=1)
 HEALTHY = http_answer(b'{"tag_name": "x"}')
 
 
@@ -34,13 +34,13 @@ def dspa():
         yield found
 
 
-def transport(url, patience=QUICK, **fields):
+def transport(url, timeouts=QUICK, **fields):
     fields = {"token_value": TOKEN, "namespace": "music", "dspa": "blues", **fields}
-    return Transport(Connection(host=url, **fields), patience)
+    return Transport(Connection(host=url, **fields), timeouts)
 
 
-def client(url, patience=QUICK):
-    return Client(Connection(host=url, token_value=TOKEN), patience)
+def client(url, timeouts=QUICK):
+    return Client(Connection(host=url, token_value=TOKEN), timeouts)
 
 
 def failure(call, kind=PlatformError) -> PlatformError:
@@ -299,7 +299,7 @@ def test_a_list_of_another_shape_is_no_list(dspa, value):
 
 def test_a_list_without_end_ends(dspa):
     dspa.fault = lambda _: Fault.json({"next_page_token": "again"})
-    assert "does not end" in str(failure(lambda: client(dspa.url, Patience()).runs("e1", ""), Unavailable))
+    assert "does not end" in str(failure(lambda: client(dspa.url, Timeouts()).runs("e1", ""), Unavailable))
 
 
 def test_all_pages_of_a_list_share_the_time_that_it_may_take(dspa):
@@ -310,7 +310,7 @@ def test_all_pages_of_a_list_share_the_time_that_it_may_take(dspa):
         return Fault.json({"next_page_token": "again"})
 
     dspa.fault = page
-    error = failure(lambda: client(dspa.url, Patience()).runs("e1", "", within=0.5), Unavailable)
+    error = failure(lambda: client(dspa.url, Timeouts()).runs("e1", "", within=0.5), Unavailable)
     assert "does not end" not in str(error)
 
 
@@ -373,8 +373,8 @@ def test_bytes_that_are_no_http(answer):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_request_ends_in_its_time(dspa, fault, method):
     dspa.fault = lambda _: fault
-    patience = Patience(request=0.5, connect=30, read=30)
-    sender = transport(dspa.url, patience)
+    timeouts = Timeouts(request=0.5, connect=30, read=30)
+    sender = transport(dspa.url, timeouts)
     body = {"display_name": "x"} if method == "POST" else None
     path = HEALTH if method == "GET" else "/apis/v2beta1/experiments"
     begin = time.monotonic()
@@ -394,12 +394,12 @@ def test_no_time_is_no_answer(dspa):
 CHILD = """
 import sys
 from ml.dspa.connection import Connection
-from ml.dspa.patience import Patience
+from ml.dspa.timeouts import Timeouts
 from ml.dspa.transport import Transport
 from pathlib import Path
 kind = ""
 try:
-    Transport(Connection(host=sys.argv[1]), Patience(request=20)).send("GET", "/apis/v2beta1/healthz")
+    Transport(Connection(host=sys.argv[1]), Timeouts(request=20)).send("GET", "/apis/v2beta1/healthz")
 except Exception as error:
     kind = f"{type(error).__name__} {error}"
 (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -488,7 +488,7 @@ def test_posts_do_not_share_a_connection(dspa):
 )
 def test_a_get_is_repeated_on_a_broken_connection(dspa, fault):
     dspa.fault = lambda request: fault if request.number == 1 else None
-    sender = transport(dspa.url, Patience())
+    sender = transport(dspa.url, Timeouts())
     if fault.kind == "truncated":
         # The head of the answer was there: whoever asked repeats it.
         failure(lambda: sender.send("GET", HEALTH), Unavailable)
@@ -498,12 +498,12 @@ def test_a_get_is_repeated_on_a_broken_connection(dspa, fault):
 
 def test_a_get_is_not_repeated_for_ever(dspa):
     dspa.fault = lambda _: Fault.reset()
-    ask(dspa.url, Unavailable, patience=Patience())
+    ask(dspa.url, Unavailable, timeouts=Timeouts())
     assert len(dspa.requests) == 3
 
 
 def test_a_connection_that_was_kept_and_has_died_does_not_matter(dspa):
-    sender = transport(dspa.url, Patience())
+    sender = transport(dspa.url, Timeouts())
     sender.send("GET", HEALTH)
     dspa.fault = lambda request: Fault.close() if request.number == 2 else None
     assert sender.send("GET", HEALTH)
@@ -519,7 +519,7 @@ def test_an_unknown_host_is_named():
 
 
 def test_several_at_a_time_do_not_mix(dspa):
-    sender = transport(dspa.url, Patience())
+    sender = transport(dspa.url, Timeouts())
     found = []
     threads = [threading.Thread(target=lambda: found.append(sender.send("GET", HEALTH)[0])) for _ in range(8)]
     for thread in threads:

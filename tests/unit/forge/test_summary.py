@@ -3,7 +3,7 @@
 import pytest
 
 from ml.core.errors import UsageError
-from ml.forge.summary import SKIPPABLE, Outcome, read_tasks, summarise
+from ml.forge.summary import SKIPPABLE, TaskOutcome, read_tasks, summarise
 
 NAMES = (
     "fetch-source",
@@ -35,8 +35,8 @@ def stopped_at(*names: str) -> dict[str, str]:
     return ends() | after | dict.fromkeys(names, "Failed")
 
 
-def outcome(code: int = 0, error: str = "", checks=(PASSES, PASSES)) -> Outcome:
-    return Outcome.load({"exit_code": code, "error": error, "link": LINK, "checks": list(checks)})
+def outcome(code: int = 0, error: str = "", checks=(PASSES, PASSES)) -> TaskOutcome:
+    return TaskOutcome.load({"exit_code": code, "error": error, "link": LINK, "checks": list(checks)})
 
 
 def test_a_promotion():
@@ -123,7 +123,7 @@ def test_what_else_ends_a_promotion_is_not(code):
 
 def test_an_outcome_of_another_commit_is_not_told():
     ours, other = "a" * 40, "b" * 40
-    known = Outcome.load({"exit_code": 0, "link": LINK, "commit": other, "checks": [PASSES]})
+    known = TaskOutcome.load({"exit_code": 0, "link": LINK, "commit": other, "checks": [PASSES]})
     found = summarise(ends(), known, ours)
     assert (found.state, found.checks, found.link) == ("error", [], "")
     assert found.sentence == "what is known of the run is about another commit; see its log"
@@ -187,7 +187,9 @@ def test_what_are_no_tasks(text, said):
 
 
 def test_an_outcome_has_more_than_a_summary_takes():
-    found = Outcome.load({"exit_code": 0, "run_id": "1", "checks": [{**PASSES, "value": 1.5, "bound": 1}]})
+    found = TaskOutcome.load(
+        {"exit_code": 0, "run_id": "1", "checks": [{**PASSES, "value": 1.5, "bound": 1}]}
+    )
     assert (found.passed, found.error, found.link) == ("1 of 1 checks pass", "", "")
 
 
@@ -210,7 +212,7 @@ def test_an_outcome_has_more_than_a_summary_takes():
 )
 def test_what_is_no_outcome(found, said):
     with pytest.raises(ValueError, match=said) as caught:
-        Outcome.load(found)
+        TaskOutcome.load(found)
     assert "\n" not in str(caught.value)
 
 
@@ -228,14 +230,14 @@ def test_a_warning_and_a_waived_check_are_told_although_the_model_passed():
 
 def test_the_commit_is_told_with_the_changes_that_were_not_in_it():
     told = {"exit_code": 0, "commit": "3f2a91c0d4e5" + "0" * 28, "dirty": True}
-    assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), Outcome.load(told), told["commit"]).lines()
+    assert "commit: 3f2a91c0d4e5+dirty" in summarise(ends(), TaskOutcome.load(told), told["commit"]).lines()
     assert "commit: ffffffffffff" in summarise(ends(), outcome(), "f" * 40).lines()
     assert not [line for line in summarise(ends(), None).lines() if line.startswith("commit")]
 
 
-def decided(task: str, code: int, error: str) -> Outcome:
+def decided(task: str, code: int, error: str) -> TaskOutcome:
     """What a task says that has decided against the run, and so has succeeded."""
-    return Outcome.load({"exit_code": code, "error": error, "task": task, "checks": [PASSES, BLOCKS]})
+    return TaskOutcome.load({"exit_code": code, "error": error, "task": task, "checks": [PASSES, BLOCKS]})
 
 
 def test_what_has_passed_before_may_be_left_out():
@@ -261,7 +263,7 @@ def test_a_promotion_that_is_refused_is_not():
     assert (found.state, found.sentence) == ("error", "attest it again")
 
 
-ANSWERED = Outcome.load({"exit_code": 0, "answered": "r1", "link": LINK})
+ANSWERED = TaskOutcome.load({"exit_code": 0, "answered": "r1", "link": LINK})
 
 
 def test_a_push_that_is_answered_is_a_success_and_says_from_what():

@@ -19,7 +19,7 @@ from ml.core.errors import EvidenceError, GateBlocked
 from ml.core.files import read_json, write_json
 from ml.data.manifests import Amount, Holdout, LeftOut
 from ml.data.splits import read_examples
-from ml.forge.summary import Outcome
+from ml.forge.summary import TaskOutcome
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, manifest_of
 from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign
@@ -118,7 +118,7 @@ def test_the_verbs_of_the_steps_hand_over_by_digest(work, tmp_path):
     told = tmp_path / "judge.json"
     done = called(*words, "--out", tmp_path / "a.json", "--outcome", told, "--json", cwd=tmp_path)
     assert done.returncode == GateBlocked.exit_code
-    outcome = Outcome.load(json.loads(told.read_bytes()))
+    outcome = TaskOutcome.load(json.loads(told.read_bytes()))
     assert (outcome.exit_code, outcome.commit, outcome.dirty) == (10, "c0ffee", False)
     failing = [check.name for check in outcome.checks if not check.passed and check.level == "block"]
     assert f"({', '.join(failing)})" in outcome.error

@@ -13,9 +13,9 @@ from processes import wait_for
 
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.judge import confine, sandbox
-from ml.judge.confine import Bounds, run_confined
+from ml.judge.confine import SandboxLimits, run_confined
 
-BOUNDS = Bounds(memory=1 << 30, file=1 << 20, cpu=30, seconds=60)
+BOUNDS = SandboxLimits(memory=1 << 30, file=1 << 20, cpu=30, seconds=60)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def inside(permitted, tmp_path):
     (tmp_path / "given/here").write_text("x")
     (tmp_path / "labels").write_text("secret")
 
-    def run(code: str, bounds: Bounds = BOUNDS):
+    def run(code: str, bounds: SandboxLimits = BOUNDS):
         text = f"import json, os, pathlib, socket, subprocess, sys\nhome = {str(tmp_path)!r}\n"
         text += "def tell(value): pathlib.Path(home, 'results/told').write_text(json.dumps(value))\n"
         command = [sys.executable, "-c", text + textwrap.dedent(code)]
@@ -160,7 +160,7 @@ def test_what_does_not_end_is_ended_in_time_with_all_that_it_started(inside, tmp
             import time
             time.sleep(1000)
             """,
-            Bounds(seconds=2),
+            SandboxLimits(seconds=2),
         )
     assert time.monotonic() - start < 30
     wait_for(lambda: not sleepers(tmp_path), 10)
@@ -192,8 +192,8 @@ def test_it_ends_with_whoever_started_it(permitted, tmp_path):
     (tmp_path / "starter.py").write_text(
         textwrap.dedent(f"""
             import sys
-            from ml.judge.confine import Bounds, run_confined
-            run_confined([sys.executable, "-c", {code!r}], [], [{str(tmp_path)!r}], Bounds())
+            from ml.judge.confine import SandboxLimits, run_confined
+            run_confined([sys.executable, "-c", {code!r}], [], [{str(tmp_path)!r}], SandboxLimits())
         """)
     )
     env = {**os.environ, "PYTHONPATH": str(Path(confine.__file__).parents[2]), "TMPDIR": str(tmp_path)}

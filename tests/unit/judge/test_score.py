@@ -20,14 +20,14 @@ from ml.judge.aggregates import FURTHEST, LONGEST, up
 from ml.judge.answered import ANSWERED
 from ml.judge.score import score
 from ml.judge.work import Measurement
-from ml.model import comparison
+from ml.model import runtime_comparison
 from ml.model.metrics import score_songs
 
 
 @pytest.fixture
 def scored(tmp_path, monkeypatch):
     """Return a function that writes a work folder, scores it, and reads what was measured."""
-    monkeypatch.setattr(comparison, "BATCH_SIZES", (1, 7))
+    monkeypatch.setattr(runtime_comparison, "BATCH_SIZES", (1, 7))
 
     def run(kind="", answers=(), **facts):
         write_answers(tmp_path, write_asked(tmp_path, kind), dict(answers), **facts)

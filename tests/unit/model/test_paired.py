@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from ml.gate.policy import default_policy
-from ml.gate.resampling import Bounds, Resampling
+from ml.gate.resampling import Estimate, Resampling
 from ml.model.paired import FEW, widen
 from ml.model.resampling import compare_ratios
 
@@ -19,7 +19,7 @@ def songs(won, lost, of):
 
 def point(differences):
     mean = float(differences.mean())
-    return Bounds(value=mean, standard_error=0.0, low=mean, high=mean)
+    return Estimate(value=mean, standard_error=0.0, low=mean, high=mean)
 
 
 @pytest.mark.parametrize("of", [90, 100, 105, 110, 115, 120, 150, 200, 300, 400])
@@ -54,7 +54,7 @@ def test_all_songs_may_be_won_or_lost():
 
 def test_bounds_that_are_wider_stay_and_so_do_those_of_many_songs():
     few, many = songs(2, 3, 100), songs(0, FEW, 100)
-    wide = Bounds(value=-0.01, standard_error=0.1, low=-0.9, high=0.9)
+    wide = Estimate(value=-0.01, standard_error=0.1, low=-0.9, high=0.9)
     assert widen(wide, few, ALPHA) == wide
     assert widen(point(many), many, ALPHA) == point(many)
     fewer = songs(0, FEW - 1, 100)

@@ -14,9 +14,9 @@ from onnx_models import write_model
 
 from ml.core.files import read_json
 from ml.gate.served import Served
-from ml.model.comparison import ATOL, RTOL, compare_family
 from ml.model.inputs import input_families
 from ml.model.network import FARTHEST, LARGEST
+from ml.model.runtime_comparison import ATOL, RTOL, compare_family
 from ml.model.runtimes import AS_SERVED, open_runtimes
 
 EXACT = ("served", "onnxruntime")

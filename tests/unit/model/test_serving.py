@@ -17,12 +17,12 @@ from ml.core.errors import Interrupted, RunFailed
 from ml.core.files import file_digest, read_json
 from ml.gate.subjects.serving import Serving
 from ml.model import server_process, serving
-from ml.model.server_process import PYTHON, TOKEN, Patience, server_command, started
+from ml.model.server_process import PYTHON, TOKEN, ServerTimeouts, server_command, started
 
 MARK = secrets.token_hex(16)
 """The token of every server here, and of none of another session."""
 
-SHORT = Patience(ready=20, whole=60, stop=5)
+SHORT = ServerTimeouts(ready=20, whole=60, stop=5)
 
 
 def alive() -> list[str]:
@@ -58,12 +58,12 @@ def folder(tmp_path_factory):
 def serve(folder, tmp_path, monkeypatch):
     """Return a function that checks a double in a mode, or the real server, and reads the report."""
 
-    def serve(mode: str | None, patience: Patience = SHORT) -> Serving:
+    def serve(mode: str | None, timeouts: ServerTimeouts = SHORT) -> Serving:
         if mode:
             monkeypatch.setattr(serving, "server_command", lambda model, _: double(mode, model))
             monkeypatch.setattr(serving, "LATENCY_CALLS", 20)
         inputs = [folder / name for name in ("model.onnx", "served.json", "reference.parquet", "labels.json")]
-        serving.check_serving(*inputs, tmp_path / "serving.json", patience)
+        serving.check_serving(*inputs, tmp_path / "serving.json", timeouts)
         return Serving.load(read_json(tmp_path / "serving.json"))
 
     return serve
@@ -134,9 +134,9 @@ def test_kserves_server_ends_with_whoever_started_it(real, folder, tmp_path, end
 import time
 from ml.model import server_process
 server_process.secrets.token_hex = lambda _: {MARK!r}
-from ml.model.server_process import Patience, server_command, started
+from ml.model.server_process import ServerTimeouts, server_command, started
 from ml.model.serving import Client, _ready
-with started(server_command({str(folder / "model.onnx")!r}, "jukebox"), Patience()) as server:
+with started(server_command({str(folder / "model.onnx")!r}, "jukebox"), ServerTimeouts()) as server:
     client = Client(server)
     server.wait_until(lambda: _ready(client))
     print("ready", flush=True)
@@ -217,7 +217,7 @@ def test_other_metadata_is_told(serve):
 )
 def test_a_server_that_fails_is_one_clear_line_and_no_report(serve, tmp_path, mode, message):
     with pytest.raises(RunFailed, match=message) as caught:
-        serve(mode, Patience(ready=2 if mode in ("never_ready", "hangs") else 20, whole=60, stop=5))
+        serve(mode, ServerTimeouts(ready=2 if mode in ("never_ready", "hangs") else 20, whole=60, stop=5))
     assert str(caught.value).startswith("the model server ")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "serving.json").exists()
@@ -227,13 +227,13 @@ def test_a_server_that_fails_is_one_clear_line_and_no_report(serve, tmp_path, mo
 def test_a_server_that_never_finishes_an_answer_is_ended_in_time(serve):
     start = time.monotonic()
     with pytest.raises(RunFailed, match="was not done after 3 s"):
-        serve("trickles", Patience(ready=20, whole=3, stop=5))
+        serve("trickles", ServerTimeouts(ready=20, whole=3, stop=5))
     assert time.monotonic() - start < 15
 
 
 @SLOW
 def test_a_server_that_heeds_no_signal_did_not_end_cleanly_and_is_gone(serve):
-    report = serve("stays", Patience(ready=20, whole=60, stop=1))
+    report = serve("stays", ServerTimeouts(ready=20, whole=60, stop=1))
     assert (report.ended_cleanly, report.processes_left) == (False, 0)
 
 

@@ -14,7 +14,7 @@ from submissions import World, pipeline, world
 
 from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed
-from ml.dspa.findings import MOST
+from ml.dspa.outcome import MOST
 from ml.release.store import ModelStore
 
 BROKEN = "parity.served.test.worst_ratio"

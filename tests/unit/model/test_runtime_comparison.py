@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from ml.model.comparison import (
+from ml.model.runtime_comparison import (
     ATOL,
     BATCH_SIZES,
     RTOL,

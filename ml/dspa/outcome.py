@@ -1,4 +1,4 @@
-"""What came of a run: its state and its evidence together, and nothing else, decide.
+"""The outcome of a run, which its state and its evidence decide together, and nothing else.
 
 Pass needs both: SUCCEEDED, and evidence bound to this run that passes under our policy, for a candidate
 that is in the store byte for byte. Where state and evidence disagree, the run is blocked, and told so.
@@ -14,11 +14,11 @@ from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.dspa.client import Run
 from ml.dspa.cluster import last_word
 from ml.dspa.follow import failed_tasks
-from ml.dspa.patience import Deadline
 from ml.dspa.pods import Cause, in_a_line
 from ml.dspa.session import Session
 from ml.dspa.step_logs import kept_logs
 from ml.dspa.submission import subject_of
+from ml.dspa.timeouts import Deadline
 from ml.gate.statement import Claimed
 from ml.gate.verdict import Verdict
 from ml.release.judgement import judge, prove
@@ -30,8 +30,8 @@ MOST = 16 << 20
 """Bytes of an evidence; a real one has some twenty thousand."""
 
 
-class Findings(BaseModel):
-    """What is known of a run in the end. Empty strings are what could not be found out.
+class RunOutcome(BaseModel):
+    """What is known of a run after its end. An empty string stands for what could not be found out.
 
     ``claimed`` is what an attestation lists as the run's own claims, where we have submitted it.
     """
@@ -59,7 +59,7 @@ class Findings(BaseModel):
         return {**self.model_dump(exclude={"verdict"}), "checks": checks, "passed": passed}
 
 
-def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str) -> Findings:
+def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str) -> RunOutcome:
     """Find out what came of a run that has ended, and return what passed.
 
     Args:
@@ -76,7 +76,7 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
     """
     expected = subject_of(run.run_id, parameters)
     where = str(parameters["evidence_uri"]).replace("{run_id}", run.run_id)
-    found = Findings(
+    found = RunOutcome(
         run_id=run.run_id,
         run=run.display_name,
         state=run.state,
@@ -159,7 +159,7 @@ def _evidence(session: Session, where: str, state: str) -> bytes | None:
 
     A failed run has mostly failed before the gate, and nothing is going to come: it is waited for less.
     """
-    end = Deadline(session.patience.evidence / (6 if state == "FAILED" else 1))
+    end = Deadline(session.timeouts.evidence / (6 if state == "FAILED" else 1))
     while True:
         left = end.remaining
         try:
@@ -170,4 +170,4 @@ def _evidence(session: Session, where: str, state: str) -> bytes | None:
             data = None
         if data is not None or not left:
             return data
-        session.deadline.sleep(min(session.patience.poll, left))
+        session.deadline.sleep(min(session.timeouts.poll, left))
