@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ml.cli.main import main
-from ml.core.signals import WISHES
+from ml.core.signals import STOP_SIGNALS
 from ml.gate.policy import default_text
 
 SAMPLE = "sample:songs=600,days=7,seed=7"
@@ -80,7 +80,7 @@ def called(*arguments: object, cwd: Path, env: Mapping[str, str | None] | None =
 
 @contextlib.contextmanager
 def _handlers_kept():
-    handlers = {number: signal.getsignal(number) for number in WISHES}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         yield
     finally:

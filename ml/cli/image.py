@@ -61,7 +61,7 @@ def image_build(
 
     The dependencies take minutes, once for each key (`jukebox image-key`); the code on top takes seconds.
     """
-    from ml.image.build import Wish, build_images
+    from ml.image.build import BuildRequest, build_images
     from ml.image.engine import find_engine
     from ml.image.key import TARGETS, default_base
     from ml.image.source import read_source
@@ -76,7 +76,7 @@ def image_build(
         log.write_bytes(b"")
     except OSError as error:
         raise UsageError(f"cannot write to {bills}: {error.strerror}") from error
-    wish = Wish(
+    request = BuildRequest(
         checkout=checkout,
         targets=tuple(dict.fromkeys(target)) if target else TARGETS,
         base=base or default_base(checkout),
@@ -95,7 +95,7 @@ def image_build(
         )
         if source.dirty:
             out.print("the work tree differs from the commit: what is not committed is not in the images")
-        built = build_images(wish, found, source, shown)
+        built = build_images(request, found, source, shown)
     if as_json:
         images = [image.model_dump() for image in built]
         print_json({"commit": source.commit, "images": images, "stages": shown.finished})

@@ -32,7 +32,7 @@ from ml.cli import (
 from ml.cli.console import err, out, tame
 from ml.cli.options import print_json
 from ml.core.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
-from ml.core.signals import WISHES
+from ml.core.signals import STOP_SIGNALS
 from ml.core.version import UNKNOWN, code_version
 
 app = typer.Typer(
@@ -118,10 +118,10 @@ _flow(app)
 
 def main() -> NoReturn:
     """Run the command; every known error is one line on stderr and its documented exit code."""
-    for wish in WISHES:
-        # What the caller has silenced stays silent: nohup means it.
-        if signal.getsignal(wish) is not signal.SIG_IGN:
-            signal.signal(wish, _interrupt)
+    for number in STOP_SIGNALS:
+        # A signal that the caller ignores stays ignored, as under nohup.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         raise SystemExit(_run())
     except ReaderGone as gone:
@@ -177,9 +177,9 @@ def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """Interrupt once; an impatient second wish must not break off the cleaning up."""
-    for wish in WISHES:
-        signal.signal(wish, signal.SIG_IGN)
+    """Interrupt once; a second signal must not interrupt the clean-up."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise Interrupted
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """The user, the terminal or the platform wants the command to stop. No library swallows it."""
+    """The user, the terminal or the platform stops the command. No library swallows it."""
 
 
 class ReaderGone(Interrupted):

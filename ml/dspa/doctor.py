@@ -36,7 +36,7 @@ def examine(
     *,
     closed: Mapping[str, str] | None = None,
 ) -> list[DoctorCheck]:
-    """DoctorCheck the way to the DSPA, the places in the object store, and what the runs' key must not reach.
+    """Check the way to the DSPA, the places in the object store, and what the runs' key must not reach.
 
     Args:
         connection: the DSPA.

@@ -155,7 +155,7 @@ def _stopped_by(stop: Stop, trace: Trace) -> Iterator[None]:
         try:
             stopped = stop(interrupted=False)
         except Interrupted:
-            # In the middle of it; further wishes are not heeded any more.
+            # Interrupted while stopping; further signals are ignored.
             stopped = stop(interrupted=False)
         raise type(error)(f"{error}; {stopped}", {**_about(trace), **error.details}) from error
     except JukeboxError as error:

@@ -62,19 +62,19 @@ class Session:
     def ask(
         self, call: Callable[[float], T], *, outage: float | None = None, refused: float | None = None
     ) -> T:
-        """Call, and call again while the DSPA is out of reach or refuses the token, each for its time.
+        """Call, and retry while the DSPA is out of reach or refuses the token, each for its time.
 
         Args:
-            call: takes the most seconds that it may need. It must be one that may be repeated.
-            outage: seconds of no answer that are borne; `Timeouts.outage` by default.
-            refused: seconds of refusals that are borne (a token that is being rotated).
+            call: takes the most seconds that it may need. It must be safe to repeat.
+            outage: seconds to retry while there is no answer; `Timeouts.outage` by default.
+            refused: seconds to retry a refused request (a token is being rotated).
 
         Raises:
             DeadlineOver: the command's deadline is reached; the message names the last failure.
-            Unavailable, Refused: for longer than is borne.
+            Unavailable, Refused: for longer than that.
             Untrusted, Rejected: at once.
         """
-        borne: dict[type, float] = {
+        allowed: dict[type, float] = {
             Unavailable: self.timeouts.outage if outage is None else outage,
             Refused: self.timeouts.refused if refused is None else refused,
         }
@@ -89,10 +89,10 @@ class Session:
                 now, kind, what = time.monotonic(), type(error), str(error)
                 if kind not in since:
                     since[kind] = now
-                    if borne[kind]:
-                        most = min(borne[kind], self.deadline.remaining)
+                    if allowed[kind]:
+                        most = min(allowed[kind], self.deadline.remaining)
                         self.say(f"{what}; trying again for up to {most:.0f} s")
-                left = borne[kind] - (now - since[kind])
+                left = allowed[kind] - (now - since[kind])
                 if left <= 0:
                     raise
                 wait = max(jittered(pause), error.wait if isinstance(error, Unavailable) else 0)
@@ -103,7 +103,7 @@ class Session:
                     self.deadline.check(what)
                     raise
             else:
-                if any(borne[kind] for kind in since):
+                if any(allowed[kind] for kind in since):
                     self.say("the DSPA answers again")
                 return answer
 

@@ -228,7 +228,7 @@ def _require_names(attempt: str, experiment: str, model: str) -> None:
 
 
 def _typed(chosen: Mapping[str, str], known: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
-    """Give each value that was typed the type that the pipeline wants."""
+    """Convert each typed value to the type that the pipeline declares."""
     values: dict[str, Any] = {}
     for name, text in chosen.items():
         free = sorted(set(known) - taken)

@@ -34,7 +34,7 @@ class Watch:
         """Say what keeps steps from beginning, each once.
 
         Raises:
-            Stuck: one has not begun for longer than is borne.
+            Stuck: one has not begun within `Timeouts.stuck`.
         """
         now = time.monotonic()
         if self._cluster is None or self._blind or now < self._next:

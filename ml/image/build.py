@@ -19,8 +19,8 @@ from ml.image.source import Source, export
 Show = Callable[[dict[str, Any]], None]
 
 
-class Wish(BaseModel):
-    """What to build, and how.
+class BuildRequest(BaseModel):
+    """Which images to build, and how.
 
     ``repository`` is the part of the images' names before /component and /tools; ``push`` sends them there,
     and has the registry asked for the dependencies first. ``bills`` is the folder for the bills of materials.
@@ -63,11 +63,11 @@ class Contexts:
     options: tuple[str, ...]
 
 
-def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list[Built]:
+def build_images(request: BuildRequest, engine: Engine, source: Source, show: Show) -> list[Built]:
     """Build each target, one after the other.
 
     Args:
-        wish: what to build.
+        request: what to build.
         engine: what builds it.
         source: the commit, as `ml.image.source` tells.
         show: is told of each stage that starts and ends.
@@ -82,51 +82,51 @@ def build_images(wish: Wish, engine: Engine, source: Source, show: Show) -> list
         context.mkdir()
         below.mkdir()
         secrets.mkdir(mode=0o700)
-        export(wish.checkout, source.commit, context)
-        base = _base(wish.base, engine)
-        arguments = {"BASE_IMAGE": wish.base, "PYTHON": wish.python, "SOURCE": source.url}
+        export(request.checkout, source.commit, context)
+        base = _base(request.base, engine)
+        arguments = {"BASE_IMAGE": request.base, "PYTHON": request.python, "SOURCE": source.url}
         options = [
             # Their date is no commit's: images with the same files are the same.
             "--timestamp=0",
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
             *pip_secrets(secrets),
-            *(["--no-cache"] if wish.fresh else []),
+            *(["--no-cache"] if request.fresh else []),
         ]
         # All of them first: a wrong second target is refused before minutes are spent on the first.
-        strange = sorted(set(wish.targets) - set(TARGETS))
+        strange = sorted(set(request.targets) - set(TARGETS))
         if strange:
             raise UsageError(f"--target {strange[0]}: the images are {' and '.join(TARGETS)}")
         files = keyed_files(context)
         write_context(files, below)
-        key = dependencies(files, wish.python, base).key
+        key = dependencies(files, request.python, base).key
         contexts = Contexts(context, below, tuple(options))
-        built = [_build(wish, engine, source, target, key, contexts, show) for target in wish.targets]
-        if wish.push and set(wish.targets) == set(TARGETS):
+        built = [_build(request, engine, source, target, key, contexts, show) for target in request.targets]
+        if request.push and set(request.targets) == set(TARGETS):
             # What commits are tested in: a cluster that reaches no package index finds it there.
-            _below(wish, engine, "test-dependencies", key, contexts, show)
+            _below(request, engine, "test-dependencies", key, contexts, show)
         return built
 
 
 def _build(
-    wish: Wish, engine: Engine, source: Source, target: str, key: str, given: Contexts, show: Show
+    request: BuildRequest, engine: Engine, source: Source, target: str, key: str, given: Contexts, show: Show
 ) -> Built:
     stage = f"{target}-dependencies"
-    below, reused = _below(wish, engine, stage, key, given, show)
+    below, reused = _below(request, engine, stage, key, given, show)
     on_top = [*given.options, f"--build-context={stage}=container-image://{below}"]
     if target == "tools":
         on_top += [f"--build-arg=REVISION={source.commit}", f"--build-arg=CREATED={source.created}"]
-    reference = f"{wish.repository}/{target}:{source.commit[:12]}"
+    reference = f"{request.repository}/{target}:{source.commit[:12]}"
     with _shown(show, target) as say:
         engine.build(given.all, target, [*on_top, f"--tag={reference}"])
         image = _inspect(engine, reference)
         say(f"{image.size} with the base")
     with _shown(show, f"{target}-sbom") as say:
-        output = f"--output=type=local,dest={wish.bills.absolute()}"
+        output = f"--output=type=local,dest={request.bills.absolute()}"
         engine.build(given.all, f"{target}-sbom", [*on_top, output])
-        bill = wish.bills / f"{target}.cdx.json"
+        bill = request.bills / f"{target}.cdx.json"
         say(str(bill))
     digest = image.digest
-    if wish.push:
+    if request.push:
         with _shown(show, f"{target}-push") as say:
             digest = engine.push(reference)
             say(digest)
@@ -134,7 +134,7 @@ def _build(
         target=target,
         reference=reference,
         digest=digest,
-        pushed=wish.push,
+        pushed=request.push,
         size=image.size,
         dependencies=below,
         key=key,
@@ -143,25 +143,27 @@ def _build(
     )
 
 
-def _below(wish: Wish, engine: Engine, stage: str, key: str, given: Contexts, show: Show) -> tuple[str, bool]:
+def _below(
+    request: BuildRequest, engine: Engine, stage: str, key: str, given: Contexts, show: Show
+) -> tuple[str, bool]:
     """Have dependencies where they are wanted; returns their name, and whether they were there."""
-    below = f"{wish.repository}/{stage}:{key}"
-    reused = _reuse(wish, engine, below, show)
+    below = f"{request.repository}/{stage}:{key}"
+    reused = _reuse(request, engine, below, show)
     if not reused:
         with _shown(show, stage) as say:
             engine.build(given.dependencies, stage, [*given.options, f"--tag={below}"])
-            if wish.push:
+            if request.push:
                 engine.push(below)
             say(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
     return below, reused
 
 
-def _reuse(wish: Wish, engine: Engine, below: str, show: Show) -> bool:
+def _reuse(request: BuildRequest, engine: Engine, below: str, show: Show) -> bool:
     """Find the dependencies under their key: where the images are pushed to, or else on this machine."""
-    if wish.fresh:
+    if request.fresh:
         return False
     here = engine.inspect(below) is not None
-    if not wish.push:
+    if not request.push:
         return here
     with _shown(show, "look-up") as say:
         said = engine.pull(below)

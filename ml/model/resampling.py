@@ -1,4 +1,4 @@
-"""Estimate of a ratio of sums over songs, by the studentised bootstrap: what the gate's error rates rest on.
+"""Bounds of a ratio of sums over songs, by the studentised bootstrap: what the gate's error rates rest on.
 
 Songs are the sampling unit, because all chart rows of a song share its one prediction. A metric is a ratio of
 two sums over songs, a difference of two models has the difference of their terms on top. Rows by song are

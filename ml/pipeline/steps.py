@@ -42,7 +42,7 @@ class Artifact(Protocol):
 
 
 class MetricsArtifact(Artifact, Protocol):
-    """As much of KFP's MetricsArtifact artifact as a step uses."""
+    """As much of KFP's Metrics artifact as a step uses."""
 
     def log_metric(self, metric: str, value: float) -> None:
         """Show a number in the dashboard."""

@@ -30,6 +30,11 @@ class Registry:
     env: dict[str, str]
     folder: Path
 
+    @property
+    def secrets(self) -> Path:
+        """The folder with what pip needs to reach its index."""
+        return self.folder / "secrets"
+
     def buildah(self, *arguments: object) -> str:
         command = ["buildah", *map(str, arguments)]
         done = subprocess.run(
@@ -86,6 +91,8 @@ def build_all(site: Registry, *, double: bool) -> dict[str, str]:
     checkout.mkdir()
     checkout_of(checkout)
     subprocess.run(["git", "branch", "-qM", "main"], cwd=checkout, check=True)
+    site.secrets.mkdir()
+    pip_secrets(site.secrets)
     base = site.debian("base", BASE)
     images = {"base": base, "builder": site.debian("builder", BUILDER), "checkout": str(checkout)}
     command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--engine", "buildah", "--push"]
@@ -111,9 +118,7 @@ def _double(site: Registry, checkout: Path, base: str) -> str:
     """Build what the tests run in, and on top of it the double of the DSPA with the code of its steps."""
     key, target = dependencies(keyed_files(checkout), PYTHON, base.partition("@")[2]).key, "test-dependencies"
     reference = f"{site.repository}/{target}:{key}"
-    secrets = site.folder / "secrets"
-    secrets.mkdir(exist_ok=True)
-    arguments = [f"--build-arg=BASE_IMAGE={base}", f"--build-arg=PYTHON={PYTHON}", *pip_secrets(secrets)]
+    arguments = [f"--build-arg=BASE_IMAGE={base}", f"--build-arg=PYTHON={PYTHON}", *pip_secrets(site.secrets)]
     stage = ["--layers", "--timestamp=0", f"--target={target}", f"--tag={reference}", "--pull=never"]
     if not site.known(reference):
         site.buildah("build", *stage, *arguments, "--file", checkout / "Containerfile", checkout)

@@ -137,8 +137,8 @@ def _deployment(site: Site) -> dict:
 
 def _apply(site: Site, registry: Registry, overlay: Path) -> None:
     """Apply the overlay as a user would."""
-    secrets = registry.folder / "secrets"
-    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in secrets.iterdir()})
+    files = registry.secrets.iterdir()
+    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in files})
     site.kubectl("apply", "--validate=strict", "--kustomize", overlay)
     site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
 

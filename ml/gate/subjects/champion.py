@@ -52,7 +52,7 @@ class Shared(Record):
 
     Both models' probabilities are divided by their sum over the shared countries. Chart rows elsewhere are
     left out and counted, and so are songs without any other. ``features`` is how many of ours the champion
-    takes. Estimate are one-sided, each wrong with probability ``alpha``; the songs were resampled.
+    takes. Bounds are one-sided, each wrong with probability ``alpha``; the songs were resampled.
     """
 
     features: Annotated[int, Field(ge=1)]
@@ -98,7 +98,7 @@ class ChampionPolicy(Record):
         0.05,
         "probability",
         "How often a model that is worse than the champion by a whole margin may pass: one in twenty, as "
-        "usual. Estimate that were made more strictly are good enough, laxer ones are not.",
+        "usual. Bounds that were made more strictly are good enough, laxer ones are not.",
     )
     min_resamples: Annotated[int, Field(ge=1)] = threshold(
         10000,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ml.cli.main import main
-from ml.core.signals import WISHES
+from ml.core.signals import STOP_SIGNALS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Ended:
 @pytest.fixture
 def jukebox(monkeypatch, capsys):
     """Run the command and return what came of it."""
-    before = {wish: signal.getsignal(wish) for wish in WISHES}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["jukebox", *map(str, arguments)])
@@ -47,8 +47,8 @@ def jukebox(monkeypatch, capsys):
         return Ended(ended.value.code or 0, printed.out, printed.err)
 
     yield run
-    for wish, handler in before.items():
-        signal.signal(wish, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ class Closed(io.StringIO):
 def test_a_reader_that_goes_away_ends_the_command_quietly(monkeypatch, capsys, tmp_path, arguments):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["jukebox", *arguments])
-    monkeypatch.setattr(cli, "WISHES", ())
+    monkeypatch.setattr(cli, "STOP_SIGNALS", ())
     monkeypatch.setattr(console.out, "quiet", False)
     with open("nowhere", "w") as nowhere:
         monkeypatch.setattr(sys, "stdout", Closed(nowhere.fileno()))

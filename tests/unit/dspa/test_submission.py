@@ -42,7 +42,7 @@ OTHERS = {
 }
 CHOSEN = {
     "epochs": "5",
-    "timeouts": "3",
+    "patience": "3",
     "batch_size": "64",
     "learning_rate": "1e-2",
     "hidden_layers": "2",
@@ -170,7 +170,7 @@ def test_every_parameter_is_typed_as_the_pipeline_wants_it():
     parameters = made(CHOSEN).parameters
     assert {name: parameters[name] for name in CHOSEN} == {
         "epochs": 5,
-        "timeouts": 3,
+        "patience": 3,
         "batch_size": 64,
         "learning_rate": 0.01,
         "hidden_layers": 2,
@@ -224,7 +224,7 @@ def test_a_value_of_another_type_is_refused(name, value):
     [
         ("epochs", "0"),
         ("epochs", "-1"),
-        ("timeouts", "0"),
+        ("patience", "0"),
         ("batch_size", "0"),
         ("hidden_layers", "0"),
         ("hidden_units", "0"),

@@ -52,7 +52,7 @@ def test_a_build_that_fails_says_its_first_error_and_the_log_has_all_of_it(fake,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_wish_to_stop_ends_the_engine_and_leaves_nothing(fake, checkout, number):
+def test_a_signal_to_stop_ends_the_engine_and_leaves_nothing(fake, checkout, number):
     fake.tell(hangs_at="component")
     process = start_at(checkout, "image-build", "--target", "component")
     try:

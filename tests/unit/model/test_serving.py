@@ -111,7 +111,7 @@ def test_kserves_server_says_why_it_cannot_load_a_model(real, tmp_path):
 @SLOW
 def test_kserves_server_listens_on_loopback_alone(real, folder):
     with started(server_command(folder / "model.onnx", "jukebox"), SHORT) as server:
-        client = serving.Client(server)
+        client = serving.InferenceClient(server)
         server.wait_until(lambda: serving._ready(client))
         tables = Path(f"/proc/{server.process.pid}/net")
         listening = [
@@ -246,7 +246,7 @@ def test_children_that_a_server_leaves_behind_are_counted_and_gone(serve, mode):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Interrupted, SystemExit])
 def test_nothing_is_left_whatever_happens_meanwhile(folder, error):
     with pytest.raises(error), started(double("escapes", folder / "model.onnx"), SHORT) as server:
-        client = serving.Client(server)
+        client = serving.InferenceClient(server)
         server.wait_until(lambda: serving._ready(client))
         assert len(alive()) == 2
         raise error

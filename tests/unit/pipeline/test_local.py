@@ -11,7 +11,7 @@ from kfp import compiler, dsl
 
 from ml.core.errors import Interrupted, ReaderGone
 from ml.core.files import write_json
-from ml.core.signals import WISHES, uninterrupted
+from ml.core.signals import STOP_SIGNALS, uninterrupted
 from ml.pipeline import local
 from ml.pipeline.local import LocalRun, execute, name_interpreter
 
@@ -20,17 +20,17 @@ LONG = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 @pytest.fixture
 def heard(monkeypatch):
-    """Handlers as the command has them: a wish to stop is an `Interrupted`; what came, in order."""
+    """Handlers as the command has them: a signal raises `Interrupted`; the signals that came, in order."""
     came = []
 
     def interrupt(number, _):
         came.append(number)
         raise Interrupted
 
-    before = {wish: signal.signal(wish, interrupt) for wish in WISHES}
+    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
     yield came
-    for wish, handler in before.items():
-        signal.signal(wish, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 STARTING = """
@@ -40,7 +40,7 @@ from ml.core.errors import Interrupted
 from ml.pipeline import local
 from ml.pipeline.run_folder import is_running
 
-folder, wish = Path(sys.argv[1]), int(sys.argv[2])
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
 start, started, running = subprocess.Popen, [], []
 
 def interrupt(number, _):
@@ -49,10 +49,10 @@ def interrupt(number, _):
 def starting(_, **settings):
     started.append(start([sys.executable, "-c", "import time; time.sleep(60)"], **settings))
     running.append(is_running(folder))
-    signal.raise_signal(wish)
+    signal.raise_signal(number)
     return started[0]
 
-signal.signal(wish, interrupt)
+signal.signal(number, interrupt)
 local.subprocess.Popen = starting
 run = local.LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text="", parameters={})
 try:
@@ -63,9 +63,9 @@ except Interrupted:
 """A process of its own: what other tests have loaded into this one must not meet real signals."""
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish.name)
-def test_a_wish_that_comes_while_the_process_is_being_started_leaves_none(tmp_path, wish):
-    command = [sys.executable, "-c", STARTING, str(tmp_path), str(int(wish))]
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda number: number.name)
+def test_a_signal_while_the_process_is_being_started_leaves_none(tmp_path, number):
+    command = [sys.executable, "-c", STARTING, str(tmp_path), str(int(number))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("True [True] False\n", "")
 
@@ -80,8 +80,8 @@ def interrupt(number, _):
     heard.append(number)
     raise KeyboardInterrupt
 
-for wish in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(wish, interrupt)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, interrupt)
 try:
     with uninterrupted():
         signal.raise_signal(signal.SIGTERM)
@@ -92,16 +92,16 @@ except KeyboardInterrupt:
 """
 
 
-def test_of_several_wishes_the_first_comes_true_when_the_block_ends():
+def test_the_first_of_several_signals_is_raised_when_the_block_ends():
     done = subprocess.run([sys.executable, "-c", SEVERAL], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\nTrue\n", "")
 
 
 def test_an_error_within_is_the_error_and_the_handlers_are_there_again(heard):
-    before = [signal.getsignal(wish) for wish in WISHES]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with pytest.raises(OSError, match="no such program"), uninterrupted():
         raise OSError("no such program")
-    assert [signal.getsignal(wish) for wish in WISHES] == before
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 def test_what_is_ignored_stays_ignored(heard):
