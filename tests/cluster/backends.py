@@ -92,7 +92,8 @@ class Backend:
 
             def get(path: str, **query: str) -> dict[str, Any]:
                 headers = {"Authorization": f"Bearer {token}"}
-                answer = pool.request("GET", f"/apis/v2beta1/{path}", query, headers=headers, timeout=60)
+                url = f"/apis/v2beta1/{path}"
+                answer = pool.request("GET", url, fields=query, headers=headers, timeout=60)
                 assert answer.status == 200, answer.data
                 return answer.json()
 

@@ -79,7 +79,9 @@ def _server(site: Site) -> None:
     }
     runs.apply(service, _deployment(site))
     runs.kubectl("rollout", "status", f"deployment/{SERVER}", "--timeout=15m")
-    pod = runs.get("pods", selector=f"app={SERVER}")["items"][0]["metadata"]["name"]
+    pods = [found["metadata"] for found in runs.get("pods", selector=f"app={SERVER}")["items"]]
+    # One of an earlier test may still be going.
+    (pod,) = (found["name"] for found in pods if "deletionTimestamp" not in found)
     checkout = Path(site.images["checkout"])
     bundle = checkout / "jukebox.bundle"
     subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=checkout, check=True)
