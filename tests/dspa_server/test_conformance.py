@@ -1,7 +1,7 @@
 """What servers of the API do, as far as we rely on it: the double, and with JUKEBOX_TEST_DSPA a real one.
 
-JUKEBOX_TEST_DSPA is a DSPA's address; JUKEBOX_TOKEN or JUKEBOX_TOKEN_FILE, and JUKEBOX_CA, are the command's. The
-token's account needs the verb delete beside get and create.
+JUKEBOX_TEST_DSPA is a DSPA's address; JUKEBOX_TOKEN or JUKEBOX_TOKEN_FILE, and JUKEBOX_CA, are the command's.
+The token's account needs the verb delete beside get and create.
 On a real server the runs of these tests end in their first step, since there is no such image, and all that
 is made there is deleted.
 """
