@@ -21,5 +21,6 @@ def evaluation_mutations() -> dict[str, Mutation]:
         "evaluation.resamples": Mutation({"evaluation.bootstrap.resamples": 999}),
         "evaluation.confidence": Mutation({"evaluation.bootstrap.confidence": 0.94}),
         "evaluation.top5_mass": Mutation({"evaluation.prior.top5_mass": interval(0.1)}),
+        "evaluation.calibration": Mutation({"evaluation.model.calibration_error": 0.101}),
         "evaluation.gain_over_logistic.high": Mutation({"evaluation.gain_over_logistic": interval(-0.01)}),
     }

@@ -1,6 +1,6 @@
 """What each check says when it fails: `reasons.json` holds the words, for people to read in a review.
 
-After a wanted change, from the folder ``tests``: ``python unit/gate/test_reasons.py`` writes them anew.
+After a wanted change ``PYTHONPATH=tests python tests/unit/gate/test_reasons.py`` writes them again.
 """
 
 import functools

@@ -60,6 +60,7 @@ THRESHOLDS = {
         {"evaluation.gain_over_prior.low"},
     ),
     "evaluation.min_top5_mass_over_prior": (4.0, 4.001, {"evaluation.top5_mass"}),
+    "evaluation.max_calibration_error": (0.015, 0.0149, {"evaluation.calibration"}),
     "evaluation.min_gain_over_logistic_nats": (0.0703125, 0.0703126, {"evaluation.gain_over_logistic.high"}),
     "champion.alpha": (0.05, 0.0499, {"champion.alpha"}),
     "champion.min_resamples": (10_000, 10_001, {"champion.resamples"}),
