@@ -8,7 +8,7 @@ from typing import Any
 
 from ml.cli.console import out, show_verdict, tame
 from ml.cli.options import print_json
-from ml.core.errors import JukeboxError, PlatformError, RunFailed, UsageError
+from ml.core.errors import Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.core.files import require_folder, write_bytes
 from ml.gate.check import Check
 from ml.gate.verdict import sum_up
@@ -64,8 +64,9 @@ def outcome_in(file: Path | None, *, decided_ok: bool = False) -> Iterator[dict[
 
     Args:
         file: where to write it as JSON; None for nowhere.
-        decided_ok: exit with 0 on every error except those of the platform, since Tekton retries a Task that
-            fails, and retrying a decision is of no use. `jukebox ci verdict` exits with the code in the file.
+        decided_ok: exit with 0 on a decision, that is every error except those of the platform and an
+            interruption: Tekton retries a Task that fails, and retrying a decision is of no use. `jukebox ci
+            verdict` exits with the code in the file.
 
     Raises:
         UsageError: the file's folder cannot be written, or there is no file for what was decided.
@@ -81,12 +82,15 @@ def outcome_in(file: Path | None, *, decided_ok: bool = False) -> Iterator[dict[
     try:
         yield known
     except BaseException as error:
+        details = error.details if isinstance(error, JukeboxError) else {}
+        if isinstance(error, Interrupted):
+            details = {"interrupted": True}
         if file:
-            details = error.details if isinstance(error, JukeboxError) else {}
             code = getattr(error, "exit_code", RunFailed.exit_code)
             reason = tame(str(error)) or "interrupted"
             _write(file, {**known, **details, "error": reason, "exit_code": code})
-        if decided_ok and isinstance(error, JukeboxError) and not isinstance(error, PlatformError):
+        passing = isinstance(error, PlatformError) or details.get("interrupted")
+        if decided_ok and isinstance(error, JukeboxError) and not passing:
             error.exit_code = 0
         raise
     if file:

@@ -103,10 +103,11 @@ def verdict(
     """Store the decision of a run, and exit with the code of its first verb that did not pass.
 
     A pass or a block is stored by its inputs, where `jukebox ci answer` finds it. The exit code is 40 where a
-    candidate passed its self-check and was not promoted, and 0 where nothing was decided.
+    candidate passed its self-check and was not promoted, and 0 where nothing was decided: a verb that was
+    interrupted has failed, or was cancelled, in its own Task.
     """
     found = _read(outcome or [])
-    if found is None or (superseded_by and not found.promotion):
+    if found is None or found.interrupted or (superseded_by and not found.promotion):
         out.print(f"superseded by {superseded_by}" if superseded_by else "nothing was decided", markup=False)
         return
     try:

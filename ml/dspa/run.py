@@ -150,7 +150,7 @@ def _stopped_by(stop: Stop, trace: Trace) -> Iterator[None]:
         yield
     except Interrupted:
         stopped = stop(interrupted=True)
-        raise RunFailed(f"interrupted; {stopped}", _about(trace)) from None
+        raise RunFailed(f"interrupted; {stopped}", {**_about(trace), "interrupted": True}) from None
     except (DeadlineOver, Stuck) as error:
         try:
             stopped = stop(interrupted=False)

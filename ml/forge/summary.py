@@ -51,7 +51,7 @@ class TaskOutcome(BaseModel):
     ``task`` is the name of the last file. ``inputs`` is the key of the run's inputs, and ``policy_digest``
     their policy. ``judged_by`` is the policy that the judge decided by, "" before the judge has decided.
     ``champion`` is the candidate in production at that time, None where it is not known. ``answered`` is the
-    earlier run that answers for this one, "" for none.
+    earlier run that answers for this one, "" for none. ``interrupted``: the error is no decision.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -59,6 +59,7 @@ class TaskOutcome(BaseModel):
     exit_code: int
     task: str = ""
     error: str = ""
+    interrupted: bool = False
     inputs: str = ""
     policy_digest: str = ""
     judged_by: str = ""
@@ -110,7 +111,9 @@ class Summary(BaseModel):
     def lines(self) -> list[str]:
         """Return the summary for people."""
         failing = [check for check in self.checks if not check.passed]
-        told = [f"{name}: {end}" for name, end in self.tasks.items()]
+        told = [f"{name}: {end}" for name, end in self.tasks.items() if end != "None"]
+        if skipped := [name for name, end in self.tasks.items() if end == "None"]:
+            told.append(f"not run: {', '.join(skipped)}")
         if self.checks:
             told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
         told += [check.line for check in failing]

@@ -88,7 +88,8 @@ def test_the_run_is_terminated(dspa, start, tmp_path, number):
     outcome = json.loads((tmp_path / "outcome" / "submit.json").read_text())
     assert outcome.pop("inputs")
     assert outcome.pop("policy_digest")
-    assert outcome == {"run_id": run.run_id, "error": done.line[9:].strip(), "exit_code": 20}
+    told = {"run_id": run.run_id, "error": done.line[9:].strip(), "exit_code": 20, "interrupted": True}
+    assert outcome == told
     assert run.terminated
     assert kinds(dspa).count("terminate") == 1
 
@@ -99,7 +100,8 @@ def test_the_run_is_terminated_and_told_as_json(dspa, start):
     run = under_way(dspa)
     submission.process.terminate()
     done = stopped(submission.finish(30), run.run_id)
-    assert done.json == {"run_id": run.run_id, "error": done.line[9:].strip(), "exit_code": 20}
+    about = {"run_id": run.run_id, "interrupted": True}
+    assert done.json == {**about, "error": done.line[9:].strip(), "exit_code": 20}
     assert run.terminated
 
 
@@ -158,7 +160,8 @@ def test_before_any_run_there_is_nothing_to_terminate(dspa, start, tmp_path):
     done = stopped(submission.finish(30), "")
     assert "interrupted" in done.line
     assert dspa.runs == {}
-    assert json.loads((tmp_path / "submit.json").read_text())["exit_code"] == 20
+    told = json.loads((tmp_path / "submit.json").read_text())
+    assert (told["exit_code"], told["interrupted"]) == (20, True)
 
 
 @SLOW

@@ -54,7 +54,15 @@ def test_what_was_decided_is_kept_and_does_not_fail_the_task(tmp_path, kind):
     assert kind("another").exit_code == kind.exit_code != 0
 
 
-@pytest.mark.parametrize("error", [PlatformError("away"), Interrupted(), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        PlatformError("away"),
+        RunFailed("interrupted; run r1 was terminated", {"interrupted": True}),
+        Interrupted(),
+        ZeroDivisionError(),
+    ],
+)
 def test_what_was_not_decided_fails_it(tmp_path, error):
     with pytest.raises(type(error)) as caught, outcome_in(tmp_path / "outcome.json", decided_ok=True):
         raise error

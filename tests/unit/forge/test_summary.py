@@ -86,7 +86,7 @@ def test_a_block_is_the_commits_failure_and_tells_which_checks():
     blocked = outcome(10, "the gate blocked the model (merit.gain)", [PASSES, BLOCKS])
     found = summarise(stopped_at("submit-run"), blocked)
     assert (found.state, found.sentence) == ("failure", "the gate blocked the model (merit.gain)")
-    assert found.lines()[len(NAMES) :] == [
+    assert found.lines()[-4:] == [
         "checks: 1 of 2 pass",
         "  merit.gain: 0.01 is not > 0.05",
         f"run: {LINK}",
@@ -270,6 +270,9 @@ def test_a_push_that_is_answered_is_a_success_and_says_from_what():
     found = summarise(ends() | dict.fromkeys(NAMES[3:], "None"), ANSWERED)
     assert (found.state, found.link) == ("success", LINK)
     assert found.sentence == "nothing to train: run r1 passed with the same inputs"
+    told = found.lines()
+    assert told[:3] == [f"{name}: Succeeded" for name in NAMES[:3]]
+    assert told[3] == f"not run: {', '.join(NAMES[3:])}"
 
 
 @pytest.mark.parametrize("name", NAMES[3:6])

@@ -268,6 +268,11 @@ def test_a_run_that_a_newer_one_has_ended_fails_by_nothing_of_its_own(site):
     assert (done.returncode, done.stdout, done.stderr) == (0, "superseded by push-2\n", "")
 
 
+def test_a_run_that_was_cancelled_is_not_failed_by_its_verdict(site):
+    done = site.ended(exit_code=20, error="interrupted; run r1 was terminated", interrupted=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing was decided\n", "")
+
+
 def test_nothing_that_ended_fails_nothing(site):
     done = site.called("ci", "verdict", JUKEBOX_OUTCOME=str(site.home / "none.json"))
     assert (done.returncode, done.stdout) == (0, "nothing was decided\n")
