@@ -22,7 +22,7 @@ def write_results(folder: Path, found: dict[str, Any], error: BaseException | No
 
     Args:
         folder: where Tekton looks for them.
-        found: as `Findings.to_json`, as far as it is known.
+        found: as `RunOutcome.to_json`, as far as it is known.
         error: what went wrong, None for a pass.
 
     Raises:

@@ -106,7 +106,7 @@ def test_the_run_is_terminated_and_told_as_json(dspa, start):
 
 
 @SLOW
-def test_impatience_does_not_break_off_the_cleaning_up(dspa, start):
+def test_a_second_signal_does_not_interrupt_the_clean_up(dspa, start):
     dspa.fault = lambda request: (
         Fault.slow_headers(0.1, piece=40) if request.kind in {"terminate", "list_runs"} else None
     )

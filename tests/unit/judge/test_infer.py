@@ -66,7 +66,7 @@ def doubles(monkeypatch, files):
         def numpy(self):
             return self.answers
 
-    def ask_server(path, rows, patience):
+    def ask_server(path, rows, timeouts):
         facts = ServerFacts(
             server="double",
             version="1",

@@ -135,9 +135,10 @@ import time
 from ml.model import server_process
 server_process.secrets.token_hex = lambda _: {MARK!r}
 from ml.model.server_process import ServerTimeouts, server_command, started
-from ml.model.serving import Client, _ready
+from ml.model.requests_v2 import InferenceClient
+from ml.model.serving import _ready
 with started(server_command({str(folder / "model.onnx")!r}, "jukebox"), ServerTimeouts()) as server:
-    client = Client(server)
+    client = InferenceClient(server)
     server.wait_until(lambda: _ready(client))
     print("ready", flush=True)
     time.sleep(1000)
