@@ -70,7 +70,7 @@ def policy_text_of(path: Path | None) -> str:
         return parse_policy(path.read_text(encoding="utf-8")).text
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"the policy {path} cannot be used: {error}; see `jukebox policy explain`"
+            f"the policy {path} cannot be used: {error}; `jukebox policy default` prints a whole one"
         ) from error
 
 

@@ -119,7 +119,9 @@ def _policy(text: str) -> Policy:
     try:
         return parse_policy(text)
     except ValueError as error:
-        raise UsageError(f"the policy cannot be used: {error}; see `jukebox policy explain`") from error
+        raise UsageError(
+            f"the policy cannot be used: {error}; `jukebox policy default` prints a whole one"
+        ) from error
 
 
 def _verified(

@@ -19,7 +19,10 @@ Span = tuple[float, float]
 
 def get(namespace: str, *words: str) -> Any:
     command = ["kubectl", "--namespace", namespace, "get", *words, "--output", "json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise SystemExit(f"bench_workflow: kubectl cannot get {words[0]}; is the namespace that of the runs?")
+    return json.loads(done.stdout)
 
 
 def seconds(text: str) -> float:
@@ -49,6 +52,8 @@ def main() -> None:
     parser.add_argument("workflow", help="of the run, as `kubectl get workflows` lists it")
     given = parser.parse_args()
     status = get(given.namespace, "workflows.argoproj.io", given.workflow)["status"]
+    if not status.get("finishedAt"):
+        raise SystemExit(f"bench_workflow: {given.workflow} has not ended yet; wait for it")
     label = f"workflows.argoproj.io/workflow={given.workflow}"
     pods = get(given.namespace, "pods", "--selector", label)["items"]
     by_node = {pod["metadata"]["annotations"]["workflows.argoproj.io/node-id"]: pod for pod in pods}

@@ -130,8 +130,8 @@ class ParityPolicy(Record):
         ("openvino",),
         "names",
         "Runtimes that must be in the report, and whose differences warn only. OpenVINO by itself picks "
-        "bfloat16 on a CPU that has it, and then names other countries: nobody is served so as long as "
-        "the server is set up as served.json says, but whoever forgets that should have been told.",
+        "bfloat16 on a CPU that has it, and then names other countries. A server that is set up as "
+        "served.json says does not do that; the warning is about one that is not.",
     )
     served_precisions: Names = threshold(
         ("float32",),
