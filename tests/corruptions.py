@@ -14,7 +14,7 @@ import pandas as pd
 from tables import write_tables
 
 from ml.core.errors import DataError
-from ml.data.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.problems.songs.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.contract import validate
 from ml.gate.check import Check
 from ml.gate.policy import default_policy

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from tables import Files, sample_tables, titled_songs, write_tables
 
-from ml.data.columns import FEATURES
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.columns import FEATURES
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.judge.holdout import Places, Sealed, seal_holdout
 from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import Ledger, append, read_ledger

@@ -14,7 +14,7 @@ from reports import BAD_REQUESTS, DATA_VERSION, SERVED, data_report
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.files import file_digest, write_bytes, write_json
-from ml.data.columns import FEATURES, RANGES
+from ml.problems.songs.columns import FEATURES, RANGES
 from ml.data.manifests import Amount, Holdout, LeftOut
 from ml.data.profile import Profile, make_profile
 from ml.data.splits import Examples, write_examples
@@ -24,9 +24,9 @@ from ml.judge.answered import ANSWERED, Answered, ChampionFacts
 from ml.judge.answers import write_arrays
 from ml.judge.features import write_features
 from ml.judge.work import ASKED, Asked
-from ml.model import serving_scores
-from ml.model.inputs import input_families
-from ml.model.runtime_comparison import answer_family
+from ml.onnx import serving_scores
+from ml.onnx.inputs import input_families
+from ml.onnx.runtime_comparison import answer_family
 
 COUNTRIES = ["AR", "BR", "DE", "FR", "IN", "JP", "SE", "US"]
 SONGS = 60

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from ml.data.columns import FEATURES
-from ml.data.sample import write_sample
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.columns import FEATURES
+from ml.problems.songs.sample import write_sample
+from ml.problems.songs.sample_spec import SampleSpec
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 """Real chart tables beside the repository; their licence keeps them out of it."""

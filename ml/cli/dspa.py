@@ -1,6 +1,5 @@
 """Run the pipeline on OpenShift AI: submit it once, follow it, find out why it does not work."""
 
-import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -29,18 +28,18 @@ from ml.cli.dspa_options import (
 from ml.cli.judge_options import LOCAL
 from ml.cli.options import (
     COMMIT,
-    SAMPLE,
     AsJson,
+    Data,
     ModelName,
     ModelVersion,
+    Param,
     PolicyFile,
-    Rankings,
+    Problem,
     Snapshot,
-    Songs,
     Verbose,
     policy_text_of,
     print_json,
-    tables_or_snapshot,
+    table_uris_of,
 )
 from ml.cli.reporting import reporting
 from ml.core.errors import PlatformError, UsageError
@@ -54,12 +53,10 @@ def submit(
         str,
         typer.Option(envvar="JUKEBOX_EXPERIMENT", help="The experiment; it is created if it is not there."),
     ] = "jukebox",
-    rankings: Rankings = SAMPLE,
-    songs: Songs = SAMPLE,
+    data: Data = None,
     snapshot: Snapshot = "",
-    param: Annotated[
-        list[str] | None, typer.Option(help="A hyperparameter, as epochs=50; may be given several times.")
-    ] = None,
+    problem: Problem = "",
+    param: Param = None,
     model_name: ModelName = "jukebox",
     model_version: ModelVersion = "1",
     policy: PolicyFile = None,
@@ -123,81 +120,60 @@ def submit(
     the DSPA the pipeline must be admitted, as `jukebox admit` checks it.
     """
     from ml.core.kubernetes import Api
+    from ml.core.pairs import split_pairs
+    from ml.core.problems import problem_name
     from ml.core.version import code_version
-    from ml.data.uris import refuse_password
-    from ml.dspa.admission import examine, examine_parameters, require_admitted
-    from ml.dspa.admission_policy import read_admission
     from ml.dspa.client import Client
-    from ml.dspa.compiled import read_pipeline
     from ml.dspa.connection import connect, namespace_of
     from ml.dspa.run import submit as submit_run
-    from ml.dspa.submission import make_submission
     from ml.dspa.tekton import TaskRun
     from ml.dspa.timeouts import Deadline, Timeouts
-    from ml.release.decisions import make_inputs
+    from ml.pipeline.remote import Order, admit
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose, decided_ok=decided_ok) as known:
-        policy_text = policy_text_of(policy)
-        rules = read_admission(admission)
-        compiled = read_pipeline(pipeline, image)
-        require_admitted(examine(compiled, rules), str(pipeline))
-        connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
-        rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
-        for uri in (rankings, songs, snapshot):
-            refuse_password(uri)
         _require_plain(commit, cause)
-        built_from, dirty = (commit, False) if commit else code_version()
-        decided = {
-            "rankings_uri": rankings,
-            "songs_uri": songs,
-            "snapshot_uri": snapshot,
-            "store_uri": store,
-            "commit": built_from,
-            "dirty": dirty,
-            "model_name": model_name,
-            "model_version": model_version,
-        }
-        chosen = _pairs(param or [])
-        key = attempt or str(uuid.uuid4())
-        # Everything that can be wrong with what was typed comes before anything is asked of anybody.
-        placeholders = {"data_version": "", "champion": ""}
-        draft = make_submission(
-            compiled, experiment, key, evidence, {**decided, **placeholders}, chosen, policy_text
+        order = Order(
+            pipeline=pipeline,
+            image=image,
+            admission=admission,
+            experiment=experiment,
+            attempt=attempt or "",
+            evidence=evidence,
+            store=store,
+            problem=problem_name(problem),
+            tables=table_uris_of(problem, data, snapshot),
+            snapshot=snapshot,
+            commit=(commit, False) if commit else code_version(),
+            model=(model_name, model_version),
+            policy_text=policy_text_of(policy, problem),
+            judge_image=judge_image,
+            params=split_pairs("--param", param or []),
         )
-        require_admitted(examine_parameters(compiled, draft.parameters, rules), str(pipeline))
         deadline = Deadline(timeout)
-        resolved = _resolved(snapshot, store, rankings, songs, deadline.remaining)
-        submission = make_submission(
-            compiled, experiment, key, evidence, {**decided, **resolved}, chosen, policy_text
-        )
-        model = (model_name, model_version)
-        inputs = make_inputs(
-            compiled.image, resolved["data_version"], model, policy_text, judge_image, chosen
-        )
-        known.update(inputs=inputs.key, policy_digest=inputs.policy_digest)
+        admitted = admit(order, deadline)
+        known.update(inputs=admitted.inputs.key, policy_digest=admitted.inputs.policy_digest)
+        connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
-        timeouts = Timeouts(deadline=max(deadline.remaining, 1), stuck=stuck)
-        started_by = caller.pipeline_run() if caller else ""
         about_it = {
             "cause": cause,
-            "pipeline_run": started_by,
-            "service_accounts": rules.service_accounts,
+            "pipeline_run": caller.pipeline_run() if caller else "",
+            "service_accounts": admitted.rules.service_accounts,
         }
+        timeouts = Timeouts(deadline=max(deadline.remaining, 1), stuck=stuck)
         with shown_run(quiet=as_json) as shown:
             if not image:
-                shown.say(
-                    f"note: without --image the pipeline's own word for its image counts: {compiled.image}"
-                )
-            found = submit_run(
+                own = admitted.submission.pipeline.image
+                shown.say(f"note: without --image the image is the one that the pipeline names: {own}")
+            ended = submit_run(
                 Client(connection, timeouts),
-                submission.model_copy(update=about_it),
+                admitted.submission.model_copy(update=about_it),
                 timeouts=timeouts,
                 say=shown.say,
                 show=shown.show,
                 leave_running=leave_running,
                 task_run=caller,
             )
-        known.update(found.to_json())
+        known.update(ended.to_json())
 
 
 def follow(
@@ -254,12 +230,8 @@ def doctor(
     holdout: Annotated[
         str, typer.Option(envvar="JUKEBOX_HOLDOUT", help="The judge's place; for --runs-key.")
     ] = "",
-    rankings: Annotated[
-        str, typer.Option(envvar="JUKEBOX_RANKINGS", help="The source rankings; for --runs-key.")
-    ] = "",
-    songs: Annotated[
-        str, typer.Option(envvar="JUKEBOX_SONGS", help="The source songs; for --runs-key.")
-    ] = "",
+    data: Data = None,
+    problem: Problem = "",
     host: Host = None,
     dspa: Dspa = "dspa",
     namespace: Namespace = None,
@@ -276,7 +248,7 @@ def doctor(
     from ml.dspa.doctor import examine
 
     connection = connect(host, dspa, namespace, ca, token_file)
-    closed = {"holdout": holdout, "rankings": rankings, "songs": songs} if runs_key else None
+    closed = {"holdout": holdout, **table_uris_of(problem, data, "")} if runs_key else None
     checks = examine(connection, {"evidence": evidence, "store": store}, closed=closed)
     if not as_json:
         out.print(f"{connection.host}, namespace {connection.namespace or 'unknown'}")
@@ -294,42 +266,9 @@ def doctor(
         print_json(result)
 
 
-def _resolved(snapshot: str, store: str, rankings: str, songs: str, seconds: float) -> dict[str, str]:
-    """Return the data's version and the champion, within so many seconds."""
-    from ml.core.within import NotInTime, call_within
-    from ml.data.snapshots import read_snapshot
-    from ml.data.sources import data_version
-    from ml.release.promotion import champion_of
-    from ml.release.store import ModelStore
-
-    def resolve() -> dict[str, str]:
-        if snapshot:
-            # The judge compares with the champion of the day that it measures on: a run of a snapshot is
-            # not about one, and stays what it is when another model is promoted.
-            return {"data_version": read_snapshot(snapshot).version, "champion": ""}
-        champion = champion_of(ModelStore(store, create=True).log())
-        return {"data_version": data_version(rankings, songs), "champion": champion}
-
-    try:
-        return call_within(seconds, resolve)
-    except NotInTime:
-        raise PlatformError(f"no data version and no champion within {seconds:g} s (--timeout)") from None
-
-
 def _require_plain(commit: str | None, cause: str) -> None:
     """Refuse a commit that is cut short, and a cause that is more than a line."""
     if commit is not None and not COMMIT.fullmatch(commit):
         raise UsageError(f"--commit {commit}: give all 40 or 64 hexadecimal digits")
     if len(cause) > 500 or not cause.isprintable():
         raise UsageError("--cause: give one line of at most 500 characters")
-
-
-def _pairs(params: list[str]) -> dict[str, str]:
-    """Split what was given as name=value."""
-    pairs: dict[str, str] = {}
-    for text in params:
-        name, is_pair, value = text.partition("=")
-        if not is_pair or name in pairs:
-            raise UsageError(f"--param {text}: {'given twice' if is_pair else 'write name=value'}")
-        pairs[name] = value
-    return pairs

@@ -8,7 +8,7 @@ import typer
 from ml.cli import measure
 from ml.cli.console import out
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
-from ml.cli.options import AsJson, Rankings, Songs, absolute, print_json, write_results
+from ml.cli.options import AsJson, Problem, absolute, print_json, table_uris_of, write_results
 from ml.cli.reporting import outcome_in
 from ml.core.errors import DataError, GateBlocked
 
@@ -86,8 +86,13 @@ def keys(
 
 @app.command()
 def holdout(
-    rankings: Rankings,
-    songs: Songs,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            envvar="JUKEBOX_DATA",
+            help="The source tables: a folder or URI with NAME.parquet for each, or NAME=URI for each.",
+        ),
+    ],
     holdout: HoldoutUri,
     snapshots: SnapshotsUri,
     key_file: Annotated[
@@ -103,6 +108,7 @@ def holdout(
     ] = None,
     outcome: OutcomeFile = None,
     decided_ok: DecidedOk = False,
+    problem: Problem = "",
     as_json: AsJson = False,
 ) -> None:
     """Seal the holdout of the source tables, and write the training snapshot that runs read.
@@ -111,23 +117,24 @@ def holdout(
     changed. Run this once for each version of the tables; a second time, it finds what is there. Tables
     that break the data contract end it with exit code 10.
 
-    Example: jukebox judge holdout --rankings s3://charts/rankings.parquet --songs s3://charts/songs.parquet
-    --holdout s3://judge/holdout --snapshots s3://snapshots/jukebox --key-file holdout.key
+    Example: jukebox judge holdout --data s3://tables/jukebox --holdout s3://judge/holdout --snapshots
+    s3://snapshots/jukebox --key-file holdout.key
     """
     from ml.core.files import require_folder
     from ml.data.manifests import SHARES
     from ml.judge.holdout import Places, seal_holdout
     from ml.judge.holdout_key import read_key
+    from ml.problem import load_definition
 
     if results_dir:
         require_folder(results_dir)
     # Tekton fails a run in which a successful Task did not write a result that another refers to.
     write_results(results_dir, dict.fromkeys(("SNAPSHOT", "HOLDOUT_VERSION", "DATA_VERSION"), ""))
     with outcome_in(outcome, decided_ok=decided_ok):
-        key = read_key(key_file)
+        key, definition = read_key(key_file), load_definition(problem)
         places = Places(absolute(holdout), absolute(snapshots))
         try:
-            found = seal_holdout(absolute(rankings), absolute(songs), places, key)
+            found = seal_holdout(definition, table_uris_of(problem, data, ""), places, key)
         except DataError as error:
             raise GateBlocked(str(error)) from error
     version = found.snapshot.version
@@ -144,12 +151,13 @@ def holdout(
         )
         return
     sealed, left = found.holdout.sealed, found.snapshot.left_out
-    shares = ", ".join(f"{found.snapshot.shares[share].songs:,} {share}" for share in SHARES)
+    shares = ", ".join(f"{found.snapshot.shares[share].examples:,} {share}" for share in SHARES)
     out.print(
         f"version:   {version} {'' if found.new else '(was there already; nothing was changed)'}".rstrip()
     )
     out.print(f"ledger:    entry {found.holdout.ledger}, key {found.holdout.key_id}")
-    out.print(f"sealed:    {sealed.songs:,} songs that chart, {sealed.rows:,} chart rows")
-    out.print(f"snapshot:  {shares} songs that chart; left out: {left.both_sides} on both sides, ", end="")
+    nouns = definition.NOUNS
+    out.print(f"sealed:    {sealed.examples:,} {nouns.examples}, {sealed.rows:,} {nouns.rows}")
+    out.print(f"snapshot:  {shares} {nouns.examples}; left out: {left.both_sides} on both sides, ", end="")
     out.print(f"{left.near_copies} near copies")
     out.print(f"next:      jukebox run --snapshot {found.snapshot_uri}", markup=False)

@@ -76,7 +76,7 @@ def attest(
         if not as_json:
             out.print(line, markup=False)
 
-    # It holds the sealed songs: only its owner may look into it, and it goes in any case.
+    # It holds the sealed examples: only its owner may look into it, and it goes in any case.
     with tempfile.TemporaryDirectory(prefix="judge-") as folder:
         work = Path(folder).resolve()
         found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
@@ -114,7 +114,7 @@ def download(
 
 
 def infer(work: Work, asked: AskedDigest = "") -> None:
-    """Ask the model about the sealed songs: the second step of attest, which needs no key and no network.
+    """Ask the model about the sealed examples: the second step of attest, which needs no key and no network.
 
     It refuses to begin where the API server, the DNS or the store answers, or a credential is in reach.
 

@@ -12,8 +12,9 @@ import typer
 
 from ml.cli.console import out
 from ml.core.errors import UsageError
+from ml.core.problems import load_part
 from ml.core.version import short_commit
-from ml.gate.policy import default_policy, parse_policy
+from ml.gate.policy import Default, default_policy, parse_policy
 
 if TYPE_CHECKING:
     from ml.release.log import Promotion
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ml.release.store import ModelStore
 
 FOLDER = Path(".jukebox")
-SAMPLE = "sample:"
 STORE = str(FOLDER / "store")
 SAMPLE_STORE = str(FOLDER / "sample-store")
 """Where models of the sample go unless a store is named: none of them becomes the champion of real data."""
@@ -46,26 +46,47 @@ PolicyFile = Annotated[
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print the checks that pass, too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
-Rankings = Annotated[
+Problem = Annotated[
     str,
-    typer.Option(envvar="JUKEBOX_RANKINGS", help="Chart rows: Parquet or CSV, a path, http(s):// or s3://."),
+    typer.Option(
+        envvar="JUKEBOX_PROBLEM",
+        help="What is trained: a package of ml/problems, or any package by its dotted path; the repository's "
+        "own by default.",
+    ),
 ]
-Songs = Annotated[str, typer.Option(envvar="JUKEBOX_SONGS", help="Audio features by spotify_id, likewise.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="JUKEBOX_DATA",
+        help="The tables: a folder or URI with NAME.parquet for each, or NAME=URI for each (given several "
+        "times). A table is Parquet or CSV, a path, http(s):// or s3://. By default the problem's sample:.",
+    ),
+]
+Param = Annotated[
+    list[str] | None,
+    typer.Option("--param", help="A hyperparameter, as epochs=50; may be given several times."),
+]
 Snapshot = Annotated[
     str,
     typer.Option(
         envvar="JUKEBOX_SNAPSHOT",
-        help="A training snapshot of `jukebox judge holdout`, in place of the two tables: a folder or s3://.",
+        help="A training snapshot of `jukebox judge holdout`, in place of the tables: a folder or s3://.",
     ),
 ]
 ModelName = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_NAME", help="The model's name.")]
 ModelVersion = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_VERSION", help="The model's version.")]
 
 
-def policy_text_of(path: Path | None) -> str:
+def problem_policy(problem: str = "") -> Mapping[str, Default]:
+    """Return what a problem says of the policy's defaults; "" means the problem of this repository."""
+    found: Mapping[str, Default] = load_part(problem, "policy").THRESHOLDS
+    return found
+
+
+def policy_text_of(path: Path | None, problem: str = "") -> str:
     """Return the policy as one line; a run must not begin under one that cannot be read."""
     if path is None:
-        return default_policy().text
+        return default_policy(problem_policy(problem)).text
     try:
         return parse_policy(path.read_text(encoding="utf-8")).text
     except (OSError, ValueError) as error:
@@ -79,17 +100,22 @@ def absolute(uri: str) -> str:
     return uri if ":" in uri.split("/", maxsplit=1)[0] else str(Path(uri).absolute())
 
 
-def tables_or_snapshot(rankings: str, songs: str, snapshot: str) -> tuple[str, str]:
-    """Return the URIs of the two tables, "" each where a snapshot stands in for them.
+def table_uris_of(problem: str, data: list[str] | None, snapshot: str) -> dict[str, str]:
+    """Return the URI of each table, {} where a snapshot has them.
 
     Raises:
-        UsageError: both are given.
+        UsageError: both are given, or the tables are not the problem's.
     """
-    if not snapshot:
-        return rankings, songs
-    if (rankings, songs) != (SAMPLE, SAMPLE):
-        raise UsageError("--snapshot has both tables: leave out --rankings and --songs, or --snapshot")
-    return "", ""
+    from ml.data.sources import table_uris
+    from ml.data.uris import SAMPLE
+    from ml.problem import load_definition
+
+    if snapshot:
+        if data:
+            raise UsageError("--snapshot has all tables: leave out --data, or --snapshot")
+        return {}
+    uris = table_uris(load_definition(problem), data or [SAMPLE])
+    return {name: absolute(uri) for name, uri in uris.items()}
 
 
 def near(path: Path) -> str:

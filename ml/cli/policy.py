@@ -7,7 +7,17 @@ import typer
 from rich.markup import escape
 
 from ml.cli.console import out, show_table, tame
-from ml.cli.options import FOLDER, AsJson, PolicyFile, Store, absolute, policy_text_of, print_json
+from ml.cli.options import (
+    FOLDER,
+    AsJson,
+    PolicyFile,
+    Problem,
+    Store,
+    absolute,
+    policy_text_of,
+    print_json,
+    problem_policy,
+)
 from ml.core.clock import today
 from ml.core.errors import EvidenceError
 from ml.gate.explained import explain as explain_policy
@@ -21,16 +31,16 @@ app = typer.Typer(
 
 
 @app.command()
-def default() -> None:
-    """Print the default policy as YAML, to change it: `jukebox policy default > policy.yaml`."""
-    out.print(default_text(), markup=False, end="")
+def default(problem: Problem = "") -> None:
+    """Print a problem's default policy as YAML, to change it: `jukebox policy default > policy.yaml`."""
+    out.print(default_text(problem_policy(problem)), markup=False, end="")
 
 
 @app.command()
-def explain(policy: PolicyFile = None, as_json: AsJson = False) -> None:
+def explain(policy: PolicyFile = None, problem: Problem = "", as_json: AsJson = False) -> None:
     """Print every threshold of a policy with its unit and the reason for its default, and the waivers."""
-    found = parse_policy(policy_text_of(policy))
-    thresholds = explain_policy(found)
+    found = parse_policy(policy_text_of(policy, problem))
+    thresholds = explain_policy(found, problem_policy(problem))
     day = today()
     if as_json:
         print_json(

@@ -7,11 +7,10 @@ import typer
 from rich.markup import escape
 
 from ml.cli.console import out, show_table, show_verdict, tame
-from ml.cli.options import FOLDER, AsJson, PolicyFile, print_json
+from ml.cli.options import FOLDER, AsJson, PolicyFile, policy_text_of, print_json
 from ml.core.clock import today
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.evidence import decide_again, policy_digest, read_evidence
-from ml.gate.policy import default_policy
 
 if TYPE_CHECKING:
     from ml.pipeline.differences import Differences, Fact, Measured
@@ -71,8 +70,8 @@ def compare(first: Named, second: Named, folder: Runs = RUNS, as_json: AsJson = 
     """Compare two runs: what was changed between them, and what came of it.
 
     First come the settings, data, code and results that differ, then the checks of the gate that came out
-    differently, then the metrics on the test songs with their intervals. Metrics of different test songs
-    are shown, but cannot be compared.
+    differently, then the metrics on the test examples with their intervals. Metrics of different test
+    examples are shown, but cannot be compared.
 
     Example: jukebox compare 20260801-120000-3f2a91 20260802-093000-77d0c4
     """
@@ -111,7 +110,7 @@ def gate(
     except ValueError as error:
         raise EvidenceError(f"{path}: {error}") from error
     try:
-        text = policy.read_text(encoding="utf-8") if policy else default_policy().text
+        text = policy.read_text(encoding="utf-8") if policy else policy_text_of(None)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the policy {policy}: {error}") from error
     verdict = decide_again(found, text, today())
@@ -151,7 +150,7 @@ def _show(pair: "tuple[Run, Run]", found: "Differences") -> None:
             for name, values in found.metrics.items()
         ]
         show_table(("metric", *names, "difference"), rows)
-    out.print(found.note or "measured on the same test songs; log loss and gains in nats")
+    out.print(found.note or "measured on the same test examples; log loss and gains in nats")
 
 
 def _fact(value: "Fact") -> str:

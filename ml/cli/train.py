@@ -10,40 +10,36 @@ from pydantic import ValidationError
 from ml.cli.console import out, show_verdict, shown_steps
 from ml.cli.options import (
     FOLDER,
-    SAMPLE,
     SAMPLE_STORE,
     STORE,
     AsJson,
+    Data,
     ModelName,
     ModelVersion,
+    Param,
     PolicyFile,
-    Rankings,
+    Problem,
     Snapshot,
-    Songs,
     absolute,
     command,
     near,
     policy_text_of,
     print_json,
     say,
-    tables_or_snapshot,
+    table_uris_of,
 )
 from ml.core.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
-from ml.core.records import first_problem
-from ml.core.settings import STORE_MOUNT, Hyperparameters, Mounts
+from ml.core.settings import STORE_MOUNT, Mounts
 from ml.core.version import short_commit
-from ml.gate.policy import parse_policy
 
 if TYPE_CHECKING:
     from ml.release.production import LogChange
 
-DEFAULTS = Hyperparameters()
-
 
 def run(
-    rankings: Rankings = SAMPLE,
-    songs: Songs = SAMPLE,
+    data: Data = None,
     snapshot: Snapshot = "",
+    problem: Problem = "",
     store: Annotated[
         str | None,
         typer.Option(
@@ -64,55 +60,48 @@ def run(
     ] = True,
     model_name: ModelName = "jukebox",
     model_version: ModelVersion = "1",
-    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the songs.")] = DEFAULTS.epochs,
-    patience: Annotated[int, typer.Option(min=1, help="Passes without progress.")] = DEFAULTS.patience,
-    batch_size: Annotated[int, typer.Option(min=1, help="Songs in a step.")] = DEFAULTS.batch_size,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Step size.")] = DEFAULTS.learning_rate,
-    hidden_layers: Annotated[int, typer.Option(min=1, help="Hidden layers.")] = DEFAULTS.hidden_layers,
-    hidden_units: Annotated[int, typer.Option(min=1, help="Units in each.")] = DEFAULTS.hidden_units,
-    dropout: Annotated[float, typer.Option(min=0, max=0.99, help="Share dropped.")] = DEFAULTS.dropout,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = DEFAULTS.seed,
+    param: Param = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole pipeline on this machine: data in, a gated model out.
 
-    Without --rankings and --songs it runs on the embedded sample, which is synthetic. Its models go into a
-    store of their own, so that no model of real data is compared with them. With --snapshot it repeats a
-    run of the cluster on the tables of that run.
+    Without --data it runs on the problem's sample, which is synthetic. Its models go into a store of their
+    own, so that no model of real data is compared with them. With --snapshot it repeats a run of the cluster
+    on the tables of that run. `jukebox compile` writes every hyperparameter with its default into the
+    pipeline.
     """
-    from ml.pipeline.local import collect, execute, prepare
-    from ml.release.judgement import prove
-    from ml.release.promotion import promote as promote_candidate
-    from ml.release.self_checked import require_self_checked_allowed
-    from ml.release.store import ModelStore
+    from ml.core.problems import problem_name
+    from ml.data.snapshots import read_snapshot
+    from ml.data.uris import SAMPLE, describe_data
+    from ml.pipeline.here import Order, begin, conclude
+    from ml.pipeline.hyperparameters import typed
+    from ml.pipeline.local import execute
+    from ml.problem import load_solution
 
-    policy_text = policy_text_of(policy)
-    hyper = _hyperparameters(
-        epochs=epochs,
-        patience=patience,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        hidden_layers=hidden_layers,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        seed=seed,
-    )
-    tables, data, synthetic = _tables(rankings, songs, snapshot)
+    tables = table_uris_of(problem, data, snapshot)
+    snapshot = absolute(snapshot) if snapshot else ""
+    uris = tables.values()
+    synthetic = read_snapshot(snapshot).synthetic if snapshot else any(uri.startswith(SAMPLE) for uri in uris)
     store = store or (SAMPLE_STORE if synthetic else STORE)
-    if promote:
-        require_self_checked_allowed(absolute(store), parse_policy(policy_text))
-    this = prepare(
-        *tables,
-        absolute(store),
-        runs,
-        policy_text,
-        (model_name, model_version),
-        hyper,
-        pipeline,
+    order = Order(
+        problem=problem_name(problem),
+        tables=tables,
+        snapshot=snapshot,
+        store=absolute(store),
+        runs=runs,
+        policy_text=policy_text_of(policy, problem),
+        model_name=model_name,
+        model_version=model_version,
+        hyperparameters=typed(load_solution(problem), param or []),
+        pipeline=pipeline,
+        promote=promote,
     )
+    this = begin(order)
     with shown_steps(quiet=as_json) as shown:
         commit = short_commit(this.parameters["commit"], dirty=this.parameters["dirty"])
-        out.print(f"run {this.folder.name} on {data}, commit {commit}", markup=False)
+        out.print(
+            f"run {this.folder.name} on {describe_data(tables, snapshot)}, commit {commit}", markup=False
+        )
         try:
             execute(this, shown)
         except ReaderGone:
@@ -121,8 +110,8 @@ def run(
             raise RunFailed(f"interrupted; nothing was promoted (log: {near(this.log)})") from None
         except (RunFailed, PlatformError) as error:
             raise type(error)(f"{error} (log: {near(this.log)})", {"run": this.folder.name}) from None
-    judgement = collect(this)
-    verdict = judgement.verdict
+    done = conclude(order, this)
+    verdict = done.verdict
     result: dict[str, Any] = {
         "run": this.folder.name,
         "synthetic": synthetic,
@@ -147,39 +136,14 @@ def run(
             f"{command('gate', near(this.evidence), *judged)} shows every check with its reason",
             result,
         )
-    models = ModelStore(absolute(store))
-    candidate = prove(models, judgement.evidence).candidate
-    result["candidate"] = candidate
-    outcome = None
-    if promote:
-        outcome = promote_candidate(models, candidate, policy_text)
-        result["promotion"] = {**outcome.promotion.to_json(), "new": outcome.new, "model": outcome.served_at}
+    result["candidate"] = done.candidate
+    if change := done.promotion:
+        result["promotion"] = {**change.promotion.to_json(), "new": change.new, "model": change.served_at}
     if as_json:
         print_json(result)
     else:
         place = () if store == STORE else ("--store", store)
-        _show_end(candidate, outcome, place, judged, synthetic=synthetic)
-
-
-def _hyperparameters(**values: float) -> Hyperparameters:
-    try:
-        return Hyperparameters.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"--{first_problem(error)}") from error
-
-
-def _tables(rankings: str, songs: str, snapshot: str) -> tuple[tuple[str, str, str], str, bool]:
-    """Return the three URIs as a run takes them, what to call the data, and whether they are synthetic."""
-    from ml.data.snapshots import read_snapshot
-    from ml.data.uris import public_uri
-
-    rankings, songs = tables_or_snapshot(rankings, songs, snapshot)
-    if snapshot:
-        uri = absolute(snapshot)
-        return ("", "", uri), f"snapshot {public_uri(uri)}", read_snapshot(uri).synthetic
-    synthetic = rankings.startswith(SAMPLE)
-    data = "the synthetic sample" if synthetic else public_uri(rankings)
-    return (absolute(rankings), absolute(songs), ""), data, synthetic
+        _show_end(done.candidate, change, place, judged, synthetic=synthetic)
 
 
 def _show_places(places: Mapping[str, Path]) -> None:
@@ -205,7 +169,7 @@ def _show_end(
             f"next:      {command('promote', candidate[:12], *place, *judged)} promotes it", markup=False
         )
     if synthetic:
-        out.print("           `jukebox run --rankings FILE --songs FILE` trains on your own tables")
+        out.print("           `jukebox run --data FOLDER` trains on your own tables")
 
 
 def compile(
@@ -235,6 +199,7 @@ def compile(
             help="A config map whose ca-bundle.crt those steps trust, e.g. odh-trusted-ca-bundle.",
         ),
     ] = "",
+    problem: Problem = "",
     resources: Annotated[
         Path | None,
         typer.Option(
@@ -248,7 +213,7 @@ def compile(
 
     try:
         mounts = Mounts(store_pvc=store_pvc, store_secret=store_secret, ca_config_map=ca_config_map)
-        compile_pipeline(output, image, mounts, resources)
+        compile_pipeline(output, image, mounts, resources, problem)
     except ValidationError as error:
         (field, *_), name = error.errors()[0]["loc"], error.errors()[0]["input"]
         raise UsageError(
@@ -264,22 +229,26 @@ def compile(
 
 
 def sample(
-    out_folder: Annotated[Path, typer.Option("--out", help="The folder for the two tables.")],
-    songs: Annotated[int, typer.Option(help="Songs in the songs table.")] = 2000,
-    days: Annotated[int, typer.Option(help="Days of charts.")] = 14,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 7,
+    out_folder: Annotated[Path, typer.Option("--out", help="The folder for the tables.")],
+    which: Annotated[
+        str, typer.Option("--sample", help="Which sample: its URI, as the problem's definition reads it.")
+    ] = "sample:",
+    problem: Problem = "",
 ) -> None:
-    """Write the synthetic sample at any size: rankings.parquet and songs.parquet."""
-    from ml.data.sample import write_sample
-    from ml.data.sample_spec import SampleSpec
+    """Write a problem's sample as tables, NAME.parquet each: `jukebox run` trains on it without --data."""
+    from ml.data.sources import resolve_version
+    from ml.data.uris import SAMPLE, table_paths
+    from ml.problem import load_definition
 
+    definition = load_definition(problem)
+    if not which.startswith(SAMPLE):
+        raise UsageError(f"--sample {which}: a sample's URI begins with {SAMPLE}")
+    resolve_version(definition, which)
     try:
-        spec = SampleSpec(songs=songs, days=days, seed=seed)
-        rows, count = write_sample(spec, out_folder / "rankings.parquet", out_folder / "songs.parquet")
-    except ValidationError as error:
-        raise UsageError(f"--{first_problem(error)}") from error
+        out_folder.mkdir(parents=True, exist_ok=True)
+        definition.write_sample(which, table_paths(definition.TABLES, out_folder))
     except OSError as error:
         raise UsageError(
             f"cannot write to {out_folder}: {error.strerror}; name another folder with --out"
         ) from error
-    out.print(f"{out_folder}: {rows:,} chart rows, {count:,} songs (synthetic)")
+    out.print(f"{out_folder}: {', '.join(definition.TABLES)} (synthetic)")

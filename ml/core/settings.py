@@ -2,21 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class Hyperparameters(BaseModel):
-    """What shapes the training; every field is a typed parameter of the pipeline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    epochs: int = Field(300, ge=1, description="most passes over the training songs")
-    patience: int = Field(12, ge=1, description="passes without a better validation loss before stopping")
-    batch_size: int = Field(128, ge=1, description="songs in a step")
-    learning_rate: float = Field(0.003, gt=0, description="Adam's step size")
-    hidden_layers: int = Field(1, ge=1, description="hidden layers")
-    hidden_units: int = Field(128, ge=1, description="units in each hidden layer")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of hidden units dropped while training")
-    seed: int = Field(7, ge=0, description="seed of weights, order and dropout")
-
+LOCAL_IMAGE = "localhost/jukebox-python:local"
+"""What the IR names when it is compiled without an image: it runs on this machine only."""
 
 PIPELINE = "jukebox-train"
 """The pipeline's name, and the folder of its runs below a DSPA's pipeline root."""

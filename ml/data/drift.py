@@ -6,6 +6,9 @@ from ml.core.canonical import digest, parse
 from ml.data.profile import Profile, pairs
 from ml.gate.subjects.drift import Drift, FeatureDrift, Measured, Volume
 
+EARLIER = b'"schema":"jukebox.profile/v1"'
+"""Stands in profiles that earlier releases wrote: they count as absent until the next promotion."""
+
 BINS = 10
 SMALLEST_SHARE = 1e-4
 """An empty bin counts as this share: the index stays finite, and one empty decile gives 0.7."""
@@ -17,33 +20,31 @@ def measure_drift(before: Profile, after: Profile) -> Measured:
     Raises:
         ValueError: they are profiles of other features.
     """
-    if before.quantiles.keys() != after.quantiles.keys():
+    if before.features != after.features:
         raise ValueError("it is of other features")
     shares = {name: _shares(profile) for name, profile in (("before", before), ("after", after))}
-    countries = sorted(before.countries.keys() | after.countries.keys())
-    old, new = (
-        np.array([shares[which].get(name, 0.0) for name in countries]) for which in ("before", "after")
-    )
-    lost = sorted(before.countries.keys() - after.countries.keys())
+    classes = sorted(before.classes.keys() | after.classes.keys())
+    old, new = (np.array([shares[which].get(name, 0.0) for name in classes]) for which in ("before", "after"))
+    lost = sorted(before.classes.keys() - after.classes.keys())
     change = np.abs(np.array(after.correlations) - np.array(before.correlations))
     known = before.known.keys() & after.known.keys()
     return Measured(
-        before=Volume(songs=before.songs, rows=before.rows, days=before.days),
-        after=Volume(songs=after.songs, rows=after.rows, days=after.days),
+        before=Volume(examples=before.examples, rows=before.rows),
+        after=Volume(examples=after.examples, rows=after.rows),
         trained_on_synthetic=before.synthetic,
         features={
             name: feature_drift(np.array(quantiles), np.array(after.quantiles[name]))
             for name, quantiles in before.quantiles.items()
         },
-        country_shift=float(min(np.abs(old - new).sum() / 2, 1.0)),
-        lost_countries=tuple(lost),
-        new_countries=tuple(sorted(after.countries.keys() - before.countries.keys())),
+        class_shift=float(min(np.abs(old - new).sum() / 2, 1.0)),
+        lost_classes=tuple(lost),
+        new_classes=tuple(sorted(after.classes.keys() - before.classes.keys())),
         lost_share=float(min(sum(shares["before"][name] for name in lost), 1.0)),
-        correlation_change=float(min(change.max(), 2.0)),
-        correlated=" and ".join(pairs()[int(change.argmax())]),
-        known_songs=len(known),
-        changed_songs=sum(before.known[song].features != after.known[song].features for song in known),
-        moved_songs=sum(before.known[song].home != after.known[song].home for song in known),
+        correlation_change=float(min(change.max(initial=0), 2.0)),
+        correlated=" and ".join(pairs(before.features)[int(change.argmax())]) if len(change) else "nothing",
+        known_examples=len(known),
+        changed_examples=sum(before.known[one].features != after.known[one].features for one in known),
+        moved_examples=sum(before.known[one].home != after.known[one].home for one in known),
         twins_before=before.twins,
         twins_after=after.twins,
     )
@@ -59,10 +60,12 @@ def drift_from(champion: str, profile: bytes, ours: Profile | None, absent: str)
         absent: what to say where the champion's profile is missing.
     """
     reason, measured = "", None
+    if profile and EARLIER in profile:
+        profile, absent = b"", "the champion's profile is of an earlier release, and cannot be compared"
     if not profile:
         reason = absent
     elif ours is None:
-        reason = "this run's tables have no profile: they break the contract, or nothing in them charts"
+        reason = "this run's tables have no profile: they break the contract"
     else:
         try:
             measured = measure_drift(Profile.load(parse(profile)), ours)
@@ -82,7 +85,7 @@ def feature_drift(before: np.ndarray, after: np.ndarray) -> FeatureDrift:
     places = np.unique(np.concatenate([before, after]))
     ks = np.abs(_cumulative(before, places) - _cumulative(after, places)).max()
     deciles, times = np.unique(np.quantile(before, np.arange(1, BINS) / BINS), return_counts=True)
-    # A value that many songs share, like a truth value, has a bin of its own: else all songs were in one bin
+    # A value that many examples share, like a truth value, has a bin of its own: else all were in one bin
     # where it is the largest value of nine in ten.
     edges = np.union1d(deciles, np.nextafter(deciles[times > 1], -np.inf))
     b, a = (np.diff(np.concatenate([[0.0], _cumulative(values, edges), [1.0]])) for values in (before, after))
@@ -96,4 +99,4 @@ def _cumulative(quantiles: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _shares(profile: Profile) -> dict[str, float]:
-    return {name: rows / profile.rows for name, rows in profile.countries.items()}
+    return {name: rows / profile.rows for name, rows in profile.classes.items()}

@@ -4,7 +4,7 @@ Both are written by `jukebox judge holdout` for the same source tables, ledger p
 the same version. The snapshot's manifest is for everybody; the holdout's is for the judge.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,29 +12,29 @@ from ml.core.records import Count, Digest, Record, Text
 from ml.gate.candidate import FileEntry
 from ml.gate.statement import DataVersion, HoldoutRef
 
-SNAPSHOT_FILES = ("rankings.parquet", "songs.parquet")
-"""The training snapshot: the two tables without sealed recordings. The songs have two columns more:
-``recording``, an opaque id that songs of one recording share, and ``share``, one of `SHARES`."""
+TableFile = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}\.parquet$")]
+"""A file of the training snapshot: a table without sealed recordings. That of the examples has two columns
+more: ``recording``, an opaque id that examples of one recording share, and ``share``, one of `SHARES`."""
 
 HOLDOUT_FILES = ("examples.parquet", "labels.json", "data_report.json", "profile.json", "baselines.parquet")
 """The sealed holdout: examples (`ml.data.splits`), labels, the data report and profile of all tables, and the
-baselines' probabilities on the sealed songs (columns ``prior`` and ``logistic``, lists [K], in the examples'
-order)."""
+baselines' probabilities on the sealed examples (columns ``prior`` and ``logistic``, lists [K], in the
+examples' order)."""
 
 Share = Literal["train", "validation", "self-test"]
 SHARES: tuple[Share, ...] = ("train", "validation", "self-test")
-"""What a run may do with the open songs; the sealed ones are in no snapshot."""
+"""What a run may do with the open examples; the sealed ones are in no snapshot."""
 
 
 class Amount(Record):
-    """How many songs that chart in a country, and chart rows of them there."""
+    """How many examples, and rows of them."""
 
-    songs: Count
+    examples: Count
     rows: Count
 
 
 class LeftOut(Record):
-    """Songs in neither part: of recordings that span both sides, and near copies of sealed recordings."""
+    """Examples in neither part: of recordings that span both sides, and near copies of sealed recordings."""
 
     both_sides: Count
     near_copies: Count
@@ -43,17 +43,17 @@ class LeftOut(Record):
 class Snapshot(Record):
     """The training snapshot. ``version`` is the data version of every run on it."""
 
-    schema_: Literal["jukebox.snapshot/v1"] = Field("jukebox.snapshot/v1", alias="schema")
+    schema_: Literal["jukebox.snapshot/v2"] = Field("jukebox.snapshot/v2", alias="schema")
     version: DataVersion
     source_version: Text
     synthetic: bool
     definition: Text
     splitter: Text
     ledger: Count
-    countries: tuple[Text, ...]
+    classes: tuple[Text, ...]
     shares: dict[Share, Amount]
     left_out: LeftOut
-    files: dict[Literal["rankings.parquet", "songs.parquet"], FileEntry]
+    files: dict[TableFile, FileEntry]
 
 
 class Holdout(Record):
@@ -63,7 +63,7 @@ class Holdout(Record):
     ``key_id`` names the secret key that decided for new recordings.
     """
 
-    schema_: Literal["jukebox.holdout/v1"] = Field("jukebox.holdout/v1", alias="schema")
+    schema_: Literal["jukebox.holdout/v2"] = Field("jukebox.holdout/v2", alias="schema")
     version: DataVersion
     source_version: Text
     synthetic: bool

@@ -1,20 +1,22 @@
-"""The profile of the tables that a model is trained on: what later tables are compared with.
+"""The profile of the examples that a model is trained on: what later examples are compared with.
 
-It holds no song and no chart: quantiles, shares, correlations, and for some songs two short hashes, of the id
-and of the features. It is written by the step `validate`, and becomes part of the candidate.
+It holds no example: quantiles, shares, correlations, and for some examples two short hashes, of
+the id and of the features. It is written by the step `validate`, and becomes part of the candidate.
 """
 
 import hashlib
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from ml.core.errors import DataError
 from ml.core.records import Count, Number, Record, Share, Text
-from ml.data.columns import FEATURES, is_broken
-from ml.gate.subjects.drift import KNOWN_SONGS
+from ml.gate.subjects.drift import KNOWN_EXAMPLES
+from ml.problem import Examples
 
 QUANTILES = 201
 """Quantiles kept of each feature: the distribution function to half a percent."""
@@ -22,89 +24,85 @@ QUANTILES = 201
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
-class KnownSong(Record):
-    """A song by its hash: the hash of its features, and the country in whose charts it is most often."""
+class KnownExample(Record):
+    """An example by its hash: the hash of its features, and the class of most of its rows."""
 
     features: Hash
     home: Text
 
 
 class Profile(Record):
-    """What the tables of a run are like. Songs are those that chart in a country and are not broken."""
+    """What the examples of a run are like. ``twins`` is the share that has exactly another's features."""
 
-    schema_: Literal["jukebox.profile/v1"] = Field("jukebox.profile/v1", alias="schema")
+    schema_: Literal["jukebox.profile/v2"] = Field("jukebox.profile/v2", alias="schema")
     data_version: Text
     synthetic: bool
-    songs: Annotated[int, Field(ge=1)]
+    examples: Annotated[int, Field(ge=1)]
     rows: Annotated[int, Field(ge=1)]
-    days: Annotated[int, Field(ge=1)]
     twins: Share
+    features: tuple[Text, ...]
     quantiles: dict[str, tuple[Number, ...]]
     correlations: tuple[Number, ...]
-    countries: dict[str, Count]
-    known: dict[Hash, KnownSong]
+    classes: dict[str, Count]
+    known: dict[Hash, KnownExample]
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         for name, values in self.quantiles.items():
             if len(values) != QUANTILES or any(low > high for low, high in pairwise(values)):
                 raise ValueError(f"{name} does not have {QUANTILES} quantiles in order")
-        count = len(self.quantiles)
+        count = len(self.features)
+        if set(self.features) != set(self.quantiles):
+            raise ValueError("the features are not those of the quantiles")
         if len(self.correlations) != count * (count - 1) // 2 or any(
             abs(rho) > 1.001 for rho in self.correlations
         ):
             raise ValueError(f"these are not the correlations of {count} features")
-        if sum(self.countries.values()) != self.rows:
-            raise ValueError("the countries' rows are not all rows")
-        if len(self.known) != min(self.songs, KNOWN_SONGS):
-            raise ValueError("not as many songs are known as there are")
+        if sum(self.classes.values()) != self.rows:
+            raise ValueError("the classes' rows are not all rows")
+        if len(self.known) != min(self.examples, KNOWN_EXAMPLES):
+            raise ValueError("not as many examples are known as there are")
         return self
 
 
 def make_profile(
-    chart: pd.DataFrame, song: pd.DataFrame, data_version: str, *, synthetic: bool
-) -> Profile | None:
-    """Make the profile of two tables that keep to the contract's columns; None if nothing in them charts.
+    examples: Examples, features: Sequence[str], data_version: str, *, synthetic: bool
+) -> Profile:
+    """Make the profile of all examples of a data version.
 
     Args:
-        chart: rankings: spotify_id, country, snapshot_date.
-        song: songs: spotify_id and the features, float64.
+        examples: in the order of the ids, so that sums come out the same to the last bit.
+        features: the names of their features.
         data_version: the tables' version.
-        synthetic: whether they are the sample.
+        synthetic: whether they are the problem's sample.
+
+    Raises:
+        DataError: a feature is not a finite number.
     """
-    usable = song[~is_broken(song)].drop_duplicates("spotify_id")
-    national = chart[chart["country"].notna() & chart["spotify_id"].isin(usable["spotify_id"])]
-    # In the order of the ids, sums come out the same to the last bit, however the rows were ordered.
-    charting = usable[usable["spotify_id"].isin(national["spotify_id"])].sort_values("spotify_id")
-    values = charting[list(FEATURES)].to_numpy("float32")
-    days = int(national["snapshot_date"].nunique())
-    if not len(values) or not days or not np.isfinite(values).all():
-        return None
+    values, rows = examples.features, examples.counts.sum(axis=0)
+    if not np.isfinite(values).all():
+        raise DataError("a feature is null or not a finite number; the data contract should refuse it")
     steps = np.linspace(0, 1, QUANTILES)
-    counts = national["country"].astype(str).value_counts()
     return Profile(
         data_version=data_version,
         synthetic=synthetic,
-        songs=len(values),
-        rows=len(national),
-        days=days,
-        twins=float(charting.duplicated(list(FEATURES), keep=False).mean()),
+        examples=len(values),
+        rows=int(rows.sum()),
+        features=tuple(features),
+        twins=float(pd.DataFrame(values).duplicated(keep=False).mean()),
         quantiles={
             name: tuple(_short(value) for value in np.quantile(values[:, index].astype("float64"), steps))
-            for index, name in enumerate(FEATURES)
+            for index, name in enumerate(features)
         },
         correlations=_correlations(values),
-        countries={str(name): int(counts[name]) for name in sorted(counts.index)},
-        known=_known(charting["spotify_id"].to_list(), values, national),
+        classes={name: int(count) for name, count in zip(examples.classes, rows, strict=True)},
+        known=_known(examples),
     )
 
 
-def pairs() -> list[tuple[str, str]]:
+def pairs(features: Sequence[str]) -> list[tuple[str, str]]:
     """Return the pairs of features in the order of ``correlations``."""
-    return [
-        (FEATURES[row], FEATURES[column])
-        for row, column in zip(*np.triu_indices(len(FEATURES), 1), strict=True)
-    ]
+    return list(combinations(features, 2))
 
 
 def _correlations(values: np.ndarray) -> tuple[float, ...]:
@@ -122,17 +120,15 @@ def _short(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _known(ids: list[str], values: np.ndarray, national: pd.DataFrame) -> dict[str, KnownSong]:
-    counted = national.groupby(["spotify_id", "country"], observed=True).size()
-    # Of countries with as many rows the first in the alphabet: the same on every machine.
-    # Text, as categories would sort in the order of the file.
-    named = counted.reset_index(name="rows").astype({"country": str})
-    ordered = named.sort_values(["rows", "country"], ascending=[False, True])
-    home = ordered.drop_duplicates("spotify_id").set_index("spotify_id")["country"]
-    hashed = sorted((_hash(song.encode()), song, index) for index, song in enumerate(ids))
+def _known(examples: Examples) -> dict[str, KnownExample]:
+    # Of classes with as many rows the first counts.
+    homes = examples.counts.argmax(axis=1)
+    hashed = sorted((_hash(name.encode()), index) for index, name in enumerate(examples.ids))
     return {
-        key: KnownSong(features=_hash(values[index].tobytes()), home=str(home[song]))
-        for key, song, index in hashed[:KNOWN_SONGS]
+        key: KnownExample(
+            features=_hash(examples.features[index].tobytes()), home=examples.classes[homes[index]]
+        )
+        for key, index in hashed[:KNOWN_EXAMPLES]
     }
 
 

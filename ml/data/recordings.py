@@ -1,44 +1,27 @@
-"""Songs by recording: one recording often has several ids, and all of them belong on one side of a split.
+"""Examples by recording: one recording often has several ids, and all of them belong on one side of a split.
 
-Ids are one recording if they share all features exactly, or title and artist where the table has these
-columns, or if a chain of such ids joins them. Songs that Spotify could not analyse are none.
+Ids are one recording if they share all features exactly, or a title, or if a chain of such ids joins them.
+What a title is, the problem's definition says (`ml.problem.Definition.read_entries`).
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from ml.data.columns import FEATURES, is_broken
-from ml.data.tables import connect
-
-TITLE = ("name", "artists")
-"""Columns of the songs table that may be there; together they name a recording."""
+import pyarrow.parquet as pq
 
 MARKS = ("recording", "share")
-"""Columns that the songs table of a snapshot has besides."""
+"""Columns that the examples' table of a snapshot has besides."""
 
 
-def read_songs(songs: str | Path) -> pd.DataFrame:
-    """Read the songs that are not broken, one row each, in the order of their ids.
-
-    Args:
-        songs: parquet file of the right structure.
-
-    Returns:
-        A table of ``spotify_id``, the features as float32 (what is beyond it is null), and as text those of
-        `TITLE` and `MARKS` that are there.
-    """
-    table = connect().read_parquet(songs)
-    numbers = {name: table[name].try_cast("float32") for name in FEATURES}
-    texts = {name: table[name].cast("string") for name in (*TITLE, *MARKS) if name in table.columns}
-    # Values are not judged here: validate does that. A song that stands twice is one.
-    chosen = table.select("spotify_id", **numbers, **texts).distinct(on="spotify_id")
-    found: pd.DataFrame = chosen.filter(~is_broken(chosen)).order_by("spotify_id").to_pandas()
-    return found
+def read_marks(path: str | Path, id_column: str) -> pd.DataFrame | None:
+    """Return ``id``, ``recording`` and ``share`` of a snapshot's table, None of any other table."""
+    if not set(MARKS) <= set(pq.read_schema(path).names):
+        return None
+    marks: pd.DataFrame = pq.read_table(path, columns=[id_column, *MARKS]).to_pandas()
+    return marks.rename(columns={id_column: "id"}).drop_duplicates("id")
 
 
 def feature_digests(features: np.ndarray) -> list[str]:
@@ -48,29 +31,9 @@ def feature_digests(features: np.ndarray) -> list[str]:
     return [hashlib.sha256(row.tobytes()).hexdigest() for row in values]
 
 
-def title_digests(songs: pd.DataFrame) -> list[str]:
-    """Return a digest of title and artist of each song, "" where one of them is not known.
-
-    Case and white space do not count.
-    """
-    if not set(TITLE) <= set(songs.columns):
-        return [""] * len(songs)
-    named = [_plain(songs[column]) for column in TITLE]
-    return [
-        hashlib.sha256(f"{title}\0{artist}".encode()).hexdigest() if title and artist else ""
-        for title, artist in zip(*named, strict=True)
-    ]
-
-
-def _plain(texts: pd.Series) -> list[str]:
-    return [_one_spelling(text) if isinstance(text, str) else "" for text in texts]
-
-
-def _one_spelling(text: str) -> str:
-    """Return a text without case, spaces of its own, and what is not seen, in one form of Unicode."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    seen = "".join(character for character in plain if unicodedata.category(character) != "Cf")
-    return " ".join(seen.split())
+def title_digests(titles: Sequence[str]) -> list[str]:
+    """Return a digest of each title, "" for none."""
+    return [hashlib.sha256(title.encode()).hexdigest() if title else "" for title in titles]
 
 
 def joined(*links: Sequence[str]) -> np.ndarray:
@@ -112,11 +75,13 @@ def recording_keys(features: Sequence[str], titles: Sequence[str], groups: np.nd
     return np.asarray(keys.reindex(groups), dtype="object")
 
 
-def recordings_of(songs: pd.DataFrame) -> np.ndarray:
-    """Return the key of each song's recording, [N]: 64 hexadecimal digits.
+def recordings_of(entries: pd.DataFrame, features: Sequence[str]) -> np.ndarray:
+    """Return the key of each entry's recording, [N]: 64 hexadecimal digits.
 
     Args:
-        songs: as `read_songs` returns them.
+        entries: as `ml.problem.Definition.read_entries` returns them.
+        features: the names of the features.
     """
-    features, titles = feature_digests(songs[list(FEATURES)].to_numpy("float32")), title_digests(songs)
-    return recording_keys(features, titles, joined(features, titles))
+    digests = feature_digests(entries[list(features)].to_numpy("float32"))
+    titles = title_digests(entries["title"].to_list())
+    return recording_keys(digests, titles, joined(digests, titles))

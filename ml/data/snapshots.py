@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ml.core.canonical import digest, parse
 from ml.core.errors import DataError, EvidenceError, UsageError
-from ml.core.files import write_bytes, write_json
+from ml.core.files import write_bytes
 from ml.data.manifests import Snapshot
-from ml.data.uris import public_uri, refuse_password
+from ml.data.sources import write_source
+from ml.data.uris import public_uri, refuse_password, table_paths
+from ml.problem import Definition
 from ml.storage.objects import get_object
 
 MANIFEST = "snapshot.json"
@@ -37,65 +39,60 @@ def read_snapshot(uri: str) -> Snapshot:
         raise EvidenceError(f"the snapshot {uri} is damaged: {MANIFEST}: {error}; {_again()}") from error
 
 
+def require_definition(manifest: Snapshot, definition: Definition) -> None:
+    """Refuse a snapshot that was made under another definition than this code has.
+
+    Raises:
+        UsageError: it was.
+    """
+    if manifest.definition != definition.VERSION:
+        raise UsageError(
+            f"the snapshot is of the definition {manifest.definition}, and this commit has "
+            f"{definition.VERSION}: the judge must know a definition before a run uses it; release it, and "
+            "update JUDGE_IMAGE"
+        )
+
+
 def fetch_snapshot(
-    uri: str, expected_version: str, rankings: str | Path, songs: str | Path, source: str | Path
+    definition: Definition, uri: str, expected_version: str, folder: Path, source: str | Path
 ) -> str:
     """Copy the tables of a snapshot, write ``source.json``, and say what was read.
 
     Args:
+        definition: the problem's.
         uri: where the snapshot is.
         expected_version: its version when the run was asked for.
-        rankings: the parquet file to write.
-        songs: the parquet file to write.
-        source: the JSON file to write: URI, versions, rows, and how many songs the snapshot leaves out.
+        folder: the folder to write the tables into.
+        source: the JSON file to write: URI, versions, rows, and how many examples the snapshot leaves out.
 
     Raises:
         DataError: it is another snapshot than the one that was asked for.
-        UsageError: there is none.
+        UsageError: there is none, or it is of another definition.
         EvidenceError: a file is missing, or not what the manifest says.
         PlatformError: it cannot be read.
     """
-    import pyarrow.parquet as pq
-
     manifest = read_snapshot(uri)
     if manifest.version != expected_version:
         raise DataError(
             f"the snapshot changed: this run was asked for data version {expected_version}, but {uri} is "
             f"{manifest.version}; submit it again with the snapshot of that version"
         )
-    tables = {"rankings.parquet": Path(rankings), "songs.parquet": Path(songs)}
-    versions = {}
-    for name, entry in manifest.files.items():
-        data = get_object(f"{uri.rstrip('/')}/{name}", LARGEST_TABLE)
-        if data is None or digest(data) != entry.digest:
-            raise EvidenceError(f"the snapshot {uri}: {name} is missing or was changed; {_again()}")
-        write_bytes(tables[name], data)
-        versions[str(name)] = entry.digest
-    rows = {name: pq.read_metadata(path).num_rows for name, path in tables.items()}
-    write_json(
-        source,
-        {
-            "schema": "jukebox.source/v1",
-            "data_version": manifest.version,
-            "synthetic": manifest.synthetic,
-            "snapshot": public_uri(uri),
-            "source_version": manifest.source_version,
-            "left_out": manifest.left_out.to_json(),
-            "tables": {
-                name.removesuffix(".parquet"): {
-                    "uri": f"{public_uri(uri).rstrip('/')}/{name}",
-                    "version": versions[name],
-                    "rows": rows[name],
-                }
-                for name in tables
-            },
-        },
-    )
-    made = " (synthetic)" if manifest.synthetic else ""
-    return (
-        f"snapshot {manifest.version}: {rows['rankings.parquet']:,} chart rows, {rows['songs.parquet']:,} "
-        f"songs{made}"
-    )
+    require_definition(manifest, definition)
+    tables = {}
+    for name, path in table_paths(definition.TABLES, folder).items():
+        entry = manifest.files.get(path.name)
+        data = get_object(f"{uri.rstrip('/')}/{path.name}", LARGEST_TABLE)
+        if data is None or entry is None or digest(data) != entry.digest:
+            raise EvidenceError(f"the snapshot {uri}: {path.name} is missing or was changed; {_again()}")
+        write_bytes(path, data)
+        tables[name] = {"uri": f"{public_uri(uri).rstrip('/')}/{path.name}", "version": entry.digest}
+    about = {
+        "snapshot": public_uri(uri),
+        "source_version": manifest.source_version,
+        "left_out": manifest.left_out.to_json(),
+    }
+    rows = write_source(source, manifest.version, folder, tables, synthetic=manifest.synthetic, **about)
+    return f"snapshot {manifest.version}: {rows}"
 
 
 def _again() -> str:

@@ -1,38 +1,70 @@
-"""Read the two tables from where they are, and name the version of what was read.
+"""Read the tables from where they are, and name the version of what was read.
 
-A table is a Parquet or CSV file by path, ``http(s)://`` or ``s3://`` URI, or the embedded sample
-(``sample:songs=2000,days=14,seed=7``). Its version names its content: the sha256 of a file, the ETag of a
-remote object (its sha256 where the server sends no ETag). The data version binds both tables, and
-everything that is measured on them.
+A table is a Parquet or CSV file by path, ``http(s)://`` or ``s3://`` URI, or part of the problem's sample
+(``sample:``). Its version names its content: the sha256 of a file, the ETag of a remote object (its sha256
+where the server sends no ETag). The data version binds all tables, and everything that is measured on them.
 """
 
+import re
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 import requests
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import DataError, PlatformError, UsageError
 from ml.core.files import CHUNK, file_digest, whole_file, write_json
-from ml.data.uris import local_path, public_uri, scheme_of
+from ml.data.uris import SAMPLE, local_path, public_uri, scheme_of, table_paths
+from ml.problem import Definition
 from ml.storage.objects import ObjectError, open_folder, split_uri
 from ml.storage.s3 import explain
-
-if TYPE_CHECKING:
-    from ml.data.sample_spec import SampleSpec
 
 TIMEOUT = (10, 60)
 """Seconds to connect, and between two pieces of an answer."""
 
-GENERATOR = "1"
-"""The version of the sample's generator: the same version and URI give the same tables."""
+NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)")
 
 REMOTE = ("http", "https")
 
 
-def resolve_version(uri: str) -> str:
+def table_uris(definition: Definition, data: Sequence[str]) -> dict[str, str]:
+    """Return the URI of each table.
+
+    Args:
+        definition: the problem's.
+        data: a ``sample:`` URI; or a folder, by path or URI, that has a file ``NAME.parquet`` for each table;
+            or ``NAME=URI`` for each table.
+
+    Raises:
+        UsageError: a table is not named, named twice, or not one of the problem's.
+    """
+    names = list(definition.TABLES)
+    if len(data) == 1 and not NAMED.fullmatch(data[0]):
+        (place,) = data
+        if place.startswith(SAMPLE):
+            return dict.fromkeys(names, place)
+        if place.lower().endswith((".parquet", ".csv")):
+            if len(names) == 1:
+                return {names[0]: place}
+            raise UsageError(f"--data {place}: give NAME=URI for each of the tables {', '.join(names)}")
+        return {name: f"{place.rstrip('/')}/{name}.parquet" for name in names}
+    found: dict[str, str] = {}
+    for text in data:
+        named = NAMED.fullmatch(text)
+        if not named or named[1] not in names or named[1] in found:
+            raise UsageError(f"--data {text}: give NAME=URI once for each of the tables {', '.join(names)}")
+        if named[2].startswith(SAMPLE):
+            raise UsageError(f"--data {text}: the sample has all tables: give --data {named[2]} alone")
+        found[named[1]] = named[2]
+    if missing := [name for name in names if name not in found]:
+        raise UsageError(f"--data names no {' and no '.join(missing)}: give NAME=URI for each table")
+    return {name: found[name] for name in names}
+
+
+def resolve_version(definition: Definition, uri: str) -> str:
     """Name the version of the table at a URI; a remote one is read only where it has no ETag.
 
     Raises:
@@ -41,7 +73,10 @@ def resolve_version(uri: str) -> str:
     """
     scheme = scheme_of(uri)
     if scheme == "sample":
-        return digest(canonical_bytes({"generator": GENERATOR, "sample": _sample(uri).model_dump()}))
+        try:
+            return digest(canonical_bytes(definition.describe_sample(uri)))
+        except ValueError as error:
+            raise UsageError(f"{uri}: not a sample: {' '.join(str(error).split())[:200]}") from error
     if scheme in REMOTE:
         etag = _remote_etag(uri)
         return _etag(uri, etag) if etag else _digest_of(uri)
@@ -60,88 +95,106 @@ def resolve_version(uri: str) -> str:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
-def data_version(rankings_uri: str, songs_uri: str) -> str:
-    """Name the version of both tables together: 16 hexadecimal digits.
+def data_version(definition: Definition, tables: Mapping[str, str]) -> str:
+    """Name the version of all tables together: 16 hexadecimal digits.
+
+    Args:
+        definition: the problem's.
+        tables: URIs by the tables' names.
 
     Raises:
         UsageError, PlatformError: as `resolve_version`.
     """
-    return _combine(resolve_version(rankings_uri), resolve_version(songs_uri))
+    return _combine({name: resolve_version(definition, uri) for name, uri in tables.items()})
 
 
-def _combine(rankings: str, songs: str) -> str:
-    return digest(canonical_bytes({"rankings": rankings, "songs": songs})).removeprefix("sha256:")[:16]
+def _combine(versions: Mapping[str, str]) -> str:
+    return digest(canonical_bytes(dict(versions))).removeprefix("sha256:")[:16]
 
 
 def fetch(
-    rankings_uri: str,
-    songs_uri: str,
-    expected_version: str,
-    rankings: str | Path,
-    songs: str | Path,
-    source: str | Path,
+    definition: Definition, uris: Mapping[str, str], expected_version: str, folder: Path, source: str | Path
 ) -> str:
-    """Copy the two tables to parquet files, write ``source.json``, and say what was read.
+    """Copy the tables to Parquet files, write ``source.json``, and say what was read.
 
     Args:
-        rankings_uri: where the rankings are.
-        songs_uri: where the songs are.
+        definition: the problem's.
+        uris: where each table is.
         expected_version: what `data_version` said when the run was asked for.
-        rankings: the parquet file to write.
-        songs: the parquet file to write.
+        folder: the folder to write ``NAME.parquet`` into.
         source: the JSON file to write: URIs without secrets, versions, rows.
 
     Raises:
         DataError: a table cannot be read, or is not the version that was asked for.
         PlatformError: a server cannot be reached.
     """
-    import pyarrow.parquet as pq
-
-    tables = {"rankings": (rankings_uri, Path(rankings)), "songs": (songs_uri, Path(songs))}
-    synthetic = [scheme_of(uri) == "sample" for uri, _ in tables.values()]
-    if all(synthetic) and rankings_uri == songs_uri:
-        from ml.data.sample import write_sample
-
-        write_sample(_sample(rankings_uri), rankings, songs)
-        versions = dict.fromkeys(tables, resolve_version(rankings_uri))
-    elif any(synthetic):
-        raise DataError("the sample has both tables: give the same sample: URI for rankings and songs")
+    synthetic = {scheme_of(uri) == "sample" for uri in uris.values()}
+    paths = table_paths(definition.TABLES, folder)
+    if synthetic == {True} and len(set(uris.values())) == 1:
+        (uri,) = set(uris.values())
+        versions = dict.fromkeys(uris, resolve_version(definition, uri))
+        definition.write_sample(uri, paths)
+    elif True in synthetic:
+        raise DataError("the sample has all tables: give the same sample: URI for each of them")
     else:
-        versions = {name: _copy(name, uri, path) for name, (uri, path) in tables.items()}
-    version = _combine(**versions)
+        versions = {name: _copy(definition, name, uri, paths[name]) for name, uri in uris.items()}
+    version = _combine(versions)
     if version != expected_version:
         raise DataError(
             f"the tables changed: this run was asked for data version {expected_version}, but reads "
             f"{version}; submit it again for the new data"
         )
-    rows = {name: pq.read_metadata(path).num_rows for name, (_, path) in tables.items()}
+    tables = {name: {"uri": public_uri(uri), "version": versions[name]} for name, uri in uris.items()}
+    return write_source(source, version, folder, tables, synthetic=True in synthetic)
+
+
+def write_source(
+    source: str | Path,
+    version: str,
+    folder: Path,
+    tables: Mapping[str, Mapping[str, str]],
+    *,
+    synthetic: bool,
+    **about: Any,
+) -> str:
+    """Write ``source.json``, and say how many rows each table has.
+
+    Args:
+        source: the file to write.
+        version: the data version.
+        folder: holds the tables.
+        tables: URI and version of each.
+        synthetic: whether they are the problem's sample.
+        about: what else there is to say.
+    """
+    import pyarrow.parquet as pq
+
+    rows = {name: pq.read_metadata(path).num_rows for name, path in table_paths(tables, folder).items()}
     write_json(
         source,
         {
             "schema": "jukebox.source/v1",
             "data_version": version,
-            "synthetic": any(synthetic),
-            "tables": {
-                name: {"uri": public_uri(uri), "version": versions[name], "rows": rows[name]}
-                for name, (uri, _) in tables.items()
-            },
+            "synthetic": synthetic,
+            **about,
+            "tables": {name: {**table, "rows": rows[name]} for name, table in tables.items()},
         },
     )
-    return f"{rows['rankings']:,} chart rows, {rows['songs']:,} songs" + (
-        " (synthetic)" if any(synthetic) else ""
-    )
+    counted = ", ".join(f"{count:,} rows of {name}" for name, count in rows.items())
+    return counted + (" (synthetic)" if synthetic else "")
 
 
-def _copy(name: str, uri: str, target: Path) -> str:
+def _copy(definition: Definition, name: str, uri: str, target: Path) -> str:
     """Copy one table to a parquet file; return the version of what was copied."""
     from ml.data.tables import as_parquet
 
+    kinds = definition.TABLES[name].columns
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "table"
         with open(raw, "wb") as file:
             etag = _download(uri, file)
         version = _etag(uri, etag) if etag else file_digest(raw)
-        with open(as_parquet(name, raw), "rb") as table, whole_file(target) as file:
+        with open(as_parquet(name, raw, kinds), "rb") as table, whole_file(target) as file:
             shutil.copyfileobj(table, file, CHUNK)
     return version
 
@@ -215,12 +268,3 @@ def _get(uri: str) -> requests.Response:
 def _etag(uri: str, etag: str | None) -> str:
     """Name a remote version by URI and ETag: an ETag alone means nothing on another server."""
     return digest(canonical_bytes({"uri": public_uri(uri), "etag": etag}))
-
-
-def _sample(uri: str) -> "SampleSpec":
-    from ml.data.sample_spec import parse_sample_uri
-
-    try:
-        return parse_sample_uri(uri)
-    except ValueError as error:
-        raise UsageError(f"{uri}: not a sample; write sample:songs=2000,days=14,seed=7") from error

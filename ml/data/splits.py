@@ -1,21 +1,24 @@
-"""Training examples, and the split of a run.
+"""The split of a run, and the files of its splits.
 
-A run splits by recording (`ml.data.recordings`), so that no test song is in the training split under another
-id. The split of raw tables follows from the hash of the recording's key, that of a snapshot from its column
-``share``. Reading a split costs numpy and pyarrow, nothing heavier.
+A run splits by recording (`ml.data.recordings`), so that no test example is in the training split under
+another id. The split of raw tables follows from the hash of the recording's key, that of a snapshot from its
+column ``share``. Reading a split costs numpy and pyarrow, nothing heavier.
 """
 
 import hashlib
-from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from ml.core.files import read_json, whole_file
-from ml.data.columns import FEATURES
+from ml.core.records import Names, Record, Text
+from ml.gate.nouns import Nouns
+from ml.problem import Examples
 
 SPLITS = ("train", "val", "test")
 
@@ -23,33 +26,21 @@ Share = Literal["train", "validation", "self-test"]
 SPLIT_OF_SHARE: dict[Share, str] = {"train": "train", "validation": "val", "self-test": "test"}
 """What a run does with each share of a snapshot."""
 
+CLASSES = b"classes"
+"""The key in a file's metadata below which the classes are, as a JSON list."""
 
-@dataclass(frozen=True)
-class Examples:
-    """One split in memory.
+FAMILY = "slice:"
+"""The columns whose names begin with this hold the examples' slices."""
 
-    Attributes:
-        ids: spotify ids, [N].
-        features: raw audio features in the order of `FEATURES`, float32 [N, 13].
-        counts: chart rows by country, int32 [N, K].
-        released: the year of release, int16 [N], 0 where it is not known. No model sees it.
-    """
 
-    ids: list[str]
-    features: np.ndarray
-    counts: np.ndarray
-    released: np.ndarray
+class Labels(Record):
+    """``labels.json``: what the model's inputs and outputs are called, in their order."""
 
-    @property
-    def weights(self) -> np.ndarray:
-        """Chart rows of each song, float64 [N]."""
-        rows: np.ndarray = self.counts.sum(axis=1)
-        return rows.astype("float64")
-
-    def take(self, rows: np.ndarray) -> "Examples":
-        """Return the examples at some rows, given by their indices."""
-        ids = [self.ids[row] for row in rows]
-        return Examples(ids, self.features[rows], self.counts[rows], self.released[rows])
+    schema_: Literal["jukebox.labels/v2"] = Field("jukebox.labels/v2", alias="schema")
+    definition: Text
+    nouns: Nouns
+    features: Names
+    classes: Names
 
 
 def split_of(recording: str) -> str:
@@ -59,16 +50,33 @@ def split_of(recording: str) -> str:
 
 
 def write_examples(path: str | Path, examples: Examples) -> None:
-    """Write one split to a parquet file: spotify_id, the features, ``counts`` (a list), and ``released``.
+    """Write one split to a parquet file: ``id``, ``features`` and ``counts`` (lists), and a column a family.
 
     Raises:
         OSError: the file cannot be written.
     """
-    columns = {name: pa.array(examples.features[:, index]) for index, name in enumerate(FEATURES)}
-    counts = pa.FixedSizeListArray.from_arrays(pa.array(examples.counts.ravel()), examples.counts.shape[1])
+    table = pa.table(
+        {
+            "id": pa.array(examples.ids, pa.string()),
+            "features": as_lists(examples.features),
+            "counts": as_lists(examples.counts),
+            **{
+                f"{FAMILY}{name}": pa.array(list(parts), pa.string())
+                for name, parts in examples.slices.items()
+            },
+        }
+    )
     with whole_file(path) as file:
-        table = {"spotify_id": examples.ids, **columns, "counts": counts, "released": examples.released}
-        pq.write_table(pa.table(table), file)
+        pq.write_table(table.replace_schema_metadata({CLASSES: json.dumps(examples.classes)}), file)
+
+
+def as_lists(rows: np.ndarray) -> pa.FixedSizeListArray:
+    """Return rows [N, C] as an Arrow column of lists, without pandas, which pa.array would import."""
+    kind = pa.from_numpy_dtype(rows.dtype)
+    buffer = pa.py_buffer(np.ascontiguousarray(rows))
+    return pa.FixedSizeListArray.from_arrays(
+        pa.Array.from_buffers(kind, rows.size, [None, buffer]), rows.shape[1]
+    )
 
 
 def read_examples(path: str | Path) -> Examples:
@@ -76,12 +84,23 @@ def read_examples(path: str | Path) -> Examples:
     # Not pq.read_table and to_numpy: both import pandas where it is installed.
     with pq.ParquetFile(path) as file:
         table = file.read(use_threads=False)
-    features = np.column_stack([np.from_dlpack(table[name].combine_chunks()) for name in FEATURES])
-    counts = np.from_dlpack(table["counts"].combine_chunks().flatten())
-    released = np.from_dlpack(table["released"].combine_chunks())
-    return Examples(table["spotify_id"].to_pylist(), features, counts.reshape(len(table), -1), released)
+    features, counts = (
+        np.from_dlpack(table[name].combine_chunks().flatten()).reshape(len(table), -1)
+        for name in ("features", "counts")
+    )
+    slices = {
+        name.removeprefix(FAMILY): np.array(table[name].to_pylist(), dtype=object)
+        for name in table.column_names
+        if name.startswith(FAMILY)
+    }
+    classes = tuple(json.loads(table.schema.metadata[CLASSES]))
+    return Examples(table["id"].to_pylist(), features, counts, classes, slices)
 
 
-def read_labels(path: str | Path) -> list[str]:
-    """Read the countries, in the order of the model's outputs."""
-    return list(read_json(path)["countries"])
+def read_labels(path: str | Path) -> Labels:
+    """Read ``labels.json``.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    return Labels.load(read_json(path))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml.core.errors import DataError
-from ml.data.columns import Kind
+from ml.problem import Kind
 
 MEMORY_LIMIT = "400MB"
 """What DuckDB may hold before it spills to disk."""
@@ -26,12 +26,13 @@ def connect() -> ibis.BaseBackend:
     return ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=tempfile.gettempdir())
 
 
-def as_parquet(name: str, raw: Path) -> Path:
+def as_parquet(name: str, raw: Path, kinds: Mapping[str, Kind]) -> Path:
     """Return a parquet file with the table in a raw file: itself, or a CSV converted beside it.
 
     Args:
         name: what the table is called in messages.
         raw: a parquet or CSV file, told apart by its first bytes.
+        kinds: the kinds of its columns: in a CSV text stays text, also where it looks like a number.
 
     Raises:
         DataError: the file is neither, or is cut off.
@@ -47,10 +48,9 @@ def as_parquet(name: str, raw: Path) -> Path:
             raise DataError(f"{name}: the parquet file is cut off or damaged; copy it again") from error
         return raw
     converted = raw.with_suffix(".parquet")
-    text = {"spotify_id": "VARCHAR", "country": "VARCHAR"}
     try:
         header = connect().read_csv(raw, header=True, sample_size=-1)
-        types = {column: kind for column, kind in text.items() if column in header.columns}
+        types = {name: "VARCHAR" for name, kind in kinds.items() if kind == "text" and name in header.columns}
         table = connect().read_csv(raw, header=True, sample_size=-1, types=types) if types else header
         table.to_parquet(converted)
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:

@@ -1,9 +1,13 @@
 """Where a table is: what a URI means, and what of it may be shown."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlparse, urlunparse
 
 from ml.core.errors import UsageError
+
+SAMPLE = "sample:"
+"""How the URI of a problem's sample begins."""
 
 
 def scheme_of(uri: str) -> str:
@@ -61,3 +65,22 @@ def local_path(uri: str) -> Path:
     if is_folder:
         raise UsageError(f"cannot read {path}: it is a folder")
     return path
+
+
+def describe_data(tables: Mapping[str, str], snapshot: str) -> str:
+    """Return where a run's data came from in one line, without secrets.
+
+    Args:
+        tables: the URI of each table.
+        snapshot: the URI of a snapshot, "" without one.
+    """
+    if snapshot:
+        return public_uri(snapshot)
+    if any(uri.startswith(SAMPLE) for uri in tables.values()):
+        return "the synthetic sample"
+    return ", ".join(public_uri(uri) for uri in tables.values())
+
+
+def table_paths(names: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Return where a folder has each table: ``NAME.parquet``."""
+    return {name: folder / f"{name}.parquet" for name in names}

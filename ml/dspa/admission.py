@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ml.dspa.admission_policy import AdmissionPolicy, amount
 from ml.dspa.compiled import Pipeline
 from ml.dspa.failures import NotAdmitted
-from ml.dspa.ir import Part, Resources, Specification
+from ml.dspa.ir import Part, Resources, Specification, is_flat
 from ml.dspa.ir_platform import Given, Platform
 
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -21,6 +21,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "NUMBER_INTEGER": int,
     "NUMBER_DOUBLE": (int, float),
     "BOOLEAN": bool,
+    "STRUCT": dict,
 }
 """The types of the pipeline's own parameters."""
 
@@ -78,6 +79,7 @@ def examine_parameters(
         fits = isinstance(value, KINDS.get(kind, object)) and (
             kind == "BOOLEAN" or not isinstance(value, bool)
         )
+        fits = fits and (kind != "STRUCT" or is_flat(value))
         if not fits:
             found.append(f"parameter {name}: not a {kind}")
     return found + _places(parameters, policy)
@@ -102,9 +104,10 @@ def _places(values: Mapping[str, Any], policy: AdmissionPolicy) -> list[str]:
     found = []
     for name, value in values.items():
         places = policy.uris.get(name, ())
-        points = value is not None and (name in policy.uris or name.endswith("_uri"))
-        if points and not below(str(value), ("", *places)):
-            found.append(f"parameter {name}: {_shown(str(value))} is not allowed{_of(places)}")
+        points = value is not None and (name in policy.uris or name.endswith(("_uri", "_uris")))
+        for uri in (value.values() if isinstance(value, dict) else [value]) if points else ():
+            if not below(str(uri), ("", *places)):
+                found.append(f"parameter {name}: {_shown(str(uri))} is not allowed{_of(places)}")
     return found
 
 

@@ -42,7 +42,7 @@ def attempts(
     yield "no read of the holdout", attempt(_read, f"{ledger}/00000001.parquet"), "--holdout"
     yield "no write to the holdout", attempt(_write, ledger), "--holdout"
     for name, uri in tables.items():
-        yield f"no read of the {name}", attempt(_read, uri), f"--{name}"
+        yield f"no read of {name}", attempt(_read, uri), "--data"
 
 
 def _write(folder: str) -> str:

@@ -42,7 +42,7 @@ def examine(
         connection: the DSPA.
         places: URIs by what they are for; an empty one is skipped.
         timeouts: how long to wait for an answer.
-        closed: the URIs of ``holdout``, ``rankings`` and ``songs``, where the AWS_* variables hold the runs'
+        closed: the URIs of ``holdout`` and of each source table, where the AWS_* variables hold the runs'
             key; these, the promoted models and the log must be closed to it.
     """
     timeouts = timeouts or Timeouts(request=20)
@@ -81,7 +81,7 @@ def examine(
     if places.get("store"):
         check("judge", lambda: compare_judge(places["store"], timeouts), needs="store bucket")
     if closed is not None:
-        tables = {name: closed[name] for name in ("rankings", "songs")}
+        tables = {name: uri for name, uri in closed.items() if name != "holdout"}
         for name, attempt, option in attempts(places.get("store", ""), closed["holdout"], tables):
             if attempt:
                 check(name, lambda attempt=attempt: call_within(timeouts.storage, attempt))  # type: ignore[misc]

@@ -13,13 +13,25 @@ from pydantic.alias_generators import to_camel
 from ml.core.records import Count, NonNegative, Text
 
 
-def _scalar(value: Any) -> Any:
-    if value is not None and not isinstance(value, str | bool | int | float):
-        raise ValueError("not a text, a number or a boolean")
+def is_scalar(value: Any) -> bool:
+    """Tell whether a value is a text, a number or a boolean."""
+    return isinstance(value, str | bool | int | float)
+
+
+def is_flat(value: Any) -> bool:
+    """Tell whether a value is an object of scalars, by name."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and is_scalar(one) for name, one in value.items()
+    )
+
+
+def _plain(value: Any) -> Any:
+    if value is not None and not is_scalar(value) and not is_flat(value):
+        raise ValueError("not a text, a number, a boolean, or an object of these")
     return value
 
 
-Scalar = Annotated[Any, AfterValidator(_scalar)]
+Plain = Annotated[Any, AfterValidator(_plain)]
 Kind = Literal["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "STRUCT"]
 
 
@@ -50,7 +62,7 @@ class Parameter(Part):
     """A parameter that a step or the pipeline takes, or a step returns."""
 
     parameter_type: Kind
-    default_value: Scalar = None
+    default_value: Plain = None
     is_optional: bool = False
     description: str = ""
 
@@ -135,7 +147,7 @@ class InputArtifact(Part):
 class Constant(Part):
     """A value that is written in the IR."""
 
-    constant: Scalar
+    constant: Plain
 
 
 class InputParameter(Part):

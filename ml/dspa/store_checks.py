@@ -1,5 +1,6 @@
 """Experiments of `jukebox doctor` in the object store: can runs use it, is the judge's code up to date?"""
 
+import re
 import secrets
 
 from ml.core.errors import PlatformError
@@ -11,7 +12,9 @@ from ml.release.attestations import statement_of
 from ml.release.store import ModelStore
 from ml.storage.objects import create_object, delete_object, get_object
 
-JUDGES = ("ml/core/", "ml/data/", "ml/gate/", "ml/judge/", "ml/model/", "ml/release/")
+JUDGES = re.compile(
+    "ml/(core|data|gate|judge|measure|onnx|release|storage)/.*|ml/problem.py|ml/problems/[^/]+/(definition|policy).py"
+)
 """What decides about a model: other code may be newer than the judge's without a difference."""
 
 
@@ -78,7 +81,7 @@ def compare_judge(uri: str, timeouts: Timeouts) -> str:
     if since is None:
         return f"its code {code[7:19]} is of no commit known here (run it in a checkout to compare)"
     ahead, changed = since
-    decides = sorted(path for path in changed if path.startswith(JUDGES))
+    decides = sorted(path for path in changed if JUDGES.fullmatch(path))
     if decides:
         raise Failed(
             f"the judge is {ahead} commits behind; gate code differs ({', '.join(decides[:3])})",

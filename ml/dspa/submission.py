@@ -6,17 +6,16 @@ nonce that the evidence has to hold.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import EvidenceError, UsageError
-from ml.core.records import first_problem
-from ml.core.settings import STORE_MOUNT, Hyperparameters
+from ml.core.settings import STORE_MOUNT
 from ml.dspa.compiled import Pipeline
 from ml.dspa.names import key_of, run_name
 from ml.gate.evidence import MODEL_NAME, Subject
@@ -31,6 +30,9 @@ LONGEST = 800
 
 LONGEST_NAME = 128
 """Characters of an experiment's name; the API server answers a longer one with an error of its own."""
+
+HYPERPARAMETERS = "hyperparameters"
+"""The parameter with what shapes the training: an object whose default has every name."""
 
 PLACES = ("evidence_uri", "store_uri")
 """Parameters that say where the evidence and the candidate are."""
@@ -51,12 +53,14 @@ def _whole(text: str) -> int:
     return value
 
 
-KINDS: dict[str, Any] = {
-    "NUMBER_INTEGER": _whole,
-    "NUMBER_DOUBLE": _finite,
-    "STRING": str,
-    "BOOLEAN": lambda text: {"true": True, "false": False}[text.lower()],
+READ: dict[type, Callable[[str], Any]] = {
+    bool: lambda text: {"true": True, "false": False}[text.lower()],
+    int: _whole,
+    float: _finite,
+    str: str,
 }
+NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+"""How a hyperparameter is read, and what it must be, by the type of its default."""
 
 
 class Submission(BaseModel):
@@ -148,7 +152,7 @@ def make_submission(
     _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
     decided = {**decided, "image": pipeline.image, "policy": parse_policy(policy_text).digest}
-    parameters = {**decided, **_typed(chosen, known, {*decided, *DERIVED})}
+    parameters = {**decided, HYPERPARAMETERS: _typed(chosen, known)}
     missing = [
         name
         for name, kind in known.items()
@@ -162,7 +166,7 @@ def make_submission(
     if snapshot := parameters.get("snapshot_uri"):
         places |= {"--snapshot": snapshot}
     else:
-        places |= {"--rankings": parameters["rankings_uri"], "--songs": parameters["songs_uri"]}
+        places |= {f"--data {name}": uri for name, uri in parameters["table_uris"].items()}
     for flag, uri in places.items():
         try:
             scheme, place = urlparse(uri).scheme, urlparse(uri).netloc
@@ -227,22 +231,19 @@ def _require_names(attempt: str, experiment: str, model: str) -> None:
         raise UsageError(f"--model-name {model!r}: use lower-case letters, digits, dots and dashes")
 
 
-def _typed(chosen: Mapping[str, str], known: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
-    """Convert each typed value to the type that the pipeline declares."""
-    values: dict[str, Any] = {}
+def _typed(chosen: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all hyperparameters: those that were typed as the type of their default in the pipeline."""
+    defaults = dict(known.get(HYPERPARAMETERS, {}).get("defaultValue") or {})
+    values = dict(defaults)
     for name, text in chosen.items():
-        free = sorted(set(known) - taken)
-        if name in taken and name in known:
-            raise UsageError(f"--param {name}: `jukebox submit` decides it; see its options in --help")
-        if name not in known:
-            raise UsageError(f"--param {name}: the pipeline has no such parameter; it has {', '.join(free)}")
-        kind = known[name]["parameterType"]
+        if name not in defaults:
+            raise UsageError(
+                f"--param {name}: the pipeline has no such hyperparameter; it has "
+                f"{', '.join(sorted(defaults))}"
+            )
+        kind = type(defaults[name])
         try:
-            values[name] = KINDS[kind](text)
+            values[name] = READ.get(kind, str)(text)
         except (ValueError, KeyError) as error:
-            raise UsageError(f"--param {name}={text}: not a {kind}") from error
-    try:
-        Hyperparameters.model_validate({k: v for k, v in values.items() if k in Hyperparameters.model_fields})
-    except ValidationError as error:
-        raise UsageError(f"--param {first_problem(error)}") from error
+            raise UsageError(f"--param {name}={text}: not {NAMES[kind]}") from error
     return values

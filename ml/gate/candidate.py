@@ -9,8 +9,14 @@ from ml.core.canonical import digest
 from ml.core.records import Count, Digest, Record
 
 FileName = Literal["model.keras", "model.onnx", "served.json"]
-CANDIDATE_FILES: tuple[FileName, ...] = ("model.keras", "model.onnx", "served.json")
-"""The files of a candidate: the Keras model, its ONNX export, and how that is to be served."""
+NATIVE: FileName = "model.keras"
+"""The trained model, where it is in the one format that the judge loads."""
+
+CANDIDATE_FILES: tuple[FileName, ...] = (NATIVE, "model.onnx", "served.json")
+"""What a candidate may consist of: the trained model, its ONNX export, and how that is to be served."""
+
+REQUIRED = frozenset(CANDIDATE_FILES) - {NATIVE}
+"""What each candidate has."""
 
 CandidateId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -35,7 +41,7 @@ class Manifest(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if missing := sorted(set(CANDIDATE_FILES) - set(self.files)):
+        if missing := sorted(REQUIRED - set(self.files)):
             raise ValueError(f"{', '.join(missing)} is missing")
         return self
 
@@ -49,9 +55,9 @@ def manifest_of(files: Mapping[str, bytes]) -> Manifest:
     """Return the manifest of a candidate's files.
 
     Args:
-        files: the bytes of each of `CANDIDATE_FILES`; others are left out.
+        files: the bytes of those of `CANDIDATE_FILES` that there are; others are left out.
 
     Raises:
-        KeyError: one of the files is missing.
+        ValueError: one that each candidate has is missing.
     """
-    return Manifest(files={name: FileEntry.of(files[name]) for name in CANDIDATE_FILES})
+    return Manifest(files={name: FileEntry.of(files[name]) for name in CANDIDATE_FILES if name in files})

@@ -1,9 +1,10 @@
 """A policy explained: each threshold with its value, its unit, and the reason for its default."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml.core.records import Record, Text
-from ml.gate.policy import Policy, sections
+from ml.gate.policy import Default, Policy, declared
 
 
 class Threshold(Record):
@@ -22,8 +23,13 @@ class Threshold(Record):
         return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
-def explain(policy: Policy) -> list[Threshold]:
-    """Return every threshold of a policy, in the order of the default policy, with its unit and reason."""
+def explain(policy: Policy, problem: Mapping[str, Default]) -> list[Threshold]:
+    """Return every threshold of a policy, in the order of the default policy, with its unit and reason.
+
+    Args:
+        policy: what is explained.
+        problem: the problem's defaults, as for `ml.gate.policy.declared`.
+    """
     values = policy.to_json()
     return [
         Threshold(
@@ -33,7 +39,7 @@ def explain(policy: Policy) -> list[Threshold]:
             unit=unit,
             reason=reason,
         )
-        for section, thresholds in sections().items()
+        for section, thresholds in declared(problem).items()
         for key, default, unit, reason in thresholds
     ]
 

@@ -1,12 +1,14 @@
 """The policy: every threshold of the gate, typed, versioned and digested.
 
 A policy is YAML. It must name every threshold: a missing one is an error, never a silent default. The default
-policy is made from the declarations of `ml.gate.subjects`, with the reason for each number as a comment.
+policy is made from the declarations of `ml.gate.subjects` and what the problem says of them (its module
+``policy``), with the reason for each number as a comment.
 """
 
 import functools
 import textwrap
-from typing import Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, model_validator
@@ -39,7 +41,7 @@ WAIVERS = (
 class Policy(Record):
     """All thresholds of the gate, and who lets which of them be missed."""
 
-    schema_: Literal["jukebox.policy/v2"] = Field(alias="schema")
+    schema_: Literal["jukebox.policy/v3"] = Field(alias="schema")
     data: DataPolicy
     drift: DriftPolicy
     evaluation: EvaluationPolicy
@@ -127,12 +129,39 @@ def sections() -> dict[str, tuple[Declared, ...]]:
     }
 
 
-@functools.cache
-def default_text() -> str:
-    """Return the package's own policy as YAML, each threshold below its unit and the reason for it."""
+Default = tuple[Any, str]
+"""What a problem says of a threshold: its value, and the reason for it."""
+
+
+def declared(problem: Mapping[str, Default]) -> dict[str, tuple[Declared, ...]]:
+    """Return the sections of a policy with the defaults of a problem.
+
+    Args:
+        problem: defaults that differ from the engine's, by dotted name, as ``slices.required``.
+
+    Raises:
+        ValueError: the problem names a threshold that there is not.
+    """
+    found = {
+        name: tuple(_of_problem(name, threshold, problem) for threshold in thresholds)
+        for name, thresholds in sections().items()
+    }
+    known = {f"{name}.{one.key}" for name, thresholds in found.items() for one in thresholds}
+    if unknown := sorted(set(problem) - known):
+        raise ValueError(f"the problem's policy names {unknown[0]!r}, which is no threshold")
+    return found
+
+
+def _of_problem(section: str, threshold: Declared, problem: Mapping[str, Default]) -> Declared:
+    value, reason = problem.get(f"{section}.{threshold.key}", (threshold.default, threshold.reason))
+    return threshold._replace(default=list(value) if isinstance(value, tuple) else value, reason=reason)
+
+
+def default_text(problem: Mapping[str, Default]) -> str:
+    """Return the default policy of a problem as YAML, each threshold below its unit and the reason for it."""
     (version,) = get_args(Policy.model_fields["schema_"].annotation)
     lines = [*HEADING, f"schema: {version}"]
-    for name, thresholds in sections().items():
+    for name, thresholds in declared(problem).items():
         lines += ["", f"{name}:"]
         for key, value, unit, reason in thresholds:
             # In a list of its own a plain value is written without an end of its document.
@@ -144,6 +173,10 @@ def default_text() -> str:
     return "\n".join([*lines, "", *WAIVERS, ""])
 
 
-def default_policy() -> Policy:
-    """Return the package's own policy."""
-    return parse_policy(default_text())
+def default_policy(problem: Mapping[str, Default]) -> Policy:
+    """Return the default policy of a problem.
+
+    Raises:
+        ValueError: the problem names a threshold that there is not, or a value that it cannot have.
+    """
+    return parse_policy(default_text(problem))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ml.core.records import Record
 from ml.gate.check import Check, Level, readable
+from ml.gate.nouns import PLAIN, Nouns
 from ml.gate.policy import Policy
 from ml.gate.subjects.budget import budget_checks
 from ml.gate.subjects.champion import champion_checks
@@ -39,6 +40,11 @@ class Reports:
     parity: Parity | None
     serving: Serving | None
 
+    @property
+    def nouns(self) -> Nouns:
+        """What the problem calls its examples, classes and rows."""
+        return self.data.nouns if self.data else PLAIN
+
 
 Checks = Iterable[Check]
 
@@ -49,23 +55,31 @@ def _data(reports: Reports, policy: Policy) -> Checks:
 
 def _drift(reports: Reports, policy: Policy) -> Checks:
     data = reports.data
-    return drift_checks(data.drift, policy.drift, synthetic=data.synthetic) if data and data.drift else ()
+    return (
+        drift_checks(data.drift, policy.drift, data.nouns, synthetic=data.synthetic)
+        if data and data.drift
+        else ()
+    )
 
 
 def _evaluation(reports: Reports, policy: Policy) -> Checks:
-    return evaluation_checks(reports.evaluation, policy.evaluation) if reports.evaluation else ()
+    if not reports.evaluation:
+        return ()
+    return evaluation_checks(reports.evaluation, policy.evaluation, reports.nouns)
 
 
 def _champion(reports: Reports, policy: Policy) -> Checks:
     if not reports.evaluation or not reports.evaluation.champion:
         return ()
-    # A snapshot has too few test songs to compare two models on; the judge has more, and decides.
+    # A snapshot has too few test examples to compare two models on; the judge has more, and decides.
     level: Level = "warn" if reports.data and reports.data.tables == "snapshot" else "block"
-    return champion_checks(reports.evaluation.champion, policy.champion, level)
+    return champion_checks(reports.evaluation.champion, policy.champion, reports.nouns, level)
 
 
 def _slices(reports: Reports, policy: Policy) -> Checks:
-    return slice_checks(reports.evaluation.slices, policy.slices) if reports.evaluation else ()
+    if not reports.evaluation:
+        return ()
+    return slice_checks(reports.evaluation.slices, policy.slices, reports.nouns)
 
 
 def _parity(reports: Reports, policy: Policy) -> Checks:

@@ -1,4 +1,4 @@
-"""How two models were compared on resampled songs, and the bounds that came out."""
+"""How two models were compared on resampled examples, and the bounds that came out."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ JUDGED_AT = 0.5
 
 
 class Resampling(Record):
-    """How the bounds are made: songs are resampled, not chart rows; ``alpha`` is the error of one bound."""
+    """How the bounds are made: examples are resampled, not rows; ``alpha`` is the error of one bound."""
 
     resamples: Count
     alpha: Annotated[float, Field(gt=0, lt=0.5)]

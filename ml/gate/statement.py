@@ -2,7 +2,7 @@
 
 An in-toto Statement v1 (https://in-toto.io/Statement/v1) with a predicate type of our own. Its subjects are
 the candidate's files; it is signed as a DSSE envelope (`ml.release.signing`). It holds aggregate numbers
-only: no row of the sealed holdout and no number about one song.
+only: no row of the sealed holdout and no number about one example.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from ml.core.records import Count, Digest, Record, Text
-from ml.gate.candidate import CANDIDATE_FILES, CandidateId, FileEntry, FileName, Manifest
+from ml.gate.candidate import REQUIRED, CandidateId, FileEntry, FileName, Manifest
 from ml.gate.verdict import Verdict
 
 STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
@@ -102,7 +102,7 @@ class Statement(Record):
     def _same_files(self) -> Self:
         stated = {one.name: f"sha256:{one.digest.sha256}" for one in self.subject}
         measured = {name: entry.digest for name, entry in self.predicate.measured.model.items()}
-        if stated != measured or len(self.subject) != len(measured) or set(stated) != set(CANDIDATE_FILES):
+        if stated != measured or len(self.subject) != len(measured) or not set(stated) >= REQUIRED:
             raise ValueError("the subjects are not the files that were measured")
         return self
 

@@ -2,7 +2,7 @@
 
 A waiver stands in the policy, so it is part of the policy's digest and of every verdict under it. Only what
 was measured and found wanting can be waived: never a number that is missing or malformed, never what a report
-is about, never the shape of a model's answers or their parity with Keras.
+is about, never the shape of a model's answers or their parity with the trained model.
 """
 
 import datetime

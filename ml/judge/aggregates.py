@@ -1,4 +1,4 @@
-"""Make reports fit to leave the judge: aggregate numbers only, and nothing that tells of one sealed song.
+"""Make reports fit to leave the judge: aggregate numbers only, and nothing that tells of one sealed example.
 
 A model chooses its answers, so it could write what it is asked about into the digits of a number, and a total
 less all parts that are told is the part that is not. So numbers are rounded, small parts are left out, and no
@@ -10,10 +10,10 @@ from decimal import ROUND_UP, Context
 from typing import Any
 
 from ml.core.records import Record
-from ml.model.runtime_answers import SONGS
+from ml.onnx.runtime_answers import EXAMPLES
 
 FEWEST = 5
-"""Songs behind a number that may leave; slices of fewer than the policy's minimum are not judged anyway."""
+"""Examples behind a number that may leave; the policy judges no slices of fewer anyway."""
 
 DIGITS = 5
 """Decimals of a measured value; parity compares metrics to 1e-4."""
@@ -22,26 +22,26 @@ SLICE_DIGITS = 3
 """Decimals of a slice's gain and its error, in nats."""
 
 FURTHEST = ("max_difference", "p99_difference", "worst_ratio", "row_sum_error")
-"""Numbers of a family that one song decides."""
+"""Numbers of a family that one example decides."""
 
 LONGEST = 300
 """Characters of a text that may leave."""
 
 
 def aggregate(reports: Mapping[str, Record]) -> dict[str, Any]:
-    """Return reports as JSON, without what is about single songs.
+    """Return reports as JSON, without what is about single examples.
 
-    Slices of fewer than `FEWEST` songs are left out, with the smallest other of their family where it would
-    be one alone; scores by country are left out whole, and which sealed row a runtime answers worst.
+    Slices of fewer than `FEWEST` examples are left out, with the smallest other of their family where it
+    would be one alone; scores by class are left out whole, and which sealed row a runtime answers worst.
     """
     found: dict[str, Any] = {name: shortened(report.to_json()) for name, report in reports.items()}
     slices = found["evaluation"].pop("slices")
-    found["evaluation"] = {**rounded(found["evaluation"], DIGITS), "countries": {}}
+    found["evaluation"] = {**rounded(found["evaluation"], DIGITS), "classes": {}}
     found["evaluation"]["slices"] = {**slices, "slices": [_coarse(one) for one in _told(slices["slices"])]}
     for runtime in found["parity"]["runtimes"]:
         runtime["metrics"] = rounded(runtime["metrics"], DIGITS)
         for family in runtime["families"]:
-            if family["name"] == SONGS:
+            if family["name"] == EXAMPLES:
                 family |= {"worst_row": "", **{name: up(family[name]) for name in FURTHEST}}
     for batch in found["serving"]["batches"]:
         batch["max_difference"] = up(batch["max_difference"])
@@ -55,14 +55,14 @@ def up(value: float) -> float:
 
 def _told(slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the slices that may leave: never all but one of a family."""
-    hidden = {one["name"] for one in slices if one["songs"] < FEWEST}
+    hidden = {one["name"] for one in slices if one["examples"] < FEWEST}
     families: dict[str, list[dict[str, Any]]] = {}
     for one in slices:
         families.setdefault(one["name"].partition("=")[0], []).append(one)
     for parts in families.values():
         left = [one for one in parts if one["name"] not in hidden]
         if len(parts) - len(left) == 1 and left:
-            hidden.add(min(left, key=lambda one: (one["songs"], one["name"]))["name"])
+            hidden.add(min(left, key=lambda one: (one["examples"], one["name"]))["name"])
     return [one for one in slices if one["name"] not in hidden]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ml.core.errors import GateBlocked
 from ml.core.files import file_digest, read_json
+from ml.gate.candidate import NATIVE
 from ml.gate.served import Served
 from ml.judge.allowed_keras import check_keras
 from ml.judge.allowed_onnx import check_onnx
@@ -13,10 +14,10 @@ SETTINGS = {"openvino": frozenset(("INFERENCE_PRECISION_HINT",)), "onnxruntime":
 
 
 def check_candidate(folder: Path) -> Served:
-    """Check the three files of a candidate, and return how it is to be served.
+    """Check the files of a candidate, and return how it is to be served.
 
     Args:
-        folder: holds ``model.keras``, ``model.onnx`` and ``served.json``.
+        folder: holds ``model.onnx``, ``served.json`` and, where there is one, ``model.keras``.
 
     Raises:
         GateBlocked: one of them is not what the judge loads; the message names the operator, layer or
@@ -24,7 +25,8 @@ def check_candidate(folder: Path) -> Served:
         OSError: one of them cannot be read.
     """
     check_onnx(folder / "model.onnx")
-    check_keras(folder / "model.keras")
+    if (folder / NATIVE).exists():
+        check_keras(folder / NATIVE)
     try:
         served = Served.load(read_json(folder / "served.json"))
     except (TypeError, ValueError) as error:

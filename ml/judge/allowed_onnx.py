@@ -60,7 +60,7 @@ ORT_FORMAT = b"ORTM"
 OPENVINO_FORMAT = re.compile(rb"<net\s")
 """What makes OpenVINO read a file as its own format, wherever it stands: XML, whatever else is around it."""
 
-REMEDY = "build the model from Keras's own layers and operations"
+REMEDY = "export the model in standard ONNX operators (from Keras: its own layers and operations)"
 
 
 def check_onnx(path: Path) -> None:

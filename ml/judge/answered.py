@@ -6,8 +6,8 @@ from pydantic import Field
 
 from ml.core.records import Digest, Record, Text
 from ml.gate.served import Served
-from ml.model.runtime_answers import ModelFacts, RuntimeFacts
-from ml.model.serving_scores import ServerFacts
+from ml.onnx.runtime_answers import ModelFacts, RuntimeFacts
+from ml.onnx.serving_scores import ServerFacts
 
 ANSWERED = "answers/answers.json"
 

@@ -61,7 +61,7 @@ def attest(
     """Measure a candidate on a sealed holdout, and return the signed statement about it.
 
     Args:
-        work: an empty folder, which is the caller's to remove: it holds the sealed songs.
+        work: an empty folder, which is the caller's to remove: it holds the sealed examples.
         places: store and holdouts.
         candidate: the candidate's id, or the beginning of it.
         version: the data version to measure on.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ml.core.errors import EvidenceError, GateBlocked, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.judge import sandbox
-from ml.model.server_process import PLACES, PYTHON
+from ml.onnx.server_process import PLACES, PYTHON
 
 SYSTEM = (
     *("/usr", "/bin", "/lib", "/lib64"),

@@ -12,7 +12,7 @@ from ml.core.canonical import digest, parse
 from ml.core.errors import EvidenceError
 from ml.core.files import file_digest, write_bytes, write_json
 from ml.data.manifests import HOLDOUT_FILES, Holdout
-from ml.data.splits import read_examples
+from ml.data.splits import read_examples, read_labels
 from ml.gate.candidate import manifest_of
 from ml.gate.evidence import Subject, read_evidence
 from ml.gate.statement import Claimed
@@ -64,9 +64,11 @@ def download(
     sealed, labels = _read_holdout(holdouts, version)
     for name, data in labels.items():
         write_bytes(work / "labels" / name, data)
-    write_features(
-        work / "features/features.parquet", read_examples(work / "labels/examples.parquet").features
+    examples, named = (
+        read_examples(work / "labels/examples.parquet"),
+        read_labels(work / "labels/labels.json"),
     )
+    write_features(work / "features/features.parquet", named.features, examples.features)
     log = store.log()
     production = production_of(log)
     profile = b""

@@ -1,7 +1,8 @@
 """Seal a holdout: from the source tables to the training snapshot and the sealed holdout of one data version.
 
 1. The tables are fetched and held against the contract; where they break it, nothing is decided or written.
-2. The ledger says which songs are sealed. Songs that it does not know are decided on and appended; whoever
+2. The ledger says which examples are sealed. Examples that it does not know are decided on and appended;
+whoever
    loses a race for the next entry reads the winner's and decides again.
 3. Snapshot and holdout are written under a version that follows from source tables, ledger and splitter.
    Files are only created, the manifests last, so a version without its manifests is no version, and a call
@@ -10,33 +11,38 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ml.core.canonical import canonical_bytes, digest, parse
 from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.core.files import read_json
 from ml.core.records import Record
 from ml.data.contract import validate
-from ml.data.examples import DEFINITION
-from ml.data.manifests import HOLDOUT_FILES, SNAPSHOT_FILES, Holdout, LeftOut, Snapshot
-from ml.data.recordings import MARKS, read_songs
+from ml.data.manifests import HOLDOUT_FILES, Holdout, LeftOut, Snapshot
+from ml.data.recordings import MARKS
 from ml.data.snapshots import LARGEST_MANIFEST, LARGEST_TABLE
 from ml.data.sources import data_version, fetch
-from ml.data.uris import public_uri
+from ml.data.uris import public_uri, table_paths
 from ml.gate.candidate import FileEntry
 from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import RESTORE, Ledger, append, read_ledger
 from ml.judge.parts import Parts, Tables, make_parts, same_answers
 from ml.judge.splitter import SPLITTER, Split, split
+from ml.problem import Definition
 from ml.storage.objects import ObjectError, create_object, get_object, open_folder
 from ml.storage.s3 import explain
 
 R = TypeVar("R", bound=Record)
+
+FORMAT = 2
+"""The version of what is written: another one makes another data version of the same tables."""
 
 
 @dataclass(frozen=True)
@@ -65,63 +71,74 @@ class Places:
         return f"{self.holdout.rstrip('/')}/{version}"
 
 
-def seal_holdout(rankings_uri: str, songs_uri: str, places: Places, key: HoldoutKey) -> Sealed:
+def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places, key: HoldoutKey) -> Sealed:
     """Write snapshot and holdout of the source tables, or find that they are there already.
+
+    Args:
+        definition: the problem's.
+        uris: where each source table is.
+        places: where the two parts lie.
+        key: decides for new recordings.
 
     Raises:
         DataError: a table cannot be read or breaks the contract.
-        UsageError: a URI cannot be used, or the songs table is that of a snapshot.
+        UsageError: a URI cannot be used, or the examples' table is that of a snapshot.
         EvidenceError: the ledger, or what is there already, is not what was written.
         PlatformError: a place cannot be reached.
     """
-    source_version = data_version(rankings_uri, songs_uri)
-    ledger = read_ledger(places.holdout)
+    source_version = data_version(definition, uris)
+    ledger = read_ledger(places.holdout, len(definition.FEATURES))
     _require_head(places.holdout, ledger)
-    if ledger.number and (found := _find(places, source_version, ledger)):
+    if ledger.number and (found := _find(definition, places, source_version, ledger)):
         return found
     with tempfile.TemporaryDirectory() as folder:
         tables = Tables(Path(folder))
-        fetch(rankings_uri, songs_uri, source_version, tables.rankings, tables.songs, tables.source)
-        contract = tables.rankings, tables.songs, tables.source
-        validate(*contract, os.devnull, "", tables.report, tables.profile)
-        songs = read_songs(tables.songs)
-        if set(MARKS) & set(songs.columns):
+        fetch(definition, uris, source_version, tables.folder, tables.source)
+        paths = table_paths(definition.TABLES, tables.folder)
+        validate(definition, paths, tables.source, os.devnull, "", tables.report, tables.profile)
+        table = definition.EXAMPLES_TABLE
+        if marked := set(MARKS) & set(pq.read_schema(paths[table]).names):
             raise UsageError(
-                f"--songs {public_uri(songs_uri)} has a column {' or '.join(MARKS)}, as the songs of a "
-                "snapshot have: give the source table"
+                f"--data: the table {table} at {public_uri(uris[table])} has a column "
+                f"{' and '.join(sorted(marked))}, as that of a snapshot has: give the source table"
             )
-        ledger, decided = _decide(places.holdout, songs, key, source_version)
-        if found := _find(places, source_version, ledger):
+        entries = definition.read_entries(paths)
+        ledger, decided = _decide(definition, places.holdout, entries, key, source_version)
+        if found := _find(definition, places, source_version, ledger):
             return found
-        parts = make_parts(tables, songs, decided, _version(source_version, ledger))
+        version = _version(definition, source_version, ledger)
+        parts = make_parts(definition, tables, entries, decided, version)
         synthetic = bool(read_json(tables.source)["synthetic"])
-        return _write(places, parts, decided, ledger, source_version, synthetic=synthetic)
+        return _write(definition, places, parts, decided, ledger, source_version, synthetic=synthetic)
 
 
-def _decide(holdout: str, songs: pd.DataFrame, key: HoldoutKey, source_version: str) -> tuple[Ledger, Split]:
-    """Return a ledger that knows every song, and what it says of them."""
+def _decide(
+    definition: Definition, holdout: str, entries: pd.DataFrame, key: HoldoutKey, source_version: str
+) -> tuple[Ledger, Split]:
+    """Return a ledger that knows every entry, and what it says of them."""
     while True:
-        ledger = read_ledger(holdout)
-        decided = split(songs, ledger, key, source_version)
+        ledger = read_ledger(holdout, len(definition.FEATURES))
+        decided = split(definition, entries, ledger, key, source_version)
         if decided.news.empty:
             return ledger, decided
         # Also after an entry of ours the ledger is read again: what counts is what stands in it.
         append(holdout, ledger, decided.news, key.id, source_version)
 
 
-def _version(source_version: str, ledger: Ledger) -> str:
+def _version(definition: Definition, source_version: str, ledger: Ledger) -> str:
     """Return the version that follows from what was read and decided: 16 hexadecimal digits."""
     about = {
         "source": source_version,
         "ledger": {"number": ledger.number, "digest": ledger.digest},
         "splitter": SPLITTER,
-        "definition": DEFINITION,
+        "definition": definition.VERSION,
+        "format": FORMAT,
     }
     return digest(canonical_bytes(about)).removeprefix("sha256:")[:16]
 
 
 def _require_head(holdout: str, ledger: Ledger) -> None:
-    """Hold the ledger against the newest holdout, which names the entry that was the newest then.
+    """Compare the ledger with the newest holdout, which names the entry that was the newest then.
 
     Raises:
         EvidenceError: that entry is missing or was changed.
@@ -138,17 +155,23 @@ def _require_head(holdout: str, ledger: Ledger) -> None:
     if not manifests:
         return
     newest = max(manifests)[1]
-    manifest = _read(Holdout, f"{holdout.rstrip('/')}/{newest}")
-    if manifest and manifest.ledger_digest not in ledger.digests[manifest.ledger - 1 : manifest.ledger]:
+    uri = f"{holdout.rstrip('/')}/{newest}"
+    try:
+        # Of these two fields only, which manifests of every format have.
+        manifest = parse(get_object(uri, LARGEST_MANIFEST) or b"")
+        number, expected = int(manifest["ledger"]), str(manifest["ledger_digest"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(f"{uri} is damaged: {error}; remove it, and run this again") from error
+    if expected not in ledger.digests[number - 1 : number]:
         raise EvidenceError(
-            f"{holdout}: entry {manifest.ledger} of the ledger is missing or was changed: {newest} was made "
-            f"with another; {RESTORE}"
+            f"{holdout}: entry {number} of the ledger is missing or was changed: {newest} was made with "
+            f"another; {RESTORE}"
         )
 
 
-def _find(places: Places, source_version: str, ledger: Ledger) -> Sealed | None:
+def _find(definition: Definition, places: Places, source_version: str, ledger: Ledger) -> Sealed | None:
     """Return what is there for these tables and this ledger; None where a manifest is missing."""
-    version = _version(source_version, ledger)
+    version = _version(definition, source_version, ledger)
     snapshot = _read(Snapshot, f"{places.snapshot(version)}/snapshot.json")
     holdout = _read(Holdout, f"{places.sealed(version)}/holdout.json")
     if snapshot is None or holdout is None:
@@ -174,28 +197,35 @@ def _read(kind: type[R], uri: str) -> R | None:
 
 
 def _write(
-    places: Places, parts: Parts, decided: Split, ledger: Ledger, source_version: str, *, synthetic: bool
+    definition: Definition,
+    places: Places,
+    parts: Parts,
+    decided: Split,
+    ledger: Ledger,
+    source_version: str,
+    *,
+    synthetic: bool,
 ) -> Sealed:
     """Create what is missing of a version, the manifests last."""
-    version = _version(source_version, ledger)
+    version = _version(definition, source_version, ledger)
     about: dict[str, Any] = {
         "version": version,
         "source_version": source_version,
         "synthetic": synthetic,
-        "definition": DEFINITION,
+        "definition": definition.VERSION,
         "splitter": SPLITTER,
         "ledger": ledger.number,
         "left_out": LeftOut(both_sides=decided.count("both_sides"), near_copies=decided.count("near_copies")),
     }
     sealed: dict[Any, FileEntry] = {
-        name: FileEntry.of(_settle(f"{places.sealed(version)}/{name}", parts.files[name]))
+        name: FileEntry.of(_settle(f"{places.sealed(version)}/{name}", parts.holdout[name]))
         for name in HOLDOUT_FILES
     }
     tables: dict[Any, FileEntry] = {
-        name: FileEntry.of(_settle(f"{places.snapshot(version)}/{name}", parts.files[name]))
-        for name in SNAPSHOT_FILES
+        name: FileEntry.of(_settle(f"{places.snapshot(version)}/{name}", data))
+        for name, data in sorted(parts.snapshot.items())
     }
-    snapshot = Snapshot(**about, countries=parts.countries, shares=parts.shares, files=tables)
+    snapshot = Snapshot(**about, classes=parts.classes, shares=parts.shares, files=tables)
     manifest = snapshot.to_bytes()
     holdout = Holdout(
         **about,

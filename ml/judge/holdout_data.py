@@ -18,7 +18,7 @@ SEAL_AGAIN = "seal the holdout again with `jukebox judge holdout`"
 
 
 def read_baselines(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the country prior, [K], and the logistic regression's probabilities, [N, K].
+    """Return the class prior, [K], and the logistic regression's probabilities, [N, K].
 
     Args:
         path: ``baselines.parquet``: columns ``prior`` and ``logistic``, lists [K], in the examples' order.
@@ -35,7 +35,7 @@ def read_baselines(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.n
             for name in ("prior", "logistic")
         )
     except (KeyError, ValueError, OSError) as error:
-        raise EvidenceError(f"{path}: not the baselines of these songs: {error}; {SEAL_AGAIN}") from error
+        raise EvidenceError(f"{path}: not the baselines of these examples: {error}; {SEAL_AGAIN}") from error
     return prior[0], logistic
 
 

@@ -1,8 +1,8 @@
-"""Ask a candidate and the champion about the sealed songs: without labels, credentials or a network.
+"""Ask a candidate and the champion about the sealed examples: without labels, credentials or a network.
 
 This is the one place where the trusted side runs what a commit made. It reads the model and raw features, and
-writes what the model answered: Keras and every runtime on every family of inputs, the served model over HTTP,
-and the champion. `ml.judge.score` reads that, and never the model.
+writes what the model answered: the trained model and every runtime on every family of inputs, the served
+model over HTTP, and the champion. `ml.judge.score` reads that, and never the model.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 
 from ml.core.errors import GateBlocked, JukeboxError
 from ml.core.files import write_json
+from ml.gate.candidate import NATIVE
 from ml.gate.served import Served
 from ml.judge.allowed import check_candidate
 from ml.judge.allowed_onnx import check_onnx
@@ -21,13 +22,14 @@ from ml.judge.answers import write_arrays
 from ml.judge.features import read_features
 from ml.judge.isolation import require_isolation
 from ml.judge.work import Asked, read_asked, require_files
-from ml.model.inputs import input_families
-from ml.model.production import Incomparable, ask_champion
-from ml.model.runtime_answers import ModelFacts, RuntimeFacts, ask_model, ask_runtime
-from ml.model.runtimes import open_runtimes
-from ml.model.server_process import ServerTimeouts
-from ml.model.serving import ask_server
-from ml.model.serving_scores import ServerFacts
+from ml.measure.champion import Incomparable
+from ml.onnx.inputs import input_families
+from ml.onnx.production import ask_champion
+from ml.onnx.runtime_answers import ModelFacts, RuntimeFacts, ask_model, ask_runtime
+from ml.onnx.runtimes import open_runtimes
+from ml.onnx.server_process import ServerTimeouts
+from ml.onnx.serving import ask_server
+from ml.onnx.serving_scores import ServerFacts
 
 TIMEOUTS = ServerTimeouts(ready=60, whole=180, stop=15)
 
@@ -53,12 +55,13 @@ def infer(work: Path, expected: str = "") -> str:
     require_files(work, asked, "model", "champion", "features")
     served = check_candidate(work / "model")
     (work / "answers").mkdir(exist_ok=True)
-    features = read_features(work / "features/features.parquet")
+    names, features = read_features(work / "features/features.parquet")
     inputs = input_families(features)
     facts, runtimes = _asked("model.onnx", lambda: _ask_runtimes(work, served, inputs))
     server = _asked("model.onnx in the model server", lambda: _ask_server(work, features))
-    champion = _ask_champion(work, asked, features)
-    _asked("model.keras", lambda: _ask_keras(work, inputs))
+    champion = _ask_champion(work, asked, names, features)
+    if NATIVE in asked.model:
+        _asked(NATIVE, lambda: _ask_native(work, inputs))
     write_json(
         work / ANSWERED,
         Answered(
@@ -72,7 +75,7 @@ def infer(work: Path, expected: str = "") -> str:
         ),
     )
     rows = sum(len(rows) for rows in inputs.values())
-    return f"{len(features):,} sealed songs and {rows - len(features):,} other rows answered"
+    return f"{len(features):,} sealed examples and {rows - len(features):,} other rows answered"
 
 
 def _asked(what: str, ask: Callable[[], T]) -> T:
@@ -112,21 +115,23 @@ def _ask_server(work: Path, features: np.ndarray) -> ServerFacts:
     return found.facts
 
 
-def _ask_champion(work: Path, asked: Asked, features: np.ndarray) -> ChampionFacts | None:
+def _ask_champion(
+    work: Path, asked: Asked, names: tuple[str, ...], features: np.ndarray
+) -> ChampionFacts | None:
     if not asked.is_compared:
         return None
     path = work / "champion/model.onnx"
     try:
         check_onnx(path)
-        found = ask_champion(path, features)
+        found = ask_champion(path, names, features)
     except (GateBlocked, Incomparable) as error:
         return ChampionFacts(features=(), labels=(), incomparable=str(error))
     write_arrays(work / "answers/champion.npz", {"probabilities": found.probabilities})
     return ChampionFacts(features=tuple(found.features), labels=tuple(found.labels), incomparable="")
 
 
-def _ask_keras(work: Path, inputs: dict[str, np.ndarray]) -> None:
-    from ml.model.training import answer, load_network
+def _ask_native(work: Path, inputs: dict[str, np.ndarray]) -> None:
+    from ml.onnx.keras_file import answer, load_network
 
-    network = load_network(work / "model/model.keras")
-    write_arrays(work / "answers/keras.npz", {name: answer(network, rows) for name, rows in inputs.items()})
+    network = load_network(work / "model" / NATIVE)
+    write_arrays(work / "answers/native.npz", {name: answer(network, rows) for name, rows in inputs.items()})

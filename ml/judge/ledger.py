@@ -22,30 +22,25 @@ from pydantic import Field
 from ml.core.canonical import digest, parse
 from ml.core.errors import EvidenceError, PlatformError
 from ml.core.records import Count, Digest, Record, Text
-from ml.data.columns import FEATURES
 from ml.storage.objects import ObjectError, create_object, open_folder
 from ml.storage.s3 import explain
 
 SIDES = ("sealed", "open")
 
-SCHEMA = pa.schema(
-    {
-        "id": pa.string(),
-        "recording": pa.string(),
-        "side": pa.string(),
-        "key_id": pa.string(),
-        "first_version": pa.string(),
-        "title": pa.string(),
-        "features": pa.list_(pa.float32(), len(FEATURES)),
-    }
-)
-"""A row: the id, its recording's key, one of `SIDES`, the key that decided, the source version in which the
-id was seen first, and what it was then: its title's digest and its features. By these a copy is recognised
-after the id has left the tables."""
-
 ENTRY = re.compile("[0-9]{8}[.]parquet")
 METADATA = b"jukebox"
 RESTORE = "restore the ledger from a backup of the bucket; `jukebox judge holdout` decides nothing without it"
+
+
+def schema_of(features: int) -> pa.Schema:
+    """Return the columns of a ledger of examples with so many features.
+
+    A row is the id, its recording's key, one of `SIDES`, the key that decided, the source version in which
+    the id was seen first, and what it was then: its title's digest and its features. By these a copy is
+    recognised after the id has left the tables.
+    """
+    texts = ("id", "recording", "side", "key_id", "first_version", "title")
+    return pa.schema({**dict.fromkeys(texts, pa.string()), "features": pa.list_(pa.float32(), features)})
 
 
 class Entry(Record):
@@ -63,14 +58,16 @@ class Ledger:
     """All entries of a ledger, checked against each other.
 
     Attributes:
-        rows: all rows, with the columns of `SCHEMA`.
+        rows: all rows, with the columns of `schema_of`.
         digests: of each entry, the oldest first.
         key_id: the key of the newest entry, "" where there is none.
+        width: how many features an example has, F.
     """
 
     rows: pd.DataFrame
     digests: tuple[str, ...]
     key_id: str
+    width: int
 
     @property
     def number(self) -> int:
@@ -84,12 +81,16 @@ class Ledger:
 
     @property
     def features(self) -> np.ndarray:
-        """The features of each row, float32 [N, 13]."""
-        return np.array(self.rows["features"].to_list(), dtype="float32").reshape(-1, len(FEATURES))
+        """The features of each row, float32 [N, F]."""
+        return np.array(self.rows["features"].to_list(), dtype="float32").reshape(-1, self.width)
 
 
-def read_ledger(holdout: str) -> Ledger:
+def read_ledger(holdout: str, features: int) -> Ledger:
     """Read the ledger of a holdout; an empty one where there is none yet.
+
+    Args:
+        holdout: where it is.
+        features: how many features an example has.
 
     Raises:
         EvidenceError: an entry is missing, damaged or changed.
@@ -110,11 +111,12 @@ def read_ledger(holdout: str) -> Ledger:
         if int(name[:8]) != number:
             raise EvidenceError(f"{holdout}: entry {number} of the ledger is missing; {RESTORE}")
     digests = tuple(digest(data) for data in contents)
-    tables, key_id = [SCHEMA.empty_table().to_pandas()], ""
+    schema = schema_of(features)
+    tables, key_id = [schema.empty_table().to_pandas()], ""
     for number, data in enumerate(contents, 1):
         previous = digests[number - 2] if number > 1 else ""
         try:
-            entry, rows = _parse(data)
+            entry, rows = _parse(data, schema)
         except (pa.ArrowException, TypeError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise EvidenceError(
@@ -131,10 +133,10 @@ def read_ledger(holdout: str) -> Ledger:
     sides = rows.groupby("recording")["side"].nunique()
     if rows["id"].duplicated().any() or (sides > 1).any() or not rows["side"].isin(SIDES).all():
         raise EvidenceError(f"{holdout}: the ledger contradicts itself; {RESTORE}")
-    return Ledger(rows, digests, key_id)
+    return Ledger(rows, digests, key_id, features)
 
 
-def _parse(data: bytes) -> tuple[Entry, pd.DataFrame]:
+def _parse(data: bytes, schema: pa.Schema) -> tuple[Entry, pd.DataFrame]:
     """Read an entry.
 
     Raises:
@@ -144,7 +146,7 @@ def _parse(data: bytes) -> tuple[Entry, pd.DataFrame]:
         table = file.read(use_threads=False)
     found: Mapping[bytes, bytes] = table.schema.metadata or {}
     entry = Entry.load(parse(found.get(METADATA, b"")))
-    if not table.schema.equals(SCHEMA) or any(table[name].null_count for name in SCHEMA.names):
+    if not table.schema.equals(schema) or any(table[name].null_count for name in schema.names):
         raise ValueError("its columns are not those of the ledger")
     rows: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
     return entry, rows
@@ -156,7 +158,7 @@ def append(holdout: str, ledger: Ledger, rows: pd.DataFrame, key_id: str, source
     Args:
         holdout: where the ledger is.
         ledger: as it was read.
-        rows: with the columns of `SCHEMA`.
+        rows: with the columns of `schema_of`.
         key_id: the key in use.
         source_version: the version of the source tables.
 
@@ -166,7 +168,7 @@ def append(holdout: str, ledger: Ledger, rows: pd.DataFrame, key_id: str, source
     entry = Entry(
         number=ledger.number + 1, previous=ledger.digest, key_id=key_id, source_version=source_version
     )
-    table = pa.Table.from_pandas(rows.sort_values("id"), SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(rows.sort_values("id"), schema_of(ledger.width), preserve_index=False)
     told = table.replace_schema_metadata({METADATA: entry.to_bytes()})
     target = io.BytesIO()
     pq.write_table(told, target)

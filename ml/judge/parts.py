@@ -12,34 +12,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml.core.canonical import digest
-from ml.core.errors import DataError
 from ml.core.files import read_json
-from ml.data.examples import count_charts, make_examples
 from ml.data.manifests import Amount
+from ml.data.preprocess import make_splits
 from ml.data.profile import Profile
-from ml.data.splits import SPLIT_OF_SHARE, Examples, Share, read_examples, read_labels, write_examples
+from ml.data.splits import SPLIT_OF_SHARE, Share, read_examples, read_labels, write_examples
+from ml.data.uris import table_paths
 from ml.gate.subjects.data import DataReport
 from ml.judge.splitter import Split
+from ml.problem import Definition, Examples
 
 BATCH = 1 << 17
-"""Chart rows that are in memory at once."""
+"""rows that are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The source tables in a folder, and what `ml.data.contract.validate` has written about them."""
+    """A folder with the source tables, and what `ml.data.contract.validate` has written about them."""
 
     folder: Path
-
-    @property
-    def rankings(self) -> Path:
-        """The chart rows."""
-        return self.folder / "rankings.parquet"
-
-    @property
-    def songs(self) -> Path:
-        """The songs."""
-        return self.folder / "songs.parquet"
 
     @property
     def source(self) -> Path:
@@ -61,42 +52,50 @@ class Tables:
 class Parts:
     """The files of snapshot and holdout by name, and what their manifests say of them."""
 
-    files: dict[str, bytes]
-    countries: tuple[str, ...]
+    snapshot: dict[str, bytes]
+    holdout: dict[str, bytes]
+    classes: tuple[str, ...]
     shares: dict[Share, Amount]
     sealed: Amount
 
 
-def make_parts(tables: Tables, songs: pd.DataFrame, decided: Split, version: str) -> Parts:
+def make_parts(
+    definition: Definition, tables: Tables, entries: pd.DataFrame, decided: Split, version: str
+) -> Parts:
     """Make all files but the manifests.
 
     Args:
+        definition: the problem's.
         tables: the source tables.
-        songs: as `ml.data.recordings.read_songs` returns them.
-        decided: what becomes of each song.
+        entries: as `ml.problem.Definition.read_entries` returns them.
+        decided: what becomes of each entry.
         version: the data version.
 
     Raises:
-        DataError: there are too few songs for each share and the sealed part to have one.
+        DataError: there are too few examples for each share and the sealed part to have one.
     """
-    snapshot = Tables(tables.folder / "snapshot")
-    snapshot.folder.mkdir()
+    folder = tables.folder / "snapshot"
+    folder.mkdir()
+    sources, copies = (table_paths(definition.TABLES, place) for place in (tables.folder, folder))
     opened = decided.place == "open"
     marks = pd.DataFrame(
         {
-            "spotify_id": songs["spotify_id"][opened],
+            "id": entries["id"][opened],
             "recording": [_opaque(recording) for recording in decided.recording[opened]],
             "share": decided.share[opened],
         }
     )
-    _copy_songs(tables.songs, marks, snapshot.songs)
-    _copy_rows(tables.rankings, marks["spotify_id"], snapshot.rankings)
-    splits = {split: snapshot.folder / f"{split}.parquet" for split in SPLIT_OF_SHARE.values()}
-    labels = snapshot.folder / "labels.json"
-    make_examples(snapshot.rankings, snapshot.songs, splits, labels)
-    countries = read_labels(labels)
-    sealed, _ = count_charts(tables.rankings, songs[decided.place == "sealed"], countries)
-    examples = tables.folder / "examples.parquet"
+    for name, contract in definition.TABLES.items():
+        if name == definition.EXAMPLES_TABLE:
+            _copy_examples(sources[name], contract.id, marks, copies[name])
+        else:
+            _copy_rows(sources[name], contract.id, marks["id"], copies[name])
+    splits = {split: folder / f"{split}_split" for split in SPLIT_OF_SHARE.values()}
+    labels = folder / "labels.json"
+    make_splits(definition, copies, splits, labels)
+    classes = read_labels(labels).classes
+    sealed = definition.make_examples(sources, entries[decided.place == "sealed"], classes)
+    examples = tables.folder / "sealed_examples"
     write_examples(examples, sealed)
     report = DataReport.load(read_json(tables.report)).model_copy(
         update={
@@ -105,17 +104,17 @@ def make_parts(tables: Tables, songs: pd.DataFrame, decided: Split, version: str
             "near_copies": decided.count("near_copies"),
         }
     )
+    profile = Profile.load(read_json(tables.profile)).model_copy(update={"data_version": version})
     return Parts(
-        files={
-            "rankings.parquet": snapshot.rankings.read_bytes(),
-            "songs.parquet": snapshot.songs.read_bytes(),
+        snapshot={path.name: path.read_bytes() for path in copies.values()},
+        holdout={
             "examples.parquet": examples.read_bytes(),
             "labels.json": labels.read_bytes(),
             "data_report.json": report.to_bytes(),
-            "profile.json": _profile(tables.profile, version),
+            "profile.json": profile.to_bytes(),
             "baselines.parquet": _baselines(read_examples(splits["train"]), sealed),
         },
-        countries=tuple(countries),
+        classes=classes,
         shares={share: _amount(read_examples(splits[split])) for share, split in SPLIT_OF_SHARE.items()},
         sealed=_amount(sealed),
     )
@@ -127,14 +126,14 @@ def _opaque(recording: str) -> str:
 
 
 def _amount(examples: Examples) -> Amount:
-    return Amount(songs=len(examples.ids), rows=int(examples.counts.sum()))
+    return Amount(examples=len(examples.ids), rows=int(examples.counts.sum()))
 
 
-def _copy_songs(source: Path, marks: pd.DataFrame, target: Path) -> None:
-    """Write the songs that have marks, with them, in the order of the source."""
+def _copy_examples(source: Path, id_column: str, marks: pd.DataFrame, target: Path) -> None:
+    """Write the rows of the examples that have marks, with them, in the order of the source."""
     table = pq.read_table(source, use_threads=False).replace_schema_metadata(None)
-    ids = pd.Index(table["spotify_id"].to_pandas().astype(object))
-    place = pd.Index(marks["spotify_id"].astype(object)).get_indexer(ids)
+    ids = pd.Index(table[id_column].to_pandas().astype(object))
+    place = pd.Index(marks["id"].astype(object)).get_indexer(ids)
     kept = table.filter(pa.array(place >= 0))
     for name in ("recording", "share"):
         values = marks[name].to_numpy("object")[place[place >= 0]]
@@ -142,36 +141,23 @@ def _copy_songs(source: Path, marks: pd.DataFrame, target: Path) -> None:
     pq.write_table(kept, target)
 
 
-def _copy_rows(source: Path, ids: pd.Series, target: Path) -> None:
-    """Write the chart rows of some songs, in the order of the source."""
+def _copy_rows(source: Path, id_column: str, ids: pd.Series, target: Path) -> None:
+    """Write the rows of some examples, in the order of the source."""
     known = pa.array(ids.to_numpy("object"), pa.string())
     with pq.ParquetFile(source) as file:
         schema = file.schema_arrow.remove_metadata()
         with pq.ParquetWriter(target, schema) as writer:
             for batch in file.iter_batches(BATCH, use_threads=False):
-                songs = batch.column("spotify_id").cast(pa.string())
-                kept = batch.filter(pc.is_in(songs, value_set=known))
+                named = batch.column(id_column).cast(pa.string())
+                kept = batch.filter(pc.is_in(named, value_set=known))
                 writer.write_table(pa.Table.from_batches([kept]).cast(schema))
 
 
-def _profile(path: Path, version: str) -> bytes:
-    """Return the profile of all tables under the data version.
-
-    Raises:
-        DataError: there is none, as no song charts in a country.
-    """
-    data = path.read_bytes()
-    if not data:
-        raise DataError("rankings: none of the songs charts in a country; give the charts of some countries")
-    profile = Profile.load(read_json(path)).model_copy(update={"data_version": version})
-    return profile.to_bytes()
-
-
 def _baselines(training: Examples, sealed: Examples) -> bytes:
-    """Return the baselines' probabilities on the sealed songs as a parquet file, float64 [N, K] each."""
-    from ml.model.evaluation import country_prior, logistic
+    """Return the baselines' probabilities on the sealed examples as a parquet file, float64 [N, K] each."""
+    from ml.measure.evaluation import class_prior, logistic
 
-    prior = country_prior(training)
+    prior = class_prior(training)
     answers: dict[str, Any] = {
         "prior": np.tile(prior, (len(sealed.ids), 1)),
         "logistic": logistic(training, sealed.features, prior),

@@ -1,8 +1,8 @@
-"""Score what a candidate answered about the sealed songs: with the labels, and without the model.
+"""Score what a candidate answered about the sealed examples: with the labels, and without the model.
 
 What infer wrote is not trusted: every array must have its shape and type, every record its schema. The
 functions that compare are those of the run's steps. What comes out are aggregate numbers: no row of the
-holdout, and no number about one song or a handful (`ml.judge.aggregates`).
+holdout, and no number about one example or a handful (`ml.judge.aggregates`).
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ import numpy as np
 
 from ml.core.errors import EvidenceError, GateBlocked
 from ml.core.files import file_digest, write_json
-from ml.data.columns import FEATURES
-from ml.data.splits import Examples, read_examples, read_labels
+from ml.data.splits import Labels, read_examples, read_labels
+from ml.gate.candidate import NATIVE
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import Evaluation
 from ml.gate.subjects.parity import SERVED, Parity
@@ -24,19 +24,19 @@ from ml.judge.answered import ANSWERED, Answered
 from ml.judge.answers import Shape, read_arrays
 from ml.judge.holdout_data import read_baselines, read_data_report
 from ml.judge.work import AGAIN, MEASURED, Asked, Measurement, read_asked, read_record, require_files
-from ml.model import runtime_comparison, serving_scores
-from ml.model.champion import compare_answers
-from ml.model.evaluation import score_evaluation
-from ml.model.inputs import input_families
-from ml.model.parity import score_parity
-from ml.model.production import Champion, Incomparable, checked_probabilities
-from ml.model.requests_v2 import bad_requests
-from ml.model.runtime_answers import SONGS, RuntimeAnswers
-from ml.model.serving_scores import ServerAnswers, score_serving
+from ml.measure.champion import Champion, Incomparable, checked_probabilities, compare_answers
+from ml.measure.evaluation import score_evaluation
+from ml.onnx import runtime_comparison, serving_scores
+from ml.onnx.inputs import input_families
+from ml.onnx.parity import score_parity
+from ml.onnx.requests_v2 import bad_requests
+from ml.onnx.runtime_answers import EXAMPLES, RuntimeAnswers
+from ml.onnx.serving_scores import ServerAnswers, score_serving
+from ml.problem import Examples
 
-ANY_SONG = np.zeros((1, len(FEATURES)), "float32")
+ANY_EXAMPLE = np.zeros((1, 2), "float32")
 RUNTIMES = (SERVED, "onnxruntime", "openvino")
-"""What `ml.model.runtimes.open_runtimes` opens."""
+"""What `ml.onnx.runtimes.open_runtimes` opens."""
 
 
 def score(work: Path, expected: str = "") -> str:
@@ -72,18 +72,18 @@ def score(work: Path, expected: str = "") -> str:
     isolation = shortened(answered.isolation)
     write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=isolation, reports=found))
     loss = found["evaluation"]["model"]["log_loss"]["value"]
-    return f"log loss {loss:.3f} on {len(scoring.test.ids):,} sealed songs"
+    return f"log loss {loss:.3f} on {len(scoring.test.ids):,} sealed {scoring.labels.nouns.examples}"
 
 
 def _require_known(work: Path, answered: Answered) -> None:
-    """Make sure that infer names nothing that is not known: a list of texts could hold the sealed songs.
+    """Make sure that infer names nothing that is not known: a list of texts could hold the sealed examples.
 
     Raises:
         EvidenceError: it does.
     """
     settings = [runtime.settings for runtime in answered.runtimes]
     named = [bad.name for bad in answered.server.bad_requests]
-    if settings != [answered.served.settings, {}, {}] or named != list(bad_requests(ANY_SONG)):
+    if settings != [answered.served.settings, {}, {}] or named != list(bad_requests(ANY_EXAMPLE)):
         raise EvidenceError(f"{work / ANSWERED} names settings or requests that infer does not make; {AGAIN}")
 
 
@@ -95,9 +95,10 @@ class _Scoring:
         work: the work folder.
         asked: what is measured.
         answered: what infer found beside the arrays.
-        test: the sealed songs, with their labels.
-        countries: the K labels.
-        keras: Keras's answers by family, float32 [N, K].
+        test: the sealed examples, with their labels.
+        labels: the model's inputs and outputs by name.
+        reference: by family: what the runtimes are compared with, float32 [N, K]: the trained model's
+            answers, or onnxruntime's where the judge cannot load that model.
         runtimes: by name: the answers of a runtime.
     """
 
@@ -105,8 +106,8 @@ class _Scoring:
     asked: Asked
     answered: Answered
     test: Examples
-    countries: list[str]
-    keras: Mapping[str, np.ndarray]
+    labels: Labels
+    reference: Mapping[str, np.ndarray]
     runtimes: Mapping[str, RuntimeAnswers]
 
     @classmethod
@@ -117,23 +118,29 @@ class _Scoring:
             EvidenceError, GateBlocked: as `read_arrays`.
         """
         test = read_examples(work / "labels/examples.parquet")
-        countries = read_labels(work / "labels/labels.json")
-        shapes = {name: (len(rows), len(countries)) for name, rows in input_families(test.features).items()}
-        keras = read_arrays(work / "answers/keras.npz", shapes)
+        labels = read_labels(work / "labels/labels.json")
+        shapes = {
+            name: (len(rows), len(labels.classes)) for name, rows in input_families(test.features).items()
+        }
         runtimes = {name: _runtime(work / f"answers/{name}.npz", shapes) for name in RUNTIMES}
-        return cls(work, asked, answered, test, countries, keras, runtimes)
+        if NATIVE in asked.model:
+            reference = read_arrays(work / "answers/native.npz", shapes)
+        else:
+            reference = {name: runtimes["onnxruntime"][name][rows] for name, (rows, _) in shapes.items()}
+        return cls(work, asked, answered, test, labels, reference, runtimes)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """What the served runtime gives for the sealed songs, all at once, [N, K]."""
-        return self.runtimes[SERVED][SONGS][len(self.test.ids)]
+        """What the served runtime gives for the sealed examples, all at once, [N, K]."""
+        return self.runtimes[SERVED][EXAMPLES][len(self.test.ids)]
 
     @property
     def digests(self) -> dict[str, str]:
         """What the reports are about, by the names of their fields."""
         model = self.asked.model
         return {
-            "keras_digest": model["model.keras"].digest,
+            "reference": "native" if NATIVE in model else "self-reported",
+            "model_digest": model[NATIVE if NATIVE in model else "model.onnx"].digest,
             "onnx_digest": model["model.onnx"].digest,
             "served_digest": model["served.json"].digest,
             "test_digest": file_digest(self.work / "labels/examples.parquet"),
@@ -142,15 +149,14 @@ class _Scoring:
     def evaluation(self) -> Evaluation:
         """Score the ONNX model in the served runtime, beside the baselines and the champion."""
         prior, logistic = read_baselines(self.work / "labels/baselines.parquet", self.test.counts.shape)
-        digests = self.digests
         return score_evaluation(
             self.probabilities,
             prior,
             logistic,
             self.test,
-            self.countries,
+            self.labels.nouns,
             self._champion(),
-            {"model.keras": digests["keras_digest"], "test.parquet": digests["test_digest"]},
+            self.digests,
         )
 
     def _champion(self) -> Comparison | None:
@@ -171,24 +177,24 @@ class _Scoring:
                 found = str(error)
         onnx_digest = self.asked.files["champion/model.onnx"]
         return compare_answers(
-            self.asked.champion, onnx_digest, found, self.test.counts, self.countries, self.probabilities
+            self.asked.champion, onnx_digest, found, self.test.counts, self.labels.classes, self.probabilities
         )
 
     def parity(self) -> Parity:
-        """Compare each runtime with Keras."""
+        """Compare each runtime with the reference."""
         return score_parity(
             self.answered.model,
             ((facts, self.runtimes[facts.name]) for facts in self.answered.runtimes),
-            self.keras,
+            self.reference,
             self.test.counts,
-            self.countries,
+            self.labels,
             self.answered.served,
             self.digests,
         )
 
     def serving(self) -> Serving:
-        """Compare the served model's answers over HTTP with Keras's."""
-        rows, labels = len(self.test.ids), len(self.countries)
+        """Compare the served model's answers over HTTP with the reference's."""
+        rows, labels = len(self.test.ids), len(self.labels.classes)
         bad = len(self.answered.server.bad_requests)
         sizes = serving_scores.batch_sizes(rows)
         shapes: dict[str, Shape] = {
@@ -201,7 +207,7 @@ class _Scoring:
             batches={size: arrays[f"batch.{size}"] for size in sizes},
             after_bad=[arrays[f"after.{index}"] for index in range(bad)],
         )
-        return score_serving(found, self.keras[SONGS], labels, self.digests)
+        return score_serving(found, self.reference[EXAMPLES], len(self.labels.features), self.digests)
 
 
 def _runtime(path: Path, families: Mapping[str, Shape]) -> RuntimeAnswers:

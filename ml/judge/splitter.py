@@ -10,19 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ml.data.columns import FEATURES
 from ml.data.recordings import feature_digests, joined, recording_keys, title_digests
 from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import Ledger
+from ml.problem import Definition
 
 SPLITTER = "recording/v2"
 """The version of these rules."""
 
 SHARES = {"train": 60, "validation": 10, "self-test": 10}
 """The open recordings' shares, in percent of all; 20 are sealed."""
-
-IGNORED = ("is_explicit", "key", "mode")
-"""Features in which a near copy may differ: truth values and keys."""
 
 NEAR = 0.01
 """A near copy has each other feature within this share of the larger of the two values."""
@@ -34,17 +31,17 @@ ROUNDING = 1e-3
 """Added to `NEAR`, as a share of it: a copy at the bound is within it, in float32 too."""
 
 PAIRS = 1 << 20
-"""So many pairs of songs are compared at once."""
+"""So many pairs of examples are compared at once."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """What becomes of each song, [N], in the order of the songs that were given.
+    """What becomes of each example, [N], in the order of the examples that were given.
 
     Attributes:
         recording: the key of its recording.
         place: ``sealed``, ``open``, ``both_sides`` or ``near_copies``; the last two are in neither part.
-        share: one of `SHARES`, for open songs.
+        share: one of `SHARES`, for open examples.
         news: the rows for the ledger that are new, without key and version of this call.
     """
 
@@ -54,26 +51,29 @@ class Split:
     news: pd.DataFrame
 
     def count(self, place: str) -> int:
-        """Return how many songs are at a place."""
+        """Return how many examples are at a place."""
         return int((self.place == place).sum())
 
 
-def split(songs: pd.DataFrame, ledger: Ledger, key: HoldoutKey, source_version: str) -> Split:
-    """Decide for each song.
+def split(
+    definition: Definition, entries: pd.DataFrame, ledger: Ledger, key: HoldoutKey, source_version: str
+) -> Split:
+    """Decide for each entry.
 
     Args:
-        songs: as `ml.data.recordings.read_songs` returns them.
+        definition: the problem's.
+        entries: as `ml.problem.Definition.read_entries` returns them.
         ledger: what was decided before; it stays as it is.
         key: decides for new recordings.
         source_version: the version of the source tables.
     """
-    features = songs[list(FEATURES)].to_numpy("float32")
-    count, old = len(songs), ledger.rows
+    features = entries[list(definition.FEATURES)].to_numpy("float32")
+    count, old = len(entries), ledger.rows
     nodes = pd.DataFrame(
         {
-            "id": [*songs["spotify_id"], *old["id"]],
+            "id": [*entries["id"], *old["id"]],
             "features": [*feature_digests(features), *feature_digests(ledger.features)],
-            "title": [*title_digests(songs), *old["title"]],
+            "title": [*title_digests(entries["title"].to_list()), *old["title"]],
             "recording": [*[""] * count, *old["recording"]],
             "side": [*[""] * count, *old["side"]],
             "key_id": [*[""] * count, *old["key_id"]],
@@ -89,14 +89,14 @@ def split(songs: pd.DataFrame, ledger: Ledger, key: HoldoutKey, source_version: 
         [features[place == "sealed"], ledger.features[(old["side"] == "sealed").to_numpy()]]
     )
     near = np.zeros(count, dtype=bool)
-    near[place == "open"] = near_copies(features[place == "open"], sealed)
-    # All songs of a recording go where one of them goes.
+    near[place == "open"] = near_copies(definition, features[place == "open"], sealed)
+    # All examples of a recording go where one of them goes.
     copied = ours["group"].isin(ours["group"][near]).to_numpy() & (place == "open")
 
-    new = ~songs["spotify_id"].isin(old["id"]).to_numpy() & (place != "both_sides")
+    new = ~entries["id"].isin(old["id"]).to_numpy() & (place != "both_sides")
     news = pd.DataFrame(
         {
-            "id": songs["spotify_id"].to_numpy()[new],
+            "id": entries["id"].to_numpy()[new],
             "recording": decided["recording"].to_numpy()[new],
             "side": place[new],
             "key_id": decided["key_id"].to_numpy()[new],
@@ -110,13 +110,13 @@ def split(songs: pd.DataFrame, ledger: Ledger, key: HoldoutKey, source_version: 
 
 
 def _decide(ours: pd.DataFrame, known: pd.DataFrame, key: HoldoutKey) -> pd.DataFrame:
-    """Return recording, side, key and share of each group that has one of our songs."""
+    """Return recording, side, key and share of each group that has one of our examples."""
     keys = recording_keys(ours["features"].to_list(), ours["title"].to_list(), ours["group"].to_numpy())
     groups = pd.DataFrame({"recording": keys}, index=ours["group"]).groupby(level=0).first()
     groups["side"] = ["sealed" if key.seals(recording) else "open" for recording in groups["recording"]]
     groups["key_id"] = key.id
     groups["share"] = [share_of(recording) for recording in groups["recording"]]
-    # Rows of the ledger that nothing joins to a song of ours decide nothing here.
+    # Rows of the ledger that nothing joins to an example of ours decide nothing here.
     known = known[known["group"].isin(groups.index)].sort_values("recording")
     first = known.drop_duplicates("group").set_index("group")
     groups.loc[first.index, ["recording", "side", "key_id"]] = first[["recording", "side", "key_id"]]
@@ -136,18 +136,21 @@ def share_of(recording: str) -> str:
     return "train" if drawn < train else "validation" if drawn < validation else "self-test"
 
 
-def near_copies(features: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """Tell which songs are near copies of an original, bool [N].
+def near_copies(definition: Definition, features: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    """Tell which examples are near copies of an original, bool [N].
 
-    The features of `IGNORED` play no part: of them there is no hundredth, and one that is turned over would
-    make another song of a copy. Songs are compared only if their durations are near.
+    Which features play no part, and by which the examples are sorted, says the definition.
 
     Args:
-        features: float32 [N, 13].
-        originals: float32 [M, 13].
+        definition: the problem's.
+        features: float32 [N, F].
+        originals: float32 [M, F].
     """
-    numbers = [index for index, name in enumerate(FEATURES) if name not in IGNORED]
-    length = numbers.index(FEATURES.index("duration_ms"))
+    rule, names = definition.NEAR_COPIES, list(definition.FEATURES)
+    if rule is None:
+        return np.zeros(len(features), dtype=bool)
+    numbers = [index for index, name in enumerate(names) if name not in rule.ignored]
+    length = numbers.index(names.index(rule.sorted_by))
     one = features[:, numbers].astype("float64")
     other = originals[:, numbers].astype("float64")
     other = other[np.argsort(other[:, length], kind="stable")]

@@ -55,7 +55,7 @@ class Asked(Record):
     def is_compared(self) -> bool:
         """Whether the candidate is compared with the champion.
 
-        One that nobody attested may have been trained on the sealed songs, and is not comparable.
+        One that nobody attested may have been trained on the sealed examples, and is not comparable.
         """
         return self.champion_kind == "attested"
 

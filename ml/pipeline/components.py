@@ -9,31 +9,30 @@ import functools
 from kfp import dsl
 from kfp.dsl import Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
-from ml.pipeline.compiler import LOCAL_IMAGE
+from ml.core.settings import LOCAL_IMAGE
 
 component = functools.partial(dsl.component, base_image=LOCAL_IMAGE, install_kfp_package=False)
 
 
 @component
 def fetch(
-    rankings_uri: str,
-    songs_uri: str,
+    problem: str,
+    table_uris: dict,
     snapshot_uri: str,
     data_version: str,
-    rankings: Output[Dataset],
-    songs: Output[Dataset],
+    tables: Output[Dataset],
     source: Output[Artifact],
 ):
-    """Read the two tables, from a snapshot if there is one, and name the version of what was read."""
+    """Read the tables, from a snapshot if there is one, and name the version of what was read."""
     from ml.pipeline import steps
 
-    steps.fetch(rankings_uri, songs_uri, snapshot_uri, data_version, rankings, songs, source)
+    steps.fetch(problem, table_uris, snapshot_uri, data_version, tables, source)
 
 
 @component
 def validate(
-    rankings: Input[Dataset],
-    songs: Input[Dataset],
+    problem: str,
+    tables: Input[Dataset],
     source: Input[Artifact],
     champion_profile: Input[Artifact],
     champion: str,
@@ -43,58 +42,37 @@ def validate(
     """Check the tables against the data contract; a failure stops everything behind it."""
     from ml.pipeline import steps
 
-    steps.validate(rankings, songs, source, champion_profile, champion, data_report, profile)
+    steps.validate(problem, tables, source, champion_profile, champion, data_report, profile)
 
 
 @component
 def preprocess(
-    rankings: Input[Dataset],
-    songs: Input[Dataset],
+    problem: str,
+    tables: Input[Dataset],
     train_split: Output[Dataset],
     val_split: Output[Dataset],
     test_split: Output[Dataset],
     labels: Output[Artifact],
 ):
-    """Reduce the tables to one example a song, split by recording."""
+    """Make the examples of the tables, split by recording."""
     from ml.pipeline import steps
 
-    steps.preprocess(rankings, songs, train_split, val_split, test_split, labels)
+    steps.preprocess(problem, tables, train_split, val_split, test_split, labels)
 
 
 @component
 def train(
+    problem: str,
     train_split: Input[Dataset],
     val_split: Input[Dataset],
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    learning_rate: float,
-    hidden_layers: int,
-    hidden_units: int,
-    dropout: float,
-    seed: int,
+    hyperparameters: dict,
     model: Output[Model],
     history: Output[Artifact],
 ):
-    """Train the Keras network with early stopping on the validation split."""
+    """Train the problem's solution, with early stopping on the validation split."""
     from ml.pipeline import steps
 
-    steps.train(
-        train_split,
-        val_split,
-        model,
-        history,
-        {
-            "epochs": epochs,
-            "patience": patience,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "hidden_layers": hidden_layers,
-            "hidden_units": hidden_units,
-            "dropout": dropout,
-            "seed": seed,
-        },
-    )
+    steps.train(problem, train_split, val_split, model, history, hyperparameters)
 
 
 @component
@@ -112,6 +90,7 @@ def champion(
 
 @component
 def evaluate(
+    problem: str,
     model: Input[Model],
     train_split: Input[Dataset],
     test_split: Input[Dataset],
@@ -122,10 +101,11 @@ def evaluate(
     evaluation_metrics: Output[Metrics],
     confusion: Output[ClassificationMetrics],
 ):
-    """Measure the Keras model, three baselines and the champion on the test songs."""
+    """Measure the trained model, three baselines and the champion on the test examples."""
     from ml.pipeline import steps
 
     steps.evaluate(
+        problem,
         model,
         train_split,
         test_split,
@@ -140,6 +120,7 @@ def evaluate(
 
 @component
 def convert(
+    problem: str,
     model: Input[Model],
     test_split: Input[Dataset],
     labels: Input[Artifact],
@@ -150,10 +131,11 @@ def convert(
     reference: Output[Artifact],
     served: Output[Artifact],
 ):
-    """Convert the Keras model to ONNX, and say how it is to be served."""
+    """Export the trained model to ONNX, and say how it is to be served."""
     from ml.pipeline import steps
 
     steps.convert(
+        problem,
         model,
         test_split,
         labels,
@@ -178,7 +160,7 @@ def parity(
     parity_report: Output[Artifact],
     parity_metrics: Output[Metrics],
 ):
-    """Check that the ONNX model answers as the Keras model does, in each runtime that may serve it."""
+    """Check that the ONNX model answers as the trained model does, in each runtime that may serve it."""
     from ml.pipeline import steps
 
     steps.parity(onnx_model, reference, test_split, labels, served, parity_report, parity_metrics)
@@ -245,7 +227,7 @@ def gate(
             "parity": parity_report,
             "serving": serving_report,
         },
-        {"model.keras": model, "model.onnx": onnx_model, "served.json": served},
+        [model, onnx_model, served],
         evidence,
         verdict,
     )
@@ -273,7 +255,7 @@ def save(
     steps.save(
         store_uri,
         evidence,
-        {"model.keras": model, "model.onnx": onnx_model, "served.json": served},
+        [model, onnx_model, served],
         {
             "source.json": source,
             "data_report.json": data_report,

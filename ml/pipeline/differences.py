@@ -42,7 +42,7 @@ class Differences(BaseModel):
 
     @property
     def comparable(self) -> bool:
-        """Whether both were measured on the same test songs."""
+        """Whether both were measured on the same test examples."""
         return not self.note
 
 
@@ -68,14 +68,14 @@ def _facts(run: Run) -> dict[str, Fact]:
     data, parity = run.report(DataReport, "data_report"), run.report(Parity, "parity")
     evaluation = run.evaluation
     measured: dict[str, Fact] = {
-        "chart rows": data.rankings_rows if data else None,
-        "songs": data.songs_rows if data else None,
-        "countries": evaluation.labels if evaluation else None,
-        "test songs": evaluation.songs if evaluation else None,
+        **({f"rows of {name}": count for name, count in data.rows.items()} if data else {}),
+        "classes": evaluation.labels if evaluation else None,
+        "test examples": evaluation.examples if evaluation else None,
         "model bytes": parity.model_bytes if parity else None,
     }
     return {
         "verdict": run.verdict,
+        "problem": run.problem_name or None,
         "commit": run.code or None,
         "data version": run.data_version or None,
         "data": run.source or None,
@@ -120,8 +120,10 @@ def _note(first: Run, second: Run) -> str:
         if not run.evaluation:
             return f"run {run.id} has no metrics ({run.verdict}); what is known of it is compared"
     if first.data_version != second.data_version:
-        return "the runs used different test songs (another data version): their metrics are not comparable"
+        return (
+            "the runs used different test examples (another data version): their metrics are not comparable"
+        )
     digests = {run.evaluation.test_digest for run in (first, second) if run.evaluation}
     if len(digests) > 1:
-        return "the runs used different test songs (another split): their metrics are not comparable"
+        return "the runs used different test examples (another split): their metrics are not comparable"
     return ""

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,17 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.core.errors import DataError, EvidenceError, PlatformError, RunFailed, UsageError
 from ml.core.files import write_bytes, write_json
-from ml.core.settings import Hyperparameters
+from ml.core.settings import LOCAL_IMAGE
 from ml.core.signals import uninterrupted
 from ml.core.version import code_version
-from ml.data.snapshots import read_snapshot
-from ml.data.sources import data_version
-from ml.data.uris import refuse_password
+from ml.data.resolution import resolve_data
+from ml.data.uris import refuse_password, table_paths
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.policy import parse_policy
-from ml.pipeline.compiler import LOCAL_IMAGE, compile_pipeline, require_pipeline
+from ml.pipeline.compiler import compile_pipeline, require_pipeline
 from ml.pipeline.run_folder import new_name
 from ml.pipeline.steps import EVENTS
+from ml.problem import load_definition
 from ml.release.judgement import Judgement, judge
 from ml.release.policy_file import POLICY_FILE
 from ml.release.promotion import champion_of
@@ -73,27 +73,27 @@ class LocalRun(BaseModel):
 
 
 def prepare(
-    rankings: str,
-    songs: str,
+    problem: str,
+    tables: Mapping[str, str],
     snapshot: str,
     store_uri: str,
     runs: Path,
     policy_text: str,
     model: tuple[str, str],
-    hyper: Hyperparameters,
+    hyperparameters: Mapping[str, Any],
     ir: Path | None,
 ) -> LocalRun:
     """Pin what the run is about (data, code, champion, nonce), and compile the IR.
 
     Args:
-        rankings: path or URI of the rankings, "" with a snapshot.
-        songs: path or URI of the songs, "" with a snapshot.
+        problem: the problem's name.
+        tables: path or URI of each table, {} with a snapshot.
         snapshot: path or URI of a training snapshot, "" without one.
         store_uri: the model store.
         runs: the folder of all runs.
         policy_text: the policy as one line.
         model: name and version.
-        hyper: the hyperparameters.
+        hyperparameters: all of them.
         ir: a compiled pipeline to run; None compiles it.
 
     Raises:
@@ -102,11 +102,9 @@ def prepare(
     """
     if not re.fullmatch(MODEL_NAME, model[0]):
         raise UsageError(f"--model-name {model[0]}: use lower-case letters, digits, dots and dashes")
-    if rankings.startswith("sample:") != songs.startswith("sample:"):
-        raise UsageError("the sample has both tables: give both --rankings and --songs, or neither")
-    for uri in (rankings, songs):
+    for uri in tables.values():
         refuse_password(uri)
-    version = read_snapshot(snapshot).version if snapshot else data_version(rankings, songs)
+    version = resolve_data(load_definition(problem), tables, snapshot)
     champion = champion_of(ModelStore(store_uri, create=True).log())
     commit, dirty = code_version()
     nonce = secrets.token_hex(16)
@@ -116,9 +114,10 @@ def prepare(
         require_pipeline(ir)
     run = LocalRun(folder=folder, ir=folder / "pipeline.yaml", policy_text=policy_text, parameters={})
     parameters = {
-        "rankings_uri": rankings,
-        "songs_uri": songs,
+        "problem": problem,
+        "table_uris": dict(tables),
         "snapshot_uri": snapshot,
+        "hyperparameters": dict(hyperparameters),
         "data_version": version,
         "commit": commit,
         "dirty": dirty,
@@ -131,7 +130,6 @@ def prepare(
         "policy": policy.digest,
         "model_name": model[0],
         "model_version": model[1],
-        **hyper.model_dump(),
     }
     try:
         folder.mkdir(parents=True)
@@ -139,7 +137,7 @@ def prepare(
         folder.chmod(0o700)
         (folder / "tmp").mkdir()
         if ir is None:
-            compile_pipeline(run.ir)
+            compile_pipeline(run.ir, problem=problem)
         else:
             shutil.copyfile(ir, run.ir)
         write_bytes(folder / POLICY_FILE, policy.to_bytes())
@@ -241,17 +239,19 @@ def _last_word(run: LocalRun) -> str:
 
 
 def _judge_tables(run: LocalRun) -> None:
-    """Hold the tables against the contract, which says best what is wrong with them.
+    """Check the tables against the contract, which says best what is wrong with them.
 
     kfp.local runs siblings one after the other and stops at the first that fails: where preprocess comes
     first and stumbles over the tables, validate has not had its say.
     """
     from ml.data.contract import validate
 
-    tables = {path.stem: path for path in run.artifacts.glob("*/fetch/*")}
+    (fetched,) = run.artifacts.glob("*/fetch")
+    definition = load_definition(run.parameters["problem"])
+    tables = table_paths(definition.TABLES, fetched / "tables")
     try:
         targets = run.folder / "data_report.json", run.folder / "profile.json"
-        validate(tables["rankings"], tables["songs"], tables["source"], os.devnull, "", *targets)
+        validate(definition, tables, fetched / "source.json", os.devnull, "", *targets)
     except DataError as error:
         raise RunFailed(f"validate failed: {error}") from error
 

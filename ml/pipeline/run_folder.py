@@ -15,9 +15,8 @@ from ml.core.canonical import digest
 from ml.core.errors import JukeboxError
 from ml.core.files import read_json
 from ml.core.records import Record, first_problem
-from ml.core.settings import Hyperparameters
 from ml.core.version import short_commit
-from ml.data.uris import public_uri
+from ml.data.uris import SAMPLE, describe_data
 from ml.gate.evidence import Evidence, policy_digest, read_evidence
 from ml.gate.subjects.evaluation import Evaluation
 from ml.release.store import ModelStore
@@ -28,12 +27,14 @@ NAME = re.compile(r"(\d{8}-\d{6})-[0-9a-f]{6}")
 """A run's name: when it was prepared (UTC), and the beginning of its nonce."""
 
 
-class Parameters(Hyperparameters):
+class Parameters(BaseModel):
     """What a run was asked for, as ``parameters.json`` says it."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
-    rankings_uri: str
+    problem: str
+    table_uris: dict[str, str]
+    hyperparameters: dict[str, Any]
     snapshot_uri: str = ""
     commit: str
     dirty: bool
@@ -51,7 +52,7 @@ class Run(BaseModel):
     """A run, as far as its folder tells; "" and None are what is not known.
 
     ``state`` says how it ended, ``step`` at which step it failed or stopped, ``problem`` why. ``source`` is
-    where the chart rows came from, without secrets. ``promotion`` is the number under which its candidate was
+    where the tables came from, without secrets. ``promotion`` is the number under which its candidate was
     promoted, where the store is a folder.
     """
 
@@ -63,6 +64,7 @@ class Run(BaseModel):
     started: str = ""
     step: str = ""
     problem: str = ""
+    problem_name: str = ""
     commit: str = ""
     dirty: bool = False
     source: str = ""
@@ -73,7 +75,7 @@ class Run(BaseModel):
     model_name: str = ""
     model_version: str = ""
     champion: str | None = None
-    hyperparameters: dict[str, int | float] = {}
+    hyperparameters: dict[str, Any] = {}
     evidence: Evidence | None = None
     promotion: int | None = None
 
@@ -95,12 +97,12 @@ class Run(BaseModel):
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """What was measured on the test songs."""
+        """What was measured on the test examples."""
         return self.report(Evaluation, "evaluation")
 
     @property
     def log_loss(self) -> float | None:
-        """The log loss on the test songs, in nats."""
+        """The log loss on the test examples, in nats."""
         return self.evaluation.model.log_loss.value if self.evaluation else None
 
     def to_json(self) -> dict[str, Any]:
@@ -143,19 +145,20 @@ def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str
     evidence, data, problem = _evidence(folder, asked.nonce)
     state, step, message = _state(folder, evidence, problem)
     numbers, unread = promotions(asked.store_uri) if evidence else ({}, "")
-    synthetic = asked.rankings_uri.startswith("sample:")
+    synthetic = any(uri.startswith(SAMPLE) for uri in asked.table_uris.values())
     return Run(
         **known,
         state=state,
         step=step,
         problem=message or unread,
-        source="synthetic sample" if synthetic else public_uri(asked.snapshot_uri or asked.rankings_uri),
+        source=describe_data(asked.table_uris, asked.snapshot_uri),
         synthetic=synthetic,
         policy=_digest_of(asked.policy),
-        hyperparameters=asked.model_dump(include=set(Hyperparameters.model_fields)),
+        hyperparameters=asked.hyperparameters,
         evidence=evidence,
         promotion=numbers.get(digest(data)),
         **asked.model_dump(include={"commit", "dirty", "data_version", "image", "champion"}),
+        problem_name=asked.problem,
         model_name=asked.model_name,
         model_version=asked.model_version,
     )

@@ -7,20 +7,18 @@ file that JUKEBOX_EVENTS names. Nothing heavy is imported before the step that n
 
 import functools
 import gc
-import importlib.metadata
 import json
 import os
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
 from ml.core.errors import GateBlocked, JukeboxError, PlatformError
 from ml.core.files import file_digest, read_json, write_bytes
-from ml.core.settings import Hyperparameters
 
 EVENTS = "JUKEBOX_EVENTS"
 """Names the file to which each step appends its events, one JSON object a line."""
@@ -30,6 +28,9 @@ LAST_WORD = Path("/dev/termination-log")
 
 UNPINNED = "openvino"
 """The runtime of the parity report that has none of the settings with which the model is served."""
+
+STEMS = ("model", "model", "served")
+"""What a candidate calls its files: the trained model, the exported one, and how that is to be served."""
 
 P = ParamSpec("P")
 
@@ -112,94 +113,108 @@ def _file(artifact: Artifact, suffix: str) -> Path:
     return Path(artifact.path)
 
 
-def _describe(model: Artifact, framework: str) -> None:
-    """Tell the dashboard what a model is made with, and its digest."""
-    model.metadata |= {
-        "framework": framework,
-        "framework_version": importlib.metadata.version(framework),
-        "digest": file_digest(model.path),
-    }
+def _describe(model: Artifact) -> None:
+    """Tell the dashboard a model's digest."""
+    model.metadata["digest"] = file_digest(model.path)
 
 
-def _count_rows(*tables: Artifact) -> None:
-    """Tell the dashboard how many rows tables have."""
+def _rows(table: Path) -> int:
+    """Return how many rows a table has."""
     import pyarrow.parquet as pq
 
-    for table in tables:
-        table.metadata["rows"] = pq.read_metadata(table.path).num_rows
+    return int(pq.read_metadata(table).num_rows)
 
 
 @step
 def fetch(
-    rankings_uri: str,
-    songs_uri: str,
+    problem: str,
+    table_uris: dict[str, str],
     snapshot_uri: str,
     data_version: str,
-    rankings: Artifact,
-    songs: Artifact,
+    tables: Artifact,
     source: Artifact,
 ) -> str:
-    """Copy the two tables, and check that they are the version that was asked for."""
-    targets = _file(rankings, ".parquet"), _file(songs, ".parquet"), _file(source, ".json")
+    """Copy the tables into a folder, and check that they are the version that was asked for."""
+    from ml.data.uris import table_paths
+    from ml.problem import load_definition
+
+    definition, folder = load_definition(problem), Path(tables.path)
+    folder.mkdir(parents=True, exist_ok=True)
     if snapshot_uri:
         from ml.data.snapshots import fetch_snapshot
 
-        headline = fetch_snapshot(snapshot_uri, data_version, *targets)
+        headline = fetch_snapshot(definition, snapshot_uri, data_version, folder, _file(source, ".json"))
     else:
         from ml.data.sources import fetch
 
-        headline = fetch(rankings_uri, songs_uri, data_version, *targets)
-    _count_rows(rankings, songs)
+        headline = fetch(definition, table_uris, data_version, folder, _file(source, ".json"))
+    for name, path in table_paths(definition.TABLES, folder).items():
+        tables.metadata[f"rows of {name}"] = _rows(path)
     return headline
 
 
 @step
 def validate(
-    rankings: Artifact,
-    songs: Artifact,
+    problem: str,
+    tables: Artifact,
     source: Artifact,
     champion_profile: Artifact,
     champion: str,
     data_report: Artifact,
     profile: Artifact,
 ) -> str:
-    """Check both tables against the data contract, and measure their drift from the champion's."""
+    """Check the tables against the data contract, and measure their drift from the champion's."""
     from ml.data.contract import validate
+    from ml.data.uris import table_paths
+    from ml.problem import load_definition
 
+    definition = load_definition(problem)
+    paths = table_paths(definition.TABLES, Path(tables.path))
     targets = _file(data_report, ".json"), _file(profile, ".json")
-    return validate(rankings.path, songs.path, source.path, champion_profile.path, champion, *targets)
+    return validate(definition, paths, source.path, champion_profile.path, champion, *targets)
 
 
 @step
 def preprocess(
-    rankings: Artifact,
-    songs: Artifact,
+    problem: str,
+    tables: Artifact,
     train_split: Artifact,
     val_split: Artifact,
     test_split: Artifact,
     labels: Artifact,
 ) -> str:
-    """Reduce the tables to one training example a song, split by recording."""
-    from ml.data.examples import make_examples
+    """Make the examples of the tables, split by recording."""
+    from ml.data.preprocess import make_splits
+    from ml.data.uris import table_paths
+    from ml.problem import load_definition
 
+    definition = load_definition(problem)
     splits = {"train": train_split, "val": val_split, "test": test_split}
     targets = {name: _file(artifact, ".parquet") for name, artifact in splits.items()}
-    headline = make_examples(rankings.path, songs.path, targets, _file(labels, ".json"))
-    _count_rows(*splits.values())
+    paths = table_paths(definition.TABLES, Path(tables.path))
+    headline = make_splits(definition, paths, targets, _file(labels, ".json"))
+    for artifact in splits.values():
+        artifact.metadata["rows"] = _rows(Path(artifact.path))
     return headline
 
 
 @step
 def train(
-    train_split: Artifact, val_split: Artifact, model: Artifact, history: Artifact, hyper: dict[str, Any]
+    problem: str,
+    train_split: Artifact,
+    val_split: Artifact,
+    model: Artifact,
+    history: Artifact,
+    hyperparameters: dict[str, Any],
 ) -> str:
-    """Train the network."""
-    from ml.model.training import train
+    """Train the problem's solution."""
+    from ml.pipeline.training import train
+    from ml.problem import load_solution
 
-    parameters = Hyperparameters.model_validate(hyper)
-    targets = _file(model, ".keras"), _file(history, ".json")
-    headline = train(train_split.path, val_split.path, *targets, parameters)
-    _describe(model, "keras")
+    solution = load_solution(problem)
+    targets = _file(model, solution.SUFFIX), _file(history, ".json")
+    headline = train(solution, train_split.path, val_split.path, *targets, hyperparameters)
+    _describe(model)
     return headline
 
 
@@ -223,6 +238,7 @@ def champion(champion: str, store_uri: str, champion_model: Artifact, champion_p
 
 @step
 def evaluate(
+    problem: str,
     model: Artifact,
     train_split: Artifact,
     test_split: Artifact,
@@ -233,12 +249,13 @@ def evaluate(
     metrics: MetricsArtifact,
     confusion: ClassificationMetrics,
 ) -> str:
-    """Evaluate the Keras model beside the baselines and the champion."""
-    from ml.model.evaluation import evaluate
+    """Evaluate the trained model beside the baselines and the champion."""
+    from ml.pipeline.evaluation import evaluate
+    from ml.problem import load_solution
 
     report, matrix = _file(evaluation, ".json"), _file(confusion, ".json")
     sources = model.path, train_split.path, test_split.path, labels.path
-    headline = evaluate(*sources, champion_model.path, champion, report, matrix)
+    headline = evaluate(load_solution(problem), *sources, champion_model.path, champion, report, matrix)
     found, table = read_json(report), read_json(matrix)
     for name in ("log_loss", "top1_mass", "top5_mass", "hit_at_5"):
         metrics.log_metric(name, found["model"][name]["value"])
@@ -248,12 +265,13 @@ def evaluate(
         metrics.log_metric(
             "gain_over_champion", found["champion"]["shared"]["log_loss"]["difference"]["value"]
         )
-    confusion.log_confusion_matrix(table["countries"], table["matrix"])
+    confusion.log_confusion_matrix(table["classes"], table["matrix"])
     return headline
 
 
 @step
 def convert(
+    problem: str,
     model: Artifact,
     test_split: Artifact,
     labels: Artifact,
@@ -262,12 +280,13 @@ def convert(
     served: Artifact,
     lineage: dict[str, str],
 ) -> str:
-    """Convert the model to ONNX, with Keras's answers for reference, and how to serve it."""
-    from ml.model.conversion import convert
+    """Export the model to ONNX, with its answers for reference, and how to serve it."""
+    from ml.onnx.conversion import convert
+    from ml.problem import load_solution
 
     targets = _file(onnx_model, ".onnx"), _file(reference, ".parquet"), _file(served, ".json")
-    headline = convert(model.path, test_split.path, labels.path, *targets, lineage)
-    _describe(onnx_model, "onnx")
+    headline = convert(load_solution(problem), model.path, test_split.path, labels.path, *targets, lineage)
+    _describe(onnx_model)
     return headline
 
 
@@ -281,8 +300,8 @@ def parity(
     parity_report: Artifact,
     metrics: MetricsArtifact,
 ) -> str:
-    """Check that the ONNX model computes what Keras computed, in each runtime."""
-    from ml.model.parity import check_parity
+    """Check that the ONNX model computes what the trained model computed, in each runtime."""
+    from ml.onnx.parity import check_parity
 
     inputs = onnx_model.path, reference.path, test_split.path, labels.path, served.path
     report = _file(parity_report, ".json")
@@ -308,8 +327,8 @@ def serving(
     serving_report: Artifact,
     metrics: MetricsArtifact,
 ) -> str:
-    """Check that a real model server loads the ONNX model and answers over HTTP what Keras answered."""
-    from ml.model.serving import check_serving
+    """Check that a real model server loads the ONNX model, and answers over HTTP as the trained model does."""
+    from ml.onnx.serving import check_serving
 
     report = _file(serving_report, ".json")
     headline = check_serving(onnx_model.path, served.path, reference.path, labels.path, report)
@@ -326,7 +345,7 @@ def gate(
     policy: str,
     evidence_uri: str,
     reports: dict[str, Artifact],
-    files: dict[str, Artifact],
+    files: Sequence[Artifact],
     evidence: Artifact,
     verdict: Artifact,
 ) -> str:
@@ -339,7 +358,7 @@ def gate(
 
     found = make_evidence(
         Subject(**subject),
-        manifest_of({name: Path(artifact.path).read_bytes() for name, artifact in files.items()}),
+        manifest_of(_candidate_files(files)),
         {name: _report(artifact.path) for name, artifact in reports.items()},
         read_policy(evidence_uri, policy),
         today(),
@@ -351,6 +370,18 @@ def gate(
     return f"self-check {found.verdict.summary}"
 
 
+def _candidate_files(artifacts: Sequence[Artifact]) -> dict[str, bytes]:
+    """Return the bytes of a candidate's files; a trained model is one only in a format that the judge loads."""
+    from ml.gate.candidate import CANDIDATE_FILES
+
+    paths = {f"{stem}{path.suffix}": path for stem, path in zip(STEMS, map(_path, artifacts), strict=True)}
+    return {name: path.read_bytes() for name, path in paths.items() if name in CANDIDATE_FILES}
+
+
+def _path(artifact: Artifact) -> Path:
+    return Path(artifact.path)
+
+
 def _report(path: str) -> Any:
     try:
         return read_json(path)
@@ -359,7 +390,7 @@ def _report(path: str) -> Any:
 
 
 @step
-def save(store_uri: str, evidence: Artifact, files: dict[str, Artifact], reports: dict[str, Artifact]) -> str:
+def save(store_uri: str, evidence: Artifact, files: Sequence[Artifact], reports: dict[str, Artifact]) -> str:
     """Store the model as a candidate with the reports beside it; refuse what the self-check blocks."""
     from ml.gate.evidence import read_evidence
     from ml.release.store import ModelStore
@@ -368,7 +399,7 @@ def save(store_uri: str, evidence: Artifact, files: dict[str, Artifact], reports
     found = read_evidence(data)
     if not found.verdict.passed:
         raise GateBlocked(f"the self-check {found.verdict.summary}")
-    contents = {name: Path(artifact.path).read_bytes() for name, artifact in files.items()}
+    contents = _candidate_files(files)
     beside = {name: Path(artifact.path).read_bytes() for name, artifact in reports.items()}
     store = ModelStore(store_uri, create=True)
     return (

@@ -1,14 +1,14 @@
-"""The training pipeline, from two tables to a candidate that has earned its place in the store.
+"""The training pipeline, from tables to a candidate that has earned its place in the store.
 
 1. champion    fetches the model that is in production, if there is one
-2. fetch       (beside it) reads rankings and songs, and names the version of what it read
-3. validate    holds the tables against the data contract, and measures their drift from the champion's;
+2. fetch       (beside it) reads the tables, and names the version of what it read
+3. validate    checks the tables against the data contract, and measures their drift from the champion's;
                a broken contract stops everything behind it
-4. preprocess  (beside validate) reduces chart rows to one example a song, split by recording
-5. train       fits the Keras network, with early stopping
-6. evaluate    measures it beside three baselines and the champion, on songs that none has ever seen
+4. preprocess  (beside validate) makes examples of the tables, split by recording
+5. train       fits the problem's model, with early stopping
+6. evaluate    measures it beside three baselines and the champion, on examples that none has ever seen
 7. convert     (beside evaluate) writes the ONNX model, and how it is to be served
-8. parity      checks that the ONNX model answers as Keras does, in each runtime that may serve it
+8. parity      checks that the ONNX model answers as the trained one does, in each runtime that may serve it
 9. serving     (beside parity) loads it in a real model server, and asks that over HTTP
 10. gate       decides on these reports and writes the evidence: the run's self-check
 11. save       stores the candidate, or fails the run in one line where the self-check blocks; only promotion,
@@ -23,19 +23,15 @@
 
 from kfp import dsl
 
-from ml.core.settings import PIPELINE, Hyperparameters
+from ml.core.settings import LOCAL_IMAGE, PIPELINE
 from ml.pipeline import components as steps
 from ml.pipeline.bounds import bound
-from ml.pipeline.compiler import LOCAL_IMAGE
 from ml.pipeline.mounts import mount
 
-DEFAULTS = Hyperparameters()
 
-
-@dsl.pipeline(name=PIPELINE, description="Train the jukebox model; gate it; save the candidate.")
+@dsl.pipeline(name=PIPELINE, description="Train the model; gate it; save the candidate.")
 def training_pipeline(
-    rankings_uri: str,
-    songs_uri: str,
+    problem: str,
     data_version: str,
     commit: str,
     dirty: bool,
@@ -44,25 +40,18 @@ def training_pipeline(
     evidence_uri: str,
     store_uri: str,
     policy: str,
+    table_uris: dict = {},  # noqa: B006
     snapshot_uri: str = "",
+    hyperparameters: dict = {},  # noqa: B006
     image: str = LOCAL_IMAGE,
     model_name: str = "jukebox",
     model_version: str = "1",
-    epochs: int = DEFAULTS.epochs,
-    patience: int = DEFAULTS.patience,
-    batch_size: int = DEFAULTS.batch_size,
-    learning_rate: float = DEFAULTS.learning_rate,
-    hidden_layers: int = DEFAULTS.hidden_layers,
-    hidden_units: int = DEFAULTS.hidden_units,
-    dropout: float = DEFAULTS.dropout,
-    seed: int = DEFAULTS.seed,
 ):
-    """Say how the steps hang together.
+    """Connect the steps.
 
     Args:
-        rankings_uri: the chart rows: a path, http(s):// or s3:// URI, or sample:; "" with a snapshot.
-        songs_uri: the audio features; "" with a snapshot.
-        data_version: the version of both tables, as `jukebox` resolves it; fetch refuses any other.
+        problem: what is trained: the name of a package with a definition and a solution (`ml.problem`).
+        data_version: the version of all tables, as `jukebox` resolves it; fetch refuses any other.
         commit: the code's commit.
         dirty: whether the work tree differed from the commit.
         nonce: the submitter's; it comes back in the evidence.
@@ -70,46 +59,36 @@ def training_pipeline(
         evidence_uri: where the gate writes the evidence; {run_id} in it becomes the run's id.
         store_uri: the model store.
         policy: the digest of the gate's policy, which lies beside the evidence as policy.yaml.
-        snapshot_uri: a training snapshot, a folder or s3://, in place of the two tables; "" for none.
+        table_uris: by name of the table: a path, http(s):// or s3:// URI, or sample:; {} with a snapshot.
+        snapshot_uri: a training snapshot, a folder or s3://, in place of the tables; "" for none.
+        hyperparameters: those of the problem's solution; the compiler sets the defaults.
         image: the image that the steps run in; the compiler sets it.
         model_name: the model's name in the store.
         model_version: the version that its makers give it.
-        epochs: most passes over the training songs.
-        patience: passes without a better validation loss before stopping.
-        batch_size: songs in a step.
-        learning_rate: Adam's step size.
-        hidden_layers: hidden layers.
-        hidden_units: units in each hidden layer.
-        dropout: share of hidden units dropped while training.
-        seed: seed of weights, order and dropout.
     """
     production = steps.champion(champion=champion, store_uri=store_uri)
     fetch = steps.fetch(
-        rankings_uri=rankings_uri, songs_uri=songs_uri, snapshot_uri=snapshot_uri, data_version=data_version
+        problem=problem, table_uris=table_uris, snapshot_uri=snapshot_uri, data_version=data_version
     )
-    tables = {name: fetch.outputs[name] for name in ("rankings", "songs")}
+    tables = fetch.outputs["tables"]
     validate = steps.validate(
-        **tables,
+        problem=problem,
+        tables=tables,
         source=fetch.outputs["source"],
         champion_profile=production.outputs["champion_profile"],
         champion=champion,
     )
-    preprocess = steps.preprocess(**tables)
+    preprocess = steps.preprocess(problem=problem, tables=tables)
     labels, test_split = preprocess.outputs["labels"], preprocess.outputs["test_split"]
     train = steps.train(
+        problem=problem,
         train_split=preprocess.outputs["train_split"],
         val_split=preprocess.outputs["val_split"],
-        epochs=epochs,
-        patience=patience,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        hidden_layers=hidden_layers,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        seed=seed,
+        hyperparameters=hyperparameters,
     ).after(validate)
     model = train.outputs["model"]
     evaluate = steps.evaluate(
+        problem=problem,
         model=model,
         train_split=preprocess.outputs["train_split"],
         test_split=test_split,
@@ -118,6 +97,7 @@ def training_pipeline(
         champion=champion,
     )
     convert = steps.convert(
+        problem=problem,
         model=model,
         test_split=test_split,
         labels=labels,

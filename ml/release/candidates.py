@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from ml.core.canonical import digest, parse
 from ml.core.errors import EvidenceError, PlatformError
-from ml.gate.candidate import CANDIDATE_FILES, Manifest, manifest_of
+from ml.gate.candidate import Manifest, manifest_of
 from ml.release.objects import Objects
 
 AGAIN = "run the pipeline again: it stores the candidate anew"
@@ -46,7 +46,7 @@ def put_candidate(
 
     Args:
         objects: of the store.
-        files: the bytes of each of `CANDIDATE_FILES`.
+        files: as for `ml.gate.candidate.manifest_of`.
         run_id: whose reports they are.
         reports: by name, ``evidence.json`` among them.
 
@@ -59,7 +59,7 @@ def put_candidate(
     strange = [name for name in reports if not REPORT.fullmatch(name)]
     if strange or not RUN.fullmatch(run_id):
         raise EvidenceError(f"reports of run {run_id!r} cannot be stored: {strange or 'not a name of a run'}")
-    for file in CANDIDATE_FILES:
+    for file in manifest.files:
         _put_content(objects, f"candidates/{manifest.id}/{file}", files[file])
     for name, data in reports.items():
         objects.put_same(f"candidates/{manifest.id}/reports/{run_id}/{name}", data)

@@ -13,6 +13,7 @@ from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
 from ml.gate.statement import Statement
+from ml.gate.subjects.data import DataReport
 from ml.gate.subjects.evaluation import Evaluation
 from ml.release.model_files import Model
 from ml.release.signing import LARGEST_ENVELOPE, Signed, open_envelope
@@ -97,8 +98,10 @@ def headline(statement: Statement) -> list[str]:
 
     Empty where its evaluation is of a version that is not known here: the statement has all of it.
     """
+    reports = statement.predicate.measured.reports
     try:
-        report = Evaluation.load(statement.predicate.measured.reports.get("evaluation"))
+        report = Evaluation.load(reports.get("evaluation"))
+        nouns = DataReport.load(reports.get("data_report")).nouns
     except (TypeError, ValueError):
         return []
     shown = {
@@ -108,7 +111,7 @@ def headline(statement: Statement) -> list[str]:
         "hit at 5": report.model.hit_at_5,
     }
     return [
-        f"{report.songs:,} sealed songs, {report.rows:,} chart rows of them",
+        f"{report.examples:,} sealed {nouns.examples}, {report.rows:,} {nouns.rows} of them",
         *(f"{name} {each.value:.4f} [{each.low:.4f}, {each.high:.4f}]" for name, each in shown.items()),
     ]
 

@@ -24,8 +24,8 @@ from populations import Population, population
 
 from ml.gate.policy import default_policy
 from ml.gate.resampling import Resampling
-from ml.model import draws
-from ml.model.resampling import RESAMPLING, compare_ratios
+from ml.measure import draws
+from ml.measure.resampling import RESAMPLING, compare_ratios
 
 SIZES = (200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 WORSE_BY = {

@@ -44,7 +44,7 @@ def page(cells: Sequence[Any], how: How) -> str:
 
 Measured by `tests/bench/bench_gate.py` in {how.minutes:.0f} minutes on {how.machine}; it writes this page.
 A challenger is promoted by a metric when the lower bound of its difference to the champion, by the
-studentised bootstrap over songs (`ml/model/resampling.py`), is above minus the margin:
+studentised bootstrap over songs (`ml/measure/resampling.py`), is above minus the margin:
 {margins["log_loss"]:g} nats of log loss, {margins["top5_mass"]:g} of top-5 mass, {margins["hit_at_5"]:g} of \
 hit@5, at alpha {alpha:g} %.
 

@@ -32,7 +32,7 @@ class Population:
     hit_at_5: np.ndarray
 
     def ratios(self, songs: np.ndarray | slice = slice(None)) -> dict[str, Ratio]:
-        """Return the ratios of the songs, as `ml.model.resampling.compare_ratios` takes them."""
+        """Return the ratios of the songs, as `ml.measure.resampling.compare_ratios` takes them."""
         rows = self.rows[songs]
         return {
             "log_loss": (self.log_loss[songs], rows),

@@ -52,7 +52,7 @@ def test_each_task_ran_as_its_own_account(site, passed):
 
 def test_a_model_that_fails_parity_is_blocked(site, passed):
     old = "    answers = answer(network, rows)\n"
-    bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
+    bad = site.commit("ml/onnx/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
     site.start(bad, "fails-parity")
     reason, tasks = site.wait("fails-parity")
     assert (reason, tasks["submit-run"], tasks["report"]) == ("Failed", "Succeeded", "Succeeded")
@@ -78,8 +78,8 @@ def test_tables_that_break_the_contract_are_refused(site, passed):
 import tempfile
 from pathlib import Path
 import pandas as pd
-from ml.data.sample import write_sample
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample import write_sample
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.storage.objects import put_object
 folder = Path(tempfile.mkdtemp())
 rankings, songs = folder / "rankings.parquet", folder / "songs.parquet"

@@ -4,7 +4,7 @@ import pytest
 from processes import assert_nothing_half_written, assert_one_line, call_at, fill, run_at, small_disk
 from tiers import SLOW, sampled
 
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
 SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)

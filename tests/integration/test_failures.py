@@ -19,7 +19,7 @@ from servers import closed_port
 from tables import Files, sample_tables, write_csv, write_tables
 from tiers import sampled
 
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.gate.policy import default_policy
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)

@@ -26,7 +26,7 @@ from processes import (
 )
 from tiers import SLOW
 
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.gate.verdict import Verdict
 from ml.release.store import ModelStore
 

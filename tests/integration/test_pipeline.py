@@ -71,9 +71,9 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
     labels = str(finished_run.artifact("preprocess", "labels.json"))
     keras, onnx = str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")
     scripts = [
-        "from ml.model.training import train; from ml.core.settings import Hyperparameters\n"
+        "from ml.problems.songs.solution import train; from ml.core.settings import Hyperparameters\n"
         f"train({train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, Hyperparameters())",
-        "from ml.model.conversion import convert\n"
+        "from ml.onnx.conversion import convert\n"
         f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "
         f"{str(tmp_path / 's.json')!r}, {lineage!r})",
     ]

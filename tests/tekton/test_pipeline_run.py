@@ -190,7 +190,7 @@ def test_a_failing_test_is_not_built(site, passed, monkeypatch):
 
 def test_a_model_that_fails_parity_is_blocked(site, passed, monkeypatch):
     old = "    answers = answer(network, rows)\n"
-    bad = site.commit("ml/model/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
+    bad = site.commit("ml/onnx/conversion.py", old, old.replace(")\n", ") * 0.9\n"))
     done = run(site, bad, "uid-parity", ended(passed[1], "holdout", "toolchain", "lint", "unit-test"))
     blocked(site, done, monkeypatch, "submit-run", "parity", "failure", decided=True)
     assert done.tasks["submit-run"].tries == 1

@@ -54,7 +54,7 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
 
 
 def test_parity_needs_no_tensorflow():
-    assert imported("import ml.model.parity") & {"tensorflow", "keras", "sklearn", "pandas", "kfp"} == set()
+    assert imported("import ml.onnx.parity") & {"tensorflow", "keras", "sklearn", "pandas", "kfp"} == set()
 
 
 def test_scoring_needs_nothing_that_runs_models():
@@ -63,5 +63,5 @@ def test_scoring_needs_nothing_that_runs_models():
 
 @pytest.mark.slow
 def test_loading_keras_leaves_what_was_hidden_importable():
-    script = "from ml.model.backend import load_keras; load_keras(); import sklearn.linear_model"
+    script = "from ml.onnx.backend import load_keras; load_keras(); import sklearn.linear_model"
     assert imported(script) >= {"tensorflow", "keras", "sklearn"}

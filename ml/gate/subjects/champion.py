@@ -1,4 +1,4 @@
-"""The champion: the comparison with the production model on the same songs, and how much worse it may be.
+"""The champion: the comparison with the production model on the same examples, and how much worse it may be.
 
 Differences are oriented so that positive means that the challenger, the model of this run, is better. A model
 must be shown not to be worse by the margin in *every* metric. A worse model then passes only if the bound of
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from ml.core.records import Count, Digest, NonNegative, Record, Share
 from ml.gate.check import Check, Level, compare, readable
+from ml.gate.nouns import Nouns
 from ml.gate.resampling import JUDGED_AT, Estimate
 from ml.gate.threshold import threshold
 
@@ -27,8 +28,8 @@ CandidateId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NOISE = 1e-6
 """What two runtimes and 32-bit arithmetic may make of one and the same model, in nats and shares."""
 
-TOP = 5
-"""With no more countries than this, the five most probable are all, and two of the metrics say nothing."""
+FEWEST = 2
+"""Classes that both models must know: with one, every model gives it all the probability."""
 
 
 class Standing(Record):
@@ -48,19 +49,20 @@ class ShareStanding(Standing):
 
 
 class Shared(Record):
-    """Both models on what they share: the countries that both know, and the songs that chart there.
+    """Both models on what they share: the classes that both know, and the examples that have rows of them.
 
-    Both models' probabilities are divided by their sum over the shared countries. Chart rows elsewhere are
-    left out and counted, and so are songs without any other. ``features`` is how many of ours the champion
-    takes. Bounds are one-sided, each wrong with probability ``alpha``; the songs were resampled.
+    Both models' probabilities are divided by their sum over the shared classes. Rows of
+    other classes are left out and counted, and so are examples without any other. ``features`` is how many of
+    ours the champion takes. Bounds are one-sided, each wrong with probability ``alpha``; the examples were
+    resampled.
     """
 
     features: Annotated[int, Field(ge=1)]
     champion_labels: Count
     challenger_labels: Count
-    shared_labels: Annotated[int, Field(gt=TOP)]
-    songs: Count
-    songs_left_out: Count
+    shared_labels: Annotated[int, Field(ge=FEWEST)]
+    examples: Count
+    examples_left_out: Count
     rows: Count
     rows_left_out: Count
     log_loss: Standing
@@ -107,74 +109,73 @@ class ChampionPolicy(Record):
     )
     min_shared_row_share: Share = threshold(
         0.9,
-        "share of rows, and of songs",
-        "A champion that knows fewer countries is compared on those that both know. If they hold less "
+        "share of rows, and of examples",
+        "A champion that knows fewer classes is compared on those that both know. If they hold less "
         "than this, the comparison says too little about what would be served.",
     )
     margin_log_loss_nats: NonNegative = threshold(
         0.05,
-        "nats per chart row",
-        "How much worse the log loss may be: a sixth of the 0.3 nats that real charts of six days leave "
-        "to gain over the prior. The same training from two seeds differs there by 0.03 nats at times: "
-        "less than this takes more than their 474 test songs. What models lose little by little, the gain "
-        "over the prior above stops.",
+        "nats per row",
+        "How much worse the log loss may be: more than two seeds of the same training differ, and a small "
+        "part of what there is to gain over the prior. What models lose little by little, the gain over "
+        "the prior above stops.",
     )
     margin_top5_mass: Share = threshold(
         0.03,
-        "share of chart rows",
-        "How much less the top-5 mass may be: a sixth of what the network gains over the prior on real "
-        "charts, 0.16.",
+        "share of rows",
+        "How much less the top-5 mass may be: a small part of what the model gains over the prior.",
     )
     margin_hit_at_5: Share = threshold(
         0.05,
-        "share of songs",
-        "How many fewer songs may be hit by their five most probable countries: a sixth of what the "
-        "network gains over the prior on real charts, 0.27.",
+        "share of examples",
+        "How many fewer examples may be hit by their five most probable classes: a small part of what the "
+        "model gains over the prior.",
     )
     min_power: Annotated[float, Field(gt=0, lt=1)] = threshold(
         0.8,
         "probability",
         "A model as good as the champion should pass with this, in all three metrics at once: where the "
-        "test songs are too few for that, the gate warns that it would block good models, too.",
+        "test examples are too few for that, the gate warns that it would block good models, too.",
     )
 
 
-def champion_checks(found: Comparison, bounds: ChampionPolicy, level: Level) -> Iterator[Check]:
+def champion_checks(found: Comparison, bounds: ChampionPolicy, nouns: Nouns, level: Level) -> Iterator[Check]:
     """Check the comparison with the champion; at the level "warn" no check blocks."""
-    for check in _champion_checks(found, bounds):
+    for check in _champion_checks(found, bounds, nouns):
         yield check.model_copy(update={"level": level}) if level == "warn" else check
 
 
-def _champion_checks(found: Comparison, bounds: ChampionPolicy) -> Iterator[Check]:
+def _champion_checks(found: Comparison, bounds: ChampionPolicy, nouns: Nouns) -> Iterator[Check]:
     yield readable(
         "champion.comparable", "incomparable" if found.incomparable else "readable", found.incomparable
     )
     if found.shared:
-        yield from _coverage(found.shared, bounds)
+        yield from _coverage(found.shared, bounds, nouns)
         margins = {
             "log_loss": bounds.margin_log_loss_nats,
             "top5_mass": bounds.margin_top5_mass,
             "hit_at_5": bounds.margin_hit_at_5,
         }
         for name, standing in found.shared.standings.items():
-            yield from _standing(name, standing, margins[name], found.shared, bounds)
+            yield from _standing(name, standing, margins[name], found.shared, bounds, nouns)
 
 
-def _coverage(shared: Shared, bounds: ChampionPolicy) -> Iterator[Check]:
-    """Check that the comparison is about all test songs, or nearly, and was made as the policy asks."""
+def _coverage(shared: Shared, bounds: ChampionPolicy, nouns: Nouns) -> Iterator[Check]:
+    """Check that the comparison is about all test examples, or nearly, and was made as the policy asks."""
     yield compare(
         "champion.shared_rows",
         shared.rows / max(shared.rows + shared.rows_left_out, 1),
         ">=",
         bounds.min_shared_row_share,
-        "the countries that both models know hold too few of the test songs' chart rows",
+        f"the {nouns.classes} that both models know hold too few {nouns.rows} of the test {nouns.examples}",
     )
     yield compare(
-        "champion.shared_songs",
-        shared.songs / max(shared.songs + shared.songs_left_out, 1),
+        "champion.shared_examples",
+        shared.examples / max(shared.examples + shared.examples_left_out, 1),
         ">=",
         bounds.min_shared_row_share,
-        "too few of the test songs chart in the countries that both models know",
+        f"too few of the test {nouns.examples} have {nouns.rows} of the {nouns.classes} that both models "
+        "know",
     )
     yield compare("champion.resamples", shared.resamples, ">=", bounds.min_resamples)
     yield compare(
@@ -187,9 +188,9 @@ def _coverage(shared: Shared, bounds: ChampionPolicy) -> Iterator[Check]:
 
 
 def _standing(
-    name: str, standing: Standing, margin: float, shared: Shared, bounds: ChampionPolicy
+    name: str, standing: Standing, margin: float, shared: Shared, bounds: ChampionPolicy, nouns: Nouns
 ) -> Iterator[Check]:
-    """Check that one metric is not below its margin; warn where the test songs are too few to tell."""
+    """Check that one metric is not below its margin; warn where the test examples are too few to tell."""
     difference = standing.difference
     yield compare(
         f"champion.{name}.not_worse",
@@ -204,17 +205,17 @@ def _standing(
     power = 1 - (1 - bounds.min_power) / len(shared.standings)
     widths = -NormalDist().inv_cdf(JUDGED_AT * shared.alpha) + NormalDist().inv_cdf(power)
     needed = widths * difference.standard_error
-    takes = "no number of songs tells a margin of 0"
+    takes = f"no number of {nouns.examples} tells a margin of 0"
     if margin:
         # Not a power: what is too large a number for one is infinity here.
         times = needed / margin
-        takes = f"to tell the margin of {margin:g} takes {shared.songs * times * times:.0f} or so"
+        takes = f"to tell the margin of {margin:g} takes {shared.examples * times * times:.0f} or so"
     yield compare(
         f"champion.{name}.power",
         needed,
         "<=",
         margin,
-        f"an equal model would be blocked too often: {shared.songs} test songs can tell {needed:.3g}, and "
-        f"{takes}",
+        f"an equal model would be blocked too often: {shared.examples} test {nouns.examples} can tell "
+        f"{needed:.3g}, and {takes}",
         level="warn",
     )

@@ -1,15 +1,16 @@
 """Data: each check of the data contract is in the report, once, and keeps the policy's bound.
 
-`validate` measures the two tables in a run, and the judge measures them when it seals the holdout.
+`validate` measures the tables in a run, and the judge measures them when it seals the holdout.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from ml.core.records import Count, Names, Number, Record, Share, Text
+from ml.core.records import Count, Number, Record, Share, Text
 from ml.gate.check import Check, Relation, compare, readable
+from ml.gate.nouns import Nouns
 from ml.gate.subjects.drift import Drift
 from ml.gate.threshold import threshold
 
@@ -26,128 +27,84 @@ class DataCheck(Record):
 
 
 class DataReport(Record):
-    """What `validate` found; counts are rows. ``drift`` is None without a champion.
+    """What `validate` measured; ``rows`` counts the rows of each table. ``drift`` is None without a champion.
 
-    ``tables`` says whether these are the source tables or a training snapshot of them. ``both_sides`` and
-    ``near_copies`` are the songs that the snapshot left out: see `ml.data.manifests.LeftOut`.
+    ``definition`` is the version of the problem's definition, ``nouns`` what it calls its examples.
+    ``tables`` says whether these are the source tables or a training snapshot of them. ``set_aside`` counts
+    what the definition leaves out, by kind. ``both_sides`` and ``near_copies`` are the examples that the
+    snapshot left
+    out: see `ml.data.manifests.LeftOut`.
     """
 
-    schema_: Literal["jukebox.data-report/v3"] = Field("jukebox.data-report/v3", alias="schema")
+    schema_: Literal["jukebox.data-report/v4"] = Field("jukebox.data-report/v4", alias="schema")
+    definition: Text
+    nouns: Nouns
     data_version: Text
     synthetic: bool
     tables: Literal["source", "snapshot"]
-    rankings_rows: Count
-    global_rows: Count
-    songs_rows: Count
-    broken_songs: Count
+    rows: Annotated[dict[Text, Count], Field(min_length=1)]
+    examples_table: Text
+    set_aside: dict[Text, Count]
     both_sides: Count
     near_copies: Count
     checks: tuple[DataCheck, ...]
     drift: Drift | None
 
+    @model_validator(mode="after")
+    def _has_examples(self) -> Self:
+        if self.examples_table not in self.rows:
+            raise ValueError(f"examples_table {self.examples_table!r} is none of the tables")
+        return self
+
+
+Bound = Annotated[str, Field(pattern=r"^[a-z0-9_.]+ (<=|>=) -?[0-9]+(\.[0-9]+)?$")]
+"""A check of the data contract and its bound, as ``songs.rows >= 100``."""
+
 
 class DataPolicy(Record):
-    """Which checks of the data contract must be in the report and pass, and the bounds that are not zero."""
+    """Which checks of the data contract must be in the report and pass, and how much may be left out."""
 
-    required_checks: Names = threshold(
-        (
-            "rankings.columns",
-            "rankings.types",
-            "rankings.rows",
-            "rankings.countries",
-            "rankings.country_code",
-            "rankings.daily_rank",
-            "rankings.song_present",
-            "rankings.unique",
-            "rankings.known_songs",
-            "rankings.release_date",
-            "rankings.snapshot_date",
-            "songs.columns",
-            "songs.types",
-            "songs.rows",
-            "songs.song_present",
-            "songs.unique",
-            "songs.features_present",
-            "songs.features_in_range",
-            "songs.broken",
-        ),
-        "names",
-        "The checks of the data contract that must be in the report, and pass. A report that forgot one "
-        "is not a report that passed it.",
-    )
-    min_ranking_rows: Count = threshold(
-        1000,
-        "rows",
-        "`rankings.rows`: fewer chart rows than this are no charts. The contract has the same numbers as "
-        "stand here; a commit that loosens its own is held against these all the same.",
-    )
-    min_song_rows: Count = threshold(
-        100,
-        "rows",
-        "`songs.rows`: below so many songs none of the splits is worth its name.",
-    )
-    min_countries: Count = threshold(
-        5,
-        "countries",
-        "`rankings.countries`: to name the five most probable of five countries is no news.",
-    )
-    min_known_songs: Share = threshold(
-        0.99,
-        "share of ranked songs",
-        "`rankings.known_songs`: songs without features cannot be learned from. All are known in the real "
-        "charts.",
-    )
-    max_broken_songs: Share = threshold(
-        0.01,
-        "share of songs",
-        "`songs.broken`: songs that Spotify could not analyse; the real table has 0.0005.",
-    )
-    max_unreadable_dates: Share = threshold(
-        0.01,
-        "share of dates",
-        "`rankings.release_date`: dates of release without a year. Slices of years would vanish unnoticed.",
+    required_checks: Annotated[tuple[Bound, ...], Field(min_length=1)] = threshold(
+        (),
+        "checks",
+        "The checks of the data contract that must be in the report, each with its bound. A report that "
+        "forgot one is not a report that passed it, and a commit that loosens its own contract is held to "
+        "these bounds all the same.",
     )
     max_left_out: Share = threshold(
         0.02,
-        "share of songs",
-        "`data.left_out`: songs that the snapshot left out because their recording spans the sealed and "
-        "the open side, or is a near copy of a sealed one. The first holdout of the real charts leaves "
-        "out 0.0003; many more mean that the songs table has changed, or that somebody puts in copies.",
+        "share of examples",
+        "`data.left_out`: examples that the snapshot left out because their recording spans the sealed and "
+        "the open side, or is a near copy of a sealed one. Many of them mean that the tables have changed, "
+        "or that somebody puts in copies.",
     )
 
 
 def data_checks(data: DataReport, policy: DataPolicy) -> Iterator[Check]:
     """Check the data report."""
     names = [check.name for check in data.checks]
-    required = {name: _bound(name, policy) for name in policy.required_checks}
-    for name in dict.fromkeys((*policy.required_checks, *names)):
+    required = {name: (relation, bound) for name, relation, bound in map(_parsed, policy.required_checks)}
+    for name in dict.fromkeys((*required, *names)):
         if names.count(name) != 1:
-            found = "missing from" if name not in names else "more than once in"
-            yield readable(f"data.{name}", "unclear", f"the check is {found} the data report")
+            count = "missing from" if name not in names else "more than once in"
+            yield readable(f"data.{name}", "unclear", f"the check is {count} the data report")
             continue
         check = data.checks[names.index(name)]
-        # A required check is held against the policy; the commit's own contract may have been loosened.
+        # A required check is held to the policy's bound; the commit's own contract may have been loosened.
         relation, bound = required.get(name, (check.relation, check.bound))
         yield compare(f"data.{name}", check.value, relation, bound, check.detail)
-    left_out = data.both_sides + data.near_copies
+    left_out, rows = data.both_sides + data.near_copies, data.rows[data.examples_table]
     yield compare(
         "data.left_out",
-        left_out / max(data.songs_rows, 1),
+        left_out / max(rows, 1),
         "<=",
         policy.max_left_out,
-        f"{data.both_sides} songs of recordings on both sides and {data.near_copies} near copies of sealed "
-        f"ones were left out, of {data.songs_rows}",
+        f"{data.both_sides} {data.nouns.examples} of recordings on both sides and {data.near_copies} near "
+        f"copies of sealed ones were left out, of {rows}",
     )
 
 
-def _bound(name: str, policy: DataPolicy) -> tuple[Relation, float]:
-    """Return how a required check must compare, and with what: by default it counts what must not be."""
-    bounds: dict[str, tuple[Relation, float]] = {
-        "rankings.rows": (">=", policy.min_ranking_rows),
-        "songs.rows": (">=", policy.min_song_rows),
-        "rankings.countries": (">=", policy.min_countries),
-        "rankings.known_songs": (">=", policy.min_known_songs),
-        "songs.broken": ("<=", policy.max_broken_songs),
-        "rankings.release_date": ("<=", policy.max_unreadable_dates),
-    }
-    return bounds.get(name, ("<=", 0))
+def _parsed(text: Bound) -> tuple[str, Relation, float]:
+    """Return name, relation and bound of a required check."""
+    name, relation, bound = text.split(" ")
+    return name, "<=" if relation == "<=" else ">=", float(bound)

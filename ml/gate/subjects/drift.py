@@ -14,29 +14,30 @@ from pydantic import Field, model_validator
 from ml.core.canonical import digest
 from ml.core.records import Count, Digest, Names, NonNegative, Record, Share, Text
 from ml.gate.check import Check, Level, Relation, compare, readable
+from ml.gate.nouns import Nouns
 from ml.gate.threshold import threshold
 
 WAIVABLE = (
     "drift.psi",
     "drift.ks",
-    "drift.country_shift",
-    "drift.lost_countries",
+    "drift.class_shift",
+    "drift.lost_classes",
     "drift.correlation",
-    "drift.changed_songs",
-    "drift.moved_songs",
+    "drift.changed_examples",
+    "drift.moved_examples",
     "drift.twins",
     "drift.volume",
     "drift.growth",
 )
 
-KNOWN_SONGS = 4000
-"""A profile knows so many songs at most: those of the smallest hashes, so that two know the same ones."""
+KNOWN_EXAMPLES = 4000
+"""A profile knows so many examples at most: those of the smallest hashes, so that two know the same ones."""
 
 Correlation = Annotated[float, Field(ge=0, le=2)]
 
 
 class FeatureDrift(Record):
-    """How far one feature has moved over the songs that chart.
+    """How far one feature has moved over all examples.
 
     ``psi`` is the population stability index in nats over the champion's deciles, ``ks`` the largest
     distance of the two distribution functions.
@@ -47,37 +48,36 @@ class FeatureDrift(Record):
 
 
 class Volume(Record):
-    """How much there is: songs that chart, national chart rows, and days with charts."""
+    """How much there is: examples, and rows of them."""
 
-    songs: Annotated[int, Field(ge=1)]
+    examples: Annotated[int, Field(ge=1)]
     rows: Annotated[int, Field(ge=1)]
-    days: Annotated[int, Field(ge=1)]
 
 
 class Measured(Record):
     """The measured drift.
 
-    ``country_shift`` is the total variation distance of the countries' shares of chart rows, and
-    ``lost_share`` what share of the champion's rows came from countries that are gone.
+    ``class_shift`` is the total variation distance of the classes' shares of rows, and
+    ``lost_share`` what share of the champion's rows came from classes that are gone.
     ``correlation_change`` is the largest change of a rank correlation of two features, ``correlated`` which.
-    Of the ``known_songs``, which both tables hold, ``changed_songs`` have other features now, and
-    ``moved_songs`` chart most in another country. ``twins`` is the share of songs whose features another
-    song of the table has too.
+    Of the ``known_examples``, which both tables hold, ``changed_examples`` have other features now, and
+    ``moved_examples`` have most of their rows in another class. ``twins`` is the share of examples whose
+    features another example of the table has too.
     """
 
     before: Volume
     after: Volume
     trained_on_synthetic: bool
     features: Annotated[dict[str, FeatureDrift], Field(min_length=1)]
-    country_shift: Share
-    lost_countries: tuple[str, ...]
-    new_countries: tuple[str, ...]
+    class_shift: Share
+    lost_classes: tuple[str, ...]
+    new_classes: tuple[str, ...]
     lost_share: Share
     correlation_change: Correlation
     correlated: Text
-    known_songs: Count
-    changed_songs: Count
-    moved_songs: Count
+    known_examples: Count
+    changed_examples: Count
+    moved_examples: Count
     twins_before: Share
     twins_after: Share
 
@@ -101,30 +101,14 @@ class DriftPolicy(Record):
     """How far the tables may be from those that the champion was trained on."""
 
     required_features: Names = threshold(
-        (
-            "is_explicit",
-            "duration_ms",
-            "danceability",
-            "energy",
-            "key",
-            "loudness",
-            "mode",
-            "speechiness",
-            "acousticness",
-            "instrumentalness",
-            "liveness",
-            "valence",
-            "tempo",
-        ),
+        (),
         "names",
         "The features that must have been compared: all inputs of the model.",
     )
     psi_warn: NonNegative = threshold(
         0.1,
         "nats",
-        "Population stability index of the worst feature. The real charts of six days give 0.02 between "
-        "their halves by day and up to 0.05 between halves of their songs; below 0.1 is commonly called "
-        "stable.",
+        "Population stability index of the worst feature; below 0.1 is commonly called stable.",
     )
     psi_block: NonNegative = threshold(
         0.25,
@@ -134,84 +118,77 @@ class DriftPolicy(Record):
     ks_warn: Share = threshold(
         0.1,
         "share",
-        "Kolmogorov-Smirnov distance of the worst feature. Halves of the real charts' songs give up to 0.07.",
+        "Kolmogorov-Smirnov distance of the worst feature.",
     )
     ks_block: Share = threshold(
         0.2,
         "share",
-        "One feature of the real charts that is a tenth too large gives 0.16, and one twice as large 0.8.",
+        "One feature that is twice as large gives 0.8.",
     )
-    country_shift_warn: Share = threshold(
+    class_shift_warn: Share = threshold(
         0.2,
-        "share of chart rows",
-        "Total variation of the countries' shares: 0.10 between halves of the real charts by day, of "
-        "which one lacks half a day, and 0.13 between halves of their songs.",
+        "share of rows",
+        "Total variation of the classes' shares.",
     )
-    country_shift_block: Share = threshold(
+    class_shift_block: Share = threshold(
         0.33,
-        "share of chart rows",
-        "A third of the charts elsewhere is another market.",
+        "share of rows",
+        "A third of the rows in other classes is another population.",
     )
     lost_share_warn: Share = threshold(
         0.01,
-        "share of chart rows",
-        "What the champion knew of countries that are gone. One of 72 countries is 0.014, and should be "
-        "known.",
+        "share of rows",
+        "What the champion knew of classes that are gone.",
     )
     lost_share_block: Share = threshold(
         0.05,
-        "share of chart rows",
-        "More than three of 72 countries at once look like a feed that was cut off.",
+        "share of rows",
+        "Several classes that are gone at once look like a feed that was cut off.",
     )
     correlation_warn: NonNegative = threshold(
         0.2,
         "change of Spearman's rho",
-        "Largest change of any of the 78 correlations of two features: 0.04 between halves of the real "
-        "charts by day, up to 0.15 between halves of their songs.",
+        "Largest change of the correlation of any two features.",
     )
     correlation_block: NonNegative = threshold(
         0.3,
         "change of Spearman's rho",
-        "Columns that are shuffled against each other change one by 0.7, as energy and loudness no longer "
-        "go together.",
+        "Columns that are shuffled against each other change one by 0.7.",
     )
-    changed_songs_warn: Share = threshold(
+    changed_examples_warn: Share = threshold(
         0.005,
-        "share of returning songs",
-        "A song's features are measured once: on the real charts none changes in six days, and a few may "
-        "be analysed anew.",
+        "share of returning examples",
+        "The features of an example are measured once; a few may be measured anew.",
     )
-    changed_songs_block: Share = threshold(
+    changed_examples_block: Share = threshold(
         0.02,
-        "share of returning songs",
+        "share of returning examples",
         "A column or a join gone wrong changes nearly all.",
     )
-    moved_songs_warn: Share = threshold(
+    moved_examples_warn: Share = threshold(
         0.35,
-        "share of returning songs",
-        "Songs that chart most in another country than before: 0.17 between halves of the real charts by "
-        "day.",
+        "share of returning examples",
+        "Examples that have most of their rows in another class than before.",
     )
-    moved_songs_block: Share = threshold(
+    moved_examples_block: Share = threshold(
         0.6,
-        "share of returning songs",
-        "Countries that are shuffled over the charts move 0.99.",
+        "share of returning examples",
+        "Classes that are shuffled over the rows move nearly all.",
     )
     twins_warn: Share = threshold(
         0.02,
-        "share of songs",
-        "How many more songs than before have exactly another's features. On the real charts 0.009 have: "
-        "singles that are on an album too.",
+        "share of examples",
+        "How many more examples than before have exactly another's features.",
     )
     twins_block: Share = threshold(
         0.05,
-        "share of songs",
-        "Songs that are copied under new ids.",
+        "share of examples",
+        "Examples that are copied under new ids.",
     )
     volume_warn: NonNegative = threshold(
         0.8,
         "times",
-        "Chart rows and songs against the champion's, whichever is less: a window of the same length "
+        "Rows and examples against the champion's, whichever is less: a window of the same length "
         "gives about 1.",
     )
     volume_block: NonNegative = threshold(
@@ -222,17 +199,17 @@ class DriftPolicy(Record):
     growth_warn: NonNegative = threshold(
         1.5,
         "times",
-        "Chart rows against the champion's: more is welcome, unless it is the same charts twice.",
+        "Rows against the champion's: more is welcome, unless it is the same rows twice.",
     )
     growth_block: NonNegative = threshold(
         1.9,
         "times",
         "Twice as many are a feed that was read twice, or a decision to use a longer window, to be waived.",
     )
-    known_songs_warn: Share = threshold(
+    known_examples_warn: Share = threshold(
         0.05,
-        "share of songs",
-        "With fewer returning songs than this, whether their features changed is hardly known.",
+        "share of examples",
+        "With fewer returning examples than this, whether their features changed is hardly known.",
     )
 
 
@@ -240,7 +217,7 @@ NOTHING = digest(b"")
 """The digest of a profile that is not there."""
 
 
-def drift_checks(found: Drift, bounds: DriftPolicy, *, synthetic: bool) -> Iterator[Check]:
+def drift_checks(found: Drift, bounds: DriftPolicy, nouns: Nouns, *, synthetic: bool) -> Iterator[Check]:
     """Check the drift from the champion's tables; ``synthetic`` says of which kind this run's are."""
     yield _compared(found)
     if found.measured is None:
@@ -251,12 +228,12 @@ def drift_checks(found: Drift, bounds: DriftPolicy, *, synthetic: bool) -> Itera
         synthetic and not measured.trained_on_synthetic,
         "==",
         0,
-        "the data is synthetic, and the champion was trained on real charts",
+        "the data is synthetic, and the champion was trained on real tables",
     )
     lacking = sorted(set(bounds.required_features) - set(measured.features))
     yield compare("drift.features", len(lacking), "==", 0, f"not compared: {', '.join(lacking)}")
     from_sample = measured.trained_on_synthetic and not synthetic
-    for check in _measures(measured, bounds):
+    for check in _measures(measured, bounds, nouns):
         yield check.model_copy(update={"level": "warn"}) if from_sample else check
 
 
@@ -269,29 +246,29 @@ def _compared(found: Drift) -> Check:
     return check.model_copy(update={"level": "warn"}) if absent else check
 
 
-def _measures(measured: Measured, bounds: DriftPolicy) -> Iterator[Check]:
+def _measures(measured: Measured, bounds: DriftPolicy, nouns: Nouns) -> Iterator[Check]:
     before, after = measured.before, measured.after
     psi, ks = _worst(measured.features, "psi"), _worst(measured.features, "ks")
-    known = max(measured.known_songs, 1)
-    possible = min(before.songs, after.songs, KNOWN_SONGS)
-    least = min(after.rows / before.rows, after.songs / before.songs)
-    lost = ", ".join(measured.lost_countries[:5])
-    moved = f"of {measured.known_songs} songs that were there before,"
+    known = max(measured.known_examples, 1)
+    possible = min(before.examples, after.examples, KNOWN_EXAMPLES)
+    least = min(after.rows / before.rows, after.examples / before.examples)
+    lost = ", ".join(measured.lost_classes[:5])
+    moved = f"of {measured.known_examples} {nouns.examples} that were there before,"
     yield from _both("psi", psi[1], bounds.psi_warn, bounds.psi_block, f"{psi[0]} has PSI {psi[1]:.3g}")
     yield from _both("ks", ks[1], bounds.ks_warn, bounds.ks_block, f"{ks[0]} has KS {ks[1]:.3g}")
     yield from _both(
-        "country_shift",
-        measured.country_shift,
-        bounds.country_shift_warn,
-        bounds.country_shift_block,
-        f"{measured.country_shift:.1%} of the chart rows moved to other countries",
+        "class_shift",
+        measured.class_shift,
+        bounds.class_shift_warn,
+        bounds.class_shift_block,
+        f"{measured.class_shift:.1%} of the {nouns.rows} moved to other {nouns.classes}",
     )
     yield from _both(
-        "lost_countries",
+        "lost_classes",
         measured.lost_share,
         bounds.lost_share_warn,
         bounds.lost_share_block,
-        f"gone are {lost}, with {measured.lost_share:.1%} of the champion's chart rows",
+        f"gone are {lost}, with {measured.lost_share:.1%} of the champion's {nouns.rows}",
     )
     yield from _both(
         "correlation",
@@ -301,32 +278,34 @@ def _measures(measured: Measured, bounds: DriftPolicy) -> Iterator[Check]:
         f"{measured.correlated} go together differently, by {measured.correlation_change:.3g}",
     )
     yield from _both(
-        "changed_songs",
-        measured.changed_songs / known,
-        bounds.changed_songs_warn,
-        bounds.changed_songs_block,
-        f"{moved} {measured.changed_songs} have other features now",
+        "changed_examples",
+        measured.changed_examples / known,
+        bounds.changed_examples_warn,
+        bounds.changed_examples_block,
+        f"{moved} {measured.changed_examples} have other features now",
     )
     yield from _both(
-        "moved_songs",
-        measured.moved_songs / known,
-        bounds.moved_songs_warn,
-        bounds.moved_songs_block,
-        f"{moved} {measured.moved_songs} chart most in another country now",
+        "moved_examples",
+        measured.moved_examples / known,
+        bounds.moved_examples_warn,
+        bounds.moved_examples_block,
+        f"{moved} {measured.moved_examples} have most {nouns.rows} in another {nouns.class_} now",
     )
     yield from _both(
         "twins",
         max(measured.twins_after - measured.twins_before, 0.0),
         bounds.twins_warn,
         bounds.twins_block,
-        f"{measured.twins_after:.1%} of the songs have another's features, not {measured.twins_before:.1%}",
+        f"{measured.twins_after:.1%} of the {nouns.examples} have another's features, not "
+        f"{measured.twins_before:.1%}",
     )
     yield from _both(
         "volume",
         least,
         bounds.volume_warn,
         bounds.volume_block,
-        f"{after.rows} chart rows of {after.songs} songs, before {before.rows} of {before.songs}",
+        f"{after.rows} {nouns.rows} of {after.examples} {nouns.examples}, before {before.rows} of "
+        f"{before.examples}",
         ">=",
     )
     yield from _both(
@@ -334,14 +313,15 @@ def _measures(measured: Measured, bounds: DriftPolicy) -> Iterator[Check]:
         after.rows / before.rows,
         bounds.growth_warn,
         bounds.growth_block,
-        f"{after.rows} chart rows, before {before.rows}",
+        f"{after.rows} {nouns.rows}, before {before.rows}",
     )
     yield compare(
-        "drift.known_songs",
-        measured.known_songs / possible,
+        "drift.known_examples",
+        measured.known_examples / possible,
         ">=",
-        bounds.known_songs_warn,
-        f"only {measured.known_songs} songs were there before: changed features would hardly be noticed",
+        bounds.known_examples_warn,
+        f"only {measured.known_examples} {nouns.examples} were there before: changed features would hardly "
+        "be noticed",
         "warn",
     )
 

@@ -1,4 +1,4 @@
-"""Evaluation: what the model and its baselines are worth on the test songs, and what it must be worth."""
+"""Evaluation: what the model and its baselines are worth on the test examples, and what it must be worth."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -7,12 +7,13 @@ from pydantic import Field
 
 from ml.core.records import Count, Digest, NonNegative, Number, Record, Share
 from ml.gate.check import Check, compare
+from ml.gate.nouns import Nouns
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.slices import Slices
 from ml.gate.threshold import threshold
 
 WAIVABLE = (
-    "evaluation.songs",
+    "evaluation.examples",
     "evaluation.gain_over_prior",
     "evaluation.gain_over_prior.low",
     "evaluation.gain_over_logistic.high",
@@ -46,10 +47,11 @@ class Part(Interval):
 
 
 class Metrics(Record):
-    """How well probabilities fit the charts of the test songs.
+    """How well probabilities fit the rows of the test examples.
 
-    Log loss is in nats per chart row. The masses are shares of chart rows that fall on the most
-    probable one or five countries. hit@5 is the share of songs that chart in one of their five.
+    Log loss is in nats per row. The masses are shares of rows that fall on the most probable one or five
+    classes, or all but one where there are not more than five. hit@5 is the share of examples that have a row
+    of one of their five.
     """
 
     log_loss: Loss
@@ -60,17 +62,17 @@ class Metrics(Record):
     calibration_error: Share
 
 
-class CountryScore(Record):
-    """The log loss of one country's chart rows (nats), and how many rows and songs there are."""
+class ClassScore(Record):
+    """The log loss of one class's rows (nats), and how many rows and examples there are."""
 
     log_loss: NonNegative
     prior_log_loss: NonNegative
     rows: Count
-    songs: Count
+    examples: Count
 
 
 class Bootstrap(Record):
-    """How the intervals were made: songs are resampled, not chart rows."""
+    """How the intervals were made: examples are resampled, not rows."""
 
     resamples: Count
     confidence: Share
@@ -80,13 +82,13 @@ class Bootstrap(Record):
 class Evaluation(Record):
     """What `evaluate` measured on the test split; gains are baseline minus model, in nats.
 
-    ``labels`` is how many countries the model knows; ``champion`` is None when no model was in production.
+    ``labels`` is how many classes the model knows; ``champion`` is None when no model was in production.
     """
 
-    schema_: Literal["jukebox.evaluation/v2"] = Field("jukebox.evaluation/v2", alias="schema")
-    keras_digest: Digest
+    schema_: Literal["jukebox.evaluation/v3"] = Field("jukebox.evaluation/v3", alias="schema")
+    model_digest: Digest
     test_digest: Digest
-    songs: Count
+    examples: Count
     rows: Count
     labels: Annotated[int, Field(ge=1)]
     model: Metrics
@@ -95,19 +97,19 @@ class Evaluation(Record):
     logistic: Metrics
     gain_over_prior: Interval
     gain_over_logistic: Interval
-    countries: dict[str, CountryScore]
+    classes: dict[str, ClassScore]
     slices: Slices
     bootstrap: Bootstrap
     champion: Comparison | None
 
 
 class EvaluationPolicy(Record):
-    """What the model must be worth on songs that it has never seen."""
+    """What the model must be worth on examples that it has never seen."""
 
-    min_songs: Annotated[int, Field(ge=1)] = threshold(
+    min_examples: Annotated[int, Field(ge=1)] = threshold(
         100,
-        "songs",
-        "Below so many test songs the intervals are too wide to say anything.",
+        "examples",
+        "Below so many test examples the intervals are too wide to say anything.",
     )
     min_resamples: Annotated[int, Field(ge=1)] = threshold(
         1000,
@@ -121,35 +123,34 @@ class EvaluationPolicy(Record):
     )
     min_gain_over_prior_nats: NonNegative = threshold(
         0.05,
-        "nats per chart row",
-        "The lower end of the interval of (prior's log loss - model's) must be above this. Real charts of "
-        "six days leave 0.3 nats to gain; a third of that would already be worth serving, and a model "
-        "that learned nothing scores at or below zero.",
+        "nats per row",
+        "The lower end of the interval of (prior's log loss - model's) must be above this. A model that "
+        "learned nothing scores at or below zero.",
     )
     min_top5_mass_over_prior: Annotated[float, Field(ge=1, le=1000)] = threshold(
         2.0,
         "times",
-        "Top-5 mass as a multiple of the prior's: the real charts give four.",
+        "Top-5 mass as a multiple of the prior's. With five classes or fewer little is left to gain: lower "
+        "it there.",
     )
     min_gain_over_logistic_nats: Number = threshold(
         0.0,
-        "nats per chart row",
-        "The network must earn its place beside scikit-learn's logistic regression: the upper end of the "
-        "interval of (logistic's log loss - model's) must not be below this, that is: the network is not "
+        "nats per row",
+        "The model must earn its place beside scikit-learn's logistic regression: the upper end of the "
+        "interval of (logistic's log loss - model's) must not be below this, that is: the model is not "
         "shown to be worse than the simpler model.",
     )
     max_calibration_error: Share = threshold(
         0.1,
-        "share of chart rows",
-        "How far the probability of the most probable country may be from how often that is right, on "
-        "average over ten groups of songs of about as many chart rows. Six days of real charts give 0.03, "
-        "with 438 test songs.",
+        "share of rows",
+        "How far the probability of the most probable class may be from how often that is right, on average "
+        "over ten groups of examples of about as many rows.",
     )
 
 
-def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy) -> Iterator[Check]:
+def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy, nouns: Nouns) -> Iterator[Check]:
     """Check the evaluation on its own: absolute merit, and merit beside the baselines."""
-    yield compare("evaluation.songs", report.songs, ">=", bounds.min_songs)
+    yield compare("evaluation.examples", report.examples, ">=", bounds.min_examples)
     yield compare("evaluation.resamples", report.bootstrap.resamples, ">=", bounds.min_resamples)
     yield compare("evaluation.confidence", report.bootstrap.confidence, ">=", bounds.min_confidence)
     yield compare(
@@ -157,7 +158,7 @@ def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy) -> Iterator[
         report.gain_over_prior.low,
         ">",
         bounds.min_gain_over_prior_nats,
-        "the model's log loss does not beat the country prior's by the margin",
+        f"the model's log loss does not beat the {nouns.class_} prior's by the margin",
     )
     yield compare(
         "evaluation.gain_over_prior",
@@ -170,14 +171,14 @@ def evaluation_checks(report: Evaluation, bounds: EvaluationPolicy) -> Iterator[
         report.model.top5_mass.value,
         ">=",
         bounds.min_top5_mass_over_prior * report.prior.top5_mass.value,
-        "the five most probable countries hold too little more than the prior's",
+        f"the five most probable {nouns.classes} hold too little more than the prior's",
     )
     yield compare(
         "evaluation.gain_over_logistic.high",
         report.gain_over_logistic.high,
         ">=",
         bounds.min_gain_over_logistic_nats,
-        "the network is worse than the logistic regression on the same features",
+        "the model is worse than the logistic regression on the same features",
     )
     yield compare(
         "evaluation.calibration",

@@ -1,4 +1,4 @@
-"""Parity: the ONNX model, in each runtime, computes what Keras computes, and scores what Keras scores."""
+"""Parity: the ONNX model, in each runtime, computes and scores what the trained model does, its reference."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -16,12 +16,12 @@ SERVED = "served"
 
 
 class Family(Record):
-    """One family of inputs on which Keras and a runtime were compared.
+    """One family of inputs on which the reference and a runtime were compared.
 
-    ``worst_ratio`` is the largest ``|difference| / (atol + rtol * |keras|)``: above 1 is a violation.
-    Rows whose two best countries are closer than the tolerance are ties, not disagreements. ``unanswered``
-    counts the rows to which Keras gives NaN, as it must, and ``nonfinite`` the numbers that are finite in
-    one of both only.
+    ``worst_ratio`` is the largest ``|difference| / (atol + rtol * |reference|)``: above 1 is a violation.
+    Rows whose two best classes are closer than the tolerance are ties, not disagreements. ``unanswered``
+    counts the rows to which the reference gives NaN, as it must, and ``nonfinite`` the numbers that are
+    finite in one of both only.
     """
 
     name: str
@@ -90,13 +90,18 @@ class Latency(Record):
 
 
 class Parity(Record):
-    """What `parity` measured: do the runtimes compute what Keras computed?
+    """What `parity` measured: do the runtimes compute what the reference does?
+
+    ``reference`` is "native" where the trained model is in a format that the judge loads (``model.keras``)
+    and was asked itself. It is "self-reported" for other formats: only the run has asked the trained model,
+    and the judge compares the runtimes with onnxruntime instead. ``model_digest`` is that of the reference.
 
     ``served`` is what ``served.json`` says; ``latency`` is that of the runtime set up so.
     """
 
-    schema_: Literal["jukebox.parity/v2"] = Field("jukebox.parity/v2", alias="schema")
-    keras_digest: Digest
+    schema_: Literal["jukebox.parity/v3"] = Field("jukebox.parity/v3", alias="schema")
+    reference: Literal["native", "self-reported"]
+    model_digest: Digest
     onnx_digest: Digest
     test_digest: Digest
     served: Served
@@ -117,7 +122,7 @@ class Parity(Record):
 
 
 class ParityPolicy(Record):
-    """How closely the ONNX model must follow the Keras model, and in which runtimes."""
+    """How closely the ONNX model must follow the trained model, and in which runtimes."""
 
     binding_runtimes: Names = threshold(
         ("served", "onnxruntime"),
@@ -130,7 +135,7 @@ class ParityPolicy(Record):
         ("openvino",),
         "names",
         "Runtimes that must be in the report, and whose differences warn only. OpenVINO by itself picks "
-        "bfloat16 on a CPU that has it, and then names other countries. A server that is set up as "
+        "bfloat16 on a CPU that has it, and then names other classes. A server that is set up as "
         "served.json says does not do that; the warning is about one that is not.",
     )
     served_precisions: Names = threshold(
@@ -140,11 +145,18 @@ class ParityPolicy(Record):
         "machine that serves may have another CPU than the one that measured. Three digits are too few "
         "for parity.",
     )
+    reference: Literal["native", "self-reported"] = threshold(
+        "native",
+        "native or self-reported",
+        "What the exported model must be compared with. Native: with the trained model, which the judge "
+        "loads itself. A solution whose format the judge does not load passes only where self-reported is "
+        "enough: then nobody but the run has compared its exported model with the trained one.",
+    )
     max_atol: NonNegative = threshold(
         1e-05,
         "probability",
-        "The absolute part of the tolerance |d| <= atol + rtol * |keras|, at which parity may be measured "
-        "at most. Measured differences are below 1e-6.",
+        "The absolute part of the tolerance |d| <= atol + rtol * |reference|, at which parity may be "
+        "measured at most. Measured differences are below 1e-6.",
     )
     max_rtol: NonNegative = threshold(
         0.001,
@@ -154,7 +166,7 @@ class ParityPolicy(Record):
     required_families: Names = threshold(
         ("test", "extremes", "zeros", "out_of_range", "denormals", "huge", "nonfinite"),
         "names",
-        "Families of inputs that must have been compared: songs, what lies at their edges, and what "
+        "Families of inputs that must have been compared: examples, what lies at their edges, and what "
         "floating point has beside plain numbers, where runtimes differ most.",
     )
     unanswered_families: Names = threshold(
@@ -178,7 +190,7 @@ class ParityPolicy(Record):
     max_top1_tie_share: Share = threshold(
         0.01,
         "share of rows",
-        "Rows whose two best countries are closer than the tolerance may swap them; more such swaps in a "
+        "Rows whose two best classes are closer than the tolerance may swap them; more such swaps in a "
         "family are no coincidence.",
     )
     min_threads: Annotated[int, Field(ge=2)] = threshold(
@@ -194,7 +206,7 @@ class ParityPolicy(Record):
     max_metric_difference: NonNegative = threshold(
         0.0001,
         "nats, shares",
-        "The ONNX model's own metrics against Keras's on the same songs.",
+        "The ONNX model's own metrics against the reference's on the same examples.",
     )
 
 
@@ -203,7 +215,15 @@ PINS = {"onnxruntime": {}, "openvino": {"INFERENCE_PRECISION_HINT": {"f32": "flo
 
 
 def parity_checks(report: Parity, bounds: ParityPolicy) -> Iterator[Check]:
-    """Check that the runtimes that bind answer as Keras does; what others do is told, and warns."""
+    """Check that the runtimes that bind answer as the reference does; the others are reported, and warn."""
+    yield compare(
+        "parity.self_reported",
+        report.reference == "self-reported" and bounds.reference == "native",
+        "==",
+        0,
+        "the judge cannot load the trained model, so only the run has compared the ONNX model with it; the "
+        "policy says with parity.reference whether that is enough",
+    )
     yield compare("parity.atol", report.atol, "<=", bounds.max_atol)
     yield compare("parity.rtol", report.rtol, "<=", bounds.max_rtol)
     problems = report.interface_problems
@@ -262,7 +282,7 @@ def _reported(runtime: RuntimeParity, bounds: ParityPolicy) -> Iterator[Check]:
         flips,
         "==",
         0,
-        f"{how}: {flips} of {rows} rows get another country",
+        f"{how}: {flips} of {rows} rows get another class",
         level="warn",
     )
 

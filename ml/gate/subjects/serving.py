@@ -17,10 +17,10 @@ Size = Annotated[int, Field(ge=1, le=int(LARGEST))]
 
 
 class Batch(Record):
-    """Golden requests of one batch size, compared with Keras's answers to the same rows.
+    """Golden requests of one batch size, compared with the reference's answers to the same rows.
 
-    ``violations`` counts the numbers that differ by more than ``atol + rtol * |keras|``, and ``top1_flips``
-    the rows that get another country where Keras's two best are not closer than that.
+    ``violations`` counts the numbers that differ by more than ``atol + rtol * |reference|``, and
+    ``top1_flips`` the rows that get another class where the reference's two best are not closer than that.
     """
 
     size: Size
@@ -41,13 +41,13 @@ class BadRequest(Record):
 class Serving(Record):
     """What `serving` measured: does the model server load the model, answer rightly, and end?
 
-    ``rows`` is how many songs there are to ask about. ``wrong_after_bad`` counts the bad requests after
+    ``rows`` is how many examples there are to ask about. ``wrong_after_bad`` counts the bad requests after
     which a golden request got another answer than it should. Latency is that of one row over loopback, with
     HTTP and JSON; memory is the peak of all of the server's processes, in 10^6 bytes.
     """
 
-    schema_: Literal["jukebox.serving/v1"] = Field("jukebox.serving/v1", alias="schema")
-    keras_digest: Digest
+    schema_: Literal["jukebox.serving/v2"] = Field("jukebox.serving/v2", alias="schema")
+    model_digest: Digest
     onnx_digest: Digest
     test_digest: Digest
     served_digest: Digest
@@ -80,8 +80,8 @@ class ServingPolicy(Record):
     required_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = threshold(
         (1, 7, 64),
         "rows",
-        "Batch sizes that must have been asked for over HTTP; all test songs at once always is. One song, "
-        "a few, and a page of them: what clients send.",
+        "Batch sizes that must have been asked for over HTTP; all test examples at once always is. One "
+        "example, a few, and a page of them: what clients send.",
     )
     required_bad_requests: Names = threshold(
         (
@@ -109,7 +109,7 @@ class ServingPolicy(Record):
     max_p99_latency_ms: NonNegative = threshold(
         100.0,
         "milliseconds",
-        "Time of one song's request over loopback, with HTTP and JSON, 99th percentile. Measured: 2 to 15 "
+        "Time of one example's request over loopback, with HTTP and JSON, 99th percentile. Measured: 2 to 15 "
         "on two busy cores; a client notices from 100 on.",
     )
     max_memory_mb: NonNegative = threshold(

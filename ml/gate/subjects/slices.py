@@ -1,4 +1,4 @@
-"""Slices: what the model is worth on each part of the test songs; none may be shown to be below the floor."""
+"""Slices: what the model is worth on each part of the test examples; none may be below the floor."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ml.core.records import Count, Names, NonNegative, Number, Record, Share
 from ml.gate.check import Check, compare, readable
 from ml.gate.multiple import Method, rejected
+from ml.gate.nouns import Nouns
 from ml.gate.resampling import Resampling
 from ml.gate.threshold import threshold
 
@@ -16,19 +17,19 @@ SliceName = Annotated[str, Field(pattern=r"^[a-z]+=\S(.*\S)?$")]
 
 
 class Slice(Record):
-    """One slice, ``family=value``: a country's chart rows, or all chart rows of some songs.
+    """One slice, ``family=value``: the rows of a class, or all rows of some examples.
 
     Attributes:
-        name: such as ``country=BR``, ``explicit=yes``, ``decade=1990s``, ``released=this year``.
-        songs: test songs with chart rows in the slice.
-        rows: those chart rows.
-        gain: the prior's log loss minus the model's on those rows, in nats a chart row.
-        standard_error: of the gain; 0 for one song.
+        name: such as ``class=7`` or ``size=large``.
+        examples: test examples with rows in the slice.
+        rows: those rows.
+        gain: the prior's log loss minus the model's on those rows, in nats a row.
+        standard_error: of the gain; 0 for one example.
         p_value: one-sided, of "the true gain is at least the floor" of `Slices`; 1 where the gain is.
     """
 
     name: SliceName
-    songs: Annotated[Count, Field(ge=1)]
+    examples: Annotated[Count, Field(ge=1)]
     rows: Annotated[Count, Field(ge=1)]
     gain: Number
     standard_error: NonNegative
@@ -39,14 +40,13 @@ class Slice(Record):
         """What comes before the equals sign."""
         return self.name.partition("=")[0]
 
-    @property
-    def text(self) -> str:
-        """The slice in some words, for a reason or a headline."""
-        return f"{self.name} {self.gain:+.3f} nats ({self.songs} songs)"
+    def text(self, nouns: Nouns) -> str:
+        """Return the slice in some words, for a reason or a headline."""
+        return f"{self.name} {self.gain:+.3f} nats ({self.examples} {nouns.examples})"
 
 
 class Slices(Record):
-    """All slices that have test songs, the floor (nats) of their p-values, and how these were made."""
+    """All slices that have test examples, the floor (nats) of their p-values, and how these were made."""
 
     floor: Number
     resampling: Resampling
@@ -62,29 +62,27 @@ class Slices(Record):
 
 
 class SlicesPolicy(Record):
-    """What the model must be worth on each part of the test songs."""
+    """What the model must be worth on each part of the test examples."""
 
     required: Names = threshold(
-        ("explicit=yes", "explicit=no"),
+        ("*",),
         "names",
-        "Slices that must be in the evaluation with support, `*` for any part of a name. Explicit songs "
-        "are a fifth of the charts and sound different; which countries and years there are depends on "
-        "the data.",
+        "Slices that must be in the evaluation with support, `*` for any part of a name.",
     )
-    min_songs: Annotated[int, Field(ge=2)] = threshold(
+    min_examples: Annotated[int, Field(ge=2)] = threshold(
         20,
-        "songs",
-        "A slice of fewer test songs is not judged: where a few songs carry the whole gain, the p-values "
-        "of ten songs block good models again and again. Six days of real charts give a country 7 to 21.",
+        "examples",
+        "A slice of fewer test examples is not judged: where a few examples carry the whole gain, the "
+        "p-values of ten examples block good models again and again.",
     )
     floor_gain_over_prior_nats: Number = threshold(
         -0.25,
-        "nats per chart row",
+        "nats per row",
         "No slice may be shown to have a smaller (prior's log loss - model's). The p-values are about "
-        "this number (`FLOOR` of ml/model/slices.py): a higher one here blocks, a lower one changes "
-        "nothing. Below zero since a model that wins on average may lose a little somewhere: on six days "
-        "of real charts the true gain of a country is known to 0.2 nats, and a model that is lost in a "
-        "country loses whole nats.",
+        "this number (`FLOOR` of ml/measure/slices.py): a higher one here blocks, a lower one changes "
+        "nothing. Below zero since a model that wins on average may lose a little somewhere, and what a "
+        "model gains on a small slice is known to some tenths only. A model that fails on a slice loses "
+        "whole nats.",
     )
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = threshold(
         0.05,
@@ -104,19 +102,19 @@ NAMED = 3
 """A reason names so many slices: the worst."""
 
 
-def slice_checks(report: Slices, bounds: SlicesPolicy) -> Iterator[Check]:
+def slice_checks(report: Slices, bounds: SlicesPolicy, nouns: Nouns) -> Iterator[Check]:
     """Check the slices of an evaluation."""
     found = report.slices
     for pattern in dict.fromkeys(bounds.required):
         name = f"slices.required.{pattern}"
-        songs = [part.songs for part in found if fnmatch.fnmatchcase(part.name, pattern)]
-        if songs:
-            few = f"the required slice {pattern} has too few test songs to be judged"
-            yield compare(name, max(songs), ">=", bounds.min_songs, few)
+        examples = [part.examples for part in found if fnmatch.fnmatchcase(part.name, pattern)]
+        if examples:
+            few = f"the required slice {pattern} has too few test {nouns.examples} to be judged"
+            yield compare(name, max(examples), ">=", bounds.min_examples, few)
         else:
             yield readable(name, "missing", f"the required slice {pattern} is missing")
     # Slices with less support are not judged, and do not make the judgement of the others harder.
-    judged = [part for part in found if part.songs >= bounds.min_songs]
+    judged = [part for part in found if part.examples >= bounds.min_examples]
     yield compare(
         "slices.measured_floor",
         report.floor,
@@ -137,7 +135,7 @@ def slice_checks(report: Slices, bounds: SlicesPolicy) -> Iterator[Check]:
         len(below),
         "==",
         0,
-        f"shown to gain less than {report.floor:g} nats over the prior: {_worst(below)}",
+        f"shown to gain less than {report.floor:g} nats over the prior: {_worst(below, nouns)}",
     )
     others = [part for part in judged if part not in below]
     weak = [part for part in others if part.gain < report.floor]
@@ -146,12 +144,12 @@ def slice_checks(report: Slices, bounds: SlicesPolicy) -> Iterator[Check]:
         min((part.gain for part in others), default=report.floor),
         ">=",
         report.floor,
-        f"below {report.floor:g} nats over the prior, but maybe by chance: {_worst(weak)}",
+        f"below {report.floor:g} nats over the prior, but maybe by chance: {_worst(weak, nouns)}",
         level="warn",
     )
 
 
-def _worst(slices: Sequence[Slice]) -> str:
+def _worst(slices: Sequence[Slice], nouns: Nouns) -> str:
     named = sorted(slices, key=lambda part: part.gain)
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return ", ".join(part.text for part in named[:NAMED]) + more
+    return ", ".join(part.text(nouns) for part in named[:NAMED]) + more

@@ -20,8 +20,8 @@ from tables import (
 from tiers import sampled
 
 from ml.core.errors import DataError
-from ml.data.checks import ContractBounds
-from ml.data.columns import FEATURES, RANGES
+from ml.problems.songs.checks import ContractBounds
+from ml.problems.songs.columns import FEATURES, RANGES
 from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
 from ml.gate.policy import default_policy

@@ -18,7 +18,7 @@ from corruptions import (
 from tables import real_tables, sample_tables
 from tiers import sampled
 
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 
 SAMPLE = SampleSpec(songs=600, days=6, seed=7)
 

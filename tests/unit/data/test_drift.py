@@ -10,7 +10,7 @@ from tiers import sampled
 
 from ml.core.canonical import digest
 from ml.core.errors import DataError
-from ml.data.checks import ContractBounds
+from ml.problems.songs.checks import ContractBounds
 from ml.data.contract import validate
 from ml.data.drift import BINS, feature_drift, measure_drift
 from ml.data.profile import QUANTILES, make_profile

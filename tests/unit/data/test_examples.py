@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tables import charts, real_tables, sample_tables, titled_songs, write_tables
 
 from ml.core.errors import DataError
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.examples import make_examples
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.data.splits import SPLITS, read_examples, read_labels, split_of
 
 # Each split has a song: by the hash of its title's digest, computed elsewhere.

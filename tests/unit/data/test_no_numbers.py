@@ -5,10 +5,10 @@ from tables import sample_tables, unopposed, write_csv, write_tables
 from tiers import sampled
 
 from ml.core.errors import DataError
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.contract import validate
 from ml.data.examples import make_examples
-from ml.data.sample_spec import SampleSpec
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.data.sources import data_version, fetch
 from ml.data.splits import SPLITS
 

@@ -10,7 +10,7 @@ from tables import charts, sample_tables, songs_of
 from tiers import SLOW
 
 from ml.core.canonical import canonical_bytes
-from ml.data.columns import FEATURES, is_broken
+from ml.problems.songs.columns import FEATURES, is_broken
 from ml.data.profile import QUANTILES, Profile, make_profile, pairs
 from ml.gate.subjects.drift import KNOWN_SONGS
 

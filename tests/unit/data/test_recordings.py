@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import real_tables, songs_of, titled_songs
 
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.recordings import feature_digests, joined, read_songs, recordings_of, title_digests
 from ml.data.splits import split_of
 

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.core.errors import DataError
-from ml.data.columns import RELEASE_DATE
-from ml.data.release_years import Unreadable, release_year, unreadable_dates
+from ml.problems.songs.columns import RELEASE_DATE
+from ml.problems.songs.release_years import Unreadable, release_year, unreadable_dates
 from ml.data.tables import connect
 
 

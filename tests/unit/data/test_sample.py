@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 from tables import SPEC, real_tables, sample_tables
 
-from ml.data.columns import RANKING_COLUMNS, SONG_COLUMNS, is_broken
-from ml.data.sample import CHART_LENGTH, COUNTRIES, write_sample
-from ml.data.sample_spec import SampleSpec, parse_sample_uri
+from ml.problems.songs.columns import RANKING_COLUMNS, SONG_COLUMNS, is_broken
+from ml.problems.songs.sample import CHART_LENGTH, COUNTRIES, write_sample
+from ml.problems.songs.sample_spec import SampleSpec, parse_sample_uri
 
 KEY = ["spotify_id", "country", "snapshot_date"]
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.splits import SPLITS, Examples, read_examples, read_labels, split_of, write_examples
 
 KEYS = [f"{number:022d}" for number in range(20_000)]

@@ -25,7 +25,7 @@ from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign
 from ml.judge.score import score
 from ml.judge.work import MEASURED
-from ml.model.evaluation import country_prior, logistic
+from ml.measure.evaluation import country_prior, logistic
 from ml.release.promotion import promote
 from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore

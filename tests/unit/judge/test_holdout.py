@@ -30,7 +30,7 @@ from tiers import sampled
 
 from ml.core.canonical import digest, parse
 from ml.core.errors import DataError, EvidenceError, UsageError
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.examples import make_examples
 from ml.data.manifests import HOLDOUT_FILES, SNAPSHOT_FILES, Holdout, Snapshot
 from ml.data.snapshots import fetch_snapshot
@@ -41,7 +41,7 @@ from ml.judge import ledger as ledgers
 from ml.judge.holdout import Places, seal_holdout
 from ml.judge.ledger import read_ledger
 from ml.judge.parts import same_answers
-from ml.model.evaluation import country_prior, logistic
+from ml.measure.evaluation import country_prior, logistic
 from ml.storage.objects import create_object
 
 COLUMNS = list(FEATURES)

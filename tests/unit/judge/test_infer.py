@@ -21,9 +21,9 @@ from ml.judge.answered import Answered
 from ml.judge.infer import infer
 from ml.judge.isolation import CREDENTIALS
 from ml.judge.score import score
-from ml.model import serving_scores, training
-from ml.model.runtimes import open_session
-from ml.model.serving_scores import ServerAnswers, ServerFacts
+from ml.onnx import serving_scores, training
+from ml.onnx.runtimes import open_session
+from ml.onnx.serving_scores import ServerAnswers, ServerFacts
 
 
 @pytest.fixture(autouse=True)

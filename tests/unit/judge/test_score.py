@@ -20,8 +20,8 @@ from ml.judge.aggregates import FURTHEST, LONGEST, up
 from ml.judge.answered import ANSWERED
 from ml.judge.score import score
 from ml.judge.work import Measurement
-from ml.model import runtime_comparison
-from ml.model.metrics import score_songs
+from ml.onnx import runtime_comparison
+from ml.measure.metrics import score_songs
 
 
 @pytest.fixture

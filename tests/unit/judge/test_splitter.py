@@ -7,7 +7,7 @@ from holdouts import KEY, OTHER_KEY, VERSION, places_of, random_songs, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.judge.ledger import read_ledger
 from ml.judge.splitter import IGNORED, near_copies, share_of, split
 

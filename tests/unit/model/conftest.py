@@ -8,13 +8,13 @@ import pytest
 
 from ml.core.files import write_json
 from ml.core.settings import Hyperparameters
-from ml.data.columns import RANGES
+from ml.problems.songs.columns import RANGES
 from ml.data.splits import Examples, write_examples
 from ml.gate.served import Served
-from ml.model.conversion import convert
-from ml.model.network import build_network, guard
-from ml.model.runtimes import Runtime, open_runtimes
-from ml.model.training import answer
+from ml.onnx.conversion import convert
+from ml.problems.songs.network import build_network, guard
+from ml.onnx.runtimes import Runtime, open_runtimes
+from ml.problems.songs.solution import answer
 
 COUNTRIES = [f"{first}{second}" for first in "ABCDEFGH" for second in "ABCDEFGHI"]
 SONGS = 400

@@ -9,12 +9,12 @@ from onnx import helper
 from onnx_models import softmax, write_model
 
 from ml.core.files import file_digest
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.splits import Examples
 from ml.gate.resampling import Resampling
 from ml.gate.subjects.champion import Comparison
-from ml.model.champion import compare_with_champion, headline
-from ml.model.resampling import RESAMPLING
+from ml.measure.champion import compare_with_champion, headline
+from ml.measure.resampling import RESAMPLING
 
 ID = "c0ffee" + 58 * "1"
 COUNTRIES = ["AR", "BR", "DE", "FR", "IN", "JP", "SE", "US"]

@@ -9,8 +9,8 @@ from ml.core.canonical import digest
 from ml.core.files import read_json
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.gate.subjects.evaluation import Evaluation
-from ml.model.evaluation import confusion_matrix, country_prior, logistic, score_evaluation
-from ml.model.metrics import score_songs
+from ml.measure.evaluation import confusion_matrix, country_prior, logistic, score_evaluation
+from ml.measure.metrics import score_songs
 
 
 def examples(songs: int, seed: int) -> Examples:

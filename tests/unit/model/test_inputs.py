@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ml.gate.policy import default_policy
-from ml.model.inputs import HUGE, NOTHING, TINY, UNANSWERED, input_families
-from ml.model.network import LARGEST
+from ml.onnx.inputs import HUGE, NOTHING, TINY, UNANSWERED, input_families
+from ml.problems.songs.network import LARGEST
 
 FEATURES = np.random.default_rng(0).normal(size=(50, 13)).astype("float32")
 FAMILIES = input_families(FEATURES)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
 from ml.gate.subjects.evaluation import Bootstrap
-from ml.model.metrics import bootstrap, calibration_error, flaw_of, score_songs
+from ml.measure.metrics import bootstrap, calibration_error, flaw_of, score_songs
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from scipy.stats import binom, binomtest
 
 from ml.gate.policy import default_policy
 from ml.gate.resampling import Estimate, Resampling
-from ml.model.paired import FEW, widen
-from ml.model.resampling import compare_ratios
+from ml.measure.paired import FEW, widen
+from ml.measure.resampling import compare_ratios
 
 ALPHA = 0.05
 MARGIN = default_policy().champion.margin_hit_at_5

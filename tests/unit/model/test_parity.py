@@ -14,9 +14,9 @@ from ml.data.splits import Examples, read_examples, write_examples
 from ml.gate.policy import default_policy
 from ml.gate.served import Served
 from ml.gate.subjects.parity import Parity, RuntimeParity, parity_checks
-from ml.model.conversion import OPSET
-from ml.model.parity import check_parity
-from ml.model.runtimes import AS_SERVED
+from ml.onnx.conversion import OPSET
+from ml.onnx.parity import check_parity
+from ml.onnx.runtimes import AS_SERVED
 
 
 @pytest.fixture

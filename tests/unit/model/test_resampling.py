@@ -6,8 +6,8 @@ from scipy.stats import t as student
 
 from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT
-from ml.model import draws
-from ml.model.resampling import RESAMPLING, Measured, compare_ratios, p_below
+from ml.measure import draws
+from ml.measure.resampling import RESAMPLING, Measured, compare_ratios, p_below
 
 
 def settings(**changes):

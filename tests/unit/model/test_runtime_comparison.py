@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from ml.model.runtime_comparison import (
+from ml.onnx.runtime_comparison import (
     ATOL,
     BATCH_SIZES,
     RTOL,

@@ -14,10 +14,10 @@ from onnx_models import write_model
 
 from ml.core.files import read_json
 from ml.gate.served import Served
-from ml.model.inputs import input_families
-from ml.model.network import FARTHEST, LARGEST
-from ml.model.runtime_comparison import ATOL, RTOL, compare_family
-from ml.model.runtimes import AS_SERVED, open_runtimes
+from ml.onnx.inputs import input_families
+from ml.problems.songs.network import FARTHEST, LARGEST
+from ml.onnx.runtime_comparison import ATOL, RTOL, compare_family
+from ml.onnx.runtimes import AS_SERVED, open_runtimes
 
 EXACT = ("served", "onnxruntime")
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
@@ -180,7 +180,7 @@ def refused(*arguments, **named):
 for name in ("connect", "connect_ex", "sendto"):
     setattr(socket.socket, name, refused)
 socket.getaddrinfo = refused
-from ml.model.runtimes import AS_SERVED, open_runtimes
+from ml.onnx.runtimes import AS_SERVED, open_runtimes
 data = open({str(made.folder / "model.onnx")!r}, "rb").read()
 for runtime in open_runtimes(data, AS_SERVED):
     print(runtime.name)

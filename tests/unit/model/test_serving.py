@@ -16,8 +16,8 @@ from tiers import SLOW, sampled
 from ml.core.errors import Interrupted, RunFailed
 from ml.core.files import file_digest, read_json
 from ml.gate.subjects.serving import Serving
-from ml.model import server_process, serving
-from ml.model.server_process import PYTHON, TOKEN, ServerTimeouts, server_command, started
+from ml.onnx import server_process, serving
+from ml.onnx.server_process import PYTHON, TOKEN, ServerTimeouts, server_command, started
 
 MARK = secrets.token_hex(16)
 """The token of every server here, and of none of another session."""
@@ -132,11 +132,11 @@ def test_kserves_server_ends_with_whoever_started_it(real, folder, tmp_path, end
     script = tmp_path / "starter.py"
     script.write_text(f"""
 import time
-from ml.model import server_process
+from ml.onnx import server_process
 server_process.secrets.token_hex = lambda _: {MARK!r}
-from ml.model.server_process import ServerTimeouts, server_command, started
-from ml.model.requests_v2 import InferenceClient
-from ml.model.serving import _ready
+from ml.onnx.server_process import ServerTimeouts, server_command, started
+from ml.onnx.requests_v2 import InferenceClient
+from ml.onnx.serving import _ready
 with started(server_command({str(folder / "model.onnx")!r}, "jukebox"), ServerTimeouts()) as server:
     client = InferenceClient(server)
     server.wait_until(lambda: _ready(client))

@@ -12,10 +12,10 @@ from ml.gate.multiple import rejected
 from ml.gate.policy import default_policy
 from ml.gate.subjects.evaluation import Evaluation, Interval
 from ml.gate.subjects.slices import slice_checks
-from ml.model.evaluation import _by_country
-from ml.model.metrics import score_songs
-from ml.model.resampling import RESAMPLING
-from ml.model.slices import FLOOR, measure_slices, worst_slices
+from ml.measure.evaluation import _by_country
+from ml.measure.metrics import score_songs
+from ml.measure.resampling import RESAMPLING
+from ml.measure.slices import FLOOR, measure_slices, worst_slices
 
 COUNTRIES = ["BR", "DE", "SE"]
 POLICY = default_policy().slices

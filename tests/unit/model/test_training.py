@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ml.core.settings import Hyperparameters
-from ml.data.columns import FEATURES
+from ml.problems.songs.columns import FEATURES
 from ml.data.splits import Examples, write_examples
-from ml.model.backend import load_keras
-from ml.model.network import build_network
-from ml.model.training import predict, train
+from ml.onnx.backend import load_keras
+from ml.problems.songs.network import build_network
+from ml.problems.songs.solution import predict, train
 
 QUICK = Hyperparameters(epochs=3, hidden_units=8, batch_size=16)
 

@@ -151,7 +151,7 @@ class Shown(File):
 
 def test_numbers_that_decide_nothing_say_so_where_they_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "ml.model.parity.check_parity", lambda *files: Path(files[-1]).write_bytes(canonical_bytes(parity()))
+        "ml.onnx.parity.check_parity", lambda *files: Path(files[-1]).write_bytes(canonical_bytes(parity()))
     )
     shown = Shown(tmp_path / "parity_metrics")
     artifacts = [
