@@ -16,7 +16,7 @@ import pytest
 
 from ml.cli.main import main
 from ml.core.signals import STOP_SIGNALS
-from ml.gate.policy import default_text
+from policies import default_text
 
 SAMPLE = "sample:songs=600,days=7,seed=7"
 

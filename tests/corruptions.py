@@ -17,7 +17,7 @@ from ml.core.errors import DataError
 from ml.problems.songs.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 from ml.data.contract import validate
 from ml.gate.check import Check
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.subjects.data import DataReport, data_checks
 from ml.gate.subjects.drift import drift_checks
 

@@ -22,7 +22,7 @@ import gate_docs
 import numpy as np
 from populations import Population, population
 
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.resampling import Resampling
 from ml.measure import draws
 from ml.measure.resampling import RESAMPLING, compare_ratios

@@ -9,7 +9,7 @@ from submissions import files_of
 
 from ml.core.canonical import canonical_bytes
 from ml.gate.evidence import Subject
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.release.store import ModelStore
 
 POLICY = default_policy().text

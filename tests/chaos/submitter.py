@@ -19,7 +19,7 @@ from ml.dspa.outcome import RunOutcome
 from ml.dspa.submission import Submission
 from ml.dspa.timeouts import Timeouts
 from ml.gate.evidence import Subject
-from ml.gate.policy import default_policy
+from policies import default_policy
 
 IMAGE = "localhost/jukebox@" + digest(b"image")
 EXPERIMENT, NONCE = "jukebox", "0123456789abcdef0123456789abcdef"

@@ -5,7 +5,8 @@ from typing import Any
 
 from ml.core.records import LARGEST
 from ml.gate.explained import Threshold, explain
-from ml.gate.policy import Policy, default_policy
+from policies import default_policy
+from ml.gate.policy import Policy
 from ml.gate.waivers import WAIVABLE, Waiver
 
 from .markdown import code, page, sentence, table

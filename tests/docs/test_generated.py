@@ -10,7 +10,7 @@ import pytest
 from attestations import statement_about
 
 from ml.dspa.failures import Unavailable
-from ml.gate.policy import default_policy
+from policies import default_policy
 
 from . import settings
 from .generated import PAGES, SCHEMAS

@@ -20,7 +20,7 @@ from tables import Files, sample_tables, write_csv, write_tables
 from tiers import sampled
 
 from ml.problems.songs.sample_spec import SampleSpec
-from ml.gate.policy import default_policy
+from policies import default_policy
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
 SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)

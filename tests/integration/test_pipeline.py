@@ -13,7 +13,7 @@ from tiers import SLOW
 
 from ml.core.files import file_digest, read_json
 from ml.gate.evidence import read_evidence
-from ml.gate.policy import default_text
+from policies import default_text
 
 
 @pytest.fixture

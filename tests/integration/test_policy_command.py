@@ -7,7 +7,8 @@ from candidates import candidate_files, put
 from processes import assert_one_line, call_at
 from reports import POLICY, edited
 
-from ml.gate.policy import default_policy, default_text, parse_policy
+from policies import default_policy, default_text
+from ml.gate.policy import parse_policy
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 

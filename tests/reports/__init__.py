@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.core.canonical import digest
 from ml.gate.evidence import Evidence, Subject, make_evidence
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.verdict import Verdict, decide
 from reports.champion import MARGINS, POINTS, comparison, standing
 from reports.data import DATA_CHECKS, OPTIONAL_CHECK, data_report

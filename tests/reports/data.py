@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ml.gate.policy import default_policy
+from policies import default_policy
 from reports.drift import drift
 from reports.identity import CHAMPION, DATA_VERSION
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ml.core.canonical import digest
-from ml.gate.policy import default_policy
+from policies import default_policy
 from reports.identity import CHAMPION, PROFILE
 
 FEATURES = default_policy().drift.required_features

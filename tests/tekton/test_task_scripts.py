@@ -18,7 +18,7 @@ from tekton.manifests import TEKTON, task_names
 from tekton.world import FORGE_TOKEN, Site, git
 
 from ml.core.canonical import digest
-from ml.gate.policy import default_text
+from policies import default_text
 from ml.image.assemble import SOURCE
 from ml.image.package import package_files
 from ml.storage.objects import put_object

@@ -14,7 +14,7 @@ from reports import (
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.gate.evidence import decide_again, make_evidence, policy_digest, read_evidence
-from ml.gate.policy import default_policy, default_text
+from policies import default_policy, default_text
 from ml.gate.registry import REPORTS
 
 GOOD = passing_evidence().to_json()

@@ -7,7 +7,8 @@ from reports import POLICY, edited
 
 from ml.core.records import Record
 from ml.gate.explained import explain
-from ml.gate.policy import default_policy, parse_policy
+from policies import default_policy
+from ml.gate.policy import parse_policy
 from ml.gate.threshold import thresholds_of
 
 

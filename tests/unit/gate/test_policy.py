@@ -7,7 +7,8 @@ import yaml
 from reports import at, dotted, leaves, removed, replaced
 
 from ml.core.canonical import digest
-from ml.gate.policy import default_policy, default_text, parse_policy
+from policies import default_policy, default_text
+from ml.gate.policy import parse_policy
 
 TEXT = default_text()
 POLICY = yaml.safe_load(TEXT)

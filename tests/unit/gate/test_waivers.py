@@ -19,7 +19,8 @@ from reports import (
 from tiers import sampled
 
 from ml.gate.evidence import decide_again, make_evidence, read_evidence
-from ml.gate.policy import default_text, parse_policy
+from policies import default_text
+from ml.gate.policy import parse_policy
 from ml.gate.waivers import WAIVABLE
 
 CHECK = "evaluation.songs"

@@ -12,7 +12,7 @@ from promotions import release
 from servers import closed_port
 
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
-from ml.gate.policy import default_text
+from policies import default_text
 from ml.image.key import base_digest, default_base, dependencies, keyed_files
 from ml.image.registry import Registry
 from ml.release.decisions import Decision, make_inputs

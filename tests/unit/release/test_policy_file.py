@@ -5,7 +5,8 @@ from reports import POLICY, STRICT
 
 from ml.core.errors import EvidenceError, PlatformError
 from ml.gate.evidence import policy_digest
-from ml.gate.policy import default_text, parse_policy
+from policies import default_text
+from ml.gate.policy import parse_policy
 from ml.release.policy_file import MOST, leave_policy, policy_place, read_policy
 
 ASKED = policy_digest(POLICY)

@@ -9,7 +9,7 @@ from reports import evaluation
 from ml.core.canonical import canonical_bytes
 from ml.data.splits import Examples
 from ml.gate.multiple import rejected
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.subjects.evaluation import Evaluation, Interval
 from ml.gate.subjects.slices import slice_checks
 from ml.measure.evaluation import _by_country

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.onnx.inputs import HUGE, NOTHING, TINY, UNANSWERED, input_families
 from ml.problems.songs.network import LARGEST
 

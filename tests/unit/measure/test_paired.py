@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.resampling import Estimate, Resampling
 from ml.measure.paired import FEW, widen
 from ml.measure.resampling import compare_ratios

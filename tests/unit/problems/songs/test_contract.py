@@ -24,7 +24,7 @@ from ml.problems.songs.checks import ContractBounds
 from ml.problems.songs.columns import FEATURES, RANGES
 from ml.data.contract import validate
 from ml.data.sources import data_version, fetch
-from ml.gate.policy import default_policy
+from policies import default_policy
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from ml.core.files import read_json, write_json
 from ml.data.splits import Examples, read_examples, write_examples
-from ml.gate.policy import default_policy
+from policies import default_policy
 from ml.gate.served import Served
 from ml.gate.subjects.parity import Parity, RuntimeParity, parity_checks
 from ml.onnx.conversion import OPSET
