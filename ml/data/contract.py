@@ -106,7 +106,7 @@ def data_check(
     name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str
 ) -> DataCheck:
     """Make a check of the contract; its detail is kept only when it fails."""
-    passed = value <= bound if relation == "<=" else value >= bound
+    passed = bool(value <= bound if relation == "<=" else value >= bound)
     return DataCheck(
         name=name,
         value=float(value),
