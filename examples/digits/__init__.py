@@ -1,1 +1,1 @@
-"""A small problem beside the jukebox: handwritten digits (scikit-learn's own data) and logistic regression."""
+"""A small problem: handwritten digits (the data that scikit-learn ships), and a network of scikit-learn."""

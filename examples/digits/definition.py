@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = "digits/v1"
-NOUNS = Nouns(example="image", examples="images", class_="digit", classes="digits", row="image", rows="images")
+NOUNS = Nouns(
+    example="image", examples="images", class_="digit", classes="digits", row="image", rows="images"
+)
 FEATURES = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
 TABLES = {
     "digits": TableContract(
@@ -48,7 +50,9 @@ def check_contents(tables: Mapping[str, Path]) -> Contents:
     """Check rows, ids and the range of each pixel."""
     from ml.data.one_table import check_table
 
-    return check_table("digits", tables["digits"], TABLES["digits"], dict.fromkeys(FEATURES, (0.0, 16.0)), 500)
+    return check_table(
+        "digits", tables["digits"], TABLES["digits"], dict.fromkeys(FEATURES, (0.0, 16.0)), 500
+    )
 
 
 def read_entries(tables: Mapping[str, Path]) -> "pd.DataFrame":

@@ -21,7 +21,7 @@ THRESHOLDS = {
     ),
     "parity.reference": (
         "self-reported",
-        "The judge loads no scikit-learn model. A run compares the exported model with it; the judge measures the "
-        "exported model itself.",
+        "The judge loads no scikit-learn model. A run compares the exported model with it; the judge "
+        "measures the exported model itself.",
     ),
 }

@@ -36,9 +36,7 @@ def train(training: Examples, validation: Examples, hyper: Hyperparameters, mode
     network = MLPClassifier(
         (hyper.units,), alpha=hyper.alpha, max_iter=hyper.epochs, tol=1e-3, random_state=hyper.seed
     )
-    classifier = make_pipeline(MinMaxScaler(), network).fit(
-        training.features, training.counts.argmax(axis=1)
-    )
+    classifier = make_pipeline(MinMaxScaler(), network).fit(training.features, training.counts.argmax(axis=1))
     save_classifier(classifier, training.features, model)
     right = predict(model, validation.features).argmax(axis=1) == validation.counts.argmax(axis=1)
     headline = f"{np.mean(right):.1%} of {len(right)} validation images right"

@@ -1,4 +1,4 @@
-"""The usual problem: one table with a row an example, one class each. Functions for its definition to call."""
+"""The usual problem, one table with a row an example and one class each: functions for its definition."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +56,8 @@ def read_table_entries(path: Path, contract: TableContract, features: Sequence[s
     """
     table = pq.read_table(path, columns=[contract.id, *features]).to_pandas()
     entries = table.rename(columns={contract.id: "id"}).drop_duplicates("id").sort_values("id")
-    return entries.astype(dict.fromkeys(features, "float32")).assign(title="").reset_index(drop=True)
+    found: pd.DataFrame = entries.astype(dict.fromkeys(features, "float32")).assign(title="")
+    return found.reset_index(drop=True)
 
 
 def make_table_examples(

@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn as models: kept in a file without pickles, asked, and exported in standard ONNX.
+"""Classifiers of scikit-learn as models: kept in a file without pickles, asked, exported in standard ONNX.
 
 A feature beyond what the training saw counts as the nearest value that it saw (`ml.onnx.guard`).
 """

@@ -327,7 +327,7 @@ def serving(
     serving_report: Artifact,
     metrics: MetricsArtifact,
 ) -> str:
-    """Check that a real model server loads the ONNX model, and answers over HTTP as the trained model does."""
+    """Check that a real model server loads the ONNX model, and answers over HTTP as the trained one does."""
     from ml.onnx.serving import check_serving
 
     report = _file(serving_report, ".json")
@@ -371,7 +371,7 @@ def gate(
 
 
 def _candidate_files(artifacts: Sequence[Artifact]) -> dict[str, bytes]:
-    """Return the bytes of a candidate's files; a trained model is one only in a format that the judge loads."""
+    """Return the bytes of a candidate's files; a trained model is one only where the judge can load it."""
     from ml.gate.candidate import CANDIDATE_FILES
 
     paths = {f"{stem}{path.suffix}": path for stem, path in zip(STEMS, map(_path, artifacts), strict=True)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.onnx.keras_file import load_keras
-from ml.problem import INPUT, LARGEST, OUTPUT
+from ml.problem import INPUT, OUTPUT
 from ml.problems.songs.columns import FEATURES
 from ml.problems.songs.hyperparameters import Hyperparameters
 
@@ -45,18 +45,3 @@ def build_network(features: np.ndarray, countries: int, hyper: Hyperparameters) 
         x = keras.layers.Dropout(hyper.dropout, seed=hyper.seed + index, name=f"dropout_{index}")(x)
     outputs = keras.layers.Dense(countries, activation="softmax", name=OUTPUT)(x)
     return keras.Model(inputs, outputs, name="jukebox")
-
-
-def guard(network: "keras.Model") -> "keras.Model":
-    """Return the network with NaN for an answer to each row that holds something beyond `ml.problem.LARGEST`.
-
-    It shares its weights with the network, and comes after training: Keras computes the loss from what goes
-    into a softmax only where that is the last layer.
-    """
-    keras = load_keras()
-
-    (inputs,) = network.inputs
-    # NaN is not below anything, so it fails the comparison like what is too large.
-    sound = keras.ops.all(keras.ops.less_equal(keras.ops.abs(inputs), LARGEST), axis=1, keepdims=True)
-    answers = keras.ops.where(sound, network.outputs[0], float("nan"))
-    return keras.Model(inputs, answers, name="jukebox")

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.core.files import write_bytes
 from ml.measure.metrics import SMALLEST
 from ml.onnx.keras_file import answer, load_keras, load_network, save_network
-from ml.problem import INPUT, OUTPUT, Examples, Trained
-from ml.problems.songs.columns import FEATURES
+from ml.onnx.keras_model import export_network, guard_network
+from ml.problem import Examples, Trained
 from ml.problems.songs.hyperparameters import Hyperparameters as Hyperparameters  # noqa: PLC0414
-from ml.problems.songs.network import build_network, guard
+from ml.problems.songs.network import build_network
 
 SUFFIX = ".keras"
 
-OPSET = 18
+export = export_network
 
 
 def train(training: Examples, validation: Examples, hyper: Hyperparameters, model: Path) -> Trained:
@@ -67,7 +66,7 @@ def train(training: Examples, validation: Examples, hyper: Hyperparameters, mode
     losses = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(np.isfinite(values).all() for values in losses.values()):
         raise ValueError("the training diverged: the loss is not a number; lower learning_rate")
-    save_network(guard(network), model)
+    save_network(guard_network(network), model)
     passes = losses["val_loss"]
     best = int(np.argmin(passes))
     return Trained(
@@ -80,19 +79,6 @@ def _arrays(examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     weights = examples.weights
     labels = examples.counts / weights[:, None]
     return examples.features, labels.astype("float32"), (weights / weights.mean()).astype("float32")
-
-
-def export(model: Path, onnx_model: Path) -> None:
-    """Convert the network with tf2onnx."""
-    keras = load_keras()
-    import tensorflow as tf
-    import tf2onnx
-
-    network = keras.saving.load_model(model, compile=False)
-    network.output_names = [OUTPUT]
-    signature = [tf.TensorSpec([None, len(FEATURES)], tf.float32, name=INPUT)]
-    proto, _ = tf2onnx.convert.from_keras(network, signature, opset=OPSET)
-    write_bytes(onnx_model, proto.SerializeToString(deterministic=True))
 
 
 def predict(model: Path, features: np.ndarray) -> np.ndarray:
