@@ -10,7 +10,7 @@ A problem is a package with three modules, because two belong to the trusted sid
 - ``solution`` (`Solution`): how a model is trained, exported and asked. A commit may change all of it.
 
 The modules themselves have the attributes and functions of these protocols; none needs a class.
-`ml.problems.songs` is the problem of this repository, `examples/digits` a small one.
+`ml.problems` has the problems of this repository, `examples/digits` is a small one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class Definition(Protocol):
 
     @property
     def VERSION(self) -> str:  # noqa: N802
-        """The name and version, as ``songs/v1``: another version makes another holdout."""
+        """The name and version, as ``digits/v1``: another version makes another holdout."""
 
     @property
     def NOUNS(self) -> Nouns:  # noqa: N802

@@ -19,6 +19,7 @@ from ml.cli import (
     assembly,
     dspa,
     image,
+    init,
     judge,
     logs,
     policy,
@@ -68,6 +69,7 @@ def options(
 
 for verb in (
     train.run,
+    init.init,
     runs.runs,
     runs.compare,
     runs.gate,

@@ -102,7 +102,7 @@ def read_columns(
     """Read columns that `structure_problems` finds nothing wrong with.
 
     Numbers come as float64 with NaN for null, dates without a time zone, and the ``encoded`` text columns
-    as categories: a million chart rows are some 30 MB.
+    as categories: a million rows are some 30 MB.
 
     Raises:
         DataError: the file is damaged.

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ml.core.records import Count, Number, Record, Share, Text
 from ml.gate.check import Check, Relation, compare, readable
@@ -58,7 +58,7 @@ class DataReport(Record):
 
 
 Bound = Annotated[str, Field(pattern=r"^[a-z0-9_.]+ (<=|>=) -?[0-9]+(\.[0-9]+)?$")]
-"""A check of the data contract and its bound, as ``songs.rows >= 100``."""
+"""A check of the data contract and its bound, as ``TABLE.rows >= 100``."""
 
 
 class DataPolicy(Record):
@@ -78,6 +78,14 @@ class DataPolicy(Record):
         "the open side, or is a near copy of a sealed one. Many of them mean that the tables have changed, "
         "or that somebody puts in copies.",
     )
+
+    @field_validator("required_checks")
+    @classmethod
+    def _once(cls, checks: tuple[str, ...]) -> tuple[str, ...]:
+        names = [_parsed(check)[0] for check in checks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]} stands twice")
+        return checks
 
 
 def data_checks(data: DataReport, policy: DataPolicy) -> Iterator[Check]:

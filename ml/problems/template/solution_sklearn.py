@@ -22,7 +22,7 @@ class Hyperparameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    units: int = Field(16, ge=1, description="hidden units")
+    units: int = Field(32, ge=1, description="hidden units")
     alpha: float = Field(0.01, ge=0, description="strength of regularisation")
     epochs: int = Field(300, ge=1, description="most passes over the examples")
     seed: int = Field(7, ge=0, description="seed of weights and order")
@@ -35,7 +35,11 @@ def train(training: Examples, validation: Examples, hyper: Hyperparameters, mode
     from sklearn.preprocessing import StandardScaler
 
     network = MLPClassifier(
-        (hyper.units,), alpha=hyper.alpha, max_iter=hyper.epochs, tol=1e-3, random_state=hyper.seed
+        (hyper.units,),
+        alpha=hyper.alpha,
+        learning_rate_init=0.01,
+        max_iter=hyper.epochs,
+        random_state=hyper.seed,
     )
     classifier = make_pipeline(StandardScaler(), network)
     save_classifier(
