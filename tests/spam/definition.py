@@ -97,6 +97,4 @@ def make_examples(
         for name in {"language"} & set(table.columns)
     }
     inputs = rows[list(FEATURES)].to_numpy("float32")
-    return Examples(
-        rows["id"].to_list(), inputs, counts.loc[rows["id"]].to_numpy("int32"), named, slices
-    )
+    return Examples(rows["id"].to_list(), inputs, counts.loc[rows["id"]].to_numpy("int32"), named, slices)

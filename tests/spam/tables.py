@@ -21,7 +21,9 @@ def _sample(messages: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def sample(messages: int = 400, seed: int = 7) -> Tables:
     """Give the tables of a sample, to be changed at will."""
-    return {name: table.copy() for name, table in zip(("votes", "messages"), _sample(messages, seed), strict=True)}
+    return {
+        name: table.copy() for name, table in zip(("votes", "messages"), _sample(messages, seed), strict=True)
+    }
 
 
 def write(folder: Path, tables: Tables) -> dict[str, Path]:
