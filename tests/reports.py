@@ -6,15 +6,18 @@ what the policy asks for by name comes from the repository's own problem.
 
 import copy
 import datetime
+import json
 import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from policies import default_policy
+
 from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import manifest_of
+from ml.gate.check import Check
 from ml.gate.evidence import Evidence, Subject, make_evidence
 from ml.gate.verdict import Verdict, decide
-from policies import default_policy
 
 Path = tuple[str | int, ...]
 
@@ -375,6 +378,22 @@ def passing_evidence() -> Evidence:
 def judge(reports: Any, policy: str = POLICY) -> Verdict:
     """Decide on reports."""
     return decide(reports, policy, DAY)
+
+
+def changed(edits: Mapping[str, Any], policy: str = POLICY) -> Verdict:
+    """Decide on passing reports with other values at dotted paths."""
+    return judge(edited(passing_reports(), edits), policy)
+
+
+def policy_with(edits: Mapping[str, Any]) -> str:
+    """Return the default policy with other thresholds, by dotted path."""
+    return json.dumps(edited(json.loads(POLICY), edits))
+
+
+def check_of(verdict: Verdict, name: str) -> Check:
+    """Return the one check of a name."""
+    (found,) = [check for check in verdict.checks if check.name == name]
+    return found
 
 
 _RELATIONS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "==": operator.eq}

@@ -1,16 +1,16 @@
 """Beside the champion: compared in full, and not worse by the margin."""
 
-import json
-
 import pytest
+from mutations import SHARED
 from reports import (
     MARGINS,
     POINTS,
-    POLICY,
-    edited,
+    changed,
+    check_of,
     failing,
     judge,
     passing_reports,
+    policy_with,
     standing,
     unmet,
 )
@@ -18,26 +18,25 @@ from reports import (
 from ml.gate.subjects.champion import Comparison
 from ml.gate.waivers import WAIVABLE
 
-SHARED = "evaluation.champion.shared"
-ALONE = passing_reports(champion="")
+WORSE = {f"{SHARED}.log_loss": standing(4.0, 4.2, -1)}
+NO_MARGIN = {"champion.margin_log_loss_nats": 0.0}
 
 
-def check(verdict, name):
-    (found,) = [check for check in verdict.checks if check.name == name]
-    return found
+def names(verdict):
+    return [check.name for check in verdict.checks if check.name.startswith("champion.")]
 
 
 def test_without_a_champion_the_gate_judges_the_model_alone():
-    verdict = judge(ALONE)
+    verdict = judge(passing_reports(champion=""))
     assert verdict.passed
-    assert not [check for check in verdict.checks if check.name.startswith("champion.")]
+    assert names(verdict) == []
+    assert len(names(judge(passing_reports()))) == 11
 
 
 def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
-    edits = {"evaluation.champion.incomparable": "its model does not load: no graph", SHARED: None}
-    (failure,) = judge(edited(passing_reports(), edits)).failures
-    assert (failure.name, failure.value) == ("champion.comparable", "incomparable")
-    assert failure.reason == "its model does not load: no graph"
+    (failure,) = changed({"evaluation.champion.incomparable": "it does not load", SHARED: None}).failures
+    found = (failure.name, failure.value, failure.reason)
+    assert found == ("champion.comparable", "incomparable", "it does not load")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
     [
         {"evaluation.champion.incomparable": "and yet it was compared"},
         {SHARED: None},
-        {f"{SHARED}.shared_labels": 5},
+        {f"{SHARED}.shared_labels": 1},
         {f"{SHARED}.features": 0},
         {f"{SHARED}.alpha": 0.5},
         {f"{SHARED}.alpha": 0.0},
@@ -55,32 +54,35 @@ def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
     ids=str,
 )
 def test_a_comparison_that_cannot_be_one_is_malformed(edits):
-    assert failing(judge(edited(passing_reports(), edits))) == {"evaluation"}
+    assert failing(changed(edits)) == {"evaluation"}
+
+
+def test_two_classes_are_enough_to_compare_on():
+    labels = ("champion_labels", "challenger_labels", "shared_labels")
+    assert changed({f"{SHARED}.{name}": 2 for name in labels}).passed
 
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_a_model_may_be_worse_by_less_than_the_margin_if_that_is_shown(name):
-    champion = POINTS[name][0]
-    sign = -1 if name == "log_loss" else 1
+    champion, sign = POINTS[name][0], -1 if name == "log_loss" else 1
     bound = MARGINS[name] - 3 * 2**-7
     for loss, failures in ((bound - 2**-12, set()), (bound + 2**-12, {f"champion.{name}.not_worse"})):
-        worse = standing(champion, champion - sign * loss, sign)
-        verdict = judge(edited(passing_reports(), {f"{SHARED}.{name}": worse}))
-        assert failing(verdict) == failures
+        assert (
+            failing(changed({f"{SHARED}.{name}": standing(champion, champion - sign * loss, sign)}))
+            == failures
+        )
 
 
 def test_being_better_in_two_metrics_does_not_make_up_for_the_third():
-    edits = {f"{SHARED}.log_loss": standing(4.5, 4.0, -1), f"{SHARED}.top5_mass": standing(0.1, 0.3)}
-    reports = edited(passing_reports(), edits)
-    assert judge(reports).passed
-    worse = edited(reports, {f"{SHARED}.hit_at_5": standing(0.9375, 0.8)})
-    assert failing(judge(worse)) == {"champion.hit_at_5.not_worse"}
+    better = {f"{SHARED}.log_loss": standing(4.5, 4.0, -1), f"{SHARED}.top5_mass": standing(0.1, 0.3)}
+    assert changed(better).passed
+    worse = changed({**better, f"{SHARED}.hit_at_5": standing(0.9375, 0.8)})
+    assert failing(worse) == {"champion.hit_at_5.not_worse"}
 
 
 def test_a_test_set_too_small_for_the_margin_is_warned_of_with_the_size_that_it_takes():
-    # 0.05 nats are (1.960 + 1.501) standard errors of 0.014447; at twice that, four times the songs.
-    edits = {f"{SHARED}.log_loss": standing(4.5, 4.0, -1, 2 * 0.014447)}
-    verdict = judge(edited(passing_reports(), edits))
+    # 0.05 nats are (1.960 + 1.501) standard errors of 0.014447; at twice that, four times the examples.
+    verdict = changed({f"{SHARED}.log_loss": standing(4.5, 4.0, -1, 2 * 0.014447)})
     assert verdict.passed
     assert unmet(verdict) == {"champion.log_loss.power"}
     (warning,) = verdict.warnings
@@ -90,44 +92,29 @@ def test_a_test_set_too_small_for_the_margin_is_warned_of_with_the_size_that_it_
 
 
 def test_a_margin_of_nothing_and_enormous_errors_are_decided_without_raising():
-    strict = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 0.0}))
-    assert "champion.log_loss.power" in unmet(judge(passing_reports(), strict))
-    tiny = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 1e-300}))
-    huge = edited(passing_reports(), {f"{SHARED}.log_loss.difference.standard_error": 1e12})
-    assert "champion.log_loss.power" in unmet(judge(huge, tiny))
+    found = check_of(judge(passing_reports(), policy_with(NO_MARGIN)), "champion.log_loss.power")
+    assert found.reason.endswith("no number of images tells a margin of 0")
+    huge = {f"{SHARED}.log_loss.difference.standard_error": 1e12}
+    assert "champion.log_loss.power" in unmet(changed(huge, policy_with(dict.fromkeys(NO_MARGIN, 1e-300))))
 
 
 def test_bounds_made_more_strictly_than_the_policy_asks_are_good_enough():
-    assert judge(edited(passing_reports(), {f"{SHARED}.alpha": 0.025})).passed
+    assert changed({f"{SHARED}.alpha": 0.025}).passed
 
 
-@pytest.mark.parametrize(("rows", "share"), [(0, 0.0), (1, 1.0)])
-def test_the_share_of_rows_is_one_of_all_rows_or_of_none(rows, share):
-    edits = {f"{SHARED}.rows": rows, f"{SHARED}.rows_left_out": 0}
-    assert check(judge(edited(passing_reports(), edits)), "champion.shared_rows").value == share
-
-
-def test_a_margin_of_nothing_is_said_to_be_beyond_any_number_of_songs():
-    policy = json.dumps(edited(json.loads(POLICY), {"champion.margin_log_loss_nats": 0.0}))
-    found = check(judge(passing_reports(), policy), "champion.log_loss.power")
-    assert found.reason.endswith("no number of songs tells a margin of 0")
+@pytest.mark.parametrize("what", ["rows", "examples"])
+def test_a_share_is_one_of_all_or_of_none(what):
+    for count in (0, 1):
+        verdict = changed({f"{SHARED}.{what}": count, f"{SHARED}.{what}_left_out": 0})
+        assert check_of(verdict, f"champion.shared_{what}").value == count
 
 
 def test_only_what_was_measured_and_found_worse_can_be_waived():
-    checks = [check.name for check in judge(passing_reports()).checks if check.name.startswith("champion.")]
-    assert {name for name in checks if name in WAIVABLE} == {f"champion.{name}.not_worse" for name in MARGINS}
-
-
-def test_a_waived_non_inferiority_passes_until_its_last_day():
-    edits = {f"{SHARED}.log_loss": standing(4.0, 4.1, -1)}
-    waiver = {
-        "check": "champion.log_loss.not_worse",
-        "who": "the owner",
-        "why": "new labels matter more",
-        "until": "2026-11-25",
+    assert {*names(judge(passing_reports()))} & {*WAIVABLE} == {
+        f"champion.{name}.not_worse" for name in MARGINS
     }
-    policy = json.dumps({**json.loads(POLICY), "waivers": [waiver]})
-    verdict = judge(edited(passing_reports(), edits), policy)
+    waiver = {"check": "champion.log_loss.not_worse", "who": "Ada", "why": "labels", "until": "2026-11-25"}
+    verdict = changed(WORSE, policy_with({"waivers": [waiver]}))
     assert verdict.passed
     assert [found.name for found in verdict.waived] == ["champion.log_loss.not_worse"]
 
@@ -138,8 +125,8 @@ def test_the_comparison_reads_back_as_it_was_written():
 
 
 def test_on_a_snapshot_the_comparison_only_warns():
-    worse = {f"{SHARED}.log_loss": standing(4.0, 4.2, -1)}
-    assert failing(judge(edited(passing_reports(), worse))) == {"champion.log_loss.not_worse"}
-    verdict = judge(edited(passing_reports(), {**worse, "data_report.tables": "snapshot"}))
+    assert failing(changed(WORSE)) == {"champion.log_loss.not_worse"}
+    verdict = changed({**WORSE, "data_report.tables": "snapshot"})
     assert verdict.passed
     assert "champion.log_loss.not_worse" in unmet(verdict)
+    assert failing(changed({**WORSE, "data_report": None})) == {"data_report", "champion.log_loss.not_worse"}

@@ -10,59 +10,42 @@ from scipy.stats import false_discovery_control
 
 from ml.gate.multiple import rejected
 
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
-
 
 def holm_adjusted(p_values):
     """Adjusted p-values by the definition: the running maximum of (m - k + 1) times the k-th smallest."""
     order = np.argsort(p_values, kind="stable")
-    steps = np.arange(len(p_values), 0, -1) * np.asarray(p_values)[order]
     adjusted = np.empty(len(p_values))
+    steps = np.arange(len(p_values), 0, -1) * np.asarray(p_values)[order]
     adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
     return adjusted
 
 
+ADJUSTED = {"holm": holm_adjusted, "benjamini-hochberg": false_discovery_control}
+
+
 @pytest.mark.parametrize(
-    ("method", "expected"),
-    # 0.05 / 4 = 0.0125, then 0.0167, 0.025, 0.05; and 0.0125, 0.025, 0.0375, 0.05.
-    [("holm", [2, 0]), ("benjamini-hochberg", [2, 0, 3, 1])],
+    ("values", "holm", "benjamini_hochberg"),
+    [
+        # 0.05 / 4 = 0.0125, then 0.0167, 0.025, 0.05; and 0.0125, 0.025, 0.0375, 0.05.
+        ([0.0166, 0.0499, 0.0125, 0.0376], [2, 0], [2, 0, 3, 1]),
+        # One large p-value stops Holm, but not what lies above it for the other.
+        ([0.02, 0.02, 0.02, 0.9, 1.0], [], [0, 1, 2]),
+        ([], [], []),
+        ([0.06], [], []),
+        ([0.05], [0], [0]),
+    ],
 )
-def test_an_example_by_hand(method, expected):
-    assert rejected([0.0166, 0.0499, 0.0125, 0.0376], 0.05, method) == expected
+def test_examples_by_hand(values, holm, benjamini_hochberg):
+    assert rejected(values, 0.05, "holm") == holm
+    assert rejected(values, 0.05, "benjamini-hochberg") == benjamini_hochberg
 
 
-def test_one_large_p_value_stops_holm_but_not_what_lies_above_it_for_the_other():
-    values = [0.02, 0.02, 0.02, 0.9, 1.0]
-    assert rejected(values, 0.05, "holm") == []
-    assert rejected(values, 0.05, "benjamini-hochberg") == [0, 1, 2]
-
-
-@pytest.mark.parametrize("method", ["holm", "benjamini-hochberg"])
-def test_no_tests_reject_nothing(method):
-    assert rejected([], 0.05, method) == []
-    assert rejected([0.06], 0.05, method) == []
-    assert rejected([0.05], 0.05, method) == [0]
-
-
-@given(P_VALUES)
-def test_benjamini_hochberg_rejects_what_scipy_adjusts_below_alpha(values):
-    adjusted = false_discovery_control(values)
-    found = set(rejected(values, 0.05, "benjamini-hochberg"))
+@pytest.mark.parametrize("method", ADJUSTED)
+@given(values=st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_what_is_adjusted_below_alpha_is_rejected(values, method):
+    adjusted = ADJUSTED[method](values)
     clear = {index for index, p in enumerate(adjusted) if abs(p - 0.05) > 1e-12}
-    assert found & clear == {index for index in clear if adjusted[index] < 0.05}
-
-
-@given(P_VALUES)
-def test_holm_rejects_what_its_adjusted_p_values_say(values):
-    adjusted = holm_adjusted(values)
-    found = set(rejected(values, 0.05, "holm"))
-    clear = {index for index, p in enumerate(adjusted) if abs(p - 0.05) > 1e-12}
-    assert found & clear == {index for index in clear if adjusted[index] < 0.05}
-
-
-@given(P_VALUES)
-def test_holm_rejects_no_more_than_the_other(values):
-    assert set(rejected(values, 0.05, "holm")) <= set(rejected(values, 0.05, "benjamini-hochberg"))
+    assert {*rejected(values, 0.05, method)} & clear == {index for index in clear if adjusted[index] < 0.05}
 
 
 def test_holm_keeps_the_chance_of_any_false_rejection():
