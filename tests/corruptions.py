@@ -3,6 +3,7 @@
 Each is a change of sound tables, judged against the profile of the sound ones under the default policy.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -11,17 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tables import write_tables
+from policies import default_policy
+from tables import validated, write_tables
 
 from ml.core.errors import DataError
-from ml.problems.songs.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
-from ml.data.contract import validate
-from ml.gate.check import Check
-from policies import default_policy
 from ml.gate.subjects.data import DataReport, data_checks
 from ml.gate.subjects.drift import drift_checks
+from ml.problems.songs import definition
+from ml.problems.songs.columns import FEATURES, RANKING_COLUMNS, SONG_COLUMNS, is_broken
 
-CHAMPION = "c" * 64
 KEY = ["spotify_id", "country", "snapshot_date"]
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -50,46 +49,31 @@ def narrow(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
     return rankings, songs
 
 
-def profile_of(folder: Path, tables: Tables, synthetic: bool = True) -> Path:
+def profile_of(folder: Path, tables: Tables, synthetic: bool) -> Path:
     """Write the profile of tables that keep the contract."""
-    _validate(folder, tables, folder / "none", "", synthetic)
+    folder.mkdir(exist_ok=True)
+    validated(folder, write_tables(folder, *tables), synthetic=synthetic)
     return folder / "profile.json"
 
 
-def judge(folder: Path, tables: Tables, champion_profile: Path, synthetic: bool = True) -> list[Check]:
-    """Run the step `validate` beside a champion's profile, and the gate's checks of what it reports."""
-    data = _validate(folder, tables, champion_profile, CHAMPION, synthetic)
+def judge(folder: Path, tables: Tables, champion: Path, synthetic: bool) -> tuple[list[str], list[str]]:
+    """Run the step `validate` beside a champion's profile, and the gate's checks of what it reports.
+
+    Returns:
+        The names of the checks that block, and of those that fail and only warn, in the order of the verdict.
+        Where columns are missing the contract measures no more: what it could not measure is left out.
+    """
+    # A broken contract ends the run; the report is written nevertheless.
+    with contextlib.suppress(DataError):
+        validated(folder, write_tables(folder, *tables), champion, synthetic)
+    data = DataReport.load(json.loads((folder / "data_report.json").read_bytes()))
     policy = default_policy()
     assert data.drift
-    drift = drift_checks(data.drift, policy.drift, synthetic=data.synthetic)
-    return [*data_checks(data, policy.data), *drift]
-
-
-def blocking(checks: list[Check]) -> list[str]:
-    """Name the checks that block, in the order of the verdict.
-
-    Where columns are missing the contract measures no more: what it could not measure is left out.
-    """
-    return [check.name for check in checks if check.blocks and check.value != "unclear"]
-
-
-def warning(checks: list[Check]) -> list[str]:
-    """Name the checks that fail and only warn, in order."""
-    return [check.name for check in checks if not check.passed and not check.blocks]
-
-
-def _validate(
-    folder: Path, tables: Tables, champion_profile: Path, champion: str, synthetic: bool
-) -> DataReport:
-    files = write_tables(folder, *tables)
-    source, report = folder / "source.json", folder / "data_report.json"
-    source.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": synthetic}))
-    try:
-        validate(*files, source, champion_profile, champion, report, folder / "profile.json")
-    except DataError:
-        # A broken contract ends the run; the report is written nevertheless.
-        assert champion, "the sound tables break the contract"
-    return DataReport.load(json.loads(report.read_bytes()))
+    nouns = definition.NOUNS
+    drift = drift_checks(data.drift, policy.drift, nouns, synthetic=data.synthetic)
+    checks = [*data_checks(data, policy.data), *drift]
+    blocks = [check.name for check in checks if check.blocks and check.value != "unclear"]
+    return blocks, [check.name for check in checks if not check.passed and not check.blocks]
 
 
 def _rng() -> np.random.Generator:
@@ -293,68 +277,38 @@ def _reversed_ranks(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
 
 
 CORRUPTIONS = (
-    Corruption(
-        "a feature's column is gone", lambda r, s: (r, s.drop(columns="valence")), "data.songs.columns"
-    ),
+    Corruption("a feature's column is gone",
+               lambda r, s: (r, s.drop(columns="valence")), "data.songs.columns"),
     Corruption("a feature is text", _feature("tempo", lambda v: v.map("{} bpm".format)), "data.songs.types"),
     Corruption("no chart rows", lambda r, s: (r[:0], s), "data.rankings.rows"),
     Corruption("ninety songs only", _most_charted(90), "data.songs.rows"),
     Corruption("no songs", lambda r, s: (r, s[:0]), "data.rankings.known_songs"),
-    Corruption(
-        "four countries only",
-        _rows(lambda r: r["country"].isin(_countries(r)[:4])),
-        "data.rankings.countries",
-    ),
-    Corruption(
-        "the charts' ids in upper case",
-        _ranking("spotify_id", lambda v: v.str.upper()),
-        "data.rankings.known_songs",
-    ),
+    Corruption("four countries only",
+               _rows(lambda r: r["country"].isin(_countries(r)[:4])), "data.rankings.countries"),
+    Corruption("the charts' ids in upper case",
+               _ranking("spotify_id", lambda v: v.str.upper()), "data.rankings.known_songs"),
     Corruption("the charts' ids hashed again", _ranking("spotify_id", _hashed), "data.rankings.known_songs"),
     Corruption("every other song missing", lambda r, s: (r, s[::2]), "data.rankings.known_songs"),
     Corruption("a twentieth of the tempos is 0", _fill("tempo", 0.05, 0.0), "data.songs.broken"),
-    Corruption(
-        "ids are null in a few chart rows",
-        lambda r, s: (r.assign(spotify_id=r["spotify_id"].mask(np.arange(len(r)) < 3, None)), s),
-        "data.rankings.song_present",
-    ),
-    Corruption(
-        "countries in lower case", _ranking("country", lambda v: v.str.lower()), "data.rankings.country_code"
-    ),
+    Corruption("ids are null in a few chart rows",
+               _ranking("spotify_id", lambda v: v.mask(np.arange(len(v)) < 3, None)), "data.rankings.song_present"),
+    Corruption("countries in lower case",
+               _ranking("country", lambda v: v.str.lower()), "data.rankings.country_code"),
     Corruption("ranks count from 0", _ranking("daily_rank", lambda v: v - 1), "data.rankings.daily_rank"),
-    Corruption(
-        "dates that begin in 1970",
-        _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())),
-        "data.rankings.snapshot_date",
-    ),
-    Corruption(
-        "dates of release with the day first",
-        lambda r, s: (r.assign(album_release_date=r["snapshot_date"].dt.strftime("%d.%m.%Y")), s),
-        "data.rankings.release_date",
-    ),
+    Corruption("dates that begin in 1970",
+               _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())), "data.rankings.snapshot_date"),
+    Corruption("dates of release with the day first",
+               lambda r, s: (r.assign(album_release_date=r["snapshot_date"].dt.strftime("%d.%m.%Y")), s), "data.rankings.release_date"),
     Corruption("every chart row twice", lambda r, s: (pd.concat([r, r]), s), "data.rankings.unique"),
-    Corruption(
-        "Global's rows given to a country",
-        lambda r, s: (
-            r.assign(
-                country=r["country"].fillna(
-                    r.loc[r["spotify_id"].isin(r.loc[r["country"].isna(), "spotify_id"]), "country"]
-                    .value_counts()
-                    .index[0]
-                )
-            ),
-            s,
-        ),
-        "data.rankings.unique",
-    ),
+    Corruption("Global's rows given to a country",
+               lambda r, s: (r.assign(country=r["country"].fillna(r.loc[r["spotify_id"].isin(r.loc[r["country"].isna(), "spotify_id"]), "country"] .value_counts() .index[0])), s), "data.rankings.unique"),
     Corruption("every song twice", lambda r, s: (r, pd.concat([s, s])), "data.songs.unique"),
     Corruption("a feature has nulls", _nulls("energy"), "data.songs.features_present"),
     Corruption("loudness without its sign", _feature("loudness", abs), "data.songs.features_in_range"),
     Corruption("energy times -1", _feature("energy", lambda v: -v), "data.songs.features_in_range"),
     Corruption("energy times 2", _feature("energy", lambda v: v * 2), "data.songs.features_in_range"),
-    Corruption(
-        "shares in percent", _feature("danceability", lambda v: v * 100), "data.songs.features_in_range"
-    ),
+    Corruption("shares in percent",
+               _feature("danceability", lambda v: v * 100), "data.songs.features_in_range"),
     Corruption("loudness times 10", _feature("loudness", lambda v: v * 10), "data.songs.features_in_range"),
     Corruption("duration in seconds", _feature("duration_ms", lambda v: v / 1000), "drift.psi"),
     Corruption("tempo halved", _feature("tempo", lambda v: v / 2), "drift.psi"),
@@ -364,30 +318,26 @@ CORRUPTIONS = (
     Corruption("energy and instrumentalness swapped", _swap("energy", "instrumentalness"), "drift.psi"),
     Corruption("a feature is constant", _feature("valence", lambda v: v * 0 + 0.5), "drift.psi"),
     Corruption("energy rounded to whole numbers", _feature("energy", lambda v: v.round()), "drift.psi"),
-    Corruption(
-        "tempo clipped at its median", _feature("tempo", lambda v: v.clip(upper=v.median())), "drift.psi"
-    ),
+    Corruption("tempo clipped at its median",
+               _feature("tempo", lambda v: v.clip(upper=v.median())), "drift.psi"),
     Corruption("nulls filled with 0", _fill("valence", 0.3, 0.0), "drift.psi"),
     Corruption("is_explicit turned around", _feature("is_explicit", lambda v: 1 - v), "drift.psi"),
     Corruption("only explicit songs", _songs_only(lambda s: s["is_explicit"] == 1), "drift.psi"),
-    Corruption(
-        "a third of the countries gone", _rows(lambda r: ~_first(r["country"], 0.4)), "drift.country_shift"
-    ),
-    Corruption(
-        "a tenth of the countries gone", _rows(lambda r: ~_first(r["country"], 0.1)), "drift.lost_countries"
-    ),
+    Corruption("a third of the countries gone",
+               _rows(lambda r: ~_first(r["country"], 0.4)), "drift.class_shift"),
+    Corruption("a tenth of the countries gone",
+               _rows(lambda r: ~_first(r["country"], 0.1)), "drift.lost_classes"),
     Corruption("columns shuffled against each other", _shuffle_columns, "drift.correlation"),
     Corruption("a column sorted by itself", _sorted, "drift.correlation"),
-    Corruption("features shuffled against ids", _shuffle_songs(1.0), "drift.changed_songs"),
-    Corruption("features of a twentieth shuffled", _shuffle_songs(0.05), "drift.changed_songs"),
-    Corruption("tempo times 1.1", _feature("tempo", lambda v: v * 1.1), "drift.changed_songs"),
-    Corruption("every key one up", _feature("key", lambda v: (v + 1) % 12), "drift.changed_songs"),
-    Corruption(
-        "energy rounded to two places", _feature("energy", lambda v: v.round(2)), "drift.changed_songs"
-    ),
+    Corruption("features shuffled against ids", _shuffle_songs(1.0), "drift.changed_examples"),
+    Corruption("features of a twentieth shuffled", _shuffle_songs(0.05), "drift.changed_examples"),
+    Corruption("tempo times 1.1", _feature("tempo", lambda v: v * 1.1), "drift.changed_examples"),
+    Corruption("every key one up", _feature("key", lambda v: (v + 1) % 12), "drift.changed_examples"),
+    Corruption("energy rounded to two places",
+               _feature("energy", lambda v: v.round(2)), "drift.changed_examples"),
     Corruption("one percent of noise on all features", _noise, "drift.psi"),
-    Corruption("countries' labels rotated", _relabel(_rotated), "drift.moved_songs"),
-    Corruption("countries drawn by chance", _random_countries(1.0), "drift.moved_songs"),
+    Corruption("countries' labels rotated", _relabel(_rotated), "drift.moved_examples"),
+    Corruption("countries drawn by chance", _random_countries(1.0), "drift.moved_examples"),
     Corruption("songs copied under new ids", _copy_songs(1.0), "drift.twins"),
     Corruption("a tenth of the songs copied under new ids", _copy_songs(0.1), "drift.twins"),
     Corruption("half of the days", _rows(lambda r: _first(r["snapshot_date"], 0.5)), "drift.volume"),
@@ -395,29 +345,16 @@ CORRUPTIONS = (
     Corruption("the first ten ranks only", _rows(lambda r: r["daily_rank"] <= 10), "drift.volume"),
     Corruption("half of the songs", _songs_only(lambda s: _some(len(s), 0.5)), "drift.volume"),
     Corruption("all charts again under later dates", _again_later, "drift.growth"),
-    Corruption(
-        "two countries under one name",
-        _relabel(lambda n: {n[0]: n[1]}, deduplicate=True),
-        "drift.lost_countries.early",
-        blocks=False,
-    ),
-    Corruption(
-        "features of a hundredth shuffled", _shuffle_songs(0.012), "drift.changed_songs.early", blocks=False
-    ),
-    Corruption("all ids hashed again", _both(_hashed), "drift.known_songs", blocks=False),
-    Corruption(
-        "all ids hashed again, and tempo times 1.1",
-        _both(_hashed, _feature("tempo", lambda v: v * 1.1)),
-        "drift.psi.early",
-        blocks=False,
-    ),
-    Corruption(
-        "a quarter of the chart rows gone",
-        _rows(lambda r: ~_some(len(r), 0.25)),
-        "drift.volume.early",
-        blocks=False,
-    ),
-)
+    Corruption("two countries under one name",
+               _relabel(lambda n: {n[0]: n[1]}, deduplicate=True), "drift.lost_classes.early", blocks=False),
+    Corruption("features of a hundredth shuffled",
+               _shuffle_songs(0.012), "drift.changed_examples.early", blocks=False),
+    Corruption("all ids hashed again", _both(_hashed), "drift.known_examples", blocks=False),
+    Corruption("all ids hashed again, and tempo times 1.1",
+               _both(_hashed, _feature("tempo", lambda v: v * 1.1)), "drift.psi.early", blocks=False),
+    Corruption("a quarter of the chart rows gone",
+               _rows(lambda r: ~_some(len(r), 0.25)), "drift.volume.early", blocks=False),
+)  # fmt: skip
 
 UNCAUGHT: tuple[tuple[str, Change], ...] = (
     ("two countries swapped", _relabel(_swapped)),

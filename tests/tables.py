@@ -1,7 +1,7 @@
-"""Small real tables for tests: the sample in memory, as files, and charts counted by hand."""
+"""Small real tables of the jukebox for tests: the sample in memory, as files, and charts counted by hand."""
 
 import json
-import os
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
+from ml.data.contract import validate
+from ml.problems.songs import definition, sample
 from ml.problems.songs.columns import FEATURES
-from ml.problems.songs.sample import write_sample
 from ml.problems.songs.sample_spec import SampleSpec
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -26,6 +27,11 @@ class Files(NamedTuple):
     rankings: Path
     songs: Path
 
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The paths by the tables' names."""
+        return self._asdict()
+
 
 def real_tables() -> Files:
     """Give the real tables, or skip the test."""
@@ -38,11 +44,9 @@ def real_tables() -> Files:
 
 @cache
 def _sample(spec: SampleSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         files = Files(Path(folder) / "rankings.parquet", Path(folder) / "songs.parquet")
-        write_sample(spec, *files)
+        sample.write_tables(spec, *files)
         rankings, songs = (pd.read_parquet(path) for path in files)
     # Plain text, so that a test may set any value.
     for column in ("spotify_id", "name", "artists", "country"):
@@ -72,16 +76,15 @@ def write_csv(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> File
     return files
 
 
-def write_source(folder: Path) -> Path:
-    """Write as much of a ``source.json`` as the contract reads."""
-    path = folder / "source.json"
-    path.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": True}))
-    return path
-
-
-def unopposed(folder: Path) -> tuple[str, str, Path, Path]:
-    """Give what `validate` takes besides the tables where there is no champion: nothing, and its targets."""
-    return os.devnull, "", folder / "data_report.json", folder / "profile.json"
+def validated(
+    folder: Path, files: Files, champion_profile: Path | str = "", synthetic: bool = True
+) -> str:
+    """Run `validate`, beside a champion where its profile is given; report and profile are in the folder."""
+    source = folder / "source.json"
+    source.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": synthetic}))
+    champion = "c" * 64 if champion_profile else ""
+    written = folder / "data_report.json", folder / "profile.json"
+    return validate(definition, files.paths, source, champion_profile, champion, *written)
 
 
 def charts(rows: Sequence[tuple[str, str | None, int]]) -> pd.DataFrame:
@@ -113,8 +116,3 @@ def songs_of(ids: Sequence[str]) -> pd.DataFrame:
             for row, song in enumerate(ids)
         ]
     )
-
-
-def titled_songs(ids: Sequence[str]) -> pd.DataFrame:
-    """Make songs likewise, each with its id for a title."""
-    return songs_of(ids).assign(name=list(ids), artists="somebody")

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.core.errors import DataError
+from ml.data.tables import connect
 from ml.problems.songs.columns import RELEASE_DATE
 from ml.problems.songs.release_years import Unreadable, release_year, unreadable_dates
-from ml.data.tables import connect
 
 
 def _rankings(folder, dates):

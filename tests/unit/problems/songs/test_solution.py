@@ -6,48 +6,49 @@ import zipfile
 import numpy as np
 import pytest
 
-from ml.core.settings import Hyperparameters
+from ml.onnx.keras_file import load_keras
+from ml.problem import Examples
 from ml.problems.songs.columns import FEATURES
-from ml.data.splits import Examples, write_examples
-from ml.onnx.backend import load_keras
+from ml.problems.songs.hyperparameters import Hyperparameters
 from ml.problems.songs.network import build_network
 from ml.problems.songs.solution import predict, train
 
 QUICK = Hyperparameters(epochs=3, hidden_units=8, batch_size=16)
 
 
-@pytest.fixture
-def splits(tmp_path):
-    """Two small splits whose countries follow the first feature."""
-    rng = np.random.default_rng(0)
-    for name, songs in (("train", 80), ("val", 20)):
-        features = rng.normal(size=(songs, len(FEATURES))).astype("float32")
-        counts = np.zeros((songs, 6), dtype="int32")
-        counts[np.arange(songs), (features[:, 0] > 0).astype(int)] = rng.integers(1, 50, songs)
-        ids = [f"{name}{index}" for index in range(songs)]
-        write_examples(
-            tmp_path / f"{name}.parquet", Examples(ids, features, counts, np.zeros(len(ids), dtype="int16"))
-        )
-    return tmp_path
+def split_of(songs: int) -> Examples:
+    """Examples whose countries follow the first feature."""
+    rng = np.random.default_rng(songs)
+    features = rng.normal(size=(songs, len(FEATURES))).astype("float32")
+    counts = np.zeros((songs, 6), dtype="int32")
+    counts[np.arange(songs), (features[:, 0] > 0).astype(int)] = rng.integers(1, 50, songs)
+    return Examples([str(row) for row in range(songs)], features, counts, tuple("ABCDEF"))
 
 
-def test_training_writes_model_and_history(splits):
-    model, history = splits / "model.keras", splits / "history.json"
-    headline = train(splits / "train.parquet", splits / "val.parquet", model, history, QUICK)
-    assert "of 3 epochs" in headline
-    losses = json.loads(history.read_bytes())["losses"]
-    assert losses["val_loss"][-1] < losses["val_loss"][0]
+SPLITS = split_of(80), split_of(20)
+
+
+def test_training_writes_a_model_and_tells_its_losses(tmp_path):
+    model = tmp_path / "model.keras"
+    trained = train(*SPLITS, QUICK, model)
+    losses = trained.losses["val_loss"]
+    assert trained.headline == f"validation loss {losses[-1]:.4f} nats after 3 of 3 epochs"
+    assert losses[-1] < losses[0]
     answers = predict(model, np.zeros((4, len(FEATURES)), dtype="float32"))
     assert answers.shape == (4, 6)
     assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    # What came last is what the loss was of.
+    fit = np.log(predict(model, SPLITS[1].features))
+    shares, weights = SPLITS[1].counts / SPLITS[1].weights[:, None], SPLITS[1].weights
+    expected = -(weights / weights.mean() * (shares * fit).sum(axis=1)).mean()
+    assert losses[-1] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_loss_that_is_not_a_number_leaves_no_model(splits):
+def test_a_loss_that_is_not_a_number_leaves_no_model(tmp_path):
     wild = QUICK.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(ValueError, match="diverged"):
-        train(splits / "train.parquet", splits / "val.parquet", splits / "m.keras", splits / "h.json", wild)
-    assert not (splits / "m.keras").exists()
-    assert not (splits / "h.json").exists()
+    with pytest.raises(ValueError, match="the training diverged: .*; lower learning_rate"):
+        train(*SPLITS, wild, tmp_path / "m.keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_weighted_row_has_the_loss_and_gradient_of_its_chart_rows():
@@ -71,8 +72,7 @@ def test_one_weighted_row_has_the_loss_and_gradient_of_its_chart_rows():
 
 def test_normalisation_lives_in_the_model():
     """Features in any unit give the same network: the scale is learned from them, inside."""
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(50, len(FEATURES))).astype("float32")
+    features = SPLITS[0].features
     keras = load_keras()
     answers = []
     for scale in (1.0, 1000.0):
@@ -83,16 +83,15 @@ def test_normalisation_lives_in_the_model():
 
 
 @pytest.mark.slow
-def test_the_same_training_gives_the_same_bytes(splits):
+def test_the_same_training_gives_the_same_bytes(tmp_path):
     """Though Keras writes the time, and addresses of objects, which no two trainings share."""
     written = []
     for name in ("first", "second"):
         # As in a process of its own: Keras numbers the operations of all models of a process.
         load_keras().utils.clear_session()
-        model = splits / f"{name}.keras"
-        train(splits / "train.parquet", splits / "val.parquet", model, splits / "history.json", QUICK)
-        written.append(model.read_bytes())
+        train(*SPLITS, QUICK, tmp_path / f"{name}.keras")
+        written.append((tmp_path / f"{name}.keras").read_bytes())
     assert written[0] == written[1]
-    with zipfile.ZipFile(splits / "first.keras") as archive:
+    with zipfile.ZipFile(tmp_path / "first.keras") as archive:
         assert "date_saved" not in json.loads(archive.read("metadata.json"))
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
