@@ -1,25 +1,26 @@
 """A sealed holdout, and what a candidate answers about it, made by hand: a matrix and a softmax, no run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from attestations import holdout_ref
 from onnx_models import softmax
-from reports import BAD_REQUESTS, DATA_VERSION, SERVED, data_report
+from reports import BAD_REQUESTS, DATA_VERSION, SERVED
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.files import file_digest, write_bytes, write_json
-from ml.problems.songs.columns import FEATURES, RANGES
 from ml.data.manifests import Amount, Holdout, LeftOut
 from ml.data.profile import Profile, make_profile
-from ml.data.splits import Examples, write_examples
-from ml.gate.candidate import FileEntry, manifest_of
+from ml.data.splits import Labels, as_lists, write_examples
+from ml.gate.candidate import NATIVE, FileEntry, manifest_of
+from ml.gate.nouns import PLAIN
 from ml.gate.statement import Claimed
+from ml.gate.subjects.data import DataReport
 from ml.judge.answered import ANSWERED, Answered, ChampionFacts
 from ml.judge.answers import write_arrays
 from ml.judge.features import write_features
@@ -27,13 +28,15 @@ from ml.judge.work import ASKED, Asked
 from ml.onnx import serving_scores
 from ml.onnx.inputs import input_families
 from ml.onnx.runtime_comparison import answer_family
+from ml.problem import Examples
 
-COUNTRIES = ["AR", "BR", "DE", "FR", "IN", "JP", "SE", "US"]
-SONGS = 60
-LONELY = "US"
-"""One sealed song charts here."""
+FEATURES = ("size", "age", "width", "weight", "flag")
+CLASSES = ("a", "b", "c", "d", "e", "f", "g", "h")
+EXAMPLES = 60
+LONELY = "h"
+"""One sealed example is of this class."""
 
-FILES = {"model.keras": b"weights", "model.onnx": b"graph", "served.json": canonical_bytes(SERVED)}
+FILES = {NATIVE: b"weights", "model.onnx": b"graph", "served.json": canonical_bytes(SERVED)}
 CHAMPION = "c" * 64
 CLAIMED = Claimed(
     run_id="r1",
@@ -45,87 +48,105 @@ CLAIMED = Claimed(
     model_name="jukebox",
     model_version="1",
 )
-
-
-def _features(songs: int) -> np.ndarray:
-    low, high = np.array(list(RANGES.values()), "float64").T
-    low[1], high[1] = 90_000, 400_000
-    return np.random.default_rng(7).uniform(low, high, (songs, len(FEATURES))).astype("float32")
+SCALE = np.array([1, 100, 1, 0.1, 1], "float32")
+LABELS = Labels(definition="things/v1", nouns=PLAIN, features=FEATURES, classes=CLASSES)
+METADATA = {"features": list(FEATURES), "labels": list(CLASSES), "definition": LABELS.definition}
 
 
 def _examples() -> Examples:
     rng = np.random.default_rng(8)
-    counts = rng.integers(1, 9, (SONGS, len(COUNTRIES))).astype("int32")
-    counts[1:, COUNTRIES.index(LONELY)] = 0
-    ids = [f"song{index:018}" for index in range(SONGS)]
-    return Examples(ids, _features(SONGS), counts, np.full(SONGS, 2020, "int16"))
+    counts = rng.integers(1, 9, (EXAMPLES, len(CLASSES))).astype("int32")
+    counts[1:, CLASSES.index(LONELY)] = 0
+    features = (rng.uniform(0.1, 9, (EXAMPLES, len(FEATURES))) * SCALE).astype("float32")
+    ids = [f"thing{index:018}" for index in range(EXAMPLES)]
+    halves = np.array(["upper" if index % 2 else "lower" for index in range(EXAMPLES)], dtype=object)
+    return Examples(ids, features, counts, CLASSES, {"half": halves})
 
 
 SEALED = _examples()
-SCALE = np.array([high - low for low, high in RANGES.values()], "float32")
-WEIGHTS = np.random.default_rng(9).normal(size=(len(FEATURES), len(COUNTRIES))).astype("float32")
+WEIGHTS = np.random.default_rng(9).normal(size=(len(FEATURES), len(CLASSES))).astype("float32")
 
 
 def model(rows: np.ndarray) -> np.ndarray:
-    """Answer as a network does: probabilities, and NaN for what no feature can be."""
+    """Answer as a model does: probabilities, and NaN for what no feature can be."""
     with np.errstate(invalid="ignore", over="ignore"):
         sound = (np.abs(rows) <= 1e15).all(axis=1, keepdims=True)
-        answers = softmax(np.clip(np.nan_to_num(rows) / SCALE, -9, 9) @ WEIGHTS)
+        answers = softmax(np.clip(np.nan_to_num(rows) / SCALE, -9, 9) / 3 @ WEIGHTS)
     return np.where(sound, answers, np.nan).astype("float32")
 
 
 def profile(shift: float = 0.0) -> Profile:
-    """Make the profile of tables of the sealed songs."""
-    songs = pd.DataFrame(SEALED.features.astype("float64"), columns=list(FEATURES))
-    songs["spotify_id"], songs["energy"] = SEALED.ids, songs["energy"] * (1 - shift)
-    charts = pd.DataFrame({"spotify_id": SEALED.ids, "country": "BR", "snapshot_date": "2026-08-01"})
-    return make_profile(charts, songs, DATA_VERSION, synthetic=False)
+    """Make the profile of tables of the sealed examples."""
+    features = SEALED.features.copy()
+    features[:, 1] *= 1 - shift
+    return make_profile(replace(SEALED, features=features), FEATURES, DATA_VERSION, synthetic=False)
 
 
 def write_sealed(folder: Path) -> None:
     """Write the files of the sealed holdout."""
     folder.mkdir(parents=True, exist_ok=True)
     write_examples(folder / "examples.parquet", SEALED)
-    labels = {"schema": "jukebox.labels/v1", "countries": COUNTRIES, "features": list(FEATURES)}
-    write_json(folder / "labels.json", labels)
-    write_json(folder / "data_report.json", data_report(""))
+    write_json(folder / "labels.json", LABELS)
+    about = {
+        "definition": "things/v1",
+        "nouns": PLAIN,
+        "data_version": DATA_VERSION,
+        "examples_table": "things",
+    }
+    counts = {"rows": {"things": EXAMPLES}, "set_aside": {}, "both_sides": 0, "near_copies": 0}
+    report = DataReport(**about, **counts, synthetic=False, tables="source", checks=(), drift=None)
+    write_json(folder / "data_report.json", report)
     write_json(folder / "profile.json", profile())
     prior = SEALED.counts.sum(axis=0) + 1.0
-    table = np.tile(prior / prior.sum(), (SONGS, 1))
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(table.ravel()), len(COUNTRIES))
+    lists = as_lists(np.tile(prior / prior.sum(), (EXAMPLES, 1)))
     pq.write_table(pa.table({"prior": lists, "logistic": lists}), folder / "baselines.parquet")
 
 
 def write_holdout(folder: Path) -> Holdout:
     """Write the sealed holdout with its manifest, as `jukebox judge holdout` does."""
     write_sealed(folder / DATA_VERSION)
-    files = {path.name: FileEntry.of(path.read_bytes()) for path in (folder / DATA_VERSION).iterdir()}
+    return write_manifest(folder / DATA_VERSION, SEALED)
+
+
+def write_manifest(folder: Path, sealed: Examples) -> Holdout:
+    """Write the manifest of the files in the folder of a sealed holdout."""
     found = Holdout(
         **{name: getattr(holdout_ref(), name) for name in type(holdout_ref()).model_fields},
         snapshot_digest=digest(b"snapshot"),
-        sealed=Amount(songs=SONGS, rows=int(SEALED.counts.sum())),
+        sealed=Amount(examples=len(sealed.ids), rows=int(sealed.counts.sum())),
         left_out=LeftOut(both_sides=0, near_copies=0),
-        files=files,
+        files={path.name: FileEntry.of(path.read_bytes()) for path in folder.iterdir()},
     )
-    write_json(folder / DATA_VERSION / "holdout.json", found)
+    write_json(folder / "holdout.json", found)
     return found
 
 
-def write_asked(work: Path, kind: str = "", store: str = "", **files: bytes) -> Asked:
-    """Write a work folder as download leaves it, beside a champion of a kind."""
-    for name, data in {**FILES, **files}.items():
+def write_asked(
+    work: Path, kind: str = "", store: str = "", native: bool = True, files: Mapping[str, bytes] = {}
+) -> Asked:
+    """Write a work folder as download leaves it, beside a champion of a kind.
+
+    Args:
+        work: the work folder.
+        kind: of the champion, "" for none.
+        store: the address of the store.
+        native: whether the trained model is in the candidate.
+        files: the bytes of some of the candidate's files.
+    """
+    files = {name: data for name, data in {**FILES, **files}.items() if native or name != NATIVE}
+    for name, data in files.items():
         write_bytes(work / "model" / name, data)
     write_sealed(work / "labels")
-    write_features(work / "features/features.parquet", SEALED.features)
+    write_features(work / "features/features.parquet", FEATURES, SEALED.features)
     attested = kind == "attested"
     if attested:
         write_bytes(work / "champion/model.onnx", b"champion")
-    champion = canonical_bytes(profile(0.5).to_json()) if attested else b""
-    write_bytes(work / "labels/champion_profile.json", champion)
+    write_bytes(work / "labels/champion_profile.json", profile(0.5).to_bytes() if attested else b"")
     parts = [path for path in work.glob("*/*") if path.parent.name != "model"]
+    manifest = manifest_of(files)
     asked = Asked(
-        candidate=manifest_of({**FILES, **files}).id,
-        model=dict(manifest_of({**FILES, **files}).files),
+        candidate=manifest.id,
+        model=dict(manifest.files),
         champion=CHAMPION if kind else "",
         champion_kind=kind,
         holdout=holdout_ref(),
@@ -151,20 +172,21 @@ def runtime_facts(name: str) -> dict[str, Any]:
     }
 
 
-def write_answers(work: Path, /, asked_of: Asked, answers: Mapping[str, Any] = {}, **facts: Any) -> None:
+def write_answers(work: Path, /, asked: Asked, answers: Mapping[str, Any] = {}, **facts: Any) -> None:
     """Write what infer writes.
 
     Args:
         work: the work folder.
-        asked_of: what is asked.
-        answers: other functions than `model`, by "keras", the name of a runtime, "server", or "champion".
+        asked: what is asked.
+        answers: other functions than `model`, by "native", the name of a runtime, "server", or "champion".
         facts: other fields of `Answered`.
     """
     inputs = input_families(SEALED.features)
     folder = work / "answers"
     folder.mkdir(exist_ok=True)
-    keras = answers.get("keras", model)
-    write_arrays(folder / "keras.npz", {name: keras(rows) for name, rows in inputs.items()})
+    if NATIVE in asked.model:
+        run = answers.get("native", model)
+        write_arrays(folder / "native.npz", {name: run(rows) for name, rows in inputs.items()})
     for name in ("served", "onnxruntime", "openvino"):
         run = answers.get(name, model)
         found = {family: answer_family(run, rows) for family, rows in inputs.items()}
@@ -172,18 +194,20 @@ def write_answers(work: Path, /, asked_of: Asked, answers: Mapping[str, Any] = {
         write_arrays(folder / f"{name}.npz", arrays)
     server = answers.get("server", model)
     arrays = {
-        f"batch.{size}": server(SEALED.features[serving_scores.asked_rows(size, SONGS)])
-        for size in serving_scores.batch_sizes(SONGS)
+        f"batch.{size}": server(SEALED.features[serving_scores.asked_rows(size, EXAMPLES)])
+        for size in serving_scores.batch_sizes(EXAMPLES)
     }
     arrays |= {f"after.{index}": server(SEALED.features[:1]) for index in range(len(BAD_REQUESTS))}
     write_arrays(folder / "server.npz", arrays)
     champion = None
-    if asked_of.champion_kind == "attested":
+    if asked.champion_kind == "attested":
         found = answers.get("champion", model)(SEALED.features).astype("float64")
         write_arrays(folder / "champion.npz", {"probabilities": found})
-        champion = ChampionFacts(features=FEATURES, labels=tuple(COUNTRIES), incomparable="").to_json()
+        champion = ChampionFacts(features=FEATURES, labels=CLASSES, incomparable="").to_json()
     latency = {"p50_ms": 0.1, "p99_ms": 0.2, "calls": 1000}
-    tensor = {"name": "features", "datatype": "FP32", "shape": [-1, 13]}
+    tensor = {"name": "features", "datatype": "FP32", "shape": [-1, len(FEATURES)]}
+    outputs = {**tensor, "name": "probabilities", "shape": [-1, len(CLASSES)]}
+    shapes = {"inputs": ("features", FEATURES), "outputs": ("probabilities", CLASSES)}
     stated = {
         "schema": "jukebox.answers/v1",
         "asked": file_digest(work / ASKED),
@@ -191,11 +215,13 @@ def write_answers(work: Path, /, asked_of: Asked, answers: Mapping[str, Any] = {
         "served": SERVED,
         "model": {
             "opset": 18,
-            "inputs": [{"name": "features", "type": "tensor(float)", "shape": [13]}],
-            "outputs": [{"name": "probabilities", "type": "tensor(float)", "shape": [len(COUNTRIES)]}],
+            **{
+                place: [{"name": name, "type": "tensor(float)", "shape": [len(names)]}]
+                for place, (name, names) in shapes.items()
+            },
             "metadata": {
-                "features": canonical_bytes(list(FEATURES)).decode(),
-                "labels": canonical_bytes(COUNTRIES).decode(),
+                name: value if isinstance(value, str) else canonical_bytes(value).decode()
+                for name, value in METADATA.items()
             },
             "model_bytes": 1000,
             "latency": latency,
@@ -204,11 +230,7 @@ def write_answers(work: Path, /, asked_of: Asked, answers: Mapping[str, Any] = {
         "server": {
             "server": "kserve",
             "version": "1",
-            "metadata": {
-                "name": "jukebox",
-                "inputs": [tensor],
-                "outputs": [{**tensor, "name": "probabilities", "shape": [-1, len(COUNTRIES)]}],
-            },
+            "metadata": {"name": "jukebox", "inputs": [tensor], "outputs": [outputs]},
             "ready_seconds": 1.0,
             "bad_requests": [{"name": name, "status": 400} for name in BAD_REQUESTS],
             "latency": {**latency, "calls": 300},

@@ -116,3 +116,13 @@ def songs_of(ids: Sequence[str]) -> pd.DataFrame:
             for row, song in enumerate(ids)
         ]
     )
+
+
+SMALL = SampleSpec(songs=400, days=4, seed=7)
+"""Few songs, whose charts are enough for the contract and for every share."""
+
+
+def small_tables(folder: Path) -> Files:
+    """Write the small sample as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_tables(folder, *sample_tables(SMALL))

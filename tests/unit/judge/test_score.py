@@ -2,12 +2,23 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from judged import COUNTRIES, LONELY, SEALED, SONGS, model, profile, runtime_facts, write_answers, write_asked
+from judged import (
+    CLASSES,
+    EXAMPLES,
+    LONELY,
+    SEALED,
+    model,
+    profile,
+    runtime_facts,
+    write_answers,
+    write_asked,
+)
 
 from ml.core.errors import EvidenceError, GateBlocked
 from ml.core.files import file_digest, read_json, write_json
@@ -20,8 +31,10 @@ from ml.judge.aggregates import FURTHEST, LONGEST, up
 from ml.judge.answered import ANSWERED
 from ml.judge.score import score
 from ml.judge.work import Measurement
+from ml.measure.metrics import score_examples
 from ml.onnx import runtime_comparison
-from ml.measure.metrics import score_songs
+
+RUNTIMES = ("served", "onnxruntime", "openvino")
 
 
 @pytest.fixture
@@ -29,8 +42,8 @@ def scored(tmp_path, monkeypatch):
     """Return a function that writes a work folder, scores it, and reads what was measured."""
     monkeypatch.setattr(runtime_comparison, "BATCH_SIZES", (1, 7))
 
-    def run(kind="", answers=(), **facts):
-        write_answers(tmp_path, write_asked(tmp_path, kind), dict(answers), **facts)
+    def run(kind="", answers=(), native=True, **facts):
+        write_answers(tmp_path, write_asked(tmp_path, kind, native=native), dict(answers), **facts)
         score(tmp_path)
         return reports_of(tmp_path)
 
@@ -70,46 +83,75 @@ def refused(kind, message, run, *args, **kwargs):
     assert "\n" not in str(caught.value)
 
 
-def test_an_honest_model_scores_what_its_probabilities_are_worth(honest):
-    reports = reports_of(honest)
-    evaluation = Evaluation.load(reports["evaluation"])
-    alone = score_songs(model(SEALED.features), SEALED.counts).points()
-    assert {name: getattr(evaluation.model, name).value for name in alone} == pytest.approx(alone, abs=1e-5)
-    assert (evaluation.songs, evaluation.rows) == (SONGS, SEALED.counts.sum())
-    assert evaluation.champion is None
-    assert DataReport.load(reports["data_report"]).drift is None
-    parity, serving = Parity.load(reports["parity"]), Serving.load(reports["serving"])
-    assert [runtime.name for runtime in parity.runtimes] == ["served", "onnxruntime", "openvino"]
-    families = [family for runtime in parity.runtimes for family in runtime.families]
-    assert all(family.violations == family.nonfinite == 0 for family in families)
-    assert {size for family in families for size in family.batch_sizes} >= {1, 7, 64, 10_000, SONGS}
-    assert parity.interface_problems == serving.interface_problems == ()
-    assert all(batch.violations == 0 for batch in serving.batches)
-    assert serving.rows == SONGS
-
-
-def test_the_reports_are_about_what_was_asked(honest):
-    reports = reports_of(honest)
-    asked = read_json(honest / "asked.json")
-    test = file_digest(honest / "labels/examples.parquet")
-    for name in ("evaluation", "parity", "serving"):
-        assert reports[name]["keras_digest"] == asked["model"]["model.keras"]["digest"]
-        assert reports[name]["test_digest"] == test
-    assert reports["serving"]["served_digest"] == asked["model"]["served.json"]["digest"]
-
-
 def other(rows):
     """Answer as another model."""
     return model(rows)[:, ::-1].copy()
 
 
-def test_it_is_the_served_runtime_that_is_scored(scored):
-    reports = scored(answers={"served": other})
-    expected = score_songs(other(SEALED.features), SEALED.counts).points()["log_loss"]
+def log_loss(answer) -> float:
+    return score_examples(answer(SEALED.features), SEALED.counts).points()["log_loss"]
+
+
+def test_an_honest_model_scores_what_its_probabilities_are_worth(honest):
+    reports = reports_of(honest)
+    evaluation = Evaluation.load(reports["evaluation"])
+    alone = score_examples(model(SEALED.features), SEALED.counts).points()
+    assert {name: getattr(evaluation.model, name).value for name in alone} == pytest.approx(alone, abs=1e-5)
+    assert (evaluation.examples, evaluation.rows) == (EXAMPLES, SEALED.counts.sum())
+    assert evaluation.champion is None
+    assert DataReport.load(reports["data_report"]).drift is None
+    parity, serving = Parity.load(reports["parity"]), Serving.load(reports["serving"])
+    assert tuple(runtime.name for runtime in parity.runtimes) == RUNTIMES
+    families = [family for runtime in parity.runtimes for family in runtime.families]
+    assert all(family.violations == family.nonfinite == 0 for family in families)
+    assert {size for family in families for size in family.batch_sizes} >= {1, 7, 64, 10_000, EXAMPLES}
+    assert parity.interface_problems == serving.interface_problems == ()
+    assert all(batch.violations == 0 for batch in serving.batches)
+    assert serving.rows == EXAMPLES
+
+
+def test_what_was_scored_is_said(folder):
+    assert score(folder) == f"log loss {log_loss(model):.3f} on 60 sealed examples"
+
+
+@pytest.mark.parametrize(("native", "file"), [(True, "model.keras"), (False, "model.onnx")])
+def test_the_reports_are_about_what_was_asked(scored, tmp_path, native, file):
+    reports = scored(native=native)
+    asked = read_json(tmp_path / "asked.json")
+    assert ("model.keras" in asked["model"]) == native
+    test = file_digest(tmp_path / "labels/examples.parquet")
+    for name in ("evaluation", "parity", "serving"):
+        assert reports[name]["model_digest"] == asked["model"][file]["digest"]
+        assert reports[name]["test_digest"] == test
+    assert reports["parity"]["onnx_digest"] == asked["model"]["model.onnx"]["digest"]
+    assert reports["serving"]["served_digest"] == asked["model"]["served.json"]["digest"]
+
+
+def violations(reports) -> list[bool]:
+    """Tell which runtimes, and then the server, answer otherwise than the reference."""
+    runtimes = [runtime["families"][0]["violations"] for runtime in reports["parity"]["runtimes"]]
+    return [bool(each) for each in (*runtimes, reports["serving"]["batches"][0]["violations"])]
+
+
+@pytest.mark.parametrize(
+    ("native", "answers", "reference", "wrong"),
+    [
+        (True, {"served": other}, "native", [True, False, False, False]),
+        (True, {"native": other}, "native", [True, True, True, True]),
+        (False, {}, "self-reported", [False, False, False, False]),
+        (False, {"served": other}, "self-reported", [True, False, False, False]),
+        (False, {"onnxruntime": other}, "self-reported", [True, False, True, True]),
+    ],
+)
+def test_runtimes_are_compared_with_the_trained_model_or_where_it_is_not_there_with_onnxruntime(
+    scored, native, answers, reference, wrong
+):
+    reports = scored(answers=answers, native=native)
+    assert reports["parity"]["reference"] == reference
+    assert violations(reports) == wrong
+    # It is the served runtime that is scored.
+    expected = log_loss(answers.get("served", model))
     assert reports["evaluation"]["model"]["log_loss"]["value"] == pytest.approx(expected, abs=1e-5)
-    served, onnxruntime, _ = reports["parity"]["runtimes"]
-    assert served["families"][0]["violations"] > 0
-    assert onnxruntime["families"][0]["violations"] == 0
 
 
 def test_other_answers_over_http_are_violations(scored):
@@ -121,7 +163,7 @@ def test_other_answers_over_http_are_violations(scored):
 def test_an_attested_champion_is_compared_with_and_so_is_its_holdout(scored):
     reports = scored("attested", {"champion": other})
     shared = reports["evaluation"]["champion"]["shared"]
-    assert shared["songs"] == SONGS
+    assert shared["examples"] == EXAMPLES
     difference = shared["log_loss"]["champion"] - shared["log_loss"]["challenger"]
     assert shared["log_loss"]["difference"]["value"] == pytest.approx(difference)
     drift = reports["data_report"]["drift"]["measured"]
@@ -134,36 +176,18 @@ def test_a_self_checked_champion_is_not_compared_with(scored):
     assert reports["data_report"]["drift"] is None
 
 
-def test_why_a_champion_is_incomparable_is_kept(scored):
-    facts = {"features": [], "labels": [], "incomparable": "its model does not load"}
-    assert (
-        scored("attested", champion=facts)["evaluation"]["champion"]["incomparable"] == facts["incomparable"]
-    )
-
-
-def test_no_number_about_a_handful_of_songs_leaves(honest):
-    reports = reports_of(honest)
-    evaluation = reports["evaluation"]
-    assert evaluation["countries"] == {}
-    told = [part for part in evaluation["slices"]["slices"] if part["name"].startswith("country=")]
-    # One country alone would be the total less the others: the smallest of these is not told either.
-    assert len(told) == len(COUNTRIES) - 2
-    assert f"country={LONELY}" not in {part["name"] for part in told}
-    for runtime in reports["parity"]["runtimes"]:
-        worst = {family["name"]: family["worst_row"] for family in runtime["families"]}
-        assert worst["test"] == ""
-        assert worst["extremes"].startswith("row ")
-    assert not any(song in json.dumps(reports) for song in SEALED.ids)
-
-
-def test_no_number_has_digits_to_write_a_song_into(scored):
-    """A model chooses its answers: of what they come to, only so many digits leave."""
-    reports = scored(answers={"served": other})
-    metrics = [*numbers(reports["evaluation"]), *numbers(reports["parity"]["runtimes"][0]["metrics"])]
-    assert all(value == round(value, 5) for value in metrics)
-    furthest = reports["parity"]["runtimes"][0]["families"][0]
-    assert all(furthest[name] == float(f"{furthest[name]:.1e}") for name in FURTHEST)
-    assert all(one["gain"] == round(one["gain"], 3) for one in reports["evaluation"]["slices"]["slices"])
+@pytest.mark.parametrize(
+    ("facts", "answer", "reason"),
+    [
+        ({"features": [], "labels": [], "incomparable": "it does not load"}, model, "^it does not load$"),
+        ({"features": [], "labels": [], "incomparable": "x" * 999}, model, "^x{300}$"),
+        (None, lambda rows: np.ones_like(model(rows)), "no probabilities"),
+    ],
+)
+def test_why_a_champion_is_incomparable_is_kept(scored, facts, answer, reason):
+    told = {"champion": facts} if facts else {}
+    comparison = scored("attested", {"champion": answer}, **told)["evaluation"]["champion"]
+    assert re.search(reason, comparison["incomparable"])
 
 
 def numbers(value) -> list[float]:
@@ -174,37 +198,57 @@ def numbers(value) -> list[float]:
     return [value] if isinstance(value, float) else []
 
 
+def test_no_number_about_a_handful_of_examples_leaves(honest):
+    reports = reports_of(honest)
+    evaluation = reports["evaluation"]
+    assert evaluation["classes"] == {}
+    names = [part["name"] for part in evaluation["slices"]["slices"]]
+    # One class alone would be the total less the others: the smallest of these is not told either.
+    assert len([name for name in names if name.startswith("class=")]) == len(CLASSES) - 2
+    assert f"class={LONELY}" not in names
+    assert {"half=upper", "half=lower"} <= set(names)
+    for runtime in reports["parity"]["runtimes"]:
+        worst = {family["name"]: family["worst_row"] for family in runtime["families"]}
+        assert worst["test"] == ""
+        assert worst["extremes"].startswith("row ")
+    assert not any(one in json.dumps(reports) for one in SEALED.ids)
+
+
+def test_no_number_has_digits_to_write_an_example_into(scored):
+    """A model chooses its answers: of what they come to, only so many digits leave."""
+    reports = scored(answers={"served": other})
+    metrics = [*numbers(reports["evaluation"]), *numbers(reports["parity"]["runtimes"][0]["metrics"])]
+    assert all(value == round(value, 5) for value in metrics)
+    furthest = reports["parity"]["runtimes"][0]["families"][0]
+    assert all(furthest[name] == float(f"{furthest[name]:.1e}") for name in FURTHEST)
+    assert all(one["gain"] == round(one["gain"], 3) for one in reports["evaluation"]["slices"]["slices"])
+
+
 @pytest.mark.parametrize(("value", "told"), [(0.0, 0.0), (1.0, 1.0), (1.0001, 1.1), (9.91e-7, 1e-6)])
 def test_a_number_of_two_digits_is_never_better_than_the_number(value, told):
     assert up(value) == pytest.approx(told, rel=1e-12)
 
 
-def test_no_text_of_the_measured_process_is_longer_than_a_line(scored):
-    runtimes = [
-        {**runtime_facts(name), "version": "x" * 9999} for name in ("served", "onnxruntime", "openvino")
-    ]
-    reports = scored(runtimes=runtimes)
+def test_no_text_of_the_measured_process_is_longer_than_a_line(scored, tmp_path):
+    """Texts are signed: one that holds the sealed features would carry them out."""
+    runtimes = [{**runtime_facts(name), "version": "x" * 9999} for name in RUNTIMES]
+    reports = scored(runtimes=runtimes, isolation={"dns": "x" * 9999})
     assert reports["parity"]["runtimes"][0]["version"] == "x" * LONGEST
-
-
-def test_what_infer_says_of_its_isolation_is_short(scored, tmp_path):
-    """Its texts are signed: one that holds the sealed features would carry them out."""
-    scored(isolation={"dns": "x" * 9999})
     assert read_json(tmp_path / "measured.json")["isolation"] == {"dns": "x" * LONGEST}
 
 
 @pytest.mark.parametrize("place", ["settings", "requests"])
-def test_texts_that_infer_makes_up_carry_no_song_out(folder, place):
+def test_texts_that_infer_makes_up_carry_no_example_out(folder, place):
     answered = read_json(folder / ANSWERED)
     if place == "settings":
-        answered["runtimes"][2]["settings"] = {"a song": "0.7"}
+        answered["runtimes"][2]["settings"] = {"an example": "0.7"}
     else:
-        answered["server"]["bad_requests"][0]["name"] = "a song"
+        answered["server"]["bad_requests"][0]["name"] = "an example"
     write_json(folder / ANSWERED, answered)
     refused(EvidenceError, "names settings or requests that infer does not make", score, folder)
 
 
-@pytest.mark.parametrize("name", ["answers.json", "keras.npz", "server.npz"])
+@pytest.mark.parametrize("name", ["answers.json", "native.npz", "server.npz"])
 @pytest.mark.parametrize("make", ["pipe", "link", "device"])
 def test_an_answer_that_is_no_file_is_refused_at_once(folder, name, make):
     """A pipe would be read for ever, and a link lead to what infer cannot see."""
@@ -215,10 +259,6 @@ def test_an_answer_that_is_no_file_is_refused_at_once(folder, name, make):
     refused(EvidenceError, f"{name}: it is a link, or no file", score, folder)
 
 
-def no_probabilities(rows):
-    return np.ones_like(model(rows))
-
-
 def negative(rows):
     answers = model(rows)
     answers[:, 0] -= 1
@@ -226,60 +266,48 @@ def negative(rows):
     return answers
 
 
-def not_a_number(rows):
-    answers = model(rows)
-    answers[:, 0] = np.nan
-    return answers
-
-
-def narrow(rows):
-    return model(rows)[:, 1:]
-
-
-def wide(rows):
-    return model(rows).astype("float64")
-
-
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (no_probabilities, "negative or do not sum to one"),
+        (lambda rows: np.ones_like(model(rows)), "negative or do not sum to one"),
         (negative, "negative or do not sum to one"),
-        (not_a_number, "not numbers"),
-        (narrow, r"answers float32 \[.*, 7\] where float32 \[.*, 8\] is due"),
-        (wide, "answers float64"),
+        (lambda rows: model(rows) * np.float32(np.nan), "not numbers"),
+        (lambda rows: model(rows)[:, 1:], r"answers float32 \[.*, 7\] where float32 \[.*, 8\] is due"),
+        (lambda rows: model(rows).astype("float64"), "answers float64"),
     ],
 )
-def test_what_is_no_probability_of_each_label_is_blocked_in_one_line(scored, tmp_path, answer, message):
-    """A model that gives one to every country would have no loss at all."""
-    every = dict.fromkeys(("keras", "served", "onnxruntime", "openvino", "server"), answer)
-    refused(GateBlocked, message, scored, answers=every)
+@pytest.mark.parametrize("native", [True, False])
+def test_what_is_no_probability_of_each_label_is_blocked_in_one_line(
+    scored, tmp_path, answer, message, native
+):
+    """A model that gives one to every class would have no loss at all."""
+    every = dict.fromkeys(("native", *RUNTIMES, "server"), answer)
+    refused(GateBlocked, message, scored, answers=every, native=native)
     assert not (tmp_path / "measured.json").exists()
 
 
-def test_champions_answers_that_are_no_probabilities_make_it_incomparable(scored):
-    reports = scored("attested", {"champion": no_probabilities})
-    assert "no probabilities" in reports["evaluation"]["champion"]["incomparable"]
-
-
-@pytest.mark.parametrize("name", ["keras", "served", "server", "champion"])
+@pytest.mark.parametrize("name", ["native", "served", "server", "champion"])
 def test_arrays_that_are_missing_are_one_line(folder, name):
     (folder / f"answers/{name}.npz").unlink()
     refused(EvidenceError, f"{name}.npz: No such file", score, folder)
 
 
 @pytest.mark.parametrize(
-    "facts",
+    ("facts", "message"),
     [
-        {"asked": "sha256:" + "0" * 64},
-        {"served": {"schema": "jukebox.served/v1", "runtime": "onnxruntime", "settings": {}}},
-        {"runtimes": [runtime_facts("served")]},
-        {"runtimes": [runtime_facts("served")] * 3},
+        ({"asked": "sha256:" + "0" * 64}, "is about another candidate or holdout"),
+        (
+            {"served": {"schema": "jukebox.served/v1", "runtime": "onnxruntime", "settings": {}}},
+            "is about another candidate or holdout",
+        ),
+        ({"runtimes": [runtime_facts("served")]}, "is not about served, onnxruntime, openvino"),
+        ({"runtimes": [runtime_facts("served")] * 3}, "is not about served, onnxruntime, openvino"),
+        ({"champion": None}, "says nothing of the champion"),
     ],
 )
-def test_answers_about_something_else_are_refused(folder, facts):
+def test_answers_about_something_else_are_refused(folder, facts, message):
     write_json(folder / ANSWERED, {**read_json(folder / ANSWERED), **facts})
-    refused(EvidenceError, r"answers\.json is (not )?about", score, folder)
+    refused(EvidenceError, rf"answers\.json {message}; attest again", score, folder)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"schema": "jukebox.answers/v1"}', b"[" * 99_999])
@@ -293,14 +321,22 @@ def test_an_oversized_record_is_not_read(folder, monkeypatch):
     refused(EvidenceError, "more than 10 bytes", score, folder)
 
 
-def test_labels_that_were_changed_are_refused(folder):
+def test_labels_and_records_that_were_changed_are_refused(folder):
+    digest = "sha256:" + "0" * 64
+    refused(EvidenceError, f"asked.json: its digest is .*, not {digest}", score, folder, digest)
     (folder / "labels/labels.json").write_text("{}")
     refused(EvidenceError, r"labels\.json is missing or was changed", score, folder)
 
 
-def test_another_asked_than_was_handed_over_is_refused(folder):
-    digest = "sha256:" + "0" * 64
-    refused(EvidenceError, f"asked.json: its digest is .*, not {digest}", score, folder, digest)
+@pytest.mark.parametrize("name", ["data_report.json", "profile.json", "baselines.parquet"])
+def test_a_holdout_whose_files_are_not_what_they_should_be_is_refused(folder, name):
+    (folder / "labels" / name).write_bytes(b"{}")
+    asked = read_json(folder / "asked.json")
+    asked["files"][f"labels/{name}"] = file_digest(folder / "labels" / name)
+    write_json(folder / "asked.json", asked)
+    answered = {**read_json(folder / ANSWERED), "asked": file_digest(folder / "asked.json")}
+    write_json(folder / ANSWERED, answered)
+    refused(EvidenceError, "; seal the holdout again with `jukebox judge holdout`", score, folder)
 
 
 def test_the_model_is_not_read(folder):
