@@ -1,28 +1,44 @@
-"""A network as training saves it, on songs that are made up, and all that parity reads: without a run."""
+"""A Keras network that nobody trained, exported, and all that parity reads: without a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ml.core.files import write_json
-from ml.core.settings import Hyperparameters
-from ml.problems.songs.columns import RANGES
-from ml.data.splits import Examples, write_examples
-from ml.gate.served import Served
+from ml.data.splits import Labels, write_examples
+from ml.gate.nouns import Nouns
 from ml.onnx.conversion import convert
-from ml.problems.songs.network import build_network, guard
-from ml.onnx.runtimes import Runtime, open_runtimes
-from ml.problems.songs.solution import answer
+from ml.onnx.keras_file import answer, load_keras, load_network, save_network
+from ml.onnx.keras_model import export_network, guard_network
+from ml.onnx.runtimes import AS_SERVED, Runtime, open_runtimes
+from ml.problem import INPUT, OUTPUT, Examples
 
-COUNTRIES = [f"{first}{second}" for first in "ABCDEFGH" for second in "ABCDEFGHI"]
-SONGS = 400
+RANGES = {
+    "width": (1, 100),
+    "height": (90_000, 400_000),
+    "ink": (0, 1),
+    "slant": (-60, 0),
+    "holes": (0, 11),
+    "dots": (0, 1),
+}
+CLASSES = tuple(f"glyph {name}" for name in "ABCDEFGHIJKLMNOPQRSTUVWX")
+EXAMPLES = 400
+FARTHEST = 20.0
+"""Standard deviations at which the network clips."""
+
+SOLUTION = SimpleNamespace(
+    SUFFIX=".keras",
+    export=export_network,
+    predict=lambda model, features: answer(load_network(model), features),
+)
 
 
 @dataclass(frozen=True)
 class Made:
-    """The files of a model that nobody trained, and the model itself."""
+    """The files of a model, the model itself, and what it was fitted on."""
 
     folder: Path
     network: object
@@ -33,36 +49,45 @@ class Made:
         """Return Keras's answers."""
         return answer(self.network, rows)
 
+    def convert(self, folder: Path, solution: object = SOLUTION) -> str:
+        """Convert the model into another folder."""
+        inputs = [self.folder / name for name in ("model.keras", "test.parquet", "labels.json")]
+        outputs = [folder / name for name in ("model.onnx", "reference.parquet", "served.json")]
+        return convert(solution, *inputs, *outputs, {"model_name": "made", "data_version": "1"})
 
-def songs(number: int) -> np.ndarray:
-    """Make up features within the contract's ranges, float32 [number, 13]."""
-    rng = np.random.default_rng(7)
-    low, high = np.array(list(RANGES.values()), dtype="float64").T
-    # Songs of a few minutes, as there are: in its whole range the duration would drown all others.
-    low[1], high[1] = 90_000, 400_000
-    return rng.uniform(low, high, size=(number, len(RANGES))).astype("float32")
+
+def build(features: np.ndarray):
+    """Build a network with normalisation, as sure of itself as a trained one."""
+    keras = load_keras()
+    keras.utils.set_random_seed(7)
+    inputs = keras.Input((len(RANGES),), dtype="float32", name=INPUT)
+    mean, variance = features.mean(axis=0, dtype="float64"), features.var(axis=0, dtype="float64")
+    x = keras.layers.Normalization(mean=mean, variance=variance)(inputs)
+    x = keras.ops.clip(x, -FARTHEST, FARTHEST)
+    x = keras.layers.Dense(64, activation="relu")(x)
+    last = keras.layers.Dense(len(CLASSES), activation="softmax", name=OUTPUT)
+    network = keras.Model(inputs, last(x), name="made")
+    kernel, bias = last.get_weights()
+    last.set_weights([4 * kernel, np.linspace(-1, 1, len(bias))])
+    return guard_network(network)
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
     """Build the network, save it as training does, and convert it."""
     folder = tmp_path_factory.mktemp("made")
-    features = songs(SONGS)
-    network = build_network(features, len(COUNTRIES), Hyperparameters())
-    # As sure of itself as a trained one.
-    last = network.layers[-1]
-    kernel, bias = last.get_weights()
-    last.set_weights([4 * kernel, bias])
-    guard(network).save(folder / "model.keras")
-    counts = np.random.default_rng(7).integers(0, 9, size=(SONGS, len(COUNTRIES)), dtype="int32")
-    test = Examples(
-        [f"song{index:018}" for index in range(SONGS)], features, counts, np.zeros(SONGS, "int16")
-    )
+    rng = np.random.default_rng(7)
+    low, high = np.array(list(RANGES.values()), dtype="float64").T
+    features = rng.uniform(low, high, size=(EXAMPLES, len(RANGES))).astype("float32")
+    network = build(features)
+    save_network(network, folder / "model.keras")
+    counts = rng.integers(0, 9, size=(EXAMPLES, len(CLASSES)), dtype="int32")
+    test = Examples([f"example{index:05}" for index in range(EXAMPLES)], features, counts, CLASSES)
     write_examples(folder / "test.parquet", test)
-    write_json(folder / "labels.json", {"schema": "jukebox.labels/v1", "countries": COUNTRIES})
-    inputs = [folder / name for name in ("model.keras", "test.parquet", "labels.json")]
-    outputs = [folder / name for name in ("model.onnx", "reference.parquet", "served.json")]
-    convert(*inputs, *outputs, {"model_name": "made"})
-    served = Served(runtime="openvino", settings={"INFERENCE_PRECISION_HINT": "f32"})
-    runtimes = open_runtimes((folder / "model.onnx").read_bytes(), served)
-    return Made(folder, guard(network), features, {runtime.name: runtime for runtime in runtimes})
+    labels = Labels(definition="glyphs/v1", nouns=Nouns(), features=tuple(RANGES), classes=CLASSES)
+    write_json(folder / "labels.json", labels)
+    found = Made(folder, network, features, {})
+    found.convert(folder)
+    runtimes = open_runtimes((folder / "model.onnx").read_bytes(), AS_SERVED)
+    found.runtimes.update({runtime.name: runtime for runtime in runtimes})
+    return found
