@@ -5,16 +5,17 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from attestations import make_attestation, trust_file
 from candidates import put
-from judged import CLAIMED, FILES, SEALED, profile, write_holdout
+from judged import CLAIMED, FEATURES, FILES, SEALED, profile, write_holdout
 from reports import DATA_VERSION, POLICY
 
 from ml.core.canonical import canonical_bytes
 from ml.core.errors import EvidenceError, UsageError
 from ml.core.files import file_digest, read_json, write_json
-from ml.data.splits import read_examples
+from ml.data.manifests import HOLDOUT_FILES
 from ml.judge.download import address, claimed_by, download
 from ml.judge.features import read_features
 from ml.judge.work import Asked, require_files
@@ -53,7 +54,7 @@ def refused(message, world, tmp_path, kind=EvidenceError, **changes):
 
 
 def test_it_fills_the_work_folder(world, tmp_path):
-    asked = fetch(world, tmp_path)
+    asked = fetch(world, tmp_path, candidate=world[1][:12])
     work = tmp_path / "work"
     assert Asked.load(read_json(work / "asked.json")) == asked
     assert (asked.candidate, asked.champion, asked.champion_kind) == (world[1], "", "")
@@ -61,31 +62,16 @@ def test_it_fills_the_work_folder(world, tmp_path):
     assert {path.name: path.read_bytes() for path in (work / "model").iterdir()} == FILES
     assert not (work / "champion").exists()
     require_files(work, asked, "model", "features", "labels", "champion")
-    assert set(asked.files) == {
-        "features/features.parquet",
-        *(
-            f"labels/{name}"
-            for name in (
-                "baselines.parquet",
-                "champion_profile.json",
-                "data_report.json",
-                "examples.parquet",
-                "labels.json",
-                "profile.json",
-            )
-        ),
-    }
+    labels = {f"labels/{name}" for name in (*HOLDOUT_FILES, "champion_profile.json")}
+    assert set(asked.files) == {"features/features.parquet", *labels}
 
 
-def test_the_features_are_those_of_the_sealed_songs_and_nothing_else(world, tmp_path):
+def test_the_features_are_those_of_the_sealed_examples_and_nothing_else(world, tmp_path):
     fetch(world, tmp_path)
     path = tmp_path / "work/features/features.parquet"
-    assert (read_features(path) == read_examples(tmp_path / "work/labels/examples.parquet").features).all()
-    assert not any(song.encode() in path.read_bytes() for song in SEALED.ids)
-
-
-def test_the_beginning_of_an_id_names_a_candidate(world, tmp_path):
-    assert fetch(world, tmp_path, candidate=world[1][:12]).candidate == world[1]
+    assert read_features(path)[0] == FEATURES
+    np.testing.assert_array_equal(read_features(path)[1], SEALED.features)
+    assert not any(one.encode() in path.read_bytes() for one in SEALED.ids)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -94,12 +80,11 @@ def test_a_candidate_that_was_changed_is_refused(world, tmp_path, name):
     refused(f"{name} is missing or was changed", world, tmp_path)
 
 
-def test_a_candidate_that_is_not_there_is_refused(world, tmp_path):
+def test_a_candidate_or_a_holdout_that_is_not_there_is_refused(world, tmp_path):
     refused("there is no candidate", world, tmp_path, candidate="a" * 64)
-
-
-def test_a_holdout_that_is_not_there_is_refused(world, tmp_path):
     refused("there is no holdout 00", world, tmp_path, version="0" * 16)
+    shutil.rmtree(tmp_path / "holdout")
+    refused("there is no folder", world, tmp_path, UsageError)
 
 
 @pytest.mark.parametrize("name", ["examples.parquet", "labels.json", "baselines.parquet", "profile.json"])
@@ -118,11 +103,6 @@ def test_the_manifest_of_another_version_is_refused(world, tmp_path):
 def test_a_manifest_that_is_none_is_one_line(world, tmp_path, text):
     (tmp_path / "holdout" / DATA_VERSION / "holdout.json").write_bytes(text)
     refused(r"holdout\.json: ", world, tmp_path)
-
-
-def test_places_that_are_not_there_are_told(world, tmp_path):
-    shutil.rmtree(tmp_path / "holdout")
-    refused("there is no folder", world, tmp_path, UsageError)
 
 
 def test_a_self_checked_champion_is_named_and_not_compared_with(world, tmp_path):
@@ -177,9 +157,9 @@ def test_a_champions_attestation_that_was_changed_is_refused(world, tmp_path, at
 
 def test_what_a_run_claims_is_read_beside_its_candidate(world):
     store = world[0]
-    candidate = put(store, commit="c0ffee", model_name="songs")
+    candidate = put(store, commit="c0ffee", model_name="digits")
     claimed = claimed_by(store, candidate, "")
-    assert (claimed.commit, claimed.model_name, claimed.dirty) == ("c0ffee", "songs", False)
+    assert (claimed.commit, claimed.model_name, claimed.dirty) == ("c0ffee", "digits", False)
     assert claimed_by(store, candidate, claimed.run_id) == claimed
 
 
