@@ -1,75 +1,82 @@
-"""The metrics agree with scikit-learn on the expanded chart rows, and the bootstrap resamples songs."""
+"""The metrics agree with scikit-learn on the expanded rows, and the bootstrap resamples examples."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
 from ml.gate.subjects.evaluation import Bootstrap
-from ml.measure.metrics import bootstrap, calibration_error, flaw_of, score_songs
+from ml.measure.metrics import bootstrap, calibration_error, flaw_of, most_probable, score_examples
 
 
-@pytest.fixture
-def scored():
-    """Thirty songs in twelve countries: probabilities [30, 12] and chart rows [30, 12]."""
+def made(classes=12):
+    """Thirty examples: probabilities [30, K] and rows [30, K]."""
     rng = np.random.default_rng(3)
-    probabilities = rng.dirichlet(np.ones(12), size=30).astype("float32")
-    counts = rng.poisson(0.7, size=(30, 12)).astype("int32")
+    probabilities = rng.dirichlet(np.ones(classes), size=30).astype("float32")
+    counts = rng.poisson(0.7, size=(30, classes)).astype("int32")
     counts[counts.sum(axis=1) == 0, 0] = 1
     return probabilities, counts
 
 
-def expanded(probabilities, counts):
-    """Return one row for each chart row, as scikit-learn wants it: true country, probabilities."""
-    song, country = np.nonzero(counts)
-    times = counts[song, country]
-    return np.repeat(country, times), np.repeat(probabilities[song], times, axis=0)
+@pytest.fixture
+def scored():
+    return made()
 
 
-def test_points_equal_scikit_learns_on_every_chart_row(scored):
-    truth, rows = expanded(*scored)
-    points = score_songs(*scored).points()
-    labels = np.arange(12)
+@pytest.mark.parametrize(("classes", "best"), {12: 5, 6: 5, 5: 4, 3: 2, 2: 1}.items())
+def test_points_equal_scikit_learns_on_every_row_and_the_top_five_are_never_all(classes, best):
+    probabilities, counts = made(classes)
+    example, label = np.nonzero(counts)
+    times = counts[example, label]
+    truth, rows = np.repeat(label, times), np.repeat(probabilities[example], times, axis=0)
+    points = score_examples(probabilities, counts).points()
+    labels = np.arange(classes)
     assert points["log_loss"] == pytest.approx(log_loss(truth, rows, labels=labels), rel=1e-5)
     assert points["top1_mass"] == pytest.approx(accuracy_score(truth, rows.argmax(axis=1)))
-    assert points["top5_mass"] == pytest.approx(top_k_accuracy_score(truth, rows, k=5, labels=labels))
+    # scikit-learn takes the second column alone where there are two classes.
+    scores = rows[:, 1] - 0.5 if classes == 2 else rows
+    assert points["top5_mass"] == pytest.approx(top_k_accuracy_score(truth, scores, k=best, labels=labels))
+    assert most_probable(classes) == best
+    assert most_probable(1) == 1
 
 
-def test_hit_at_5_counts_songs_not_rows():
-    probabilities = np.tile(np.linspace(0.3, 0.01, 8), (2, 1))
+def test_hit_at_5_counts_examples_not_rows():
     counts = np.zeros((2, 8), dtype="int32")
-    counts[0, 0] = 1000
-    counts[1, 7] = 1
-    assert score_songs(probabilities, counts).points()["hit_at_5"] == 0.5
+    counts[0, 0], counts[1, 7] = 1000, 1
+    probabilities = np.tile(np.linspace(0.3, 0.01, 8), (2, 1))
+    assert score_examples(probabilities, counts).points()["hit_at_5"] == 0.5
+
+
+def test_ties_go_to_the_first_class():
+    points = score_examples(np.full((1, 8), 1 / 8), np.arange(8)[None]).points()
+    assert points["top1_mass"] == 0
+    assert points["top5_mass"] == pytest.approx((1 + 2 + 3 + 4) / 28)
 
 
 def test_an_impossible_row_costs_a_lot_but_not_infinity():
-    scores = score_songs(np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[0, 1, 0, 0, 0, 0]]))
+    scores = score_examples(np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[0, 1, 0, 0, 0, 0]]))
     assert scores.points()["log_loss"] == pytest.approx(-np.log(1e-12))
 
 
-def test_probabilities_that_are_not_numbers_are_refused(scored):
-    probabilities, counts = scored
-    probabilities[3, 4] = np.nan
-    with pytest.raises(ValueError, match="not numbers"):
-        score_songs(probabilities, counts)
-
-
-def test_other_shapes_are_refused(scored):
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_are_no_numbers_of_each_example_is_refused(scored, wrong):
     probabilities, counts = scored
     with pytest.raises(ValueError, match="for counts"):
-        score_songs(probabilities[1:], counts)
+        score_examples(probabilities[1:], counts)
+    probabilities[3, 4] = wrong
+    with pytest.raises(ValueError, match="not numbers"):
+        score_examples(probabilities, counts)
 
 
-def test_bootstrap_is_a_plain_resampling_of_songs(scored):
-    """The vectorised intervals equal those of a loop that draws songs one by one, up to chance."""
-    scores = score_songs(*scored)
+def test_bootstrap_is_a_plain_resampling_of_examples(scored):
+    """The vectorised intervals equal those of a loop that draws examples one by one, up to chance."""
+    scores = score_examples(*scored)
     settings = Bootstrap(resamples=4000, confidence=0.9, seed=1)
     interval = bootstrap({"loss": (scores.loss, scores.rows)}, settings)["loss"]
     rng = np.random.default_rng(5)
     drawn = []
     for _ in range(4000):
-        songs = rng.integers(0, 30, 30)
-        drawn.append(scores.loss[songs].sum() / scores.rows[songs].sum())
+        examples = rng.integers(0, 30, 30)
+        drawn.append(scores.loss[examples].sum() / scores.rows[examples].sum())
     low, high = np.quantile(drawn, [0.05, 0.95])
     width = high - low
     assert interval.low == pytest.approx(low, abs=0.08 * width)
@@ -79,7 +86,7 @@ def test_bootstrap_is_a_plain_resampling_of_songs(scored):
 
 def test_bootstrap_is_seeded_and_paired(scored):
     """The same seed gives the same interval, and a constant gain has no width: its pairs are kept."""
-    scores = score_songs(*scored)
+    scores = score_examples(*scored)
     ratios = {"gain": (scores.loss - (scores.loss - 0.1 * scores.rows), scores.rows)}
     first, again = bootstrap(ratios)["gain"], bootstrap(ratios)["gain"]
     assert first == again
@@ -92,10 +99,22 @@ def test_calibration_error_is_the_gap_between_confidence_and_truth():
     counts = np.zeros((100, 2), dtype="int32")
     counts[:50, 0] = 1
     counts[50:, 1] = 1
-    # Sorted by confidence the songs tie, so each bin mixes: what remains is |0.8 - share right|.
+    # Sorted by confidence the examples tie, so each bin mixes: what remains is |0.8 - share right|.
     assert calibration_error(probabilities, counts, bins=1) == pytest.approx(0.3)
     counts[:] = [4, 1]
     assert calibration_error(probabilities, counts) == pytest.approx(0.0)
+
+
+def test_calibration_is_measured_in_ten_groups_of_about_as_many_rows():
+    probabilities = np.column_stack([np.linspace(0.55, 0.95, 100), np.linspace(0.45, 0.05, 100)])
+    counts = np.zeros((100, 2), dtype="int32")
+    counts[:, 0] = 1
+    right = probabilities[:, 0].reshape(10, 10).mean(axis=1)
+    assert calibration_error(probabilities, counts) == pytest.approx((1 - right).mean())
+    # The sure half is wrong, and has nine in ten of the rows.
+    counts[50:] = [0, 9]
+    expected = ((1 - probabilities[:50, 0]).sum() + 9 * probabilities[50:, 0].sum()) / 500
+    assert calibration_error(probabilities, counts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +122,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_truth():
     [
         ([[0.5, 0.5], [1.0, 0.0]], False),
         ([[0.5, 0.5005]], False),
+        ([[0.5, 0.5015]], True),
         ([[1.0, 1.0]], True),
         ([[0.0, 0.0]], True),
         ([[1.5, -0.5]], True),

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from policies import default_policy
 from scipy.stats import binom, binomtest
 
-from policies import default_policy
 from ml.gate.resampling import Estimate, Resampling
 from ml.measure.paired import FEW, widen
 from ml.measure.resampling import compare_ratios
