@@ -76,7 +76,7 @@ def _finished_run_begins(request, finished_run_home, worker_id):
 
     def run() -> None:
         # The store that the other verbs take by default.
-        where = ["--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"]
+        where = ["--data", SAMPLE, "--store", ".jukebox/store"]
         env = unhurried(finished_run_home)
         where += ["--no-promote", "--json"]
         done = jukebox("run", *where, cwd=finished_run_home, env=env, timeout=PATIENCE)

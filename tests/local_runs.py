@@ -7,7 +7,7 @@ from typing import Any
 from candidates import candidate_files
 from reports import POLICY, subject
 
-from ml.core.settings import Hyperparameters
+from ml.problems.songs.hyperparameters import Hyperparameters
 from ml.gate.evidence import policy_digest
 
 FIRST = "20260101-120000-aaaaaa"
@@ -34,6 +34,7 @@ def make_run(
     name: str = FIRST,
     told: str = ENDED,
     evidence: dict[str, Any] | None = None,
+    hyperparameters: dict[str, Any] = {},
     **changes: Any,
 ) -> Path:
     """Make the folder of a run.
@@ -49,13 +50,13 @@ def make_run(
     home.mkdir(parents=True)
     about = subject(nonce=nonce_of(name), champion="").to_json()
     parameters = {
-        "rankings_uri": "sample:",
-        "songs_uri": "sample:",
+        "problem": "songs",
+        "table_uris": {"rankings": "sample:", "songs": "sample:"},
+        "hyperparameters": {**Hyperparameters().model_dump(), **hyperparameters},
         "policy": policy_digest(POLICY),
         "store_uri": str(folder.parent / "store"),
         "evidence_uri": str(home / "evidence.json"),
         **{field: value for field, value in about.items() if field != "run_id"},
-        **Hyperparameters().model_dump(),
         **changes,
     }
     (home / "parameters.json").write_text(json.dumps(parameters))

@@ -18,6 +18,10 @@ from ml.dspa.plain_yaml import MOST_BYTES, NotPlain, read_documents
 IMAGE = re.compile(r"[\w.\-:/]+@sha256:[0-9a-f]{64}")
 
 
+HYPERPARAMETERS = "hyperparameters"
+"""The parameter with what shapes the training: an object whose default has every name."""
+
+
 class Pipeline(BaseModel):
     """A compiled pipeline: its specification, what it needs of the platform, and the digest of its bytes.
 
@@ -30,6 +34,11 @@ class Pipeline(BaseModel):
     platform: dict[str, Any]
     digest: str
     image: str
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters that it has, by name, each with its default."""
+        return dict(self.parameters.get(HYPERPARAMETERS, {}).get("defaultValue") or {})
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import EvidenceError, UsageError
 from ml.core.settings import STORE_MOUNT
-from ml.dspa.compiled import Pipeline
+from ml.dspa.compiled import HYPERPARAMETERS, Pipeline
 from ml.dspa.names import key_of, run_name
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.policy import parse_policy
@@ -30,9 +30,6 @@ LONGEST = 800
 
 LONGEST_NAME = 128
 """Characters of an experiment's name; the API server answers a longer one with an error of its own."""
-
-HYPERPARAMETERS = "hyperparameters"
-"""The parameter with what shapes the training: an object whose default has every name."""
 
 PLACES = ("evidence_uri", "store_uri")
 """Parameters that say where the evidence and the candidate are."""
@@ -152,7 +149,7 @@ def make_submission(
     _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
     decided = {**decided, "image": pipeline.image, "policy": parse_policy(policy_text).digest}
-    parameters = {**decided, HYPERPARAMETERS: _typed(chosen, known)}
+    parameters = {**decided, HYPERPARAMETERS: _typed(chosen, pipeline.hyperparameters)}
     missing = [
         name
         for name, kind in known.items()
@@ -231,9 +228,8 @@ def _require_names(attempt: str, experiment: str, model: str) -> None:
         raise UsageError(f"--model-name {model!r}: use lower-case letters, digits, dots and dashes")
 
 
-def _typed(chosen: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(chosen: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return all hyperparameters: those that were typed as the type of their default in the pipeline."""
-    defaults = dict(known.get(HYPERPARAMETERS, {}).get("defaultValue") or {})
     values = dict(defaults)
     for name, text in chosen.items():
         if name not in defaults:

@@ -17,7 +17,8 @@ from ml.dspa.admission_policy import AdmissionPolicy, read_admission
 from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.submission import Submission, make_submission
 from ml.dspa.timeouts import Deadline
-from ml.problem import load_definition
+from ml.pipeline.hyperparameters import defaults, read_hyperparameters
+from ml.problem import load_definition, load_solution
 from ml.release.decisions import Inputs, make_inputs
 from ml.release.promotion import champion_of
 from ml.release.store import ModelStore
@@ -84,6 +85,7 @@ def admit(order: Order, deadline: Deadline) -> Admitted:
     require_admitted(examine(compiled, rules), str(order.pipeline))
     for uri in (*order.tables.values(), order.snapshot):
         refuse_password(uri)
+    _require_in_range(order, compiled)
     key = order.attempt or str(uuid.uuid4())
     draft = _submission(order, compiled, key, {"data_version": "", "champion": ""})
     require_admitted(examine_parameters(compiled, draft.parameters, rules), str(order.pipeline))
@@ -97,6 +99,19 @@ def admit(order: Order, deadline: Deadline) -> Admitted:
         order.params,
     )
     return Admitted(_submission(order, compiled, key, resolved), rules, inputs)
+
+
+def _require_in_range(order: Order, compiled: Pipeline) -> None:
+    """Refuse hyperparameters out of range, where the pipeline is of the solution that is installed here.
+
+    Raises:
+        UsageError: one is.
+    """
+    if not order.params:
+        return
+    solution = load_solution(order.problem)
+    if set(defaults(solution)) == set(compiled.hyperparameters):
+        read_hyperparameters(solution, {**compiled.hyperparameters, **order.params})
 
 
 def _submission(order: Order, compiled: Pipeline, key: str, resolved: Mapping[str, str]) -> Submission:

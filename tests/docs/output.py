@@ -107,7 +107,7 @@ def like_the_checkout(folder: Path) -> Path:
         # The key of the images is of plain files, and of none behind a link.
         if entry.is_file():
             shutil.copy2(entry, folder)
-        elif entry.name in ("ml", "requirements"):
+        elif entry.name in ("ml", "requirements", "tests"):
             shutil.copytree(entry, folder / entry.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             (folder / entry.name).symlink_to(entry)
@@ -117,6 +117,8 @@ def like_the_checkout(folder: Path) -> Path:
 def execute(command: list[str], folder: Path) -> tuple[int, str]:
     """Run a command in a folder; return its exit code and what it prints, as a pipe sees it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUKEBOX_")}
+    # A problem that a command writes into the folder is found there.
+    environment["PYTHONPATH"] = str(folder)
     done = subprocess.run(
         command,
         cwd=folder,

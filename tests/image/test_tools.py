@@ -76,7 +76,7 @@ def test_a_run_is_submitted_with_the_tools(workshop, images):
     image = images["component"]["by_digest"]
     dspa = Dspa(tokens={TOKEN}, executor=None)
     with s3_server() as s3, serving(dspa):
-        data = "--rankings sample: --songs sample: --timeout 20"
+        data = "--data sample: --timeout 20"
         where = f"--host {dspa.url} --namespace music {' '.join(PLACES)}"
         script = (
             f"jukebox compile -o /tmp/p.yaml --image {image} && jukebox submit /tmp/p.yaml {where} {data}"

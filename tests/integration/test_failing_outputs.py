@@ -7,7 +7,7 @@ from tiers import SLOW, sampled
 from ml.problems.songs.sample_spec import SampleSpec
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
-SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)
+SAMPLE = ("--data", SPEC.uri)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_image_without_a_digest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train",), ("models", "--all"), ("promote",), ("sample", "--out", "x", "--songs", "3")]
+    "arguments", [("train",), ("models", "--all"), ("promote",), ("sample", "--out", "x", "--sample", "sample:songs=3")]
 )
 def test_wrong_use(tmp_path, arguments):
     assert_one_line(call_at(tmp_path, *arguments), 2)

@@ -40,7 +40,7 @@ def test_good_evidence_passes(tmp_path):
             canonical_bytes({**PASSING, "schema": "jukebox.evidence/v1"}), "schema", id="unknown-schema"
         ),
         pytest.param(
-            canonical_bytes(PASSING).replace(b'"songs":128', b'"songs":NaN'), "not evidence", id="NaN"
+            canonical_bytes(PASSING).replace(b'"examples":128', b'"examples":NaN'), "not evidence", id="NaN"
         ),
     ],
 )
@@ -50,7 +50,7 @@ def test_evidence_that_proves_nothing(tmp_path, data, message):
     assert message in line
 
 
-@pytest.mark.parametrize("check", ["evaluation.songs", "parity", "data.songs.unique"])
+@pytest.mark.parametrize("check", ["evaluation.examples", "parity", "data.songs.unique"])
 def test_a_model_that_is_not_good_enough(tmp_path, check):
     reports = edited(passing_reports(), MUTATIONS[check].edits)
     found = make_evidence(subject(), MANIFEST, reports, POLICY, DAY)
@@ -59,12 +59,12 @@ def test_a_model_that_is_not_good_enough(tmp_path, check):
 
 
 def test_a_stricter_policy_blocks(tmp_path):
-    (tmp_path / "strict.yaml").write_text(POLICY.replace('"min_songs":100', '"min_songs":1000'))
+    (tmp_path / "strict.yaml").write_text(POLICY.replace('"min_examples":100', '"min_examples":1000'))
     line = assert_one_line(_gate(tmp_path, canonical_bytes(PASSING), "--policy", "strict.yaml"), 10)
-    assert "evaluation.songs" in line
+    assert "evaluation.examples" in line
 
 
-@pytest.mark.parametrize("text", ["", POLICY.replace("min_songs", "min_song")])
+@pytest.mark.parametrize("text", ["", POLICY.replace("min_examples", "min_song")])
 def test_a_policy_that_cannot_be_read_blocks(tmp_path, text):
     (tmp_path / "policy.yaml").write_text(text)
     assert_one_line(_gate(tmp_path, canonical_bytes(PASSING), "--policy", "policy.yaml"), 10)

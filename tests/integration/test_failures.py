@@ -23,7 +23,7 @@ from ml.problems.songs.sample_spec import SampleSpec
 from policies import default_policy
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
-SAMPLE = ("--rankings", SPEC.uri, "--songs", SPEC.uri)
+SAMPLE = ("--data", SPEC.uri)
 
 
 class Failure(NamedTuple):
@@ -35,7 +35,7 @@ class Failure(NamedTuple):
 
 
 def _given(files: Files) -> tuple[str, ...]:
-    return "--rankings", str(files.rankings), "--songs", str(files.songs)
+    return "--data", f"rankings={files.rankings}", "--data", f"songs={files.songs}"
 
 
 def _good(home: Path) -> Files:
@@ -142,40 +142,40 @@ FAILURES = {
     "NaN feature": Failure(_song("energy", np.nan), 20, "column energy: 1 rows, e.g. nan"),
     "infinite feature": Failure(_song("tempo", np.inf), 20, "column tempo: 1 rows, e.g. inf"),
     "policy with a typo": Failure(
-        _policy(default_policy().text.replace("min_songs", "min_song")), 2, "evaluation.min_song: unknown key"
+        _policy(default_policy().text.replace("min_examples", "min_song")), 2, "evaluation.min_song: unknown key"
     ),
     "empty policy": Failure(_policy("# nothing\n"), 2, "the policy is empty"),
     "policy that is not there": Failure(lambda home: (*SAMPLE, "--policy", "none.yaml"), 2, "none.yaml"),
     "pipeline that is none": Failure(_pipeline, 2, "is not a pipeline of `jukebox compile`"),
     "server that is not there": Failure(
-        lambda home: ("--rankings", f"http://127.0.0.1:{closed_port()}/r.csv", "--songs", "x"),
+        lambda home: ("--data", f"http://127.0.0.1:{closed_port()}/tables"),
         30,
         "cannot reach http://127.0.0.1:",
     ),
     "malformed URL": Failure(
-        lambda home: ("--rankings", "http://[::1/r.csv", "--songs", "x"), 2, "is not a URL"
+        lambda home: ("--data", "http://[::1/tables"), 2, "is not a URL"
     ),
     "password in a URI": Failure(
-        lambda home: ("--rankings", "http://user:hunter2@127.0.0.1:1/r.csv", "--songs", "x"),
+        lambda home: ("--data", "http://user:hunter2@127.0.0.1:1/tables"),
         2,
         "http://127.0.0.1:1/r.csv: a password in the URI",
     ),
     "unknown scheme": Failure(
-        lambda home: ("--rankings", "ftp://h/r.csv", "--songs", "x"), 2, "'ftp' is unknown"
+        lambda home: ("--data", "ftp://h/tables"), 2, "'ftp' is unknown"
     ),
     "half a sample": Failure(
-        lambda home: ("--songs", str(_good(home).songs)), 2, "give both --rankings and --songs"
+        lambda home: ("--data", f"songs={_good(home).songs}"), 2, "--data names no rankings"
     ),
     "one table and the sample": Failure(
-        lambda home: ("--rankings", str(_good(home).rankings)), 2, "give both --rankings and --songs"
+        lambda home: ("--data", str(_good(home).rankings)), 2, "give NAME=URI for each of the tables"
     ),
     "pipeline that is not there": Failure(
         lambda home: (*SAMPLE, "--pipeline", "none.yaml"), 2, "cannot read none.yaml"
     ),
-    "sample that is none": Failure(lambda home: ("--rankings", "sample:songs=3"), 2, "not a sample"),
+    "sample that is none": Failure(lambda home: ("--data", "sample:songs=3"), 2, "not a sample"),
     "unknown option": Failure(lambda home: (*SAMPLE, "--epoch", "3"), 2, "--epoch"),
-    "option out of range": Failure(lambda home: (*SAMPLE, "--epochs", "0"), 2, "epochs"),
-    "no learning": Failure(lambda home: (*SAMPLE, "--learning-rate", "0"), 2, "learning"),
+    "option out of range": Failure(lambda home: (*SAMPLE, "--param", "epochs=0"), 2, "epochs"),
+    "no learning": Failure(lambda home: (*SAMPLE, "--param", "learning_rate=0"), 2, "learning_rate"),
 }
 
 FAST = [name for name, failure in FAILURES.items() if failure.code != 20] + ["NaN feature"]

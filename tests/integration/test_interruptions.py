@@ -31,9 +31,9 @@ from ml.gate.verdict import Verdict
 from ml.release.store import ModelStore
 
 SMALL = SampleSpec(songs=600, days=4, seed=7).uri
-RUN = ("run", "--rankings", SMALL, "--songs", SMALL)
-LONG = (*RUN, "--epochs", "100000", "--patience", "100000")
-QUICK = (*RUN, "--epochs", "25", "--learning-rate", "0.02", "--policy", "unhurried.yaml")
+RUN = ("run", "--data", SMALL)
+LONG = (*RUN, "--param", "epochs=100000", "--param", "patience=100000")
+QUICK = (*RUN, "--param", "epochs=25", "--param", "learning_rate=0.02", "--policy", "unhurried.yaml")
 """As little training as passes the gate."""
 
 

@@ -32,7 +32,7 @@ def test_the_run_passes_on_merit(finished_run):
 
 def test_each_kind_of_slice_is_measured(finished_run):
     slices = read_json(finished_run.evidence)["reports"]["evaluation"]["slices"]["slices"]
-    names = {part["name"] for part in slices if part["songs"] >= 10}
+    names = {part["name"] for part in slices if part["examples"] >= 10}
     assert {"country=BR", "explicit=yes", "explicit=no", "decade=2010s", "decade=2020s"} <= names
     assert {"released=this year", "released=earlier"} <= names
 
@@ -71,10 +71,10 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
     labels = str(finished_run.artifact("preprocess", "labels.json"))
     keras, onnx = str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")
     scripts = [
-        "from ml.problems.songs.solution import train; from ml.core.settings import Hyperparameters\n"
-        f"train({train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, Hyperparameters())",
-        "from ml.onnx.conversion import convert\n"
-        f"convert({keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "
+        "from ml.pipeline.training import train; from ml.problem import load_solution\n"
+        f"train(load_solution(), {train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, {{}})",
+        "from ml.onnx.conversion import convert; from ml.problem import load_solution\n"
+        f"convert(load_solution(), {keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "
         f"{str(tmp_path / 's.json')!r}, {lineage!r})",
     ]
     for script in scripts:
@@ -122,8 +122,8 @@ def test_gate_blocks_under_a_stricter_policy(finished_run, tmp_path):
 @SLOW
 def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_path):
     """A real run of a poor model: exit code 10, the evidence is there, nothing is stored."""
-    hyper = ["--epochs", "1", "--learning-rate", "1e-9"]
-    done = jukebox("run", "--rankings", SAMPLE, "--songs", SAMPLE, *hyper, "--json", cwd=tmp_path)
+    hyper = ["--param", "epochs=1", "--param", "learning_rate=1e-9"]
+    done = jukebox("run", "--data", SAMPLE, *hyper, "--json", cwd=tmp_path)
     assert done.returncode == 10, done.stderr
     assert "evaluation.gain_over_prior" in done.stderr
     assert "Traceback" not in done.stderr
@@ -152,7 +152,7 @@ def test_run_runs_the_compiled_ir_and_nothing_beside_it(tmp_path):
 
 
 def test_sample_writes_tables_that_a_run_can_read(tmp_path):
-    done = jukebox("sample", "--songs", 300, "--days", 3, "--out", tmp_path / "data", cwd=tmp_path)
+    done = jukebox("sample", "--sample", "sample:songs=300,days=3", "--out", tmp_path / "data", cwd=tmp_path)
     assert done.returncode == 0
     assert "(synthetic)" in done.stdout
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [

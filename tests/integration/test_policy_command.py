@@ -44,7 +44,7 @@ def changed(home, edits):
 def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
     done = call_at(tmp_path, "policy", "explain")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "evaluation.min_songs" in done.stdout
+    assert "evaluation.min_examples" in done.stdout
     assert "nats per chart row" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(f"policy {default_policy().digest}")
     assert "\x1b" not in done.stdout
@@ -57,7 +57,7 @@ def test_the_explanation_as_json(tmp_path):
 
 
 def test_waivers_and_changed_values_are_told(tmp_path):
-    changes = edited(json.loads(POLICY), {"evaluation.min_songs": 250})["evaluation"]
+    changes = edited(json.loads(POLICY), {"evaluation.min_examples": 250})["evaluation"]
     old = {**WAIVER, "check": "evaluation.top5_mass", "until": "2020-01-01"}
     done = call_at(
         tmp_path,
@@ -68,7 +68,7 @@ def test_waivers_and_changed_values_are_told(tmp_path):
     )
     assert "waived: budget.model_bytes, by Ada until 2999-12-31: few songs in a new market" in done.stdout
     assert "no longer waived: evaluation.top5_mass" in done.stdout
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("evaluation.min_songs")]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("evaluation.min_examples")]
     assert "250" in line
     assert "changed" in line
 

@@ -27,7 +27,7 @@ from ml.gate.policy import parse_policy
 from ml.release.store import ModelStore
 from ml.storage.objects import put_object
 
-DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
+DATA = ("--data", SAMPLE)
 TASKS = (
     "champion",
     "fetch",
@@ -326,7 +326,7 @@ def test_a_submission_on_tables_elsewhere_is_light(tmp_path, local, monkeypatch)
         for name, value in s3.items():
             monkeypatch.setenv(name, value)
         put_object("s3://bucket/tables/songs.csv", b"b")
-        data = ("--rankings", f"{site.url}/charts.csv", "--songs", "s3://bucket/tables/songs.csv")
+        data = ("--data", f"rankings={site.url}/charts.csv", "--data", "songs=s3://bucket/tables/songs.csv")
         report = tmp_path / "report.json"
         places = ("--evidence", "s3://bucket/light/evidence", "--store", "s3://bucket/light/store")
         (tmp_path / "admission.yaml").write_text(

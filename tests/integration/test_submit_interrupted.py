@@ -15,7 +15,7 @@ from tiers import SLOW, sampled
 
 from ml.pipeline.compiler import compile_pipeline
 
-DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
+DATA = ("--data", SAMPLE)
 RESULTS = {"RUN_ID", "VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST", "EVIDENCE_DIGEST", "TEST_OUTPUT"}
 
 

@@ -8,7 +8,7 @@ from dspa_command import IMAGE, PLACES, TOKEN, Ended, ended_here
 from dspa_server import Dspa, Fault, serving
 from servers import s3_server
 
-DATA = ("--rankings", SAMPLE, "--songs", SAMPLE)
+DATA = ("--data", SAMPLE)
 COMMIT = "1a2b3c4d5e" * 4
 S3 = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
@@ -23,14 +23,14 @@ WRONG = {
     "no such file": (["none.yaml", *PLACES], "cannot read none.yaml"),
     "no YAML": (["garbage.yaml", *PLACES], "not a pipeline"),
     "no pipeline": (["list.yaml", *PLACES], "not a pipeline"),
-    "unknown parameter": (["fit.yaml", *PLACES, "--param", "color=red"], "no such parameter"),
+    "unknown parameter": (["fit.yaml", *PLACES, "--param", "color=red"], "no such hyperparameter"),
     "a parameter of another type": (["fit.yaml", *PLACES, "--param", "epochs=many"], "epochs=many"),
     "a parameter out of range": (["fit.yaml", *PLACES, "--param", "epochs=-1"], "epochs"),
     "a parameter that is not one's own": (["fit.yaml", *PLACES, "--param", "nonce=x"], "nonce"),
     "a store in a folder": (["fit.yaml", *PLACES[:3], "/tmp/store"], "on this machine"),
     "results in a file": (["fit.yaml", *PLACES, "--results-dir", "file"], "--results-dir"),
     "a policy that is none": (["fit.yaml", *PLACES, "--policy", "list.yaml"], "policy"),
-    "data that are not there": (["fit.yaml", *PLACES, "--songs", "none.csv"], "none.csv"),
+    "data that are not there": (["fit.yaml", *PLACES, "--data", "none"], "none/rankings.parquet"),
     "an empty attempt": (["fit.yaml", *PLACES, "--attempt", " "], "--attempt"),
     "half a commit": (["fit.yaml", *PLACES, "--commit", COMMIT[:12]], "give all 40 or 64"),
     "no commit": (["fit.yaml", *PLACES, "--commit", ""], "--commit"),

@@ -25,7 +25,7 @@ def home(finished_run, tmp_path) -> Path:
 
 
 def run(home: Path, *hyper: object) -> tuple[int, str, dict]:
-    where = "--rankings", SAMPLE, "--songs", SAMPLE, "--store", ".jukebox/store"
+    where = "--data", SAMPLE, "--store", ".jukebox/store"
     done = jukebox("run", *where, *hyper, "--json", cwd=home, env=unhurried(home))
     return done.returncode, done.stderr, json.loads(done.stdout or "{}")
 
@@ -46,8 +46,8 @@ def test_a_model_as_good_as_the_champion_is_compared_with_it_and_follows_it(home
     shared = found["shared"]
     # The same data: the champion scores on the same songs what it scored as a candidate, in Keras.
     before = evidence_of(finished_run.result).reports["evaluation"]
-    assert (shared["songs"], shared["rows"]) == (before["songs"], before["rows"])
-    assert (shared["songs_left_out"], shared["rows_left_out"], shared["features"]) == (0, 0, 13)
+    assert (shared["examples"], shared["rows"]) == (before["examples"], before["rows"])
+    assert (shared["examples_left_out"], shared["rows_left_out"], shared["features"]) == (0, 0, 13)
     for name in ("log_loss", "top5_mass", "hit_at_5"):
         assert shared[name]["champion"] == pytest.approx(before["model"][name]["value"], abs=1e-5)
     assert shared["log_loss"]["difference"]["value"] != 0
@@ -58,7 +58,7 @@ def test_a_model_as_good_as_the_champion_is_compared_with_it_and_follows_it(home
 
 
 def test_a_model_worse_than_the_champion_is_blocked_though_it_passes_alone(home):
-    code, errors, result = run(home, "--epochs", "20")
+    code, errors, result = run(home, "--param", "epochs=20")
     assert code == 10, errors
     verdict = evidence_of(result).verdict
     failures = {check.name: check.reason for check in verdict.failures}

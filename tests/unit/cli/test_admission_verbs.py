@@ -98,7 +98,10 @@ def test_a_site_names_what_it_allows(jukebox, home, monkeypatch):
     [
         (("greedy.yaml",), LINES[0]),
         (("fit.yaml", "--image", OTHER_IMAGE), f"image {IMAGE} is not allowed"),
-        (("fit.yaml", "--songs", "s3://bucket/../x"), "parameter songs_uri: s3://bucket/../x is not allowed"),
+        (
+            ("fit.yaml", "--data", "s3://bucket/../x"),
+            "parameter table_uris: s3://bucket/../x/rankings.parquet is not allowed",
+        ),
     ],
 )
 def test_nothing_is_submitted_that_is_not_admitted(jukebox, home, arguments, line):

@@ -11,7 +11,7 @@ from rich.text import Text
 from ml.cli import console
 from ml.cli.console import show_verdict
 
-BROKEN = judge(edited(passing_reports(), MUTATIONS["evaluation.songs"].edits))
+BROKEN = judge(edited(passing_reports(), MUTATIONS["evaluation.examples"].edits))
 GOOD = judge(passing_reports())
 
 
@@ -29,7 +29,7 @@ def test_each_check_is_a_line(capsys):
 
 def test_folded_only_what_did_not_pass_is_a_line_and_the_rest_is_counted(capsys):
     _, row, counted, verdict = shown(capsys, BROKEN, folded=True)
-    assert row.split()[0] == "evaluation.songs"
+    assert row.split()[0] == "evaluation.examples"
     assert "BLOCK" in row
     numbers = [int(word.rstrip(",;")) for word in counted.split() if word.rstrip(",;").isdigit()]
     assert sum(numbers) == len(BROKEN.checks) - 1

@@ -15,8 +15,8 @@ def options(tmp_path, monkeypatch, tables):
     """All options of a call in a new folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key").write_text(KEY.secret.hex() + "\n")
-    names = "rankings", "songs", "holdout", "snapshots", "key-file"
-    values = *tables, "holdout", "snapshots", "key"
+    names = "data", "holdout", "snapshots", "key-file"
+    values = tables.rankings.parent, "holdout", "snapshots", "key"
     return [word for pair in zip(names, values, strict=True) for word in (f"--{pair[0]}", pair[1])]
 
 
@@ -47,7 +47,7 @@ def test_a_broken_contract_ends_with_10_and_validates_line(jukebox, options, tmp
     songs.loc[0, "spotify_id"] = songs.loc[1, "spotify_id"]
     (tmp_path / "broken").mkdir()
     broken = write_tables(tmp_path / "broken", rankings, songs)
-    done = jukebox("judge", "holdout", *options, "--rankings", broken.rankings, "--songs", broken.songs)
+    done = jukebox("judge", "holdout", *options, "--data", broken.rankings.parent)
     assert done.code == 10
     assert "the data contract is broken: " in done.refusal
     assert "songs.unique: column spotify_id: " in done.refusal
@@ -63,9 +63,9 @@ def test_a_bad_key_is_wrong_use(jukebox, options, tmp_path, text):
 
 
 def test_a_snapshot_stands_in_for_both_tables(jukebox):
-    done = jukebox("run", "--snapshot", "somewhere", "--rankings", "r.csv")
+    done = jukebox("run", "--snapshot", "somewhere", "--data", "r.csv")
     assert done.code == 2
-    assert "--snapshot has both tables: leave out --rankings and --songs" in done.refusal
+    assert "--snapshot has all tables: leave out --data" in done.refusal
 
 
 @pytest.mark.parametrize("verb", ["run"])

@@ -17,8 +17,8 @@ def home(tmp_path, monkeypatch):
         evidence={"broken": "budget.model_bytes"},
         data_version="another",
         dirty=True,
-        epochs=5,
-        rankings_uri="https://ada:s3cret@data.example/charts.csv?sig=s3cret",
+        hyperparameters={"epochs": 5},
+        table_uris={"rankings": "https://ada:s3cret@data.example/charts.csv?sig=s3cret"},
     )
     return tmp_path
 
@@ -29,7 +29,7 @@ def test_runs_are_listed_with_what_is_known_of_them(home, jukebox):
     assert (done.code, done.err) == (0, "")
     assert [
         word
-        for word in (FIRST, "2026-01-01 12:00", "synthetic sample", "pass", "4.0000")
+        for word in (FIRST, "2026-01-01 12:00", "the synthetic sample", "pass", "4.0000")
         if word not in first
     ] == []
     assert "01b945fae5ea+dirty" in second
@@ -69,7 +69,7 @@ def test_two_runs_side_by_side_with_what_changed_first(home, jukebox):
     assert ["verdict", "pass", "blocked"] in [line.split() for line in lines]
     assert any("budget.model_bytes" in line and "BLOCK" in line for line in lines)
     assert any(line.startswith("log loss") and "4.0000 [3." in line for line in lines)
-    assert lines[-1].endswith("different test songs (another data version): their metrics are not comparable")
+    assert lines[-1].endswith("different test examples (another data version): their metrics are not comparable")
     assert "difference" not in done.out
     assert "s3cret" not in done.out
 
@@ -78,7 +78,7 @@ def test_of_comparable_runs_the_difference_is_told(home, jukebox):
     done = jukebox("compare", FIRST, FIRST)
     assert "nothing differs between" in done.out
     assert "+0.0000" in done.out
-    assert "measured on the same test songs" in done.out
+    assert "measured on the same test examples" in done.out
 
 
 def test_two_runs_as_json(home, jukebox):

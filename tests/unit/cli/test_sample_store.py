@@ -14,10 +14,10 @@ from ml.cli import train
 from ml.cli.main import app
 from ml.cli.options import SAMPLE_STORE, STORE, command, near
 from ml.core.errors import RunFailed
-from ml.pipeline import local
+from ml.pipeline import here
 
-TABLES = "--rankings", "r.csv", "--songs", "s.csv"
-SAMPLE = "--rankings", "sample:songs=600,days=7,seed=7", "--songs", "sample:songs=600,days=7,seed=7"
+TABLES = "--data", "folder"
+SAMPLE = "--data", "sample:songs=600,days=7,seed=7"
 CANDIDATE = "0123456789ab" + "c" * 52
 
 
@@ -28,11 +28,11 @@ def store_of(tmp_path, monkeypatch):
     monkeypatch.delenv("JUKEBOX_STORE", raising=False)
     asked = []
 
-    def prepare(rankings, songs, snapshot, store_uri, *_):
+    def prepare(problem, tables, snapshot, store_uri, *_):
         asked.append(store_uri)
         raise RunFailed("far enough")
 
-    monkeypatch.setattr(local, "prepare", prepare)
+    monkeypatch.setattr(here, "prepare", prepare)
 
     def store_of(*arguments: str) -> str:
         done = typer.testing.CliRunner().invoke(app, ["run", *arguments])

@@ -60,7 +60,7 @@ def test_a_good_model_is_verified_in_two_lists(jukebox, model, keys):
     assert "files       model.keras, model.onnx, served.json: as measured\n" in verified
     for word in (
         "PASS: ",
-        "128 sealed songs",
+        "128 sealed images",
         "log loss",
         "position 3",
         "59ddef4777eb0125",

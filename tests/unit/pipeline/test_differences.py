@@ -25,12 +25,12 @@ def compare(tmp_path):
 def test_equal_runs_differ_in_nothing(compare):
     found = compare({"evidence": {}}, {"evidence": {}})
     assert (found.changed, found.checks, found.note) == ({}, {}, "")
-    assert {"commit", "epochs", "image", "policy", "data version", "test songs"} <= set(found.same)
+    assert {"commit", "epochs", "image", "policy", "data version", "test examples"} <= set(found.same)
 
 
 def test_settings_code_and_results_that_differ_are_told(compare):
     found = compare(
-        {"evidence": {}, "epochs": 5},
+        {"evidence": {}, "hyperparameters": {"epochs": 5}},
         {
             "evidence": {"broken": "budget.model_bytes", "edits": WORSE},
             "told": BLOCKED,
@@ -54,22 +54,22 @@ def test_settings_code_and_results_that_differ_are_told(compare):
 def test_other_data_is_other_test_songs(compare):
     edits = {"data_report.data_version": "another"}
     found = compare({"evidence": {}}, {"evidence": {"edits": edits}, "data_version": "another"})
-    assert "different test songs (another data version)" in found.note
+    assert "different test examples (another data version)" in found.note
     assert not found.comparable
     assert found.changed["data version"][1] == "another"
 
 
 def test_the_same_data_split_otherwise_is_other_test_songs(compare):
     found = compare({"evidence": {}}, {"evidence": {"edits": {"evaluation.test_digest": OTHER_DIGEST}}})
-    assert "different test songs (another split)" in found.note
+    assert "different test examples (another split)" in found.note
 
 
 def test_of_a_run_that_failed_early_what_is_known_is_compared(compare):
     told = events(("train", "error"), message="out of memory", blocked=False, permanent=True)
-    found = compare({"evidence": {}}, {"told": told, "epochs": 5})
+    found = compare({"evidence": {}}, {"told": told, "hyperparameters": {"epochs": 5}})
     assert found.note == f"run {SECOND} has no metrics (failed: train); what is known of it is compared"
     assert found.changed["epochs"] == (300, 5)
-    assert found.changed["chart rows"][1] is None
+    assert found.changed["rows of rankings"][1] is None
     assert found.metrics["log_loss"][1] is None
     assert found.checks == {}
 

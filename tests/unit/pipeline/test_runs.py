@@ -31,10 +31,10 @@ def only(folder):
 
 
 def test_a_run_that_passed_tells_all(folder):
-    make_run(folder, evidence={}, commit="3f2a91c0d4e5" + "0" * 28, dirty=True, epochs=5)
+    make_run(folder, evidence={}, commit="3f2a91c0d4e5" + "0" * 28, dirty=True, hyperparameters={"epochs": 5})
     found = only(folder)
     assert (found.id, found.verdict, found.started) == (FIRST, "pass", "2026-01-01T12:00:00Z")
-    assert (found.code, found.synthetic, found.source) == ("3f2a91c0d4e5+dirty", True, "synthetic sample")
+    assert (found.code, found.synthetic, found.source) == ("3f2a91c0d4e5+dirty", True, "the synthetic sample")
     assert (found.log_loss, found.promotion, found.hyperparameters["epochs"]) == (4.0, None, 5)
     told = json.loads(json.dumps(found.to_json()))
     assert (told["log_loss"], told["state"]) == (4.0, "pass")
@@ -156,7 +156,7 @@ def test_reports_that_cannot_be_read_leave_the_verdict(folder):
 
 def test_secrets_of_a_uri_are_not_shown(folder):
     uri = "https://ada:s3cret@data.example/charts.parquet?sig=s3cret"
-    make_run(folder, evidence={}, rankings_uri=uri)
+    make_run(folder, evidence={}, table_uris={"rankings": uri})
     found = only(folder)
     assert (found.source, found.synthetic) == ("https://data.example/charts.parquet", False)
     assert "s3cret" not in json.dumps(found.to_json())

@@ -173,7 +173,7 @@ def gate(tmp_path, reports: dict[str, bytes | None], asked: str = policy_digest(
             (tmp_path / name).write_bytes(content)
     for name in CANDIDATE_FILES:
         (tmp_path / name).write_bytes(name.encode())
-    files = {name: File(tmp_path / name) for name in CANDIDATE_FILES}
+    files = [File(tmp_path / name) for name in CANDIDATE_FILES]
     target = tmp_path / "asked" / "evidence.json"
     own = File(tmp_path / "own"), File(tmp_path / "verdict")
     leave_policy(str(target), POLICY)
@@ -217,7 +217,7 @@ def save(tmp_path, files: dict[str, bytes]) -> ModelStore:
     artifacts = {name: File(tmp_path / name) for name in files}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    model = {name: artifacts.pop(name) for name in CANDIDATE_FILES}
+    model = [artifacts.pop(name) for name in CANDIDATE_FILES]
     store = ModelStore(str(tmp_path / "store"), create=True)
     steps.save(store.uri, artifacts.pop("evidence.json"), model, artifacts)
     return store
@@ -232,11 +232,18 @@ def test_what_passes_the_self_check_is_saved_with_its_reports_beside_it(tmp_path
     assert store.read_reports(candidate)["run-of-A"]["evidence.json"] == files["evidence.json"]
 
 
+def test_a_trained_model_that_the_judge_cannot_load_is_no_part_of_the_candidate(tmp_path):
+    artifacts = [File(tmp_path / name) for name in ("trained.skops", "exported.onnx", "how.json")]
+    for artifact in artifacts:
+        Path(artifact.path).write_bytes(artifact.path.encode())
+    assert set(steps._candidate_files(artifacts)) == {"model.onnx", "served.json"}
+
+
 def test_what_the_self_check_blocks_is_not_saved_and_the_reason_is_one_line(tmp_path, events):
     with pytest.raises(
         SystemExit, match=r"^save: the self-check blocked: 1 of \d+ checks failed: evaluation"
     ):
-        save(tmp_path, candidate_files(broken="evaluation.songs"))
+        save(tmp_path, candidate_files(broken="evaluation.examples"))
     assert events()[-1]["blocked"] is True
     assert not list((tmp_path / "store").rglob("*.onnx"))
 
