@@ -189,6 +189,10 @@ class Solution(Protocol):
         """
 
     @property
+    def FRAMEWORK(self) -> str:  # noqa: N802
+        """The name of the distribution that the model is made with, for the dashboard."""
+
+    @property
     def Hyperparameters(self) -> type[BaseModel]:  # noqa: N802
         """The hyperparameters: frozen pydantic fields with defaults, bounds and descriptions."""
 

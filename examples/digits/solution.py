@@ -12,6 +12,7 @@ from ml.onnx.sklearn_model import ask_classifier, export_classifier, save_classi
 from ml.problem import Examples, Trained
 
 SUFFIX = ".skops"
+FRAMEWORK = "scikit-learn"
 
 export, predict = export_classifier, ask_classifier
 

@@ -7,6 +7,7 @@ file that JUKEBOX_EVENTS names. Nothing heavy is imported before the step that n
 
 import functools
 import gc
+import importlib.metadata
 import json
 import os
 import resource
@@ -113,9 +114,13 @@ def _file(artifact: Artifact, suffix: str) -> Path:
     return Path(artifact.path)
 
 
-def _describe(model: Artifact) -> None:
-    """Tell the dashboard a model's digest."""
-    model.metadata["digest"] = file_digest(model.path)
+def _describe(model: Artifact, framework: str) -> None:
+    """Tell the dashboard what a model is made with, and its digest."""
+    model.metadata |= {
+        "framework": framework,
+        "framework_version": importlib.metadata.version(framework),
+        "digest": file_digest(model.path),
+    }
 
 
 def _rows(table: Path) -> int:
@@ -214,7 +219,7 @@ def train(
     solution = load_solution(problem)
     targets = _file(model, solution.SUFFIX), _file(history, ".json")
     headline = train(solution, train_split.path, val_split.path, *targets, hyperparameters)
-    _describe(model)
+    _describe(model, solution.FRAMEWORK)
     return headline
 
 
@@ -286,7 +291,7 @@ def convert(
 
     targets = _file(onnx_model, ".onnx"), _file(reference, ".parquet"), _file(served, ".json")
     headline = convert(load_solution(problem), model.path, test_split.path, labels.path, *targets, lineage)
-    _describe(onnx_model)
+    _describe(onnx_model, "onnx")
     return headline
 
 

@@ -15,6 +15,7 @@ from ml.problems.songs.hyperparameters import Hyperparameters as Hyperparameters
 from ml.problems.songs.network import build_network
 
 SUFFIX = ".keras"
+FRAMEWORK = "keras"
 
 export = export_network
 

@@ -14,6 +14,7 @@ from ml.onnx.keras_model import export_network, guard_network
 from ml.problem import INPUT, OUTPUT, Examples, Trained
 
 SUFFIX = ".keras"
+FRAMEWORK = "keras"
 
 export = export_network
 
