@@ -1,7 +1,7 @@
 """A commit that measures itself wrongly, against the judge: real runs, a sealed holdout, signed attestations.
 
 Two commits are run on one training snapshot. The honest one is this checkout. The leaking one is a copy of it
-in which the training split holds the songs that it is tested on: one line of `ml/data/examples.py`.
+in which the training split holds the songs that it is tested on: one line of `ml/data/preprocess.py`.
 """
 
 import json
@@ -97,13 +97,13 @@ def site(tmp_path_factory) -> Site:
     assert called("judge", "keys", "--out", "keys", cwd=home).returncode == 0
     # The same songs are sealed each time: how far two models are apart on them is not for chance to decide.
     (home / "keys" / "holdout.key").write_text("1" * 64)
-    tables = ("--rankings", SAMPLE, "--songs", SAMPLE, "--holdout", "holdout", "--snapshots", "snapshots")
+    tables = ("--data", SAMPLE, "--holdout", "holdout", "--snapshots", "snapshots")
     sealed = called("judge", "holdout", *tables, "--key-file", "keys/holdout.key", "--json", cwd=home)
     assert sealed.returncode == 0, sealed.stderr
     found = json.loads(sealed.stdout)
     leaking = home / "leaking"
     shutil.copytree(ROOT / "ml", leaking / "ml", ignore=shutil.ignore_patterns("__pycache__"))
-    source = leaking / "ml" / "data" / "examples.py"
+    source = leaking / "ml" / "data" / "preprocess.py"
     assert source.read_text().count(SPLIT) == 1
     source.write_text(source.read_text().replace(SPLIT, LEAK))
     return Site(

@@ -51,7 +51,7 @@ RUN if {{ cat /proc/*/environ; grep -rs '{SPY}' /etc /root /run /tmp /home; }} 2
 """A Containerfile whose dependencies take seconds."""
 
 PLACES = {name: f"s3://bucket/tekton/{name}" for name in ("store", "evidence", "holdout", "snapshots")}
-POLICY = re.sub(r"min_songs: .*", "min_songs: 5", UNHURRIED)
+POLICY = re.sub(r"min_examples: .*", "min_examples: 5", UNHURRIED)
 """For a sample of six hundred songs, of which a fifth is sealed and a tenth in the run's own test split."""
 
 
