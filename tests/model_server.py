@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-COUNTRIES = ["BR", "SE", "US"]
-SONGS = 20
+CLASSES = ("A", "B", "C")
+EXAMPLES = 20
 
 
 def double(mode: str, model: Path) -> list[str]:
@@ -27,44 +27,29 @@ def double(mode: str, model: Path) -> list[str]:
 
 def write_files(folder: Path) -> None:
     """Write ``model.onnx``, ``reference.parquet``, ``labels.json`` and ``served.json``."""
-    import onnx
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx_models import write_model
     from reports import DIGESTS, SERVED
 
     from ml.core.files import write_json
+    from ml.data.splits import Labels, as_lists
+    from ml.gate.nouns import Nouns
 
     random = np.random.default_rng(7)
-    weights = numpy_helper.from_array(random.normal(size=(13, 3)).astype("float32"), "weights")
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["features", "weights"], ["scores"]),
-            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
-        ],
-        "double",
-        [value("features", TensorProto.FLOAT, [None, 13])],
-        [value("probabilities", TensorProto.FLOAT, [None, 3])],
-        [weights],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    onnx.save(model, folder / "model.onnx")
-    rows = random.normal(size=(SONGS + 1, 13)).astype("float32")
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
-    answers = session.run(None, {"features": rows})[0]
+    model = write_model(folder / "model.onnx", random.normal(size=(13, 3)).astype("float32"), {})
+    rows = random.normal(size=(EXAMPLES + 1, 13)).astype("float32")
+    answers = onnxruntime.InferenceSession(model).run(None, {"features": rows})[0]
     # One row of another family, with an answer that no server gives: it must not be asked for.
     answers[-1] = 7
-    table = pa.table(
-        {
-            "family": ["test"] * SONGS + ["zeros"],
-            "features": pa.FixedSizeListArray.from_arrays(rows.ravel(), 13),
-            "probabilities": pa.FixedSizeListArray.from_arrays(answers.ravel(), 3),
-        }
-    )
-    source = {"keras_digest": DIGESTS["model.keras"], "test_digest": DIGESTS["test.parquet"]}
+    families = ["test"] * EXAMPLES + ["zeros"]
+    table = pa.table({"family": families, "features": as_lists(rows), "probabilities": as_lists(answers)})
+    source = {"model_digest": DIGESTS["model.keras"], "test_digest": DIGESTS["test.parquet"]}
+    source["reference"] = "native"
     pq.write_table(table.replace_schema_metadata(source), folder / "reference.parquet")
-    write_json(folder / "labels.json", {"countries": COUNTRIES})
+    features = tuple(f"feature {index}" for index in range(13))
+    labels = Labels(definition="double/v1", nouns=Nouns(), features=features, classes=CLASSES)
+    write_json(folder / "labels.json", labels)
     write_json(folder / "served.json", SERVED)
 
 
@@ -90,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         tensor = {"name": "features", "datatype": "FP32", "shape": [-1, 13]}
-        features = {**tensor, "name": "tempo"} if self.mode == "metadata" else tensor
+        features = {**tensor, "name": "width"} if self.mode == "metadata" else tensor
         output = {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]}
         known = {
             "/v2": {"name": "double", "version": "1"},

@@ -15,9 +15,9 @@ from onnx_models import write_model
 from ml.core.files import read_json
 from ml.gate.served import Served
 from ml.onnx.inputs import input_families
-from ml.problems.songs.network import FARTHEST, LARGEST
 from ml.onnx.runtime_comparison import ATOL, RTOL, compare_family
 from ml.onnx.runtimes import AS_SERVED, open_runtimes
+from ml.problems.songs.network import FARTHEST, LARGEST
 
 EXACT = ("served", "onnxruntime")
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from model_server import SONGS, double, write_files
+from model_server import EXAMPLES, double, write_files
 from processes import wait_for
 from reports import DIGESTS
 from tiers import SLOW, sampled
@@ -86,8 +86,8 @@ def test_kserves_server_answers_as_keras_refuses_nonsense_and_ends(serve, folder
     report = serve(None)
     assert report.server == "kserve"
     assert report.interface_problems == ()
-    assert [batch.size for batch in report.batches] == [1, 7, 64, SONGS]
-    assert [batch.rows for batch in report.batches] == [SONGS, 14, 64, SONGS]
+    assert [batch.size for batch in report.batches] == [1, 7, 64, EXAMPLES]
+    assert [batch.rows for batch in report.batches] == [EXAMPLES, 14, 64, EXAMPLES]
     assert all(batch.violations == batch.top1_flips == 0 for batch in report.batches)
     assert {status // 100 for status in statuses(report).values()} == {4}
     assert len(statuses(report)) == 11
@@ -97,7 +97,7 @@ def test_kserves_server_answers_as_keras_refuses_nonsense_and_ends(serve, folder
     assert (report.ended_cleanly, report.processes_left) == (True, 0)
     assert report.onnx_digest == file_digest(folder / "model.onnx")
     assert report.served_digest == DIGESTS["served.json"]
-    assert (report.keras_digest, report.test_digest) == (DIGESTS["model.keras"], DIGESTS["test.parquet"])
+    assert (report.model_digest, report.test_digest) == (DIGESTS["model.keras"], DIGESTS["test.parquet"])
 
 
 def test_kserves_server_says_why_it_cannot_load_a_model(real, tmp_path):
@@ -194,7 +194,7 @@ def test_a_server_that_nonsense_puts_off_its_stride_is_seen(serve):
 def test_other_metadata_is_told(serve):
     (problem,) = serve("metadata").interface_problems
     assert problem.startswith("inputs: ")
-    assert "tempo" in problem
+    assert "width" in problem
 
 
 @pytest.mark.parametrize(
