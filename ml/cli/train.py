@@ -236,7 +236,7 @@ def sample(
     problem: Problem = "",
 ) -> None:
     """Write a problem's sample as tables, NAME.parquet each: `jukebox run` trains on it without --data."""
-    from ml.data.sources import resolve_version
+    from ml.data.sources import count_rows, resolve_version
     from ml.data.uris import SAMPLE, table_paths
     from ml.problem import load_definition
 
@@ -246,9 +246,11 @@ def sample(
     resolve_version(definition, which)
     try:
         out_folder.mkdir(parents=True, exist_ok=True)
-        definition.write_sample(which, table_paths(definition.TABLES, out_folder))
+        paths = table_paths(definition.TABLES, out_folder)
+        definition.write_sample(which, paths)
+        counted = count_rows(paths)
     except OSError as error:
         raise UsageError(
             f"cannot write to {out_folder}: {error.strerror}; name another folder with --out"
         ) from error
-    out.print(f"{out_folder}: {', '.join(definition.TABLES)} (synthetic)")
+    out.print(f"{out_folder}: {counted} (synthetic)", markup=False)

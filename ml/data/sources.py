@@ -167,9 +167,7 @@ def write_source(
         synthetic: whether they are the problem's sample.
         about: what else there is to say.
     """
-    import pyarrow.parquet as pq
-
-    rows = {name: pq.read_metadata(path).num_rows for name, path in table_paths(tables, folder).items()}
+    paths = table_paths(tables, folder)
     write_json(
         source,
         {
@@ -177,11 +175,22 @@ def write_source(
             "data_version": version,
             "synthetic": synthetic,
             **about,
-            "tables": {name: {**table, "rows": rows[name]} for name, table in tables.items()},
+            "tables": {name: {**table, "rows": rows_of(paths[name])} for name, table in tables.items()},
         },
     )
-    counted = ", ".join(f"{count:,} rows of {name}" for name, count in rows.items())
-    return counted + (" (synthetic)" if synthetic else "")
+    return count_rows(paths) + (" (synthetic)" if synthetic else "")
+
+
+def rows_of(table: Path) -> int:
+    """Return how many rows a Parquet file has."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(table).num_rows)
+
+
+def count_rows(tables: Mapping[str, Path]) -> str:
+    """Say how many rows each table has."""
+    return ", ".join(f"{rows_of(path):,} rows of {name}" for name, path in tables.items())
 
 
 def _copy(definition: Definition, name: str, uri: str, target: Path) -> str:

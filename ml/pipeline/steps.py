@@ -123,13 +123,6 @@ def _describe(model: Artifact, framework: str) -> None:
     }
 
 
-def _rows(table: Path) -> int:
-    """Return how many rows a table has."""
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(table).num_rows)
-
-
 @step
 def fetch(
     problem: str,
@@ -140,6 +133,7 @@ def fetch(
     source: Artifact,
 ) -> str:
     """Copy the tables into a folder, and check that they are the version that was asked for."""
+    from ml.data.sources import rows_of
     from ml.data.uris import table_paths
     from ml.problem import load_definition
 
@@ -154,7 +148,7 @@ def fetch(
 
         headline = fetch(definition, table_uris, data_version, folder, _file(source, ".json"))
     for name, path in table_paths(definition.TABLES, folder).items():
-        tables.metadata[f"rows of {name}"] = _rows(path)
+        tables.metadata[f"rows of {name}"] = rows_of(path)
     return headline
 
 
@@ -190,6 +184,7 @@ def preprocess(
 ) -> str:
     """Make the examples of the tables, split by recording."""
     from ml.data.preprocess import make_splits
+    from ml.data.sources import rows_of
     from ml.data.uris import table_paths
     from ml.problem import load_definition
 
@@ -199,7 +194,7 @@ def preprocess(
     paths = table_paths(definition.TABLES, Path(tables.path))
     headline = make_splits(definition, paths, targets, _file(labels, ".json"))
     for artifact in splits.values():
-        artifact.metadata["rows"] = _rows(Path(artifact.path))
+        artifact.metadata["rows"] = rows_of(Path(artifact.path))
     return headline
 
 

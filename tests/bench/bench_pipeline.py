@@ -76,9 +76,9 @@ class Bench:
             BenchError: at full size there are fewer chart rows than the benchmark is about.
         """
         out, said = self.folder / "data", self.folder / "sample.txt"
-        sizes = ("--songs", songs, "--days", days, "--out", out)
+        sizes = ("--sample", f"sample:songs={songs},days={days}", "--out", out)
         self.child("data", "-m", "ml.cli", "sample", *sizes, stdout=said)
-        rows = int(said.read_text().split(": ")[-1].split(" chart rows")[0].replace(",", ""))
+        rows = int(re.findall(r"([\d,]+) rows of rankings", said.read_text())[0].replace(",", ""))
         if rows < GOAL_ROWS and songs >= SONGS and days >= DAYS:
             raise BenchError(f"the sample has {rows:,} chart rows, fewer than {GOAL_ROWS:,}")
         return out / "rankings.parquet", out / "songs.parquet"
@@ -97,7 +97,7 @@ class Bench:
     def ours(self, rankings: Path, songs: Path) -> tuple[dict[str, Measured], dict[str, Any]]:
         """Run our pipeline; return the cost of each step and of all, and what the command printed."""
         work = self._fresh("ours")
-        tables = ("--rankings", rankings, "--songs", songs)
+        tables = ("--data", f"rankings={rankings}", "--data", f"songs={songs}")
         places = ("--store", work / "store", "--runs", work / "runs", "--no-promote", "--json")
         whole = self.child("ours", "-m", "ml.cli", "run", *tables, *places, stdout=work / "run.json")
         result = json.loads((work / "run.json").read_bytes())
@@ -121,6 +121,7 @@ class Bench:
         self.child("quality: lab score", SCORE, "score", "--work", work, "--test-split", test_split)
         lab = json.loads((work / "lab_score.json").read_bytes())
         ours = json.loads(Path(result["evidence"]).read_bytes())["reports"]["evaluation"]
+        ours["songs"] = ours["examples"]
         scored = [f"{side['songs']:,} songs with {side['rows']:,} chart rows" for side in (lab, ours)]
         if scored[0] != scored[1]:
             raise BenchError(f"the lab was scored on {scored[0]}, ours on {scored[1]}")
@@ -145,9 +146,9 @@ def run(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         costs, result = bench.ours(*tables)
         ours.append(costs)
     report = json.loads(Path(result["evidence"]).read_bytes())["reports"]["data_report"]
-    source = args.rankings or f"jukebox sample --songs {args.songs} --days {args.days}"
+    source = args.rankings or f"jukebox sample --sample sample:songs={args.songs},days={args.days}"
     return {
-        "data": {"source": str(source), "rows": report["rankings_rows"], "songs": report["songs_rows"]},
+        "data": {"source": str(source), "rows": report["rows"]["rankings"], "songs": report["rows"]["songs"]},
         "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "load": load},
         "epochs": args.epochs,
         "steps": {step["step"]: step["headline"] for step in result["steps"]},

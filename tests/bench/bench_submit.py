@@ -58,7 +58,7 @@ def main() -> None:
             env |= {"AWS_ENDPOINT_URL": s3, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
             env |= {"AWS_REGION": "us-east-1", "JUKEBOX_TOKEN": "t"}
             submit = (*CLI, "submit", ir, *PLACES, "--host", host)
-            tables = ("--rankings", f"{site}/charts.csv", "--songs", f"{site}/songs.csv")
+            tables = ("--data", f"rankings={site}/charts.csv", "--data", f"songs={site}/songs.csv")
             commands = {
                 "python -c pass": (sys.executable, "-c", "pass"),
                 "jukebox submit --help": (*CLI, "submit", "--help"),

@@ -44,7 +44,7 @@ def score(work: Path, test_split: Path | None) -> None:
 
     Args:
         work: the folder of the files between.
-        test_split: a parquet file with the `spotify_id` of the songs to score; None scores them all.
+        test_split: a parquet file with the `id` of the songs to score; None scores them all.
 
     Raises:
         FileNotFoundError: the rows were not split by song.
@@ -58,7 +58,7 @@ def score(work: Path, test_split: Path | None) -> None:
     counts, features = pd.DataFrame(y).groupby(songs).sum(), x.groupby(songs).first()
     chosen = np.full(len(counts), True)
     if test_split is not None:
-        chosen = counts.index.isin(pd.read_parquet(test_split, columns=["spotify_id"])["spotify_id"])
+        chosen = counts.index.isin(pd.read_parquet(test_split, columns=["id"])["id"])
     c = counts[chosen].to_numpy()
 
     model = keras.saving.load_model(work / "model.keras", compile=False)
