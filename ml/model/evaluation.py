@@ -15,7 +15,8 @@ from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import CountryScore, Evaluation, Metrics
 from ml.model.backend import hidden
 from ml.model.champion import compare_with_champion, headline
-from ml.model.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, flaw_of, score_songs
+from ml.model.metrics import SMALLEST, calibration_error, flaw_of, score_songs
+from ml.model.resampling import BOOTSTRAP, percentile_intervals
 from ml.model.slices import measure_slices, worst_slices
 from ml.model.training import predict
 
@@ -118,7 +119,7 @@ def score_evaluation(
     rows = scores["model"].rows
     for name in ("prior", "logistic"):
         ratios[f"gain_over_{name}"] = (scores[name].loss - scores["model"].loss, rows)
-    intervals = bootstrap(ratios, BOOTSTRAP)
+    intervals = percentile_intervals(ratios, BOOTSTRAP)
     metrics = {
         name: Metrics.load(
             {

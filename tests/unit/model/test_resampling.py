@@ -7,7 +7,14 @@ from scipy.stats import t as student
 from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT
 from ml.model import draws
-from ml.model.resampling import RESAMPLING, Measured, compare_ratios, p_below
+from ml.model.resampling import (
+    BOOTSTRAP,
+    RESAMPLING,
+    Measured,
+    compare_ratios,
+    p_below,
+    percentile_intervals,
+)
 
 
 def settings(**changes):
@@ -148,3 +155,24 @@ def test_what_is_no_ratio_is_refused_by_name(top, bottom):
 def test_too_few_resamples_for_the_alpha_are_refused():
     with pytest.raises(ValueError, match="100 resamples are too few"):
         compare_ratios({"x": skewed()}, settings(resamples=100, alpha=0.01))
+
+
+def test_percentiles_are_those_of_a_plain_loop_over_resamples():
+    top, bottom = skewed()
+    settings = BOOTSTRAP.model_copy(update={"resamples": 4000, "confidence": 0.9})
+    interval = percentile_intervals({"x": (top, bottom)}, settings)["x"]
+    rng = np.random.default_rng(5)
+    drawn = [top[songs].sum() / bottom[songs].sum() for songs in rng.integers(0, 60, (4000, 60))]
+    low, high = np.quantile(drawn, [0.05, 0.95])
+    assert interval.value == pytest.approx(top.sum() / bottom.sum())
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.08 * (high - low))
+
+
+def test_percentiles_are_seeded_and_paired():
+    """A constant gain has no width: numerator and denominator come from the same songs."""
+    top, rows = skewed()
+    ratios = {"x": (top, rows), "gain": (0.1 * rows, rows)}
+    found = percentile_intervals(ratios, BOOTSTRAP)
+    assert percentile_intervals(ratios, BOOTSTRAP) == found
+    assert percentile_intervals(ratios, BOOTSTRAP.model_copy(update={"seed": 8})) != found
+    assert (found["gain"].low, found["gain"].high) == pytest.approx((0.1, 0.1))
