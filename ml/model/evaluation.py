@@ -13,7 +13,6 @@ from ml.core.files import file_digest, write_json
 from ml.data.splits import Examples, read_examples, read_labels
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import CountryScore, Evaluation, Metrics
-from ml.model.backend import hidden
 from ml.model.champion import compare_with_champion, headline
 from ml.model.metrics import SMALLEST, calibration_error, flaw_of, score_songs
 from ml.model.resampling import BOOTSTRAP, percentile_intervals
@@ -161,9 +160,8 @@ def logistic(training: Examples, features: np.ndarray, prior: np.ndarray) -> np.
     It sees each song once for each of its countries, weighted by chart rows: the network's objective.
     Countries that the chosen songs do not chart in get the prior's probability.
     """
-    with hidden("pandas"):
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
     # The splits are ordered by song id, which says nothing about the song: the first are as good as any.
     inputs = training.features[:LOGISTIC_SONGS]
@@ -187,8 +185,7 @@ def confusion_matrix(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def _macro_f1(probabilities: np.ndarray, counts: np.ndarray) -> float:
     """Return scikit-learn's macro F1 over chart rows: each (song, country) pair weighs its rows."""
-    with hidden("pandas"):
-        from sklearn.metrics import f1_score
+    from sklearn.metrics import f1_score
 
     song, country = np.nonzero(counts)
     predicted = probabilities.argmax(axis=1)[song]
