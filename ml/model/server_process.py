@@ -171,7 +171,7 @@ def started(command: Sequence[str], timeouts: ServerTimeouts) -> Iterator[Server
     """
     if not (PROC / "self/stat").exists():
         raise RunFailed(
-            f"the model server is measured on Linux alone, there is no {PROC} here: run in a Linux container"
+            f"the model server is measured on Linux only, there is no {PROC} here: run in a Linux container"
         )
     folder = Path(tempfile.mkdtemp(prefix="serving-"))
     server = None
