@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ml.core.lean_imports import hidden
 from ml.gate.nouns import Nouns
 from ml.gate.subjects.champion import Comparison
 from ml.gate.subjects.evaluation import ClassScore, Evaluation, Metrics
-from ml.measure.metrics import BOOTSTRAP, SMALLEST, bootstrap, calibration_error, flaw_of, score_examples
+from ml.measure.metrics import SMALLEST, calibration_error, flaw_of, score_examples
+from ml.measure.resampling import BOOTSTRAP, percentile_intervals
 from ml.measure.slices import measure_slices
 from ml.problem import Examples
 
@@ -58,7 +58,7 @@ def score_evaluation(
     rows = scores["model"].rows
     for name in ("prior", "logistic"):
         ratios[f"gain_over_{name}"] = (scores[name].loss - scores["model"].loss, rows)
-    intervals = bootstrap(ratios, BOOTSTRAP)
+    intervals = percentile_intervals(ratios, BOOTSTRAP)
     metrics = {
         name: Metrics.load(
             {
@@ -100,9 +100,8 @@ def logistic(training: Examples, features: np.ndarray, prior: np.ndarray) -> np.
     It sees each example once for each of its classes, weighted by rows. Classes of which the chosen examples
     have no row get the prior's probability.
     """
-    with hidden("pandas"):
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import StandardScaler
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
     # The splits are ordered by id, which says nothing about an example: the first are as good as any.
     inputs = training.features[:LOGISTIC_EXAMPLES]
@@ -126,8 +125,7 @@ def confusion_matrix(probabilities: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def _macro_f1(probabilities: np.ndarray, counts: np.ndarray) -> float:
     """Return scikit-learn's macro F1 over rows: each pair of example and class weighs its rows."""
-    with hidden("pandas"):
-        from sklearn.metrics import f1_score
+    from sklearn.metrics import f1_score
 
     example, label = np.nonzero(counts)
     predicted = probabilities.argmax(axis=1)[example]

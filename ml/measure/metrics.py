@@ -1,25 +1,20 @@
 """How well probabilities fit the rows: per example, so that examples can be weighed and resampled.
 
-Every headline metric is a ratio of two sums over examples. `ExampleScores` holds the terms; a point estimate
-is one ratio, and a bootstrap resample is the same ratio over examples drawn again. The values equal
-scikit-learn's log_loss, accuracy_score and top_k_accuracy_score with rows as sample weights (the tests show
-it); those functions take one label a row and give no terms to resample.
+Every headline metric is a ratio of two sums over examples. `ExampleScores` holds the terms, which
+`ml.measure.resampling` resamples. The values equal scikit-learn's log_loss, accuracy_score and
+top_k_accuracy_score with rows as sample weights (the tests show it); those functions take one label a
+row and give no terms to resample.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
-from ml.gate.subjects.evaluation import Bootstrap, Interval
 
 SMALLEST = 1e-12
 """Probabilities are clipped here, so that one impossible row costs 27.6 nats, not infinity."""
 
 ROW_SUM_ERROR = 1e-3
 """How far the probabilities for an example may be from summing to one."""
-
-BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=7)
 
 
 @dataclass(frozen=True)
@@ -91,42 +86,6 @@ def score_examples(probabilities: np.ndarray, counts: np.ndarray) -> ExampleScor
         top5=hits.sum(axis=1).astype("float64"),
         hit5=(hits.sum(axis=1) > 0).astype("float64"),
     )
-
-
-def bootstrap(
-    ratios: Mapping[str, tuple[np.ndarray, np.ndarray]], settings: Bootstrap = BOOTSTRAP
-) -> dict[str, Interval]:
-    """Return the percentile bootstrap interval of each ratio of sums, resampling examples.
-
-    All ratios are computed on the same resamples, so a difference of two models is paired when its
-    numerator is the difference of theirs. See Efron and Tibshirani, An Introduction to the Bootstrap
-    (1993), chapter 13.
-
-    Args:
-        ratios: numerators and denominators by example, each [N].
-        settings: resamples, confidence and seed.
-    """
-    rng = np.random.default_rng(settings.seed)
-    terms = np.column_stack([column for pair in ratios.values() for column in pair])
-    examples = len(terms)
-    drawn = np.empty((settings.resamples, terms.shape[1]))
-    for start in range(0, settings.resamples, 100):
-        size = min(100, settings.resamples - start)
-        # How often each example is drawn, [size, N], then all sums of all ratios in one product.
-        often = rng.multinomial(examples, np.full(examples, 1 / examples), size=size)
-        drawn[start : start + size] = often @ terms
-    values = drawn[:, 0::2] / drawn[:, 1::2]
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
-    points = terms.sum(axis=0)
-    return {
-        name: Interval(
-            value=float(points[2 * index] / points[2 * index + 1]),
-            low=float(low[index]),
-            high=float(high[index]),
-        )
-        for index, name in enumerate(ratios)
-    }
 
 
 def calibration_error(probabilities: np.ndarray, counts: np.ndarray, bins: int = 10) -> float:

@@ -6,7 +6,7 @@ example of twenty loses two of 100 at most in one test set of eight.
 """
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.stats import binomtest
 
 from ml.gate.resampling import Estimate
 
@@ -29,14 +29,6 @@ def widen(bounds: Estimate, differences: np.ndarray, alpha: float) -> Estimate:
     examples, won, lost = len(differences), int((differences > 0).sum()), int((differences < 0).sum())
     if won + lost >= FEW:
         return bounds
-    low = _lower(won, examples, alpha / 2) - _upper(lost, examples, alpha / 2)
-    high = _upper(won, examples, alpha / 2) - _lower(lost, examples, alpha / 2)
+    wins, losses = (binomtest(count, examples).proportion_ci(1 - alpha, "exact") for count in (won, lost))
+    low, high = float(wins.low - losses.high), float(wins.high - losses.low)
     return bounds.model_copy(update={"low": min(bounds.low, low), "high": max(bounds.high, high)})
-
-
-def _lower(count: int, of: int, alpha: float) -> float:
-    return float(betaincinv(count, of - count + 1, alpha)) if count else 0.0
-
-
-def _upper(count: int, of: int, alpha: float) -> float:
-    return float(betaincinv(count + 1, of - count, 1 - alpha)) if count < of else 1.0

@@ -43,7 +43,7 @@ def load_keras() -> ModuleType:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    with hidden("sklearn", "scipy", "pandas"):
+    with hidden("sklearn", "pandas"):
         return importlib.import_module("keras")
 
 

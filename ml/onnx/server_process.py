@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from ml.core.errors import RunFailed
 
 PYTHON = "JUKEBOX_SERVER_PYTHON"
@@ -29,7 +31,7 @@ PLACES = (Path(sys.prefix, "server/bin/python"), Path("/opt/server/bin/python"))
 """Where `make setup` puts that environment, and where the component image has it."""
 
 PROC = Path("/proc")
-"""Where Linux tells of processes and their memory (proc(5)); other systems have nothing like it."""
+"""Where Linux shows the peak memory of a process (proc(5)), which psutil does not read."""
 
 TOKEN = "JUKEBOX_SERVER_TOKEN"  # noqa: S105
 LAST_LINES, LAST_BYTES = 5, 2000
@@ -112,9 +114,9 @@ class Server:
             RunFailed: it is no longer there.
         """
         peak = 0
-        for number in self.processes():
+        for process in self.processes():
             with contextlib.suppress(OSError):
-                status = (PROC / f"{number}/status").read_text(encoding="utf-8")
+                status = (PROC / f"{process.pid}/status").read_text(encoding="utf-8")
                 peak += sum(int(row.split()[1]) for row in status.splitlines() if row.startswith("VmHWM:"))
         if not peak:
             raise self.failed("is gone")
@@ -125,15 +127,15 @@ class Server:
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.clean = self.process.wait(self.timeouts.stop) == 0
-        self.left = len(set(self.processes()) - {self.process.pid})
+        self.left = sum(process.pid != self.process.pid for process in self.processes())
 
     def kill(self) -> None:
         """Kill all processes of the server, and wait until they are gone."""
         end = time.monotonic() + self.timeouts.stop
         while left := self.processes():
-            for number in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.poll()
             if time.monotonic() > end:
                 break
@@ -143,24 +145,17 @@ class Server:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(self.timeouts.stop)
 
-    def processes(self) -> list[int]:
-        """Return the processes that are in the server's group or carry its token, but for zombies."""
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that are in the server's group or carry its token, except zombies."""
         found = []
-        for folder in PROC.iterdir():
-            if folder.name.isdigit() and int(folder.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    # The name, in brackets, may hold anything; behind it: state, parent, group.
-                    state, _, group, *_ = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-                    ours = int(group) == self.process.pid or self.token in _environment(folder)
-                    if ours and state != b"Z":
-                        found.append(int(folder.name))
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                ours = (
+                    os.getpgid(process.pid) == self.process.pid or process.environ().get(TOKEN) == self.token
+                )
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
-
-
-def _environment(folder: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (folder / "environ").read_bytes().decode(errors="replace")
-    return ""
 
 
 @contextlib.contextmanager
@@ -176,7 +171,7 @@ def started(command: Sequence[str], timeouts: ServerTimeouts) -> Iterator[Server
     """
     if not (PROC / "self/stat").exists():
         raise RunFailed(
-            f"the model server is measured on Linux alone, there is no {PROC} here: run in a Linux container"
+            f"the model server is measured on Linux only, there is no {PROC} here: run in a Linux container"
         )
     folder = Path(tempfile.mkdtemp(prefix="serving-"))
     server = None

@@ -10,22 +10,21 @@ import pyarrow.parquet as pq
 import pytest
 from attestations import holdout_ref, trust_file
 from command import UNHURRIED, called
-from judged import CLAIMED, FILES, write_answers, write_asked
+from judged import CLAIMED, FILES, write_answers, write_asked, write_manifest
 from reports import DATA_VERSION, POLICY
 from tiers import SLOW
 
 from ml.core.canonical import canonical_bytes, digest, parse
 from ml.core.errors import EvidenceError, GateBlocked
 from ml.core.files import read_json, write_json
-from ml.data.manifests import Amount, Holdout, LeftOut
-from ml.data.splits import read_examples
+from ml.data.splits import as_lists, read_examples
 from ml.forge.summary import TaskOutcome
-from ml.gate.candidate import CANDIDATE_FILES, FileEntry, manifest_of
+from ml.gate.candidate import CANDIDATE_FILES, manifest_of
 from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign
 from ml.judge.score import score
 from ml.judge.work import MEASURED
-from ml.measure.evaluation import country_prior, logistic
+from ml.measure.evaluation import class_prior, logistic
 from ml.release.promotion import promote
 from ml.release.signing import verify_envelope
 from ml.release.store import ModelStore
@@ -76,8 +75,8 @@ def test_the_statement_says_what_was_measured_and_what_is_claimed(measured):
 def test_the_policy_decides_on_the_measured_numbers(measured):
     found = sign(measured, POLICY, IMAGE, signer)
     failed = {check.name for check in found.verdict.failures}
-    # Sixty songs are too few, and the labels are noise.
-    assert {"evaluation.songs", "evaluation.gain_over_prior.low"} <= failed
+    # Sixty examples are too few, and the labels are noise.
+    assert {"evaluation.examples", "evaluation.gain_over_prior.low"} <= failed
     assert not [
         check.name for check in found.verdict.checks if check.reason.startswith("the report is about")
     ]
@@ -87,7 +86,7 @@ def test_a_self_checked_champion_is_recorded_and_only_absolute_checks_decide(mea
     about = sign(measured, POLICY, IMAGE, signer).statement.predicate.measured
     assert (about.champion, about.champion_kind) == ("c" * 64, "self-checked")
     names = {check.name for check in about.verdict.checks}
-    assert "evaluation.songs" in names
+    assert "evaluation.examples" in names
     assert not [name for name in names if name.startswith("champion.") and name != "champion.subject"]
 
 
@@ -144,7 +143,7 @@ def test_claims_that_are_none_are_told(tmp_path):
 
 
 def seal(finished_run, folder) -> None:
-    """Make a sealed holdout of the test songs of a finished run."""
+    """Make a sealed holdout of the test examples of a finished run."""
     target = folder / DATA_VERSION
     target.mkdir(parents=True)
     for name, step, artifact in (
@@ -156,24 +155,11 @@ def seal(finished_run, folder) -> None:
         shutil.copy(finished_run.artifact(step, artifact), target / name)
     training = read_examples(finished_run.artifact("preprocess", "train_split.parquet"))
     test = read_examples(target / "examples.parquet")
-    prior = country_prior(training)
-    tables = {
-        "prior": np.tile(prior, (len(test.ids), 1)),
-        "logistic": logistic(training, test.features, prior),
-    }
-    lists = {
-        name: pa.FixedSizeListArray.from_arrays(pa.array(table.ravel()), table.shape[1])
-        for name, table in tables.items()
-    }
-    pq.write_table(pa.table(lists), target / "baselines.parquet")
-    sealed = Holdout(
-        **{name: getattr(holdout_ref(), name) for name in type(holdout_ref()).model_fields},
-        snapshot_digest=digest(b"snapshot"),
-        sealed=Amount(songs=len(test.ids), rows=int(test.counts.sum())),
-        left_out=LeftOut(both_sides=0, near_copies=0),
-        files={path.name: FileEntry.of(path.read_bytes()) for path in target.iterdir()},
-    )
-    write_json(target / "holdout.json", sealed)
+    prior = class_prior(training)
+    answers = np.tile(prior, (len(test.ids), 1)), logistic(training, test.features, prior)
+    columns = dict(zip(("prior", "logistic"), map(as_lists, answers), strict=True))
+    pq.write_table(pa.table(columns), target / "baselines.parquet")
+    write_manifest(target, test)
 
 
 @SLOW
@@ -219,7 +205,7 @@ def test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the
     assert (about.champion, about.champion_kind) == (candidate, "attested")
     shared = about.reports["evaluation"]["champion"]["shared"]
     assert shared["log_loss"]["difference"]["value"] == pytest.approx(0, abs=1e-5)
-    assert about.reports["data_report"]["drift"]["measured"]["country_shift"] == 0
+    assert about.reports["data_report"]["drift"]["measured"]["class_shift"] == 0
     assert code == 0, text
 
     # And text as a model is one line.

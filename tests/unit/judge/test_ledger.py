@@ -105,7 +105,9 @@ def test_an_entry_without_its_metadata_is_damaged(folder, metadata):
 
 @pytest.mark.parametrize("width", [WIDTH - 1, WIDTH + 1])
 def test_a_ledger_of_another_number_of_features_is_refused(folder, width):
-    with pytest.raises(EvidenceError, match=r"entry 1 of the ledger is damaged: its columns are not those of the l"):
+    with pytest.raises(
+        EvidenceError, match=r"entry 1 of the ledger is damaged: its columns are not those of the l"
+    ):
         read_ledger(str(folder), width)
 
 

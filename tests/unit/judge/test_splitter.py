@@ -84,7 +84,9 @@ def test_the_ledger_decides_whatever_the_key_and_a_new_key_only_about_what_is_ne
     rows = recorded(tmp_path, more, OTHER_KEY).rows.set_index("id")
     new = rows.index.str.startswith("new")
     assert set(rows["key_id"][new]) == {OTHER_KEY.id}
-    assert (rows["side"][new] == "sealed").to_list() == [OTHER_KEY.seals(key) for key in rows["recording"][new]]
+    assert (rows["side"][new] == "sealed").to_list() == [
+        OTHER_KEY.seals(key) for key in rows["recording"][new]
+    ]
     pd.testing.assert_frame_equal(rows[~new], ledger.rows.set_index("id"))
 
 
@@ -136,7 +138,9 @@ def test_two_open_recordings_that_a_new_id_joins_are_trained_on_if_one_was(entri
 
 
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=15),
+    rows=st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=15
+    ),
 )
 def test_a_recording_is_never_in_two_places(tmp_path_factory, rows):
     """Entries that come in three versions of the data, and whose features and titles coincide at random."""

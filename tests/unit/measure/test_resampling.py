@@ -7,14 +7,19 @@ from scipy.stats import t as student
 from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT
 from ml.measure import draws
-from ml.measure.resampling import RESAMPLING, Measured, compare_ratios, p_below
+from ml.measure.resampling import BOOTSTRAP, RESAMPLING, Measured, compare_ratios, p_below, percentile_intervals
 
 
 def settings(**changes):
-    return RESAMPLING.model_copy(update=changes)
+    return RESAMPLING.model_copy(update={"resamples": 2000, **changes})
 
 
-SETTINGS = settings(resamples=2000)
+def bounds(ratio, **changes):
+    return compare_ratios({"x": ratio}, settings(**changes))["x"]
+
+
+def intervals(ratio, **changes):
+    return percentile_intervals({"x": ratio}, BOOTSTRAP.model_copy(update=changes))["x"]
 
 
 def skewed(songs=60, seed=3):
@@ -24,127 +29,108 @@ def skewed(songs=60, seed=3):
     return rows * rng.normal(-0.05, 0.3, songs), rows
 
 
-def loop(top, bottom, resamples=4000):
-    """Student's t of each resample, song by song, as the book has it."""
-    rng = np.random.default_rng(11)
-
-    def fit(top, bottom):
-        value = top.sum() / bottom.sum()
-        error = np.sqrt(len(top) / (len(top) - 1) * ((top - value * bottom) ** 2).sum()) / bottom.sum()
-        return value, error
-
-    value, error = fit(top, bottom)
-    found = []
-    for _ in range(resamples):
-        songs = rng.integers(0, len(top), len(top))
-        again, its_error = fit(top[songs], bottom[songs])
-        found.append((again - value) / its_error)
-    return value, error, np.array(found)
+def fit(top, bottom):
+    """Return a ratio and its standard error, as the book has them."""
+    value = top.sum() / bottom.sum()
+    error = np.sqrt(len(top) / (len(top) - 1) * ((top - value * bottom) ** 2).sum()) / bottom.sum()
+    return value, error
 
 
-def test_the_bounds_are_those_of_a_plain_loop_over_resamples():
-    top, bottom = skewed()
-    value, error, t = loop(top, bottom)
-    bounds = compare_ratios({"x": (top, bottom)}, settings(resamples=4000))["x"]
-    assert bounds.value == pytest.approx(value)
-    assert bounds.standard_error == pytest.approx(error)
-    tail = JUDGED_AT * 0.05
-    limit = student.ppf(1 - tail, 59)
-    assert bounds.low == pytest.approx(value - max(limit, np.quantile(t, 1 - tail)) * error, abs=0.15 * error)
-    assert bounds.high == pytest.approx(value + max(limit, -np.quantile(t, tail)) * error, abs=0.15 * error)
+TOP, ROWS = skewed()
+VALUE, ERROR = fit(TOP, ROWS)
+DRAWN = np.array([fit(TOP[i], ROWS[i]) for i in np.random.default_rng(11).integers(0, 60, (4000, 60))])
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_bounds_and_percentiles_are_those_of_a_plain_loop_over_resamples(alpha):
+    found, tail = bounds((TOP, ROWS), resamples=4000, alpha=alpha), JUDGED_AT * alpha
+    t, limit = (DRAWN[:, 0] - VALUE) / DRAWN[:, 1], student.ppf(1 - tail, 59)
+    above, below = max(limit, np.quantile(t, 1 - tail)), max(limit, -np.quantile(t, tail))
+    assert (found.value, found.standard_error) == pytest.approx((VALUE, ERROR))
+    ends = (VALUE - above * ERROR, VALUE + below * ERROR)
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.15 * ERROR)
+    interval = intervals((TOP, ROWS), resamples=4000, confidence=1 - alpha)
+    ends = tuple(np.quantile(DRAWN[:, 0], [alpha / 2, 1 - alpha / 2]))
+    assert interval.value == pytest.approx(VALUE)
+    assert (interval.low, interval.high) == pytest.approx(ends, abs=0.15 * ERROR)
 
 
 def test_a_bound_is_never_closer_than_students():
     for seed in range(10):
-        bounds = compare_ratios({"x": skewed(20, seed)}, SETTINGS)["x"]
-        limit = student.ppf(1 - JUDGED_AT * 0.05, 19) * bounds.standard_error
-        assert bounds.low <= bounds.value - limit * (1 - 1e-12)
-        assert bounds.high >= bounds.value + limit * (1 - 1e-12)
-
-
-def test_a_smaller_alpha_gives_wider_bounds():
-    wide, narrow = (
-        compare_ratios({"x": skewed()}, settings(resamples=2000, alpha=alpha))["x"] for alpha in (0.01, 0.1)
-    )
-    assert wide.low < narrow.low < narrow.high < wide.high
+        found = bounds(skewed(20, seed))
+        limit = student.ppf(1 - JUDGED_AT * 0.05, 19) * found.standard_error * (1 - 1e-12)
+        assert found.low <= found.value - limit
+        assert found.high >= found.value + limit
 
 
 def test_the_same_seed_gives_the_same_bounds_on_any_number_of_threads(monkeypatch):
-    ratios = {"x": skewed(3000)}
+    ratio = skewed(3000)
     assert len(range(0, 2000, draws.CHUNK // 3000)) > 2
-    first = compare_ratios(ratios, SETTINGS)
+    first = (bounds(ratio), intervals(ratio))
     for threads in (1, 2, 7):
         monkeypatch.setattr(draws.os, "cpu_count", lambda threads=threads: threads)
-        assert compare_ratios(ratios, SETTINGS) == first
-    assert compare_ratios(ratios, settings(resamples=2000, seed=8)) != first
+        assert (bounds(ratio), intervals(ratio)) == first
+    assert bounds(ratio, seed=8) != first[0]
+    assert intervals(ratio, seed=8) != first[1]
 
 
 def test_a_ratio_has_the_same_bounds_in_any_company():
     """All are computed on the same resamples: what else is asked for changes nothing."""
-    gain, rows = skewed()
-    ones = np.ones_like(rows)
-    together = compare_ratios(
-        {"a": (gain, rows), "b": (np.sign(gain), ones), "c": (2 * gain, rows)}, SETTINGS
-    )
-    assert compare_ratios({"b": (np.sign(gain), ones)}, SETTINGS)["b"] == together["b"]
-    assert compare_ratios({"a": (gain, rows)}, SETTINGS)["a"].low == pytest.approx(together["a"].low)
+    hit = (np.sign(TOP), np.ones(60))
+    together = compare_ratios({"a": (TOP, ROWS), "b": hit, "c": (2 * TOP, ROWS)}, settings())
+    assert bounds(hit) == together["b"]
+    assert bounds((TOP, ROWS)).low == pytest.approx(together["a"].low)
     assert together["c"].low == pytest.approx(2 * together["a"].low)
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.1])
 def test_without_variation_the_bounds_are_the_value(difference):
-    _, rows = skewed()
-    bounds = compare_ratios({"x": (difference * rows, rows)}, SETTINGS)["x"]
-    assert bounds.low == bounds.value == bounds.high == pytest.approx(difference)
-    assert bounds.standard_error == 0
+    ratio = (difference * ROWS, ROWS)
+    found, interval = bounds(ratio), intervals(ratio)
+    assert found.low == found.value == found.high == pytest.approx(difference)
+    assert (interval.low, interval.high) == pytest.approx((difference, difference))
+    assert found.standard_error == 0
 
 
 def test_one_song_says_nothing():
     one = (np.array([-3.0]), np.array([2.0]))
-    bounds = compare_ratios({"x": one}, SETTINGS)["x"]
-    assert (bounds.value, bounds.low, bounds.high) == (-1.5, -LARGEST, LARGEST)
-    assert p_below(one, 5.0, SETTINGS) == Measured(-1.5, 0.0, 1.0)
+    assert (bounds(one).value, bounds(one).low, bounds(one).high) == (-1.5, -LARGEST, LARGEST)
+    assert p_below(one, 5.0, settings()) == Measured(-1.5, 0.0, 1.0)
 
 
-def test_songs_that_lose_all_at_once_do_not_break_the_bounds():
-    """Two songs of two hundred differ: many a resample draws neither, and has no variation."""
-    difference = np.zeros(200)
-    difference[:2] = -1
-    bounds = compare_ratios({"x": (difference, np.ones(200))}, SETTINGS)["x"]
-    assert -0.05 < bounds.low < -0.02
+def test_resamples_without_variation_do_not_break_the_bounds():
+    """Two songs of two hundred differ: many a resample draws neither."""
+    assert -0.05 < bounds((np.repeat([-1.0, 0.0], [2, 198]), np.ones(200))).low < -0.02
 
 
 def test_the_p_value_is_at_most_alpha_just_where_the_upper_bound_is_below():
     for seed in range(8):
         ratio = skewed(40, seed)
-        bounds = compare_ratios({"x": ratio}, SETTINGS)["x"]
-        step = 1e-6 * bounds.standard_error
-        assert p_below(ratio, bounds.high + step, SETTINGS).p_value <= 0.05
-        assert p_below(ratio, bounds.high - step, SETTINGS).p_value > 0.05
-        at_it = p_below(ratio, bounds.value, SETTINGS)
-        assert at_it == Measured(bounds.value, bounds.standard_error, 1.0)
+        found = bounds(ratio)
+        step = 1e-6 * found.standard_error
+        assert p_below(ratio, found.high + step, settings()).p_value <= 0.05
+        assert p_below(ratio, found.high - step, settings()).p_value > 0.05
+        assert p_below(ratio, found.value, settings()) == Measured(found.value, found.standard_error, 1.0)
 
 
 def test_the_p_value_has_a_floor_and_needs_variation():
-    _, rows = skewed()
-    smallest = SETTINGS.smallest_p
+    smallest = settings().smallest_p
     assert smallest == pytest.approx(1 / (JUDGED_AT * 2001))
-    assert p_below((-rows, rows), 0.0, SETTINGS).p_value == smallest
-    assert p_below((0 * rows, rows), 0.0, SETTINGS).p_value == 1.0
-    assert smallest <= p_below(skewed(), 100.0, SETTINGS).p_value <= 2 * smallest
+    assert p_below((-ROWS, ROWS), 0.0, settings()).p_value == smallest
+    assert p_below((0 * ROWS, ROWS), 0.0, settings()).p_value == 1.0
+    assert smallest <= p_below((TOP, ROWS), 100.0, settings()).p_value <= 2 * smallest
     assert settings(resamples=0).smallest_p == 1.0
 
 
 @pytest.mark.parametrize(
-    ("top", "bottom"),
-    [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.ones(2), np.zeros(2))],
-    ids=str,
+    ("top", "bottom", "changes", "said"),
+    [
+        ([1, 1, 1], [1, 1, 1, 1], {}, "x: no ratio"),
+        ([], [], {}, "x: no ratio"),
+        ([1, 1], [0, 0], {}, "x: no ratio"),
+        ([1, 2], [1, 1], {"resamples": 100, "alpha": 0.01}, "100 resamples are too few"),
+    ],
 )
-def test_what_is_no_ratio_is_refused_by_name(top, bottom):
-    with pytest.raises(ValueError, match="hit_at_5: no ratio"):
-        compare_ratios({"hit_at_5": (top, bottom)}, SETTINGS)
-
-
-def test_too_few_resamples_for_the_alpha_are_refused():
-    with pytest.raises(ValueError, match="100 resamples are too few"):
-        compare_ratios({"x": skewed()}, settings(resamples=100, alpha=0.01))
+def test_what_cannot_be_bounded_is_refused(top, bottom, changes, said):
+    with pytest.raises(ValueError, match=said):
+        bounds((np.array(top, float), np.array(bottom, float)), **changes)
