@@ -1,5 +1,6 @@
 """Sealed holdouts of the made-up problem, and what is in them."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import Ledger, append, read_ledger
 from ml.judge.splitter import split
 
-KEY = HoldoutKey(bytes(range(32)))
-OTHER_KEY = HoldoutKey(bytes(range(1, 33)))
+KEY, OTHER_KEY = (HoldoutKey(hashlib.sha256(name).digest()) for name in (b"a key", b"another"))
 VERSION = "0123456789abcdef"
 WIDTH = len(definition.FEATURES)
 
