@@ -28,11 +28,13 @@ def load_part(name: str, part: Literal["definition", "policy", "solution"]) -> M
     """
     name = problem_name(name)
     module = f"{name if '.' in name else f'ml.problems.{name}'}.{part}"
+    missing = f"problem {name!r}: there is no module {module}; `jukebox init NAME` writes a problem"
+    if name.startswith("."):
+        # A relative name, which the import machinery would resolve from nowhere.
+        raise UsageError(missing)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if not error.name or not f"{module}.".startswith(f"{error.name}."):
             raise
-        raise UsageError(
-            f"problem {name!r}: there is no module {module}; `jukebox init NAME` writes a problem"
-        ) from error
+        raise UsageError(missing) from error
