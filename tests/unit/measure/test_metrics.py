@@ -1,11 +1,10 @@
-"""The metrics agree with scikit-learn on the expanded rows, and the bootstrap resamples examples."""
+"""The metrics agree with scikit-learn on the expanded rows."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 
-from ml.gate.subjects.evaluation import Bootstrap
-from ml.measure.metrics import bootstrap, calibration_error, flaw_of, most_probable, score_examples
+from ml.measure.metrics import calibration_error, flaw_of, most_probable, score_examples
 
 
 def made(classes=12):
@@ -65,33 +64,6 @@ def test_what_are_no_numbers_of_each_example_is_refused(scored, wrong):
     probabilities[3, 4] = wrong
     with pytest.raises(ValueError, match="not numbers"):
         score_examples(probabilities, counts)
-
-
-def test_bootstrap_is_a_plain_resampling_of_examples(scored):
-    """The vectorised intervals equal those of a loop that draws examples one by one, up to chance."""
-    scores = score_examples(*scored)
-    settings = Bootstrap(resamples=4000, confidence=0.9, seed=1)
-    interval = bootstrap({"loss": (scores.loss, scores.rows)}, settings)["loss"]
-    rng = np.random.default_rng(5)
-    drawn = []
-    for _ in range(4000):
-        examples = rng.integers(0, 30, 30)
-        drawn.append(scores.loss[examples].sum() / scores.rows[examples].sum())
-    low, high = np.quantile(drawn, [0.05, 0.95])
-    width = high - low
-    assert interval.low == pytest.approx(low, abs=0.08 * width)
-    assert interval.high == pytest.approx(high, abs=0.08 * width)
-    assert interval.low < interval.value < interval.high
-
-
-def test_bootstrap_is_seeded_and_paired(scored):
-    """The same seed gives the same interval, and a constant gain has no width: its pairs are kept."""
-    scores = score_examples(*scored)
-    ratios = {"gain": (scores.loss - (scores.loss - 0.1 * scores.rows), scores.rows)}
-    first, again = bootstrap(ratios)["gain"], bootstrap(ratios)["gain"]
-    assert first == again
-    assert first.low == pytest.approx(0.1)
-    assert first.high == pytest.approx(0.1)
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_truth():

@@ -1,10 +1,10 @@
-"""Exact bounds of wins and losses: right by enumeration, and only where few songs are won or lost."""
+"""Exact bounds of wins and losses: right by enumeration, and only where few examples are won or lost."""
 
 import numpy as np
 import pytest
+from policies import default_policy
 from scipy.stats import beta, binom
 
-from policies import default_policy
 from ml.gate.resampling import Estimate
 from ml.measure.paired import FEW, widen
 
@@ -14,10 +14,10 @@ MARGIN = default_policy().champion.margin_hit_at_5
 
 def widened(won, lost, of, reach=0.0):
     """Return bounds that lie ``reach`` beside the mean, and what they are widened to."""
-    songs = np.repeat([1.0, -1.0, 0.0], [won, lost, of - won - lost])
-    mean = float(songs.mean())
+    examples = np.repeat([1.0, -1.0, 0.0], [won, lost, of - won - lost])
+    mean = float(examples.mean())
     given = Estimate(value=mean, standard_error=0.1, low=mean - reach, high=mean + reach)
-    return given, widen(given, songs, ALPHA)
+    return given, widen(given, examples, ALPHA)
 
 
 @pytest.mark.parametrize("of", [90, 100, 105, 110, 115, 120, 150, 200, 300, 400])
@@ -51,6 +51,6 @@ def test_the_ends_are_differences_of_clopper_and_pearsons(won, lost, of):
 
 
 @pytest.mark.parametrize(("won", "lost", "reach"), [(2, 3, 0.9), (0, FEW, 0.0)])
-def test_bounds_that_are_wider_stay_and_so_do_those_of_many_songs(won, lost, reach):
+def test_bounds_that_are_wider_stay_and_so_do_those_of_many_examples(won, lost, reach):
     given, found = widened(won, lost, 100, reach)
     assert found == given

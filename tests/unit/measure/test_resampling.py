@@ -7,7 +7,14 @@ from scipy.stats import t as student
 from ml.core.records import LARGEST
 from ml.gate.resampling import JUDGED_AT
 from ml.measure import draws
-from ml.measure.resampling import BOOTSTRAP, RESAMPLING, Measured, compare_ratios, p_below, percentile_intervals
+from ml.measure.resampling import (
+    BOOTSTRAP,
+    RESAMPLING,
+    Measured,
+    compare_ratios,
+    p_below,
+    percentile_intervals,
+)
 
 
 def settings(**changes):
@@ -22,11 +29,11 @@ def intervals(ratio, **changes):
     return percentile_intervals({"x": ratio}, BOOTSTRAP.model_copy(update=changes))["x"]
 
 
-def skewed(songs=60, seed=3):
-    """A few songs with most of the rows, and a gain that depends on them."""
+def skewed(examples=60, seed=3):
+    """A few examples with most of the rows, and a gain that depends on them."""
     rng = np.random.default_rng(seed)
-    rows = np.ceil(4 * rng.pareto(1.1, songs)) + 1
-    return rows * rng.normal(-0.05, 0.3, songs), rows
+    rows = np.ceil(4 * rng.pareto(1.1, examples)) + 1
+    return rows * rng.normal(-0.05, 0.3, examples), rows
 
 
 def fit(top, bottom):
@@ -92,14 +99,14 @@ def test_without_variation_the_bounds_are_the_value(difference):
     assert found.standard_error == 0
 
 
-def test_one_song_says_nothing():
+def test_one_example_says_nothing():
     one = (np.array([-3.0]), np.array([2.0]))
     assert (bounds(one).value, bounds(one).low, bounds(one).high) == (-1.5, -LARGEST, LARGEST)
     assert p_below(one, 5.0, settings()) == Measured(-1.5, 0.0, 1.0)
 
 
 def test_resamples_without_variation_do_not_break_the_bounds():
-    """Two songs of two hundred differ: many a resample draws neither."""
+    """Two examples of two hundred differ: many a resample draws neither."""
     assert -0.05 < bounds((np.repeat([-1.0, 0.0], [2, 198]), np.ones(200))).low < -0.02
 
 

@@ -1,4 +1,4 @@
-"""A real model server answers as Keras does and is gone afterwards; whatever a server does wrong is seen."""
+"""A real model server answers as the trained model and is gone afterwards; what one does wrong is seen."""
 
 import contextlib
 import secrets
@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from model_server import SONGS, double, write_files
+from model_server import EXAMPLES, double, write_files
 from processes import wait_for
 from reports import DIGESTS
 from tiers import SLOW, sampled
@@ -81,7 +81,10 @@ def wait_until_ready(server):
 def seen(report: Serving) -> dict[str, object]:
     """Return what a report says of a server that treats all batches and all bad requests alike."""
     batches = [(batch.size, batch.rows) for batch in report.batches]
-    assert (batches, len(report.bad_requests)) == ([(1, SONGS), (7, 14), (64, 64), (SONGS, SONGS)], 11)
+    assert (batches, len(report.bad_requests)) == (
+        [(1, EXAMPLES), (7, 14), (64, 64), (EXAMPLES, EXAMPLES)],
+        11,
+    )
     (wrong,) = {(batch.violations > 0, batch.max_difference > 5e-4) for batch in report.batches}
     (flips,) = {batch.top1_flips > 0 for batch in report.batches}
     (refuses,) = {bad.status // 100 for bad in report.bad_requests}
@@ -139,12 +142,12 @@ def test_a_server_that_fails_is_one_clear_line_and_no_report(serve, tmp_path, mo
     assert not (tmp_path / "serving.json").exists()
 
 
-def test_kserves_server_answers_as_keras_refuses_nonsense_and_ends(serve, folder, real):
+def test_kserves_server_answers_as_the_trained_model_refuses_nonsense_and_ends(serve, folder, real):
     report = serve(None)
     assert (seen(report), report.server) == (RIGHT, "kserve")
     assert 0 < report.latency.p50_ms <= report.latency.p99_ms
     assert 50 < report.peak_memory_mb < 1000
-    digests = (report.onnx_digest, report.served_digest, report.keras_digest, report.test_digest)
+    digests = (report.onnx_digest, report.served_digest, report.model_digest, report.test_digest)
     rest = (DIGESTS[name] for name in ("served.json", "model.keras", "test.parquet"))
     assert digests == (file_digest(folder / "model.onnx"), *rest)
 
