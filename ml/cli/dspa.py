@@ -128,7 +128,7 @@ def submit(
     from ml.dspa.run import submit as submit_run
     from ml.dspa.tekton import TaskRun
     from ml.dspa.timeouts import Deadline, Timeouts
-    from ml.pipeline.remote import Order, admit
+    from ml.pipeline.remote import Order, admit, resolve
 
     with reporting(results_dir, outcome, as_json=as_json, verbose=verbose, decided_ok=decided_ok) as known:
         _require_plain(commit, cause)
@@ -149,10 +149,11 @@ def submit(
             judge_image=judge_image,
             params=split_pairs("--param", param or []),
         )
-        deadline = Deadline(timeout)
-        admitted = admit(order, deadline)
-        known.update(inputs=admitted.inputs.key, policy_digest=admitted.inputs.policy_digest)
+        admitted = admit(order)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
+        deadline = Deadline(timeout)
+        submission, inputs = resolve(admitted, deadline)
+        known.update(inputs=inputs.key, policy_digest=inputs.policy_digest)
         caller = TaskRun(Api(namespace_of(None)), task_run) if task_run else None
         about_it = {
             "cause": cause,
@@ -162,11 +163,11 @@ def submit(
         timeouts = Timeouts(deadline=max(deadline.remaining, 1), stuck=stuck)
         with shown_run(quiet=as_json) as shown:
             if not image:
-                own = admitted.submission.pipeline.image
-                shown.say(f"note: without --image the image is the one that the pipeline names: {own}")
+                named = submission.pipeline.image
+                shown.say(f"note: without --image the image is the one that the pipeline names: {named}")
             ended = submit_run(
                 Client(connection, timeouts),
-                admitted.submission.model_copy(update=about_it),
+                submission.model_copy(update=about_it),
                 timeouts=timeouts,
                 say=shown.say,
                 show=shown.show,

@@ -65,40 +65,51 @@ class Order:
 
 @dataclass(frozen=True)
 class Admitted:
-    """An order that was admitted: what to submit, under which rules, and what determines its verdict."""
+    """An order that may be carried out: the key of its runs, its pipeline, and the rules that admitted it."""
 
-    submission: Submission
+    order: Order
+    key: str
+    pipeline: Pipeline
     rules: AdmissionPolicy
-    inputs: Inputs
 
 
-def admit(order: Order, deadline: Deadline) -> Admitted:
-    """Check an order, and resolve the data's version and the champion.
+def admit(order: Order) -> Admitted:
+    """Check everything in an order that can be wrong with it, before anybody is asked for anything.
 
     Raises:
         UsageError: something in the order cannot be used.
         NotAdmitted: the pipeline asks for what the admission policy does not allow.
-        PlatformError: data or store cannot be reached in time.
     """
     rules = read_admission(order.admission)
     compiled = read_pipeline(order.pipeline, order.image)
     require_admitted(examine(compiled, rules), str(order.pipeline))
     for uri in (*order.tables.values(), order.snapshot):
         refuse_password(uri)
+    admitted = Admitted(order, order.attempt or str(uuid.uuid4()), compiled, rules)
+    draft = _submission(admitted, {"data_version": "", "champion": ""})
     _require_in_range(order, compiled)
-    key = order.attempt or str(uuid.uuid4())
-    draft = _submission(order, compiled, key, {"data_version": "", "champion": ""})
     require_admitted(examine_parameters(compiled, draft.parameters, rules), str(order.pipeline))
-    resolved = _resolve(order, deadline.remaining)
+    return admitted
+
+
+def resolve(admitted: Admitted, deadline: Deadline) -> tuple[Submission, Inputs]:
+    """Return what to submit, with the data's version and the champion of now, and what determines its verdict.
+
+    Raises:
+        UsageError: the data cannot be used.
+        PlatformError: data or store cannot be reached in time.
+    """
+    order = admitted.order
+    found = _resolve(order, deadline.remaining)
     inputs = make_inputs(
-        compiled.image,
-        resolved["data_version"],
+        admitted.pipeline.image,
+        found["data_version"],
         order.model,
         order.policy_text,
         order.judge_image,
         order.params,
     )
-    return Admitted(_submission(order, compiled, key, resolved), rules, inputs)
+    return _submission(admitted, found), inputs
 
 
 def _require_in_range(order: Order, compiled: Pipeline) -> None:
@@ -114,7 +125,8 @@ def _require_in_range(order: Order, compiled: Pipeline) -> None:
         read_hyperparameters(solution, {**compiled.hyperparameters, **order.params})
 
 
-def _submission(order: Order, compiled: Pipeline, key: str, resolved: Mapping[str, str]) -> Submission:
+def _submission(admitted: Admitted, resolved: Mapping[str, str]) -> Submission:
+    order = admitted.order
     commit, dirty = order.commit
     decided = {
         "problem": order.problem,
@@ -128,7 +140,13 @@ def _submission(order: Order, compiled: Pipeline, key: str, resolved: Mapping[st
         **resolved,
     }
     return make_submission(
-        compiled, order.experiment, key, order.evidence, decided, order.params, order.policy_text
+        admitted.pipeline,
+        order.experiment,
+        admitted.key,
+        order.evidence,
+        decided,
+        order.params,
+        order.policy_text,
     )
 
 

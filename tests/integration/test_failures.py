@@ -158,7 +158,7 @@ FAILURES = {
     "password in a URI": Failure(
         lambda home: ("--data", "http://user:hunter2@127.0.0.1:1/tables"),
         2,
-        "http://127.0.0.1:1/r.csv: a password in the URI",
+        "http://127.0.0.1:1/tables/rankings.parquet: a password in the URI",
     ),
     "unknown scheme": Failure(
         lambda home: ("--data", "ftp://h/tables"), 2, "'ftp' is unknown"

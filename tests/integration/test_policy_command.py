@@ -45,7 +45,7 @@ def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
     done = call_at(tmp_path, "policy", "explain")
     assert (done.returncode, done.stderr) == (0, "")
     assert "evaluation.min_examples" in done.stdout
-    assert "nats per chart row" in done.stdout
+    assert "nats per row" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(f"policy {default_policy().digest}")
     assert "\x1b" not in done.stdout
 

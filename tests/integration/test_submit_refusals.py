@@ -101,12 +101,12 @@ def test_a_refused_token_is_the_platforms_error_at_once(local):
     assert done.results["VERDICT"] == "error"
 
 
-def test_whose_word_for_the_image_counts_is_said(local):
+def test_which_image_counts_is_said(local):
     with s3_server() as s3, serving(Dspa(tokens={"another"})) as dspa:
         arguments = ("submit", "fit.yaml", *PLACES, *DATA, "--host", dspa.url)
         said = ended_here(local, *arguments, env=s3).stdout
         silent = ended_here(local, *arguments, "--image", IMAGE, env=s3).stdout
-    note = f"note: without --image the pipeline's own word for its image counts: {IMAGE}"
+    note = f"note: without --image the image is the one that the pipeline names: {IMAGE}"
     assert (note in said, "--image" in silent) == (True, False)
 
 
