@@ -12,6 +12,7 @@ import trustme
 from obstore.exceptions import AlreadyExistsError
 from servers import Site, only_allowed, s3_server, serving, silent_port
 
+import ml.storage.credentials
 import ml.storage.s3
 from ml.core.errors import PlatformError, UsageError
 from ml.storage.objects import ObjectError, open_folder, put_object
@@ -197,12 +198,12 @@ def test_a_metadata_service_that_never_accepts_is_left_soon(variables):
         start = time.monotonic()
         with pytest.raises(UsageError, match=r"^no credentials for S3"):
             _get()
-    assert time.monotonic() - start < 2 * ml.storage.s3.PROBE
+    assert time.monotonic() - start < 2 * ml.storage.credentials.PROBE
 
 
 def test_another_clouds_metadata_service_has_no_credentials(variables, asked):
     variables(AWS_METADATA_ENDPOINT=asked.url)
-    assert _said(_get) == ml.storage.s3.NOBODY
+    assert _said(_get) == ml.storage.credentials.NO_CREDENTIALS
 
 
 def test_the_role_of_an_instance_works(variables, asked):
@@ -228,7 +229,7 @@ def test_a_web_identity_works_beside_blank_keys(variables, ca, asked, bundle, tm
             _get()
     assert "Credential=role/" in asked.headers[0]["authorization"]
     token.unlink()
-    with pytest.raises(PlatformError, match=r"cannot write [^\n]*Failed to read token file"):
+    with pytest.raises(PlatformError, match=r"cannot write [^\n]*cannot read the token file"):
         put_object("s3://bucket/identity/y", b"1")
 
 
@@ -244,11 +245,11 @@ def test_a_private_ca_is_refused_unless_it_is_named(variables, tls, bundle):
     ("content", "message"),
     [
         (None, "cannot read {}: No such file or directory"),
-        (b"", "{} holds no certificates in PEM format"),
-        (b"hello", "{} holds no certificates in PEM format"),
+        (b"", "{} contains no certificates in PEM format"),
+        (b"hello", "{} contains no certificates in PEM format"),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "{} holds no certificates in PEM format",
+            "{} contains no certificates in PEM format",
         ),
     ],
 )
