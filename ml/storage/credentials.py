@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -122,10 +123,15 @@ def _instance(service: str) -> "S3Credential":
 
 def _role(uri: str, headers: Mapping[str, str]) -> "S3Credential":
     """Return the credentials of a role from a service that answers in JSON."""
-    return _credential(json.loads(_send(Request(uri, headers=dict(headers)))), uri)  # noqa: S310
+    answer = _send(Request(uri, headers=dict(headers)))  # noqa: S310
+    try:
+        return _credential(json.loads(answer), uri)
+    except ValueError as error:
+        raise NoCredentials(f"{uri} does not answer with credentials") from error
 
 
 def _credential(fields: Mapping[str, str], service: str) -> "S3Credential":
+    """Return the credentials in an answer, each by the name that AWS gives it."""
     try:
         return {
             "access_key_id": fields["AccessKeyId"],
@@ -151,8 +157,8 @@ def _send(request: Request, https: BaseHandler | None = None) -> str:
     while True:
         try:
             with opener.open(request, timeout=TIMEOUT) as answer:
-                return bytes(answer.read(LARGEST)).decode()
-        except OSError as error:
+                return bytes(answer.read(LARGEST)).decode(errors="replace")
+        except (OSError, HTTPException) as error:
             pause = next(pauses, None)
             if pause is None or (isinstance(error, HTTPError) and error.code < SERVER_ERROR):
                 where = request.full_url.partition("?")[0]
