@@ -1,7 +1,8 @@
-"""Verify an attestation for an auditor: with the model's bytes and a trust root, and without a cluster.
+"""Verify an attestation for an auditor, from the model's bytes and a trust root, without a cluster.
 
-Nothing is believed because of where it lies. The signature must be by a trusted key, and the statement about
-the bytes that are here. Whether the attestation is recent, or the champion in it current, is for promotion.
+The place of a file proves nothing: a trusted key must have signed the statement, and the statement must be
+about the bytes at hand. Promotion checks, in addition, that the attestation is recent and its champion
+current.
 """
 
 import datetime
@@ -19,18 +20,18 @@ from ml.release.signing import LARGEST_ENVELOPE, Signed, open_envelope
 from ml.release.trust import Trust
 
 ATTESTATION = "attestation.json"
-"""The attestation's name where it lies beside a model; a store has a folder of them."""
+"""The name of an attestation beside a model; a store has a folder of attestations instead."""
 
 MOST_ATTESTATIONS = 100
-"""So many attestations of one model are read."""
+"""Attestations of one model that are read."""
 
 
 @dataclass(frozen=True)
 class Verified:
     """A valid attestation about a model.
 
-    ``checked`` are the candidate's files that were compared, ``name`` and ``digest`` those of the
-    attestation, and ``passed_over`` says of each other attestation that was looked at why it was not taken.
+    ``checked`` are the files that were compared. ``name`` and ``digest`` are those of the attestation.
+    ``passed_over`` says for each other attestation why it was not used.
     """
 
     where: str
@@ -47,26 +48,26 @@ class Verified:
 
     @property
     def unchecked(self) -> tuple[FileName, ...]:
-        """The files that the attestation is about and that are not here."""
+        """The files of the attestation that were not at hand."""
         return tuple(name for name in CANDIDATE_FILES if name not in self.checked)
 
     def age(self, now: datetime.datetime) -> datetime.timedelta:
-        """How long ago the model was measured."""
+        """Return how long ago the model was measured."""
         return now - self.statement.predicate.measured.at
 
 
 def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verified:
-    """Return the newest attestation about a model that a trusted key has signed.
+    """Return the newest valid attestation about a model.
 
     Args:
-        model: as `find_model` returns it.
-        trust: whose signatures count.
-        attestation: the file to take; None for `attestation.json` beside the model and all files below
+        model: the result of `find_model`.
+        trust: who may sign.
+        attestation: its file; None for `attestation.json` beside the model and all files below
             ``attestations/``.
 
     Raises:
         UsageError: the attestation's file cannot be read.
-        EvidenceError: there is no attestation, none is signed by a trusted key, or the bytes are others.
+        EvidenceError: there is no attestation, or none is signed by a trusted key and about these bytes.
         PlatformError: the store cannot be read.
     """
     opened: list[tuple[str, bytes, Signed]] = []
@@ -93,9 +94,9 @@ def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verif
 
 
 def headline(statement: Statement) -> list[str]:
-    """Return the numbers of a statement that say most, with their intervals, a line for each.
+    """Return the main numbers of a statement with their intervals, one line each.
 
-    Empty where its evaluation is of a version that is not known here: the statement has all of it.
+    Empty if its evaluation has an unknown version.
     """
     try:
         report = Evaluation.load(statement.predicate.measured.reports.get("evaluation"))
@@ -114,7 +115,7 @@ def headline(statement: Statement) -> list[str]:
 
 
 def _given(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Return the attestation in a file."""
+    """Yield the attestation in a file."""
     try:
         with path.open("rb") as file:
             yield str(path), file.read(LARGEST_ENVELOPE + 1)
@@ -123,7 +124,7 @@ def _given(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
-    """Return the attestations beside a model and below ``attestations/``."""
+    """Yield the attestations beside a model and below ``attestations/``."""
     names = [name for name in model.below("attestations") if name.endswith(".json")]
     for name in [ATTESTATION, *names[:MOST_ATTESTATIONS]]:
         envelope = model.read(name, LARGEST_ENVELOPE)
@@ -132,10 +133,10 @@ def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
 
 
 def _compare(model: Model, statement: Statement) -> None:
-    """Compare the files that are here with those that a statement is about.
+    """Compare the files at hand with those of a statement.
 
     Raises:
-        EvidenceError: one is missing, or was changed.
+        EvidenceError: a file is missing, or differs.
     """
     measured = statement.predicate.measured.model
     for name, path in model.files.items():

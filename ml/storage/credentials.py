@@ -2,7 +2,7 @@
 
 obstore can find all of these itself, but it reads the environment: it takes a blank AWS_ACCESS_KEY_ID for a
 key, and has no option that unsets a variable. A data connection has a blank variable for each value that its
-author left out. So the credentials are found here, from a cleaned copy of the environment.
+author left out. So they are read here, from a cleaned copy of the environment.
 """
 
 import datetime

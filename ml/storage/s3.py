@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT")
-"""The first that is set wins; the last is a data connection's, which may leave the scheme out."""
+"""The first that is set is used. A data connection has the last one, which may omit the scheme."""
 
 BUCKET = "[0-9A-Za-z][0-9A-Za-z._-]*"
 DEFAULT_REGION = "us-east-1"
@@ -33,7 +33,7 @@ ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:[0-9]{1,5})?(/[\w
 
 WORDS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"), "[!-~]+")
 WORDS |= dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "[0-9A-Za-z-]+")
-"""What these variables may hold: anything else would panic in obstore."""
+"""The values that these variables may have; obstore panics on others."""
 
 DEFAULTS = {
     "AWS_CHECKSUM_ALGORITHM": "",
@@ -54,13 +54,13 @@ DEFAULTS = {
 """Other variables that obstore reads, and the value that means what an unset one does; "" where none does."""
 
 TIMEOUTS: "ClientConfig" = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "1h"}
-"""obstore gives a whole transfer 30 s by default; a large table may take its time, a silence may not."""
+"""obstore limits a whole transfer to 30 s by default, which is too short for a large table."""
 
 RETRY: "RetryConfig" = {
     "retry_timeout": timedelta(seconds=45),
     "backoff": {"max_backoff": timedelta(seconds=5)},
 }
-"""No new try after 45 s: with the last one's ten seconds to connect, an end within a minute."""
+"""No attempt begins after 45 s; connecting takes ten seconds at most, so the error comes within a minute."""
 
 ANSWERS = {
     "NoSuchBucket": ("no such bucket", "create it, or correct the URI"),
@@ -73,7 +73,7 @@ ANSWERS = {
     "AuthorizationHeaderMalformed": ("wrong region", "check AWS_REGION"),
     "RequestTimeTooSkewed": ("clocks differ", "set the clock of this machine"),
 }
-"""What S3 answers, and what to do about it."""
+"""Error codes of S3: what each means, and what to do."""
 
 SILENCES = {
     r"InvalidCertificate\(\s*(\w+)": ("untrusted certificate", "name its CA's PEM file in AWS_CA_BUNDLE"),
@@ -83,7 +83,7 @@ SILENCES = {
     r"TimedOut|kind: Timeout|deadline has elapsed": ("no answer in time", "check endpoint and network"),
     r"kind: (Connect|Request|Interrupted)": ("cannot connect", "check endpoint and network"),
 }
-"""What obstore's debug text says when nothing answered, most telling first."""
+"""Patterns in obstore's text where there was no answer: what each means, and what to do."""
 
 
 def open_bucket(uri: str, parsed: ParseResult) -> ObjectStore:
@@ -185,11 +185,11 @@ def explain(error: Exception) -> str:
     text = str(error).strip()
     if refused := re.search(rf"{NoCredentials.__name__}: (.+)", text):
         return refused[1]
-    found = re.search(r"https?://[^/\s]+", text)
+    address = re.search(r"https?://[^/\s]+", text)
     status = re.search(r"status code: (\d{3})", text)
-    if not found or not (status or "HTTP error" in text):
+    if not address or not (status or "HTTP error" in text):
         return text.split("\n")[0].removeprefix("Generic S3 error: ")
-    where = found[0]
+    where = address[0]
     if status:
         code = re.search(r"<Code>(\w+)</Code>", text)
         said = code[1] if code else {"403": "AccessDenied"}.get(status[1], "")

@@ -61,7 +61,7 @@ def test_what_a_run_reports_plays_no_part(store, keys):
 
 
 def test_with_a_trust_root_a_candidate_without_attestation_is_refused(store, keys):
-    refusal = "has no attestation: `jukebox judge attest .*--attestation names it"
+    refusal = "has no attestation: make one with `jukebox judge attest .*--attestation"
     promotion_refused(store, put(store), EvidenceError, refusal, trust=keys[1])
 
 
@@ -94,8 +94,8 @@ def test_an_attestation_under_another_policy_is_refused(refused, store, keys):
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        ({"days": 31}, "accepts it for 30 days"),
-        ({"minutes": -10}, "which is to come"),
+        ({"days": 31}, "older than the policy accepts .30 days."),
+        ({"minutes": -10}, "in the future"),
     ],
 )
 def test_an_attestation_that_is_too_old_or_of_the_future_is_refused(refused, store, keys, at, message):
@@ -115,13 +115,13 @@ def test_an_attestation_for_another_champion_is_made_again_and_nothing_is_traine
 def test_an_attestation_that_takes_the_champion_for_another_kind_is_refused(store, keys):
     release(store, "A")
     envelope = attestation_of(store, "B", keys[0], champion_kind="attested")
-    told = f"takes the champion for attested; the log says self-checked; {AGAIN}"
+    told = f"says that the champion is attested; the log says self-checked; {AGAIN}"
     promotion_refused(store, put(store, "B"), EvidenceError, told, attestation=envelope, trust=keys[1])
     assert release_attested(store, "B", keys).promotion.kind == "attested"
 
 
 def test_a_model_name_that_cannot_be_served_is_refused(refused, store, keys):
-    refused("names a model '../x'", attestation_of(store, "A", keys[0], model_name="../x"))
+    refused("names the model '../x'", attestation_of(store, "A", keys[0], model_name="../x"))
 
 
 def test_a_candidate_whose_bytes_changed_since_is_refused(refused, store, keys):
@@ -149,7 +149,7 @@ def test_a_replay_after_a_rollback_is_refused(store, keys):
     second = put(store, "B")
     promote(store, second, POLICY, attestation=envelope, trust=keys[1])
     assert rollback(store).promotion.attestation == first.attestation
-    told = "has made promotion 2 already.*`jukebox rollback --to 2` puts it in force again"
+    told = "has already made promotion 2.*`jukebox rollback --to 2`, or attest"
     promotion_refused(store, second, EvidenceError, told, attestation=envelope, trust=keys[1])
     # The model was rolled back for a reason; somebody may measure it again.
     fresh = attestation_of(store, "B", keys[0])
@@ -208,7 +208,7 @@ def test_a_waiver_that_has_ended_since_the_attestation_lets_nothing_in():
     statement = statement_about(candidate_files(), at=now, policy_text=policy, verdict=verdict)
     about = statement, b"", statement.candidate, parse_policy(policy), Production("", "")
     assert attested(*about, now).waived == ("budget.model_bytes",)
-    with pytest.raises(GateBlocked, match=r"the waiver of budget\.model_bytes has ended"):
+    with pytest.raises(GateBlocked, match=r"the waiver of budget\.model_bytes has expired"):
         attested(*about, now + datetime.timedelta(days=1))
 
 
@@ -217,7 +217,7 @@ def test_an_attestation_is_accepted_up_to_its_last_day():
     statement = statement_about(candidate_files(), at=now - datetime.timedelta(days=30))
     about = statement, b"", statement.candidate, parse_policy(POLICY), Production("", "")
     assert attested(*about, now).kind == "attested"
-    with pytest.raises(EvidenceError, match="accepts it for 30 days"):
+    with pytest.raises(EvidenceError, match="older than the policy accepts .30 days."):
         attested(*about, now + datetime.timedelta(seconds=1))
 
 

@@ -111,14 +111,14 @@ def test_one_that_is_always_changed_is_given_up_on(store, api):
     log = store.log()
     api.value = {}
     api.before_write = [{}] * 9
-    with pytest.raises(PlatformError, match="others keep changing it"):
+    with pytest.raises(PlatformError, match="other writers keep changing it"):
         store.keep_head(log)
 
 
 @pytest.mark.parametrize(
     ("status", "error", "message"),
     [
-        (404, UsageError, "`kubectl create configmap jukebox-head` makes it"),
+        (404, UsageError, "`kubectl create configmap jukebox-head` creates it"),
         (403, PlatformError, "this account needs get and patch on it"),
         (500, PlatformError, "HTTP 500"),
     ],

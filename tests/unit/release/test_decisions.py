@@ -57,8 +57,8 @@ def test_the_newest_decision_counts(store):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"{}", "is no decision"),
-        (b"junk", "is no decision"),
+        (b"{}", "is not a decision"),
+        (b"junk", "is not a decision"),
         (decision().model_copy(update={"inputs": "9" * 64}).to_bytes(), "is about other inputs"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_deleted_newest_entry_is_found_out_by_whoever_reads_the_log(kept, newe
 def test_a_newest_entry_that_was_changed_is_found_out(kept):
     last = kept.log()[-1].model_copy(update={"who": "another"})
     overwrite(kept.uri, "promotions/00000002.json", last.to_bytes())
-    with pytest.raises(EvidenceError, match=r"promotion 2 is not the one that .*head\.json names"):
+    with pytest.raises(EvidenceError, match=r"promotion 2 has another digest than in .*head\.json"):
         kept.log()
 
 

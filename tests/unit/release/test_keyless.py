@@ -85,7 +85,7 @@ def test_one_of_several_identities_is_enough(site, bundle, tmp_path):
 
 
 def test_another_identity_is_refused(site, trust, tmp_path):
-    refused(signed(site, tmp_path, OTHER), trust, "signed by no identity that .*trust.json holds")
+    refused(signed(site, tmp_path, OTHER), trust, "not signed by an identity in .*trust.json")
 
 
 def test_the_identity_by_another_issuer_is_refused(site, bundle, tmp_path):
@@ -166,7 +166,7 @@ def _nonsense(value):
     ids=lambda change: change.__name__.strip("_"),
 )
 def test_what_was_changed_is_refused(bundle, trust, change):
-    refused(changed(bundle, change), trust, "no Sigstore bundle|signed by no identity|payload type")
+    refused(changed(bundle, change), trust, "not a Sigstore bundle|not signed by an identity|payload type")
 
 
 @pytest.mark.parametrize("envelope", [{}, {"payload": 1}, {"payload": "not base64"}], ids=str)
@@ -177,7 +177,7 @@ def test_a_damaged_bundle_has_no_payload(envelope):
 
 def test_a_bundle_says_nothing_where_only_keys_are_trusted(bundle, tmp_path):
     trust = read_trust(trust_file(tmp_path)[1])
-    refused(bundle, trust, "is signed keyless, and .*trust.pem holds keys only")
+    refused(bundle, trust, "is signed keyless, and .*trust.pem has keys only")
 
 
 def test_a_key_says_nothing_where_only_identities_are_trusted(trust, tmp_path):
@@ -196,7 +196,7 @@ def test_keys_and_identities_may_both_be_trusted(site, bundle, tmp_path):
 
 @pytest.mark.parametrize("about", [{"ends": -60}, {"audience": "somebody"}], ids=str)
 def test_a_token_that_does_not_do_is_told_and_not_shown(site, tmp_path, about):
-    with pytest.raises(UsageError, match="is malformed, is over, or is for another audience; give") as caught:
+    with pytest.raises(UsageError, match="is malformed, expired, or for another audience; give") as caught:
         signed(site, tmp_path, **about)
     assert token(JUDGE, **about)[:40] not in str(caught.value)
 
@@ -227,7 +227,7 @@ def test_services_that_stay_silent_are_not_waited_for(site, tmp_path, monkeypatc
     monkeypatch.setattr(keyless, "MOST", 0.5)
     with silent_port(connects=True) as port:
         value = json.loads(json.dumps(site.config()).replace(site.url, f"http://127.0.0.1:{port}"))
-        with pytest.raises(PlatformError, match="do not answer within"):
+        with pytest.raises(PlatformError, match="did not answer within"):
             sign_keyless(STATEMENT, sigstore_in(written(tmp_path / "s.json", value)), token_in(tmp_path))
 
 

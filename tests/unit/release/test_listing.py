@@ -16,8 +16,8 @@ from ml.release.promotion import promote
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("notes.txt", "no candidate"),
-        ("A" * 64 + "/manifest.json", "no candidate"),
+        ("notes.txt", "not a candidate"),
+        ("A" * 64 + "/manifest.json", "not a candidate"),
         ("a" * 64 + "/weights.bin", "not part of a candidate"),
         ("a" * 64 + "/reports/evidence.json", "not part of a candidate"),
         ("a" * 64 + "/reports/a run/evidence.json", "not part of a candidate"),
@@ -60,7 +60,7 @@ def test_of_very_many_objects_some_are_looked_at_and_promotion_goes_on(folder, m
     for number in range(200):
         overwrite(folder.uri, f"candidates/{candidate}/reports/run-{number}/x.json", b"")
     (told,) = folder.listing().skipped
-    assert told == "candidates/: there are more than 60 objects; a candidate is still found by its whole id"
+    assert told == "candidates/: there are more than 60 objects; other candidates can be given by their full id"
     assert promote(folder, candidate, POLICY, run="run-of-A").new
 
 
@@ -89,7 +89,7 @@ def test_a_key_that_is_no_path_ends_the_list_and_stops_no_promotion(bucket, s3_e
     boto3.client("s3", endpoint_url=s3_endpoint).put_object(Bucket="models", Key=name, Body=b"x")
     (told,) = bucket.listing().skipped
     assert told.startswith("candidates/: the list ends early: Encountered object with invalid path: ")
-    assert "a candidate is still found by its whole id" in told
+    assert "other candidates can be given by their full id" in told
     outcome = promote(bucket, bucket.find_candidate(candidate), EVERYWHERE, run="run-of-A")
     assert outcome.new
     assert len(bucket.log()) == 1

@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_it_would_do_and_changes_nothing(store):
 def test_before_it_rollback_and_promotion_say_which_command_to_run(folder, work, keys):
     _, second = old_store(folder.uri)
     before = paths(folder.uri)
-    command = f"`jukebox store migrate --store {folder.uri}` brings"
+    command = f"`jukebox store migrate --store {folder.uri}` copies"
     with pytest.raises(EvidenceError, match=command):
         work(folder)
     candidate = put(folder, "C", champion=second)
@@ -94,7 +94,7 @@ def test_another_model_than_the_one_of_the_log_is_not_brought_over(folder):
     candidate = old_candidate(folder.uri, "A")
     old_entry(folder.uri, 1, candidate, "B")
     (found,) = migrate(folder)
-    assert (found.state, found.why) == ("lost", "its model is not the one that the log names")
+    assert (found.state, found.why) == ("lost", "its model has another digest than the log says")
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", ".hidden", "x" * 65])

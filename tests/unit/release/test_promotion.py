@@ -224,14 +224,14 @@ def test_a_report_that_is_none_is_refused(folder, data):
 
 def test_a_candidate_without_a_report_is_refused(folder):
     candidate = folder.put_candidate(model_of(FILES), "run", {})
-    promotion_refused(folder, candidate, EvidenceError, "no run has left evidence beside it")
+    promotion_refused(folder, candidate, EvidenceError, "no run has stored evidence about it")
 
 
 def test_of_several_reports_the_newest_counts_unless_one_is_named(folder):
     candidate = put(folder, run_id="good")
     folder.put_candidate(model_of(FILES), "later", {"evidence.json": b"{}"})
     promotion_refused(
-        folder, candidate, EvidenceError, "as run later reports it: not evidence.*--run takes another.*: good"
+        folder, candidate, EvidenceError, "as run later reports it: not evidence.*--run selects another.*: good"
     )
     assert promote(folder, candidate, POLICY, run="good").promotion.kind == "self-checked"
 

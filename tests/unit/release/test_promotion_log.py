@@ -93,7 +93,7 @@ def test_a_changed_entry_breaks_the_chain_and_its_number_is_told(store, number):
     entries = chain(store, 3)
     changed = entries[number - 1].model_copy(update={"who": "another"})
     overwrite(store.uri, path(number), changed.to_bytes())
-    message = f"promotion {number} is not the one that promotion {number + 1} follows.*restore the entry"
+    message = f"promotion {number} has another digest than promotion {number + 1} says.*restore the entry"
     with pytest.raises(EvidenceError, match=message):
         store.log()
 
@@ -129,13 +129,13 @@ def test_an_entry_under_another_number_is_refused(store):
 def test_a_gap_in_the_log_is_refused_and_the_missing_number_told(store, lost):
     chain(store, 4)
     delete(store.uri, path(lost))
-    with pytest.raises(EvidenceError, match=f"gap: {lost} is missing; restore"):
+    with pytest.raises(EvidenceError, match=f"promotion {lost} is missing in the promotion log; restore"):
         store.log()
 
 
 def test_a_stray_file_in_the_log_is_refused(store):
     overwrite(store.uri, "promotions/notes.json", b"{}")
-    with pytest.raises(EvidenceError, match=r"notes\.json is no promotion; remove it"):
+    with pytest.raises(EvidenceError, match=r"notes\.json is not a promotion; remove it"):
         store.log()
 
 
@@ -148,12 +148,12 @@ def test_entries_of_earlier_versions_are_read_as_they_are_and_chained_to(store, 
     assert store.append(promotion(2, first))
     assert store.log()[1].previous == digest(old(version))
     overwrite(store.uri, path(1), old(version, candidate="d" * 64))
-    with pytest.raises(EvidenceError, match="promotion 1 is not the one that promotion 2 follows"):
+    with pytest.raises(EvidenceError, match="promotion 1 has another digest than promotion 2 says"):
         store.log()
 
 
 def test_an_entry_of_an_older_jukebox_after_one_of_this_is_refused(store):
     chain(store, 1)
     overwrite(store.uri, path(2), old(3, 2))
-    with pytest.raises(EvidenceError, match=r"promotion 2 does not fit.*written by an older jukebox"):
+    with pytest.raises(EvidenceError, match=r"promotion 2 does not fit.*an older jukebox wrote"):
         store.log()

@@ -147,7 +147,7 @@ def test_an_entry_that_points_nowhere_stops_rollback(folder, changes):
 def test_an_entry_that_names_another_model_stops_rollback(folder):
     release(folder, "A")
     rewrite(folder, 1, model_digest=digest(b"another"))
-    refused(folder, "promotion 1 is not about candidate", to=1)
+    refused(folder, "promotion 1 does not name the model of candidate", to=1)
 
 
 def test_a_rollback_that_was_interrupted_is_finished_not_repeated(store):

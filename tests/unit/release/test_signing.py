@@ -120,7 +120,7 @@ def test_the_name_of_a_trusted_key_on_another_signature_is_refused(trust, tmp_pa
 def test_bytes_that_are_no_signature_are_refused(keys, trust, length):
     by_hand = signed_by_hand(keys[0])
     by_hand["signatures"][0]["sig"] = base64.b64encode(b"\x30" * length).decode()
-    refused(by_hand, trust, "is not valid" if length else "no DSSE envelope")
+    refused(by_hand, trust, "is not valid" if length else "not a DSSE envelope")
 
 
 def test_a_changed_payload_is_refused_wherever_it_is_changed(envelope, trust):
@@ -167,7 +167,7 @@ def test_a_key_id_twice_is_refused(keys, trust):
 def test_a_message_does_not_repeat_a_long_text(keys, trust):
     long = "x" * 100_000
     once = signed_by_hand(keys[0])
-    refused({**once, long: 1}, trust, "no DSSE envelope")
+    refused({**once, long: 1}, trust, "not a DSSE envelope")
     refused({**once, "payloadType": long}, trust, "payload type")
     refused({**once, "signatures": [{"keyid": long, "sig": "MAA="}]}, trust, "does not hold")
     refused({**once, "signatures": [{"keyid": long, "sig": "MAA="}] * 2}, trust, "Multiple signatures")
@@ -194,7 +194,7 @@ def test_no_signature_is_refused(keys, trust):
     ids=range(10),
 )
 def test_garbage_is_refused(garbage, trust):
-    refused(garbage, trust, "no DSSE envelope")
+    refused(garbage, trust, "not a DSSE envelope")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_garbage_is_refused(garbage, trust):
     ids=str,
 )
 def test_an_envelope_of_another_form_is_refused(keys, trust, changes):
-    refused({**signed_by_hand(keys[0]), **changes}, trust, "no DSSE envelope")
+    refused({**signed_by_hand(keys[0]), **changes}, trust, "not a DSSE envelope")
 
 
 def test_what_is_no_base64_is_refused(keys, trust):
@@ -224,7 +224,7 @@ def test_an_envelope_is_bounded(trust):
 
 
 def test_very_many_keys_are_read_in_linear_time(trust):
-    refused(b"{" + b",".join(b'"%d":0' % n for n in range(30_000)) + b"}", trust, "no DSSE envelope")
+    refused(b"{" + b",".join(b'"%d":0' % n for n in range(30_000)) + b"}", trust, "not a DSSE envelope")
 
 
 def test_a_statement_that_is_too_large_is_not_signed(keys, monkeypatch):
@@ -288,12 +288,12 @@ P256 = ec.generate_private_key(ec.SECP256R1())
     ("content", "message"),
     [
         (None, "cannot be read: No such file"),
-        (b"", "no private key in PEM; `jukebox judge keys`"),
-        (b"secret", "no private key in PEM"),
+        (b"", "not a private key in PEM; `jukebox judge keys`"),
+        (b"secret", "not a private key in PEM"),
         (b"\xffsecret", "not text"),
         (b"x" * 1_000_001, "more than 1000000 bytes"),
-        (public_pem(P256), "no private key in PEM"),
-        (pem(P256)[:120], "no private key in PEM"),
+        (public_pem(P256), "not a private key in PEM"),
+        (pem(P256)[:120], "not a private key in PEM"),
         (pem(P256, BestAvailableEncryption(b"secret")), "is encrypted"),
         *((pem(private), "not an ECDSA P-256 key") for private in PRIVATE.values()),
     ],
@@ -328,13 +328,13 @@ def test_a_trust_file_holds_several_keys_and_their_names(keys, tmp_path):
     ("content", "message"),
     [
         (None, "cannot be read: No such file"),
-        (b"", "holds no public key"),
-        (b"# nothing\n", "holds no public key"),
+        (b"", "contains no public key"),
+        (b"# nothing\n", "contains no public key"),
         (public_pem(P256) + b"junk\n", "something else"),
         (public_pem(P256)[:-5], "something else"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "key 1 is no public key"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "key 1 is not a public key"),
         (public_pem(P256) * 2, "twice"),
-        (public_pem(P256) + pem(P256), "holds a private key"),
+        (public_pem(P256) + pem(P256), "contains a private key"),
         (b"# \x1b[31m\n" + public_pem(P256), "cannot be printed"),
         (b"\xff", "not text"),
         (b"#" * 1_000_001, "more than 1000000 bytes"),

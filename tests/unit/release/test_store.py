@@ -79,7 +79,7 @@ def test_a_candidate_that_could_not_be_stored_whole_is_none(tmp_path):
     with pytest.raises(PlatformError, match="cannot write"):
         store_run(store, FILES)
     assert store.candidates() == []
-    with pytest.raises(EvidenceError, match="no candidate"):
+    with pytest.raises(EvidenceError, match="there is no candidate"):
         store.read_candidate(candidate)
 
 
