@@ -40,7 +40,7 @@ def list_candidates(objects: Objects) -> Listing:
         parts = entry["path"].split("/")
         candidate, rest = parts[1], parts[2:]
         if not ID.fullmatch(candidate):
-            strange.append((candidate, f"{entry['path']}: not a candidate"))
+            strange.append((candidate, f"{entry['path']}: no candidate"))
         elif rest == [MANIFEST] and entry["size"] <= LARGEST_MANIFEST:
             whole.append((entry["last_modified"], candidate))
         elif rest == [MANIFEST] and entry["size"] <= LARGEST_OLD_MANIFEST:

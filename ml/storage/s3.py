@@ -36,22 +36,25 @@ WORDS |= dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "[0-9A-Za-z-]+")
 """The values that these variables may have; obstore panics on others."""
 
 DEFAULTS = {
-    "AWS_CHECKSUM_ALGORITHM": "",
-    "AWS_CONDITIONAL_PUT": "etag",
-    "AWS_COPY_IF_NOT_EXISTS": "",
-    "AWS_DISABLE_BULK_DELETE": "false",
-    "AWS_DISABLE_TAGGING": "false",
-    "AWS_REQUEST_PAYER": "false",
-    "AWS_S3_EXPRESS": "false",
-    "AWS_SERVER_SIDE_ENCRYPTION": "",
-    "AWS_SKIP_SIGNATURE": "false",
-    "AWS_SSE_BUCKET_KEY_ENABLED": "",
-    "AWS_SSE_CUSTOMER_KEY_BASE64": "",
-    "AWS_SSE_KMS_KEY_ID": "",
-    "AWS_UNSIGNED_PAYLOAD": "false",
-    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
+    "checksum_algorithm": "",
+    "conditional_put": "etag",
+    "copy_if_not_exists": "",
+    "disable_bulk_delete": "false",
+    "disable_tagging": "false",
+    "request_payer": "false",
+    "s3_express": "false",
+    "server_side_encryption": "",
+    "skip_signature": "false",
+    "sse_bucket_key_enabled": "",
+    "sse_customer_key_base64": "",
+    "sse_kms_key_id": "",
+    "unsigned_payload": "false",
+    "virtual_hosted_style_request": "false",
 }
-"""Other variables that obstore reads, and the value that means what an unset one does; "" where none does."""
+"""Other options that obstore reads from variables, and the value that means the same as an unset variable.
+
+For some no value does: "".
+"""
 
 TIMEOUTS: "ClientConfig" = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "1h"}
 """obstore limits a whole transfer to 30 s by default, which is too short for a large table."""
@@ -131,12 +134,12 @@ def _config(given: "Mapping[str, str]") -> dict[str, str]:
     So each variable that is set is given explicitly, which has precedence.
     """
     config = {"region": given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or DEFAULT_REGION}
-    for name, default in DEFAULTS.items():
+    for option, default in DEFAULTS.items():
+        name = f"AWS_{option.upper()}"
         if name in os.environ:
-            value = given.get(name, default)
-            if not value:
+            config[option] = given.get(name, default)
+            if not config[option]:
                 raise UsageError(f"{name} is blank: remove it, or give it a value")
-            config[name.removeprefix("AWS_").lower()] = value
     if endpoint := _endpoint(given):
         config["endpoint_url_s3"] = endpoint
     elif any(name in os.environ for name in ENDPOINTS):

@@ -16,8 +16,8 @@ from ml.release.promotion import promote
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("notes.txt", "not a candidate"),
-        ("A" * 64 + "/manifest.json", "not a candidate"),
+        ("notes.txt", "no candidate"),
+        ("A" * 64 + "/manifest.json", "no candidate"),
         ("a" * 64 + "/weights.bin", "not part of a candidate"),
         ("a" * 64 + "/reports/evidence.json", "not part of a candidate"),
         ("a" * 64 + "/reports/a run/evidence.json", "not part of a candidate"),

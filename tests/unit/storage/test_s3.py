@@ -76,11 +76,12 @@ def test_requests_are_signed_for_the_region_and_name_the_bucket_in_the_path(
 
 
 def test_blank_variables_count_as_unset_and_the_environment_stays_as_it_is(variables, asked, headers):
-    blank = {name: " " for name, default in DEFAULTS.items() if default} | dict.fromkeys(ENDPOINTS, "")
+    defaults = {option: default for option, default in DEFAULTS.items() if default}
+    blank = {f"AWS_{option.upper()}": " " for option in defaults} | dict.fromkeys(ENDPOINTS, "")
     variables(**KEYS, **blank, AWS_BUCKET="", AWS_TIMEOUT="", AWS_CA_BUNDLE="", AWS_REGION="eu-west-1")
     before = dict(os.environ)
     assert open_folder("s3://bucket/x").config == {
-        **{name.removeprefix("AWS_").lower(): default for name, default in DEFAULTS.items() if default},
+        **defaults,
         "bucket": "bucket",
         "region": "eu-west-1",
         "endpoint_url_s3": "https://s3.eu-west-1.amazonaws.com",
