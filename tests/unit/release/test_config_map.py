@@ -1,4 +1,4 @@
-"""The head in a ConfigMap, through the API of a cluster: a real server, TLS and a token."""
+"""The head in a ConfigMap, through the API of a cluster: a server with TLS that wants a token."""
 
 import json
 from http.server import BaseHTTPRequestHandler
@@ -16,6 +16,8 @@ from ml.release.head import head_of
 from ml.release.rollback import rollback
 from ml.release.store import ModelStore
 
+PATH = "/api/v1/namespaces/ci/configmaps/jukebox-head"
+
 
 class Api:
     """One ConfigMap, as the API server keeps it: a write with an old version is a conflict."""
@@ -24,12 +26,9 @@ class Api:
         self.value, self.version, self.status, self.before_write = {}, 1, 200, []
 
     def answer(self, method, path, headers, body):
-        if headers["Authorization"] != "Bearer a-token":
-            return 401, {}
-        if path != "/api/v1/namespaces/ci/configmaps/jukebox-head":
-            return 404, {}
-        if self.status != 200:
-            return self.status, {}
+        known = path == PATH and headers["Authorization"] == "Bearer a-token"
+        if not known or self.status != 200:
+            return self.status if known else 404, {}
         if method == "PATCH":
             assert headers["Content-Type"] == "application/merge-patch+json"
             if self.before_write:
@@ -49,14 +48,11 @@ def api(tmp_path, monkeypatch):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            length = int(self.headers.get("Content-Length", 0))
-            body = json.loads(self.rfile.read(length) or b"null")
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")
             status, value = found.answer(self.command, self.path, self.headers, body)
-            data = json.dumps(value).encode()
             self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(json.dumps(value).encode())
 
         def do_PATCH(self):
             self.do_GET()
@@ -64,12 +60,9 @@ def api(tmp_path, monkeypatch):
         def log_message(self, *_):
             pass
 
-    pod = tmp_path / "pod"
-    pod.mkdir()
-    for name, text in {"token": "a-token\n", "namespace": "ci"}.items():
-        (pod / name).write_text(text)
-    ca.cert_pem.write_to_path(str(pod / "ca.crt"))
-    monkeypatch.setattr(config_map, "POD", pod)
+    for name, data in {"token": b"a-token\n", "namespace": b"ci", "ca.crt": ca.cert_pem.bytes()}.items():
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(config_map, "POD", tmp_path)
     with http_server(Handler, tls(ca.issue_cert("127.0.0.1"))) as url:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(urlparse(url).port))
@@ -90,27 +83,17 @@ def test_each_promotion_and_rollback_writes_the_config_map(store, api):
     rollback(store)
     assert json.loads(api.value["head"])["number"] == 3
     assert store.head_state() == "head 3 of configmap:jukebox-head"
-
-
-def test_a_deleted_newest_entry_is_found_out(store):
-    delete(store.uri, "promotions/00000002.json")
-    with pytest.raises(EvidenceError, match="configmap:jukebox-head says that promotion 2 was made"):
+    delete(store.uri, "promotions/00000003.json")
+    with pytest.raises(EvidenceError, match="configmap:jukebox-head says that promotion 3 was made"):
         store.log()
 
 
 def test_another_writer_that_comes_first_is_not_overwritten(store, api):
-    newer = json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"})
-    log = store.log()
-    api.value = {}
-    api.before_write = [{"head": newer, "other": "kept"}]
+    newer, log = json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"}), store.log()
+    api.value, api.before_write = {}, [{"head": newer, "other": "kept"}]
     store.keep_head(log)
     assert api.value == {"head": newer, "other": "kept"}
-
-
-def test_one_that_is_always_changed_is_given_up_on(store, api):
-    log = store.log()
-    api.value = {}
-    api.before_write = [{}] * 9
+    api.value, api.before_write = {}, [{}] * 9
     with pytest.raises(PlatformError, match="other writers keep changing it"):
         store.keep_head(log)
 
@@ -119,6 +102,7 @@ def test_one_that_is_always_changed_is_given_up_on(store, api):
     ("status", "error", "message"),
     [
         (404, UsageError, "`kubectl create configmap jukebox-head` creates it"),
+        (401, PlatformError, "this account needs get and patch on it"),
         (403, PlatformError, "this account needs get and patch on it"),
         (500, PlatformError, "HTTP 500"),
     ],
@@ -130,8 +114,8 @@ def test_what_the_api_refuses_is_one_line(store, api, status, error, message):
     assert "a-token" not in str(caught.value)
 
 
-def test_an_api_that_does_not_answer_or_is_not_the_clusters_is_a_platform_error(store, monkeypatch, tmp_path):
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "pod" / "ca.crt"))
+def test_an_api_that_does_not_answer_or_is_another_clusters_is_a_platform_error(store, monkeypatch, tmp_path):
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     with pytest.raises(PlatformError, match="does not answer"):
         store.log()
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(closed_port()))
