@@ -10,7 +10,6 @@ from reports import POLICY
 
 from ml.core.errors import EvidenceError
 from ml.release.promotion import champion_of, promote
-from ml.release.rollback import rollback
 from ml.release.store import ModelStore
 
 _together = []
@@ -32,12 +31,12 @@ def _try(work, uri, *arguments):
 
 @pytest.fixture(scope="module")
 def processes():
-    """Run ``work(store, *arguments)`` in two processes that start together."""
+    """Call ``work(store, *arguments)`` in two processes that start together."""
     context = multiprocessing.get_context("spawn")
     barrier = (context.Barrier(2),)
     with ProcessPoolExecutor(2, mp_context=context, initializer=_meet, initargs=barrier) as pool:
-        yield lambda store, *works: [
-            done.result(60) for done in [pool.submit(_try, work[0], store.uri, *work[1:]) for work in works]
+        yield lambda work, store, *calls: [
+            done.result(60) for done in [pool.submit(_try, work, store.uri, *call) for call in calls]
         ]
 
 
@@ -45,32 +44,20 @@ def processes():
 def test_of_two_candidates_judged_against_the_same_champion_exactly_one_wins(folder, processes, attempt):
     champion = release(folder, "A")
     rivals = {put(folder, name, champion=champion): name for name in "BC"}
-    outcomes = processes(folder, *((promote, candidate, POLICY) for candidate in rivals))
+    outcomes = processes(promote, folder, *((candidate, POLICY) for candidate in rivals))
     (lost,) = [outcome for outcome in outcomes if isinstance(outcome, EvidenceError)]
     (won,) = [outcome for outcome in outcomes if outcome is not lost]
     assert won.new
-    assert "run the pipeline again" in str(lost)
     assert folder.log()[1:] == [won.promotion]
     model = candidate_files(rivals[champion_of(folder.log())])["model.onnx"]
     assert read(folder.uri, "serving/jukebox/2/model.onnx") == model
 
 
-@pytest.mark.parametrize("attempt", range(5))
-def test_of_two_rollbacks_exactly_one_happens(folder, processes, attempt):
-    for name in "AB":
-        release(folder, name)
-    outcomes = processes(folder, (rollback,), (rollback,))
-    assert len([outcome for outcome in outcomes if isinstance(outcome, EvidenceError)]) == 1
-    assert [entry.restores for entry in folder.log()] == [0, 0, 1]
-
-
 @pytest.mark.parametrize("names", ["AB", "AA"])
 def test_two_runs_store_their_candidates_at_once(folder, processes, names):
-    runs = [
-        (model_of(files), run, reports_of(files))
-        for run, files in zip(("one", "two"), map(candidate_files, names), strict=True)
-    ]
-    found = processes(folder, *((ModelStore.put_candidate, *run) for run in runs))
+    files = list(map(candidate_files, names))
+    runs = [(model_of(made), run, reports_of(made)) for made, run in zip(files, ("one", "two"), strict=True)]
+    found = processes(ModelStore.put_candidate, folder, *runs)
     assert set(folder.candidates()) == set(found)
     for candidate, (model, run, reports) in zip(found, runs, strict=True):
         assert folder.read_candidate(candidate) == model

@@ -41,18 +41,14 @@ def test_the_earlier_model_is_in_production_again_under_a_new_number(store, rele
     monkeypatch.setenv("JUKEBOX_ACTOR", "tekton/run-1")
     outcome = rollback(store, why="slow in BR")
     assert outcome.new
-    assert outcome.promotion == before[0].model_copy(
-        update={
-            "number": 3,
-            "action": "rollback",
-            "champion": second,
-            "restores": 1,
-            "at": outcome.promotion.at,
-            "who": "tekton/run-1",
-            "why": "slow in BR",
-            "previous": before[1].digest,
-        }
-    )
+    who = {
+        "who": "tekton/run-1",
+        "why": "slow in BR",
+        "at": outcome.promotion.at,
+        "previous": before[1].digest,
+    }
+    place = {"number": 3, "action": "rollback", "champion": second, "restores": 1}
+    assert outcome.promotion == before[0].model_copy(update={**who, **place})
     assert store.log() == [*before, outcome.promotion]
     assert champion_of(store.log()) == first
     assert outcome.served_at == f"{store.uri}/{serving(3)}"

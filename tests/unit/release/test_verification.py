@@ -13,7 +13,6 @@ from ml.gate.candidate import manifest_of
 from ml.release import signing, verification
 from ml.release.attestations import statement_of
 from ml.release.model_files import find_model
-from ml.release.store import ModelStore
 from ml.release.verification import headline, verify
 
 DAY = datetime.timedelta(days=1)
@@ -28,29 +27,27 @@ def envelopes(keys):
 
 
 @pytest.fixture
-def put(folder):
-    """Put files and attestations into a folder of the store; return the store's URI."""
+def put(store):
+    """Put files and attestations into a folder of the store."""
 
-    def put(attestations=(), files=FILES, prefix=f"promoted/{ID}", uri=folder.uri):
-        for name, data in files.items():
-            overwrite(uri, f"{prefix}/{name}", data)
-        for envelope in attestations:
-            overwrite(uri, f"{prefix}/attestations/{digest(envelope)[7:]}.json", envelope)
-        return uri
+    def put(attestations=(), files=FILES, prefix=f"promoted/{ID}"):
+        attested = {f"attestations/{digest(envelope)[7:]}.json": envelope for envelope in attestations}
+        for name, data in {**files, **attested}.items():
+            overwrite(store.uri, f"{prefix}/{name}", data)
 
     return put
 
 
 @pytest.fixture
-def verified(folder, keys):
-    return lambda named=ID, attestation=None: verify(find_model(str(named), folder.uri), keys[1], attestation)
+def verified(store, keys):
+    return lambda named=ID, attestation=None: verify(find_model(str(named), store.uri), keys[1], attestation)
 
 
-def test_the_newest_attestation_of_a_promoted_candidate_counts(store, put, keys, envelopes):
-    put([envelopes[1], envelopes[2], envelopes[0]], uri=store.uri)
-    put(files=OTHER, prefix=f"candidates/{ID}", uri=store.uri)
+def test_the_newest_attestation_of_a_promoted_candidate_counts(store, put, verified, envelopes):
+    put([envelopes[1], envelopes[2], envelopes[0]])
+    put(files=OTHER, prefix=f"candidates/{ID}")
     for beginning in (ID[:8], ID):
-        found = verify(find_model(beginning, store.uri), keys[1])
+        found = verified(beginning)
         assert (found.where, found.digest) == (f"{store.uri}/promoted/{ID}", digest(envelopes[2]))
         assert (found.unchecked, found.age(AT + 3 * DAY)) == ((), DAY)
         assert [line.partition(": ")[2] for line in found.passed_over] == ["it is older"] * 2
@@ -58,9 +55,8 @@ def test_the_newest_attestation_of_a_promoted_candidate_counts(store, put, keys,
 
 def test_a_candidate_that_is_not_promoted_takes_a_named_attestation(put, verified, tmp_path, envelopes):
     put(prefix=f"candidates/{ID}")
-    file = tmp_path / "given.json"
-    file.write_bytes(envelopes[0])
-    assert verified(attestation=file).name == str(file)
+    (tmp_path / "given.json").write_bytes(envelopes[0])
+    assert verified(attestation=tmp_path / "given.json").name == str(tmp_path / "given.json")
     with pytest.raises(EvidenceError, match="has no attestation; name one"):
         verified()
     with pytest.raises(UsageError, match=r"^--attestation .*none: No such file"):
@@ -74,23 +70,23 @@ def test_a_candidate_in_a_store_has_all_its_files(put, verified, envelopes, name
         verified()
 
 
-def test_none_or_several_candidates_are_refused(put, folder):
+def test_what_names_no_candidate_or_several_is_refused(put, verified, store, tmp_path):
     with pytest.raises(EvidenceError, match=r"no candidate in .* starts with abcdef01"):
-        find_model("abcdef01", folder.uri)
+        verified("abcdef01")
     for end in "23":
         put(prefix=f"promoted/abcdef01{end * 56}")
     with pytest.raises(EvidenceError, match=r"2 candidates in .*promoted start with abcdef01"):
-        find_model("abcdef01", folder.uri)
-    assert find_model("abcdef012", folder.uri).prefix == f"promoted/abcdef01{'2' * 56}/"
+        verified("abcdef01")
+    assert find_model("abcdef012", store.uri).prefix == f"promoted/abcdef01{'2' * 56}/"
+    for named in ("abcdef0", "nowhere1"):
+        with pytest.raises(UsageError, match="is no file, no folder, and no candidate's id of 8"):
+            verified(named)
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(UsageError, match=r"has no model.onnx"):
+        verified(tmp_path)
 
 
-@pytest.mark.parametrize("named", ["abcdef0", "nowhere1"])
-def test_what_is_neither_a_path_nor_an_id_is_refused(folder, named):
-    with pytest.raises(UsageError, match="is no file, no folder, and no candidate's id of 8"):
-        find_model(named, folder.uri)
-
-
-def test_attestations_by_strangers_about_other_models_or_too_large_are_passed_over(
+def test_other_attestations_are_passed_over_and_so_many_are_read(
     put, verified, keys, envelopes, tmp_path, monkeypatch
 ):
     stranger = make_attestation(key=trust_file(tmp_path / "other")[0], at=AT + 9 * DAY)
@@ -101,9 +97,13 @@ def test_attestations_by_strangers_about_other_models_or_too_large_are_passed_ov
     found = verified()
     assert found.digest == digest(envelopes[0])
     reasons = "\n".join(found.passed_over)
+    assert len(found.passed_over) == 5
     for reason in ("does not hold", "that was measured", "bytes, more than"):
         assert reasons.count(reason) == 1
-    assert len(found.passed_over) == 5
+    monkeypatch.setattr(verification, "MOST_ATTESTATIONS", 3)
+    put([b"%d" % number for number in range(5)], prefix=f"promoted/{'a' * 64}")
+    with pytest.raises(EvidenceError, match="and 2 more attestations are refused"):
+        verified("a" * 64)
 
 
 @pytest.mark.parametrize("data", [b"graph" + b"!" * 10_000_000, b"", FILES["model.onnx"][:-1], b"GRAPH"])
@@ -113,14 +113,8 @@ def test_other_bytes_than_the_measured_ones_are_refused(put, verified, envelopes
         verified()
 
 
-def test_what_is_served_is_verified_without_the_keras_model(put, verified, folder, envelopes):
-    put([envelopes[0]], {name: FILES[name] for name in ("model.onnx", "served.json")}, "17")
-    found = verified(f"{folder.uri}/17")
-    assert (found.checked, found.unchecked) == (("model.onnx", "served.json"), ("model.keras",))
-
-
 @pytest.mark.parametrize("name", ["model.onnx", "what I found (2).onnx", "a%20#b", "served.json"])
-def test_one_file_is_compared_alone(verified, tmp_path, envelopes, name):
+def test_one_file_is_compared_alone_and_a_folder_without_the_keras_model(verified, tmp_path, envelopes, name):
     kind = name if name == "served.json" else "model.onnx"
     (tmp_path / name).write_bytes(FILES[kind])
     (tmp_path / "attestation.json").write_bytes(envelopes[0])
@@ -128,19 +122,10 @@ def test_one_file_is_compared_alone(verified, tmp_path, envelopes, name):
     (tmp_path / name).write_bytes(FILES[kind][::-1])
     with pytest.raises(EvidenceError, match="that was measured"):
         verified(tmp_path / name)
-
-
-def test_a_folder_without_a_model_is_refused(tmp_path):
-    (tmp_path / "model.keras").touch()
-    with pytest.raises(UsageError, match=r"has no model.onnx"):
-        find_model(str(tmp_path), "")
-
-
-def test_no_more_than_some_attestations_are_read(put, verified, monkeypatch):
-    monkeypatch.setattr(verification, "MOST_ATTESTATIONS", 3)
-    put([b"%d" % number for number in range(5)])
-    with pytest.raises(EvidenceError, match="and 2 more attestations are refused"):
-        verified()
+    for file in ("model.onnx", "served.json"):
+        (tmp_path / file).write_bytes(FILES[file])
+    found = verified(tmp_path)
+    assert (found.checked, found.unchecked) == (("model.onnx", "served.json"), ("model.keras",))
 
 
 def test_the_headline_has_intervals_and_survives_a_report_of_another_version():
@@ -154,11 +139,10 @@ def test_the_headline_has_intervals_and_survives_a_report_of_another_version():
 def test_the_attestation_of_an_entry_of_the_log_is_read_back(store, keys):
     entry = release_attested(store, "A", keys).promotion
     assert statement_of(store, entry).candidate == entry.candidate
-    path = f"promoted/{entry.candidate}/attestations/{entry.attestation[7:]}.json"
-    overwrite(store.uri, path, b"changed")
-    with pytest.raises(EvidenceError, match=rf"{path} is missing or was changed; restore it"):
+    folder, other = f"promoted/{entry.candidate}/attestations", digest(b"changed")
+    for name in (entry.attestation, other):
+        overwrite(store.uri, f"{folder}/{name[7:]}.json", b"changed")
+    with pytest.raises(EvidenceError, match=rf"{entry.attestation[7:]}.json is missing or was changed"):
         statement_of(store, entry)
-    nonsense = entry.model_copy(update={"attestation": digest(b"changed")})
-    overwrite(store.uri, path.replace(entry.attestation[7:], digest(b"changed")[7:]), b"changed")
     with pytest.raises(EvidenceError, match=r"Expecting value.*; restore it"):
-        statement_of(ModelStore(store.uri), nonsense)
+        statement_of(store, entry.model_copy(update={"attestation": other}))
