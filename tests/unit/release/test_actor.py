@@ -38,11 +38,6 @@ def test_a_person_is_user_at_host(monkeypatch, user, system, expected):
     assert actor() == expected
 
 
-def test_a_pipeline_run_names_itself(monkeypatch):
-    monkeypatch.setenv("JUKEBOX_ACTOR", "team-a/jukebox-train-x7k2p")
-    assert actor() == "team-a/jukebox-train-x7k2p"
-
-
 @pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "a" * 201, "half \udc80"])
 def test_what_is_not_one_line_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("JUKEBOX_ACTOR", text)
@@ -52,6 +47,8 @@ def test_what_is_not_one_line_is_refused_by_name(monkeypatch, text):
         require_line("--reason", text)
 
 
-@pytest.mark.parametrize(("text", "line"), [("å" * 200, "å" * 200), (" why ", "why"), ("", "")])
-def test_a_line_may_have_200_characters_of_any_language(text, line):
-    assert require_line("--reason", text) == line
+def test_a_line_may_have_200_characters_of_any_language(monkeypatch):
+    for text, line in (("å" * 200, "å" * 200), (" why ", "why"), ("", "")):
+        assert require_line("--reason", text) == line
+    monkeypatch.setenv("JUKEBOX_ACTOR", "team-a/jukebox-train-x7k2p")
+    assert actor() == "team-a/jukebox-train-x7k2p"

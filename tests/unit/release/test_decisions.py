@@ -15,15 +15,13 @@ from ml.release.decisions import Decision, find_decision, keep_decision, make_in
 
 IMAGE, JUDGE, POLICY = f"sha256:{'1' * 64}", "registry.example/judge@sha256:4", parse_policy(EVERYWHERE)
 INPUTS = make_inputs(f"registry.example/image@{IMAGE}", "2" * 16, ("jukebox", "1"), EVERYWHERE, JUDGE, {})
-OTHERS = {
-    "image": f"sha256:{'9' * 64}",
-    "data_version": "9" * 16,
+DIGEST = f"sha256:{'9' * 64}"
+OTHERS = dict.fromkeys(("image", "policy_digest", "code"), DIGEST) | {"data_version": "9" * 16}
+OTHERS |= {
     "model_name": "other",
     "model_version": "2",
     "hyperparameters": {"epochs": "2"},
-    "policy_digest": f"sha256:{'9' * 64}",
-    "judge_image": "registry.example/judge@sha256:9",
-    "code": f"sha256:{'9' * 64}",
+    "judge_image": "x",
 }
 TODAY = datetime.date(2026, 1, 1)
 

@@ -8,8 +8,6 @@ from reports import POLICY
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import EvidenceError
-from ml.gate.candidate import CANDIDATE_FILES
-from ml.release import promoted
 from ml.release.migrate import migrate
 from ml.release.objects import Objects
 from ml.release.promotion import promote
@@ -31,23 +29,19 @@ def test_every_model_of_the_log_is_copied_and_nothing_else_is_touched(store):
     assert states(store, dry_run=True) == ["to copy", "to copy"]
     assert contents(store) == before
     shown = [one.to_json() for one in migrate(store)]
-    assert shown[0] == {"candidate": first, "numbers": [1], "state": "copied", "why": ""}
-    assert (shown[1]["candidate"], shown[1]["numbers"], len(shown)) == (second, [2], 2)
-    copies = {
-        path.replace("candidates/", "promoted/", 1): data
-        for path, data in before.items()
-        if path.startswith("candidates/") and unused not in path
-    }
-    assert contents(store) == before | copies
+    expected = ((first, 1), (second, 2))
+    assert shown == [{"candidate": one, "numbers": [n], "state": "copied", "why": ""} for one, n in expected]
+    used = {path for path in before if path.startswith("candidates/") and unused not in path}
+    after = before | {path.replace("candidates/", "promoted/", 1): before[path] for path in used}
+    assert contents(store) == after
     assert states(store) == ["there", "there"]
-    assert contents(store) == before | copies
+    assert contents(store) == after
 
 
 def test_before_it_rollback_and_promotion_say_which_command_to_run(folder):
     _, second = old_store(folder.uri)
     candidate = put(folder, "C", champion=second)
-    before = paths(folder.uri)
-    command = f"`jukebox store migrate --store {folder.uri}` copies"
+    before, command = paths(folder.uri), f"`jukebox store migrate --store {folder.uri}` copies"
     for work in (rollback, plan_rollback):
         with pytest.raises(EvidenceError, match=command):
             work(folder)
@@ -62,9 +56,8 @@ def test_after_it_old_entries_can_be_rolled_back_to_and_new_ones_follow(store, k
     old = contents(store, "promotions/")
     migrate(store)
     entry = rollback(store).promotion
-    assert (entry.number, entry.restores, entry.candidate) == (3, 1, first)
-    previous = digest(old["promotions/00000002.json"])
-    assert (entry.kind, entry.previous, entry.commit) == ("self-checked", previous, "c0ffee")
+    assert (entry.number, entry.restores, entry.candidate, entry.commit) == (3, 1, first, "c0ffee")
+    assert (entry.kind, entry.previous) == ("self-checked", digest(old["promotions/00000002.json"]))
     assert read(store.uri, "serving/jukebox/3/model.onnx") == candidate_files("A")["model.onnx"]
     assert release_attested(store, "C", keys).promotion.champion == first
     assert rollback(store, to=2).promotion.candidate == second
@@ -84,28 +77,15 @@ def test_a_model_that_is_lost_hinders_no_other(store):
     assert not promote(store, second, EVERYWHERE).new
 
 
-NAMES = ("../x", "a/b", ".a", "x" * 65)
+UNSTORABLE = [("../x",), ("a/b",), (".hidden",), ("x" * 65,), tuple(f"f{number}" for number in range(32))]
+NAMES = [*((("model.onnx", *names), 0, "its files cannot be stored") for names in UNSTORABLE)]
+NAMES += [(("model.keras",), 0, "it has no model.onnx"), (("model.onnx",), -1, "size: ")]
 
 
-def _manifest(*names, size=0):
+@pytest.mark.parametrize(("names", "size", "why"), NAMES, ids=range(7))
+def test_a_manifest_that_cannot_be_used_is_not_copied(folder, names, size, why):
     files = {name: {"digest": digest(b""), "size": size} for name in names}
-    return canonical_bytes({"schema": "jukebox.candidate/v1", "files": files})
-
-
-@pytest.mark.parametrize(
-    ("manifest", "why"),
-    [
-        *(
-            (_manifest("model.onnx", name), "its files cannot be stored")
-            for name in ("../x", "a/b", ".a", "x" * 65)
-        ),
-        (_manifest("model.onnx", *(f"f{number}" for number in range(32))), "its files cannot be stored"),
-        (_manifest(*CANDIDATE_FILES[:1]), "it has no model.onnx"),
-        (_manifest("model.onnx", size=-1), "size: "),
-    ],
-    ids=range(7),
-)
-def test_a_manifest_that_cannot_be_used_is_not_copied(folder, manifest, why):
+    manifest = canonical_bytes({"schema": "jukebox.candidate/v1", "files": files})
     candidate = digest(manifest).removeprefix("sha256:")
     overwrite(folder.uri, f"candidates/{candidate}/manifest.json", manifest)
     old_entry(folder.uri, 1, candidate, "A")
@@ -130,13 +110,13 @@ def test_interrupted_and_repeated_it_ends_the_same(folder, monkeypatch, writes):
     old_store(folder.uri)
     put_same, left = Objects.put_same, iter(range(writes))
 
-    def dying(self, path, data):
+    def interrupted(self, path, data):
         if next(left, None) is None:
             raise KeyboardInterrupt
         put_same(self, path, data)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(promoted.Objects, "put_same", dying)
+        patch.setattr(Objects, "put_same", interrupted)
         migrate(folder)
     assert len(contents(folder, "promoted/")) == writes
     assert states(folder) == ["copied" if writes < 11 else "there", "copied"]

@@ -14,6 +14,7 @@ from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.policy import parse_policy
 from ml.release import self_checked as self_checked_module
+from ml.release.production import append
 from ml.release.promotion import promote
 from ml.release.self_checked import require_self_checked_allowed
 from ml.release.store import ModelStore
@@ -46,19 +47,15 @@ def test_a_good_candidate_is_promoted_copied_logged_and_served(store, monkeypatc
     assert outcome.head.to_json() == {"number": 1, "digest": outcome.promotion.digest}
     found = entry(store.uri, 1)
     assert found.pop("at").endswith("Z")
-    about = {
-        "candidate": candidate,
-        "model_name": "jukebox",
-        "synthetic": True,
-        "champion": "",
-        "kind": "self-checked",
-    }
+    about = {"candidate": candidate, "model_name": "jukebox", "synthetic": True, "kind": "self-checked"}
     place = {"schema": "jukebox.promotion/v4", "number": 1, "action": "promote", "replaces": 0, "restores": 0}
-    digests = {
-        "evidence_digest": digest(files["evidence.json"]),
+    digests = {"evidence_digest": digest(files["evidence.json"]), "model_digest": digest(FILES["model.onnx"])}
+    digests |= {
         "policy_digest": parse_policy(WAIVING).digest,
+        "previous": "",
+        "attestation": "",
+        "champion": "",
     }
-    digests |= {"model_digest": digest(FILES["model.onnx"]), "previous": "", "attestation": ""}
     told = {"commit": "c0ffee" * 6, "dirty": True, "who": "ada@laptop", "why": "better in BR"}
     assert found == {**about, **place, **digests, **told, "waived": ["budget.model_bytes"]}
 
@@ -118,31 +115,21 @@ def test_a_promotion_that_dies_in_the_middle_is_completed_by_the_next(folder, mo
     assert read(folder.uri, SERVING) == FILES["model.onnx"]
 
 
-@pytest.mark.parametrize(("action", "new"), [("same", False), ("rival", None)])
-def test_a_promotion_that_another_one_precedes_is_the_same_or_refused(folder, monkeypatch, action, new):
-    candidate = put(folder, "A")
-    first = candidate if action == "same" else put(folder, "B")
-    append = ModelStore.append
-
-    def second(store, entry):
-        monkeypatch.setattr(ModelStore, "append", append)
-        assert promote(folder, first, POLICY).new
-        return append(store, entry)
-
-    monkeypatch.setattr(ModelStore, "append", second)
-    if action == "same":
-        assert promote(folder, candidate, POLICY).new is False
-    else:
-        with pytest.raises(EvidenceError, match=r"was faster \(.*\); .* after it, run the pipeline again"):
-            promote(folder, candidate, POLICY)
-    assert [entry.candidate for entry in folder.log()] == [first]
+def test_a_promotion_that_another_one_precedes_is_the_same_or_refused(folder):
+    release(folder, "A")
+    (entry,) = log = folder.log()
+    assert append(folder, [], entry, 0).new is False
+    rival = entry.model_copy(update={"candidate": "c" * 64})
+    with pytest.raises(EvidenceError, match=r"was faster \(.*\); .* after it, run the pipeline again"):
+        append(folder, [], rival, 0)
+    assert folder.log() == log
 
 
-@pytest.mark.parametrize("variable", ["JUKEBOX_ACTOR", "--reason"])
-def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch, variable):
-    monkeypatch.setenv("JUKEBOX_ACTOR", "two\nlines" if variable == "JUKEBOX_ACTOR" else "")
-    why = "two\nlines" if variable == "--reason" else ""
-    refused(folder, put(folder), UsageError, variable, why=why)
+def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch):
+    candidate = put(folder)
+    refused(folder, candidate, UsageError, "--reason", why="two\nlines")
+    monkeypatch.setenv("JUKEBOX_ACTOR", "two\nlines")
+    refused(folder, candidate, UsageError, "JUKEBOX_ACTOR")
 
 
 def test_a_candidate_made_beside_another_champion_is_refused(folder):
@@ -153,13 +140,6 @@ def test_a_candidate_made_beside_another_champion_is_refused(folder):
     refused(folder, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
-def test_a_promoted_model_that_was_changed_is_not_published_again(store, name):
-    candidate = release(store)
-    overwrite(store.uri, f"promoted/{candidate}/{name}", b"another model")
-    refused(store, candidate, EvidenceError, f"{name}.* restore it from a backup", EVERYWHERE)
-
-
 def test_a_candidate_or_copy_that_is_not_what_its_id_says_is_refused(store):
     refused(store, "f" * 64, EvidenceError, "there is no candidate")
     candidate = put(store, policy=EVERYWHERE)
@@ -167,8 +147,14 @@ def test_a_candidate_or_copy_that_is_not_what_its_id_says_is_refused(store):
     with pytest.raises(EvidenceError, match=r"promoted/.*/model\.onnx is there already, with other"):
         promote(store, candidate, EVERYWHERE)
     assert store.log() == []
-    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another")
-    refused(store, candidate, EvidenceError, "model.onnx is missing or was changed", EVERYWHERE)
+    overwrite(store.uri, f"promoted/{candidate}/model.onnx", FILES["model.onnx"])
+    assert promote(store, candidate, EVERYWHERE).new
+    for name in ("model.onnx", "manifest.json"):
+        overwrite(store.uri, f"promoted/{candidate}/{name}", b"another")
+        refused(store, candidate, EvidenceError, f"{name}.* restore it from a backup", EVERYWHERE)
+    other = put(store, "B", champion=candidate, policy=EVERYWHERE)
+    overwrite(store.uri, f"candidates/{other}/model.onnx", b"another")
+    refused(store, other, EvidenceError, "model.onnx is missing or was changed", EVERYWHERE)
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)

@@ -6,9 +6,9 @@ from promotions import EVERYWHERE, release
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import EvidenceError, UsageError
+from ml.release.production import append
 from ml.release.promotion import champion_of, promote
 from ml.release.rollback import plan_rollback, rollback
-from ml.release.store import ModelStore
 
 MODELS = {name: candidate_files(name)["model.onnx"] for name in "ABC"}
 
@@ -55,26 +55,19 @@ def test_the_earlier_model_is_in_production_again_under_a_new_number(store, rele
     assert read(store.uri, serving(3)) == MODELS["A"]
 
 
-@pytest.mark.parametrize(
-    ("steps", "restored"),
-    [
-        (["A", "B", None], [1]),
-        (["A", "B", "C", None, None], [2, 1]),
-        (["A", "B", None, "C", None], [1, 1]),
-        (["A", "B", "C", None, None, "D", None], [2, 1, 1]),
-        (["A", "B", "C", 1, 3, None, None], [1, 3, 2, 1]),
-        (["A", "B", None, "C", 3], [1, 1]),
-    ],
-    ids=str,
-)
+STEPS = {"A B -": [1], "A B C - -": [2, 1], "A B - C -": [1, 1], "A B C - - D -": [2, 1, 1]}
+STEPS |= {"A B C 1 3 - -": [1, 3, 2, 1], "A B - C 3": [1, 1]}
+
+
+@pytest.mark.parametrize(("steps", "restored"), STEPS.items())
 def test_rollbacks_go_back_one_by_one_or_to_a_number_until_nothing_is_left(store, refused, steps, restored):
-    """A name is promoted, None goes back by one, and a number goes back to that entry."""
+    """A letter is promoted, - goes back by one, and a number goes back to that entry."""
     refused("no earlier model .* nothing was ever promoted")
-    for step in steps:
-        if isinstance(step, str):
+    for step in steps.split():
+        if step.isalpha():
             release(store, step)
         else:
-            assert rollback(store, step).new
+            assert rollback(store, None if step == "-" else int(step)).new
     assert [entry.restores for entry in store.log() if entry.action == "rollback"] == restored
     assert champion_of(store.log()) == store.log()[restored[-1] - 1].candidate
     refused("no earlier model to go back to; .*`jukebox rollback --to N`")
@@ -122,9 +115,14 @@ def test_a_rollback_that_was_interrupted_is_finished_not_repeated(store, release
 
 
 def test_a_promotion_that_was_never_published_is_passed_over(store, released):
-    """The rollback says so, and does what was asked: back to what preceded it."""
-    first, _ = released("AB")
+    """The plan and the rollback say so, and go back to what preceded it; the plan changes nothing."""
+    first, second = released("AB")
     delete(store.uri, serving(2))
+    before = {path: read(store.uri, path) for path in paths(store.uri)}
+    plan = plan_rollback(store, why="slow")
+    assert (plan.new, plan.unpublished, plan.target.candidate) == (True, 2, first)
+    assert (plan.present.candidate, plan.entry.candidate, plan.entry.why) == (second, first, "slow")
+    assert {path: read(store.uri, path) for path in paths(store.uri)} == before
     outcome = rollback(store)
     assert outcome.found.startswith("promotion 2 was in the log but not published")
     assert (outcome.new, outcome.promotion.number, outcome.promotion.restores) == (True, 3, 1)
@@ -152,52 +150,17 @@ def test_back_to_what_is_in_force_changes_nothing_and_says_so(store, released, t
     assert paths(store.uri) == before
 
 
-@pytest.mark.parametrize("to", [-1, 0, 3, 99])
-def test_a_promotion_that_there_never_was_is_refused(store, released, refused, to):
+def test_a_promotion_that_there_never_was_is_refused(store, released, refused):
     released("AB")
-    message = f"--to {to}: .* has no promotion {to}; `jukebox models --store {store.uri}`"
-    refused(message, to=to, error=UsageError)
+    for to in (-1, 0, 3, 99):
+        message = f"--to {to}: .* has no promotion {to}; `jukebox models --store {store.uri}`"
+        refused(message, to=to, error=UsageError)
 
 
-def test_a_plan_tells_what_a_rollback_would_do_and_changes_nothing(store, released):
-    first, second = released("AB")
-    delete(store.uri, serving(2))
-    before = {path: read(store.uri, path) for path in paths(store.uri)}
-    plan = plan_rollback(store, why="slow")
-    assert (plan.new, plan.unpublished) == (True, 2)
-    assert (plan.present.candidate, plan.target.candidate, plan.entry.candidate) == (second, first, first)
-    assert (plan.entry.number, plan.entry.restores, plan.entry.why) == (3, 1, "slow")
-    assert {path: read(store.uri, path) for path in paths(store.uri)} == before
-
-
-def test_a_rollback_that_another_one_precedes_is_refused(store, released, monkeypatch):
+def test_a_rollback_that_another_one_precedes_is_refused(store, released):
     released("AB")
-    append = ModelStore.append
-
-    def second(self, entry):
-        monkeypatch.setattr(ModelStore, "append", append)
-        assert rollback(store).new
-        return append(self, entry)
-
-    monkeypatch.setattr(ModelStore, "append", second)
+    plan = plan_rollback(store)
+    rollback(store)
     with pytest.raises(EvidenceError, match="go back to it by its number: `jukebox rollback --to N`"):
-        rollback(store)
+        append(store, plan.log, plan.entry, 0)
     assert len(store.log()) == 3
-
-
-@pytest.mark.parametrize("lost", ["append", "publish"])
-def test_a_rollback_that_dies_in_the_middle_is_mended_by_the_next(folder, monkeypatch, lost):
-    for name in "AB":
-        release(folder, name)
-
-    def dies(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(ModelStore, lost, dies)
-        rollback(folder)
-    outcome = rollback(folder)
-    assert (outcome.promotion.number, outcome.promotion.restores) == (3, 1)
-    assert outcome.unpublished == (3 if lost == "publish" else 0)
-    assert read(folder.uri, serving(3)) == MODELS["A"]
-    assert len(folder.log()) == 3
