@@ -20,7 +20,6 @@ from ml.release.signing import sign, verify_envelope
 
 AGAIN = "attest it again: `jukebox judge attest "
 OTHER_POLICY = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 1}))
-NOTHING = Production("", "")
 
 
 @pytest.fixture
@@ -31,9 +30,10 @@ def attest(store, keys):
 
 @pytest.fixture
 def promoted(store, keys):
-    return lambda name, envelope: promote(
-        store, put(store, name), POLICY, attestation=envelope, trust=keys[1]
-    )
+    def promoted(name, envelope):
+        return promote(store, put(store, name), POLICY, attestation=envelope, trust=keys[1])
+
+    return promoted
 
 
 @pytest.fixture
@@ -47,27 +47,19 @@ def refused(store, keys):
 
 def test_an_attested_candidate_is_promoted_whatever_its_run_reports(store, keys, attest):
     candidate = put(store, broken="parity.served.test.worst_ratio")
-    for path in paths(store.uri):
-        if "/reports/" in path:
-            overwrite(store.uri, path, b"typed by hand")
+    for path in (path for path in paths(store.uri) if "/reports/" in path):
+        overwrite(store.uri, path, b"typed by hand")
     envelope = attest(commit="c0ffee" * 6, dirty=True)
     outcome = promote(store, candidate, POLICY, attestation=envelope, trust=keys[1], why="better")
     (logged,) = store.log()
+    statement = verify_envelope(envelope, keys[1])
     assert outcome.promotion == logged
     assert (logged.kind, logged.attestation) == ("attested", digest(envelope))
-    assert logged.evidence_digest == digest(verify_envelope(envelope, keys[1]).to_bytes())
-    about = (logged.commit, logged.dirty, logged.synthetic, logged.why)
-    assert about == ("c0ffee" * 6, True, False, "better")
-    name = digest(envelope).removeprefix("sha256:")
-    assert read(store.uri, f"promoted/{candidate}/attestations/{name}.json") == envelope
+    assert (logged.evidence_digest, logged.commit) == (digest(statement.to_bytes()), "c0ffee" * 6)
+    assert (logged.dirty, logged.synthetic, logged.why) == (True, False, "better")
+    kept = f"promoted/{candidate}/attestations/{digest(envelope)[7:]}.json"
+    assert read(store.uri, kept) == envelope
     assert read(store.uri, "serving/jukebox/1/model.onnx") == candidate_files()["model.onnx"]
-
-
-def test_attestation_and_trust_root_go_together(store, keys, attest):
-    candidate = put(store)
-    without = "has no attestation: make one with `jukebox judge attest .*--attestation"
-    promotion_refused(store, candidate, EvidenceError, without, trust=keys[1])
-    promotion_refused(store, candidate, UsageError, "--attestation needs --trust", attestation=attest())
 
 
 @pytest.mark.parametrize(
@@ -85,28 +77,29 @@ def test_an_attestation_that_does_not_hold_here_is_refused(refused, attest, abou
     refused(message, attest(**about), error=error)
 
 
-def test_an_attestation_by_an_unknown_key_of_another_model_or_of_no_one_is_refused(
-    refused, store, attest, tmp_path
-):
+def test_one_by_a_stranger_or_about_another_candidate_is_refused(store, keys, refused, attest, tmp_path):
+    candidate, other = put(store), put(store, "B")
+    without = "has no attestation: make one with `jukebox judge attest .*--attestation"
+    promotion_refused(store, candidate, EvidenceError, without, trust=keys[1])
+    promotion_refused(store, candidate, UsageError, "--attestation needs --trust", attestation=attest())
     refused("does not hold", attestation_of(store, "A", trust_file(tmp_path / "another")[0]))
     refused("attestation", b"{}")
-    refused(f"about candidate {put(store, 'B')[:12]}, not ", attest("B"))
+    refused(f"about candidate {other[:12]}, not ", attest("B"))
+    envelope = attest()
+    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another")
+    changed = r"model\.onnx is missing or was changed"
+    promotion_refused(store, candidate, EvidenceError, changed, attestation=envelope, trust=keys[1])
 
 
-def test_an_attestation_for_another_champion_or_kind_is_made_again(refused, store, keys, attest, promoted):
+def test_an_attestation_for_another_champion_kind_or_name_is_made_again(refused, store, attest, promoted):
     early = attest("B")
     first = release(store, "A")
     refused(f"nothing was in production; now it is {first[:12]}; {AGAIN}", early, "B")
     wrong = attest("B", champion_kind="attested")
     refused(f"says that the champion is attested; the log says self-checked; {AGAIN}", wrong, "B")
+    wrong = attest("B", model_name="other-team")
+    refused("was submitted as model other-team, .* serves jukebox", wrong, "B")
     assert promoted("B", attest("B")).promotion.kind == "attested"
-
-
-def test_a_candidate_whose_bytes_changed_since_is_refused(store, keys, attest):
-    candidate, envelope = put(store), attest()
-    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another")
-    message = r"model\.onnx is missing or was changed"
-    promotion_refused(store, candidate, EvidenceError, message, attestation=envelope, trust=keys[1])
 
 
 @pytest.mark.parametrize("signed_again", [False, True])
@@ -124,25 +117,16 @@ def test_a_repeat_completes_the_entry_and_makes_none(store, keys, attest, promot
 
 def test_after_a_rollback_an_attestation_is_no_longer_in_force(store, keys, refused, attest, promoted):
     first = release_attested(store, "A", keys).promotion
-    envelope = attest("B")
+    # After the rollback the champion is A again, so that another attestation of B from before fits again.
+    envelope, spare = attest("B"), attest("B", at=ago(minutes=2))
     promoted("B", envelope)
     assert rollback(store).promotion.attestation == first.attestation
     refused("has already made promotion 2.*`jukebox rollback --to 2`", envelope, "B")
+    refused("was made before rollback 3 of the log; attest it again", spare, "B")
     rollback(store, to=2)
     assert not promoted("B", envelope).new
     rollback(store, to=1)
-    # The model was rolled back for a reason; somebody may measure it again.
     assert promoted("B", attest("B")).new
-
-
-def test_what_was_attested_before_a_rollback_does_not_undo_it(store, keys, refused, attest, promoted):
-    """After it the champion is the one of before, so that another attestation of the bad model fits again."""
-    release_attested(store, "B", keys)
-    spare = attest("A", at=ago(minutes=2))
-    release_attested(store, "A", keys)
-    rollback(store)
-    refused("was made before rollback 3 of the log; attest it again", spare)
-    assert promoted("A", attest("A", at=ago(minutes=-1))).new
 
 
 def test_a_self_checked_champion_becomes_an_attested_one_by_an_entry_of_its_own(store, keys, attest):
@@ -153,41 +137,36 @@ def test_a_self_checked_champion_becomes_an_attested_one_by_an_entry_of_its_own(
     assert not promote(store, candidate, EVERYWHERE).new
 
 
-def test_a_run_cannot_choose_another_models_folder(store, keys, refused, attest):
-    release_attested(store, "A", keys)
-    wrong = attest("B", model_name="other-team")
-    refused("was submitted as model other-team, .* serves jukebox", wrong, "B")
-
-
 def test_another_verifier_is_given_what_was_handed_in(folder, keys):
     asked = []
 
-    def verify(envelope, trust):
-        asked.append((envelope, trust))
+    def verify(*given):
+        asked.append(given)
         return statement_about(candidate_files(), at=ago(minutes=1))
 
     assert promote(folder, put(folder), POLICY, attestation=b"x", trust=keys[1], verify=verify).new
     assert asked == [(b"x", keys[1])]
 
 
+def _attested(now, then, policy=POLICY, **about):
+    statement = statement_about(candidate_files(), at=then, policy_text=policy, **about)
+    return attested(statement, b"", statement.candidate, parse_policy(policy), Production("", ""), now)
+
+
 def test_a_waiver_that_has_expired_since_the_attestation_lets_nothing_in():
     waiver = {"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}
     policy = json.dumps({**json.loads(POLICY), "waivers": [waiver]})
     now = datetime.datetime(2999, 12, 31, tzinfo=datetime.UTC)
-    waived = candidate_files(broken="budget.model_bytes", policy=policy)
-    verdict = read_evidence(waived["evidence.json"]).verdict
-    statement = statement_about(candidate_files(), at=now, policy_text=policy, verdict=verdict)
-    about = statement, b"", statement.candidate, parse_policy(policy), NOTHING
-    assert attested(*about, now).waived == ("budget.model_bytes",)
+    waived = candidate_files(broken="budget.model_bytes", policy=policy)["evidence.json"]
+    about = {"then": now, "policy": policy, "verdict": read_evidence(waived).verdict}
+    assert _attested(now, **about).waived == ("budget.model_bytes",)
     with pytest.raises(GateBlocked, match=r"the waiver of budget\.model_bytes has expired"):
-        attested(*about, now + datetime.timedelta(days=1))
+        _attested(now + datetime.timedelta(days=1), **about)
 
 
 @pytest.mark.parametrize("bound", [datetime.timedelta(days=30), -CLOCKS])
 def test_an_attestation_is_accepted_up_to_its_last_and_from_its_first_moment(bound):
     now = datetime.datetime(2026, 8, 31, 12, tzinfo=datetime.UTC)
-    statement = statement_about(candidate_files(), at=now - bound)
-    about = statement, b"", statement.candidate, parse_policy(POLICY), NOTHING
-    assert attested(*about, now).kind == "attested"
+    assert _attested(now, now - bound).kind == "attested"
     with pytest.raises(EvidenceError, match=r"older than|in the future"):
-        attested(*about, now + bound / abs(bound) * datetime.timedelta(seconds=1))
+        _attested(now + bound / abs(bound) * datetime.timedelta(seconds=1), now - bound)
