@@ -15,14 +15,8 @@ from ml.release.decisions import Decision, find_decision, keep_decision, make_in
 
 IMAGE, JUDGE, POLICY = f"sha256:{'1' * 64}", "registry.example/judge@sha256:4", parse_policy(EVERYWHERE)
 INPUTS = make_inputs(f"registry.example/image@{IMAGE}", "2" * 16, ("jukebox", "1"), EVERYWHERE, JUDGE, {})
-DIGEST = f"sha256:{'9' * 64}"
-OTHERS = dict.fromkeys(("image", "policy_digest", "code"), DIGEST) | {"data_version": "9" * 16}
-OTHERS |= {
-    "model_name": "other",
-    "model_version": "2",
-    "hyperparameters": {"epochs": "2"},
-    "judge_image": "x",
-}
+OTHERS = dict.fromkeys(("image", "policy_digest", "code"), f"sha256:{'9' * 64}") | {"data_version": "9" * 16}
+OTHERS |= {"model_name": "x", "model_version": "2", "hyperparameters": {"epochs": "2"}, "judge_image": "x"}
 TODAY = datetime.date(2026, 1, 1)
 
 
@@ -34,33 +28,27 @@ def decision(verdict: str = "pass", **about: str) -> Decision:
 def test_the_inputs_are_the_digests_of_image_policy_and_code():
     about = (INPUTS.image, INPUTS.policy_digest, INPUTS.code, INPUTS.model_name, INPUTS.model_version)
     assert about == (IMAGE, policy_digest(EVERYWHERE), code_digest(), "jukebox", "1")
+    assert set(OTHERS) == set(type(INPUTS).model_fields)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_each_input_counts(folder, name):
-    assert set(OTHERS) == set(type(INPUTS).model_fields)
-    keep_decision(folder, decision())
-    assert find_decision(folder, INPUTS) == decision()
-    assert find_decision(folder, INPUTS.model_copy(update={name: OTHERS[name]})) is None
-
-
-def test_the_newest_decision_counts(store):
+def test_each_input_counts_and_the_newest_decision(store, name):
     for verdict in ("pass", "block"):
         keep_decision(store, decision(verdict))
-        assert find_decision(store, INPUTS).verdict == verdict
+        assert find_decision(store, INPUTS) == decision(verdict)
+    assert find_decision(store, INPUTS.model_copy(update={name: OTHERS[name]})) is None
+
+
+OTHER_INPUTS = decision().model_copy(update={"inputs": "9" * 64}).to_bytes()
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [
-        (b"{}", "is not a decision"),
-        (b"junk", "is not a decision"),
-        (decision().model_copy(update={"inputs": "9" * 64}).to_bytes(), "is about other inputs"),
-    ],
+    [(b"{}", "not a decision"), (b"x", "not a decision"), (OTHER_INPUTS, "about other inputs")],
 )
 def test_what_is_no_decision_about_these_inputs_is_refused(folder, data, said):
     folder.objects.put(f"decisions/{INPUTS.key}.json", data)
-    with pytest.raises(EvidenceError, match=f"{said}.*remove it"):
+    with pytest.raises(EvidenceError, match=f"is {said}.*remove it"):
         find_decision(folder, INPUTS)
 
 
@@ -72,11 +60,10 @@ def test_a_decision_is_valid_while_the_same_model_is_in_production(folder, monke
     first = release(folder, "A")
     kept = decision(candidate=first), decision("block"), decision("block", beside=first)
     assert valid(*kept) == [True, False, True]
-    release(folder, "B")
-    assert valid(*kept) == [False, False, False]
-    assert valid(decision(candidate=folder.log()[-1].candidate)) == [True]
+    second = release(folder, "B")
+    assert valid(*kept, decision(candidate=second)) == [False, False, False, True]
     monkeypatch.setattr(type(folder), "is_served", lambda *_: False)
-    assert valid(decision(candidate=folder.log()[-1].candidate)) == [False]
+    assert valid(decision(candidate=second)) == [False]
 
 
 @pytest.mark.parametrize(("until", "valid"), [("2026-01-01", True), ("2025-12-31", False), (None, False)])

@@ -43,16 +43,22 @@ def test_each_promotion_and_rollback_stores_the_head(kept):
     assert kept.head_state() == f"head 3 of {kept.head_at}"
     kept.keep_head(kept.log()[:1])
     assert read(kept).number == 3
+    assert ModelStore(kept.uri).keep_head([]).text == '{"digest":"","number":0}'
 
 
 @pytest.mark.parametrize("newest", [2, 1])
-def test_a_deleted_newest_entry_is_noticed_by_whoever_reads_the_log(kept, newest):
+def test_a_deleted_newest_entry_is_noticed_by_whoever_reads_the_log(kept, monkeypatch, newest):
     for number in range(newest, 3):
         delete(kept.uri, f"promotions/{number:08}.json")
     candidate = put(kept, "C")
     for work in (rollback, plan_rollback, lambda store: promote(store, candidate, POLICY)):
         with pytest.raises(EvidenceError, match=r"says that promotion 2 was made: the newest .* removed"):
             work(kept)
+    monkeypatch.setenv("JUKEBOX_HEAD", kept.head_at)
+    with pytest.raises(EvidenceError, match="the newest entries were removed"):
+        ModelStore(kept.uri).log()
+    blind = ModelStore(kept.uri, head="")
+    assert (len(blind.log()), blind.head_state()) == (newest - 1, "head not checked")
 
 
 def test_a_newest_entry_that_was_changed_is_noticed(kept):
@@ -62,17 +68,7 @@ def test_a_newest_entry_that_was_changed_is_noticed(kept):
         kept.log()
 
 
-def test_the_environment_names_the_head_for_verbs_without_the_option(kept, monkeypatch):
-    monkeypatch.setenv("JUKEBOX_HEAD", kept.head_at)
-    delete(kept.uri, "promotions/00000002.json")
-    with pytest.raises(EvidenceError, match="the newest entries were removed"):
-        ModelStore(kept.uri).log()
-    blind = ModelStore(kept.uri, head="")
-    assert (len(blind.log()), blind.head_state()) == (1, "head not checked")
-
-
 def test_a_log_that_has_gone_on_since_is_accepted_and_the_next_one_stores_its_head(kept):
-    """Who dies between log and head leaves the older head."""
     release(ModelStore(kept.uri), "C")
     assert (read(kept).number, len(kept.log())) == (2, 3)
     assert not promote(kept, champion_of(kept.log()), POLICY).new
@@ -88,30 +84,20 @@ def test_a_mounted_config_map_is_read_and_left_alone(kept, tmp_path):
     assert read(kept).number == 2
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "2", '{"number": 2}', '{"number": 1, "digest": "x"}'])
-def test_what_is_no_head_is_refused(kept, text):
-    Path(kept.head_at).write_text(text)
-    with pytest.raises(UsageError, match="not the head of a log"):
-        kept.log()
-
-
-def test_a_head_that_cannot_be_read_or_written_is_a_platform_error(kept, tmp_path, monkeypatch):
-    with pytest.raises(PlatformError, match="cannot be read"):
-        ModelStore(kept.uri, head=str(tmp_path)).log()
-
+def test_a_head_that_is_none_or_cannot_be_read_or_written_is_refused(kept, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(head_module, "write_bytes", full)
-    with pytest.raises(PlatformError, match=r"head\.json: cannot be written: No space left"):
-        rollback(kept)
-
-
-def test_the_head_of_an_empty_log_is_zero(folder):
-    assert folder.keep_head([]).text == '{"digest":"","number":0}'
-
-
-PATH = "/api/v1/namespaces/ci/configmaps/jukebox-head"
+    with monkeypatch.context() as patch:
+        patch.setattr(head_module, "write_bytes", full)
+        with pytest.raises(PlatformError, match=r"head\.json: cannot be written: No space left"):
+            rollback(kept)
+    with pytest.raises(PlatformError, match="cannot be read"):
+        ModelStore(kept.uri, head=str(tmp_path)).log()
+    for text in ("{", "[]", "2", '{"number": 2}', '{"number": 1, "digest": "x"}'):
+        Path(kept.head_at).write_text(text)
+        with pytest.raises(UsageError, match="not the head of a log"):
+            kept.log()
 
 
 class Api:
@@ -121,18 +107,16 @@ class Api:
         self.value, self.version, self.status, self.before_write = {}, 1, 200, []
 
     def answer(self, method, path, headers, body):
-        known = path == PATH and headers["Authorization"] == "Bearer a-token"
-        if not known or self.status != 200:
-            return self.status if known else 404, {}
+        asked = (path, headers["Authorization"])
+        if asked != ("/api/v1/namespaces/ci/configmaps/jukebox-head", "Bearer a-token") or self.status != 200:
+            return self.status, {}
         if method == "PATCH":
             assert headers["Content-Type"] == "application/merge-patch+json"
             if self.before_write:
-                self.value = self.before_write.pop()
-                self.version += 1
+                self.value, self.version = self.before_write.pop(), self.version + 1
             if body["metadata"]["resourceVersion"] != str(self.version):
                 return 409, {}
-            self.value |= body["data"]
-            self.version += 1
+            self.value, self.version = self.value | body["data"], self.version + 1
         return 200, {"metadata": {"resourceVersion": str(self.version)}, "data": self.value}
 
 
@@ -164,61 +148,37 @@ def api(tmp_path, monkeypatch):
         yield found
 
 
-@pytest.fixture
-def store(folder, api):
-    """A store of two promotions whose head is in the ConfigMap."""
-    found = ModelStore(folder.uri, head="configmap:jukebox-head")
-    for name in "AB":
-        release(found, name)
-    return found
-
-
-def test_each_promotion_and_rollback_writes_the_config_map(store, api):
-    assert api.value == {"head": head_of(store.log()).text}
-    rollback(store)
-    assert json.loads(api.value["head"])["number"] == 3
-    assert store.head_state() == "head 3 of configmap:jukebox-head"
-    delete(store.uri, "promotions/00000003.json")
-    with pytest.raises(EvidenceError, match="configmap:jukebox-head says that promotion 3 was made"):
-        store.log()
-
-
-def test_another_writer_that_comes_first_is_not_overwritten(store, api):
-    newer, log = json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"}), store.log()
+def test_a_config_map_is_written_and_other_writers_are_not_overwritten(folder, api):
+    store = ModelStore(folder.uri, head="configmap:jukebox-head")
+    release(store, "A")
+    log = store.log()
+    assert api.value == {"head": head_of(log).text}
+    assert store.head_state() == "head 1 of configmap:jukebox-head"
+    newer = json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"})
     api.value, api.before_write = {}, [{"head": newer, "other": "kept"}]
     store.keep_head(log)
     assert api.value == {"head": newer, "other": "kept"}
+    with pytest.raises(EvidenceError, match="configmap:jukebox-head says that promotion 9 was made"):
+        store.log()
     api.value, api.before_write = {}, [{}] * 9
     with pytest.raises(PlatformError, match="other writers keep changing it"):
         store.keep_head(log)
 
 
-@pytest.mark.parametrize(
-    ("status", "error", "message"),
-    [
-        (404, UsageError, "`kubectl create configmap jukebox-head` creates it"),
-        (401, PlatformError, "this account needs get and patch on it"),
-        (403, PlatformError, "this account needs get and patch on it"),
-        (500, PlatformError, "HTTP 500"),
-    ],
-)
-def test_what_the_api_refuses_is_one_line(store, api, status, error, message):
-    api.status = status
-    with pytest.raises(error, match=message) as caught:
-        store.log()
-    assert "a-token" not in str(caught.value)
+def test_an_api_that_refuses_or_does_not_answer_is_one_line(folder, api, monkeypatch, tmp_path):
+    def refused(error, message):
+        with pytest.raises(error, match=rf"^[^\n]*{message}[^\n]*$") as caught:
+            ModelStore(folder.uri, head="configmap:jukebox-head").log()
+        assert "a-token" not in str(caught.value)
 
-
-def test_an_api_that_does_not_answer_or_is_another_clusters_is_a_platform_error(store, monkeypatch, tmp_path):
+    for status in (401, 403, 500):
+        api.status = status
+        refused(PlatformError, "HTTP 500" if status == 500 else "this account needs get and patch on it")
+    api.status = 404
+    refused(UsageError, "`kubectl create configmap jukebox-head` creates it")
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    with pytest.raises(PlatformError, match="does not answer"):
-        store.log()
+    refused(PlatformError, "does not answer")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(closed_port()))
-    with pytest.raises(PlatformError, match="does not answer"):
-        store.log()
-
-
-def test_outside_of_a_pod_it_is_wrong_use(folder, monkeypatch):
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(UsageError, match="works in a pod only"):
-        ModelStore(folder.uri, head="configmap:jukebox-head").log()
+    refused(PlatformError, "does not answer")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    refused(UsageError, "works in a pod only")
