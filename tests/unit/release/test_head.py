@@ -143,8 +143,11 @@ def api(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(data)
     monkeypatch.setattr(config_map, "POD", tmp_path)
     with http_server(Handler, tls(ca.issue_cert("127.0.0.1"))) as url:
-        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(urlparse(url).port))
+        port = str(urlparse(url).port)
+        place = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
+        # A proxy is not used.
+        for name, value in {**place, "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""}.items():
+            monkeypatch.setenv(name, value)
         yield found
 
 

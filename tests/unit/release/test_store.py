@@ -161,7 +161,7 @@ def test_reports_that_cannot_be_read_are_left_out_and_of_many_the_newest_are_rea
         os.utime(f"{folder.uri}/{path}", (2**31 + number, 2**31 + number))
     monkeypatch.setattr(candidates, "MOST_REPORTS", 3)
     assert list(folder.read_reports(candidate)) == ["run-4", "run-3", "run-2"]
-    monkeypatch.setattr(candidates, "MOST_REPORTED", 5)
+    monkeypatch.setattr(candidates, "MOST_REPORTED", 4)
     assert list(folder.read_reports(candidate)) == ["run-4", "run-3"]
     assert folder.read_reports(candidate, "run-0") == {"run-0": {"evidence.json": b"{}"}}
     assert folder.read_reports(candidate, "../run-0") == folder.read_reports(candidate, "nobody") == {}
