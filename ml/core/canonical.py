@@ -1,7 +1,7 @@
-"""One JSON value, one sequence of bytes: the base of every digest in the project.
+"""Canonical JSON: each JSON value has one sequence of bytes. All digests of the project are made of it.
 
-Sorted keys, no white space, UTF-8, and no NaN or infinity: a number that is not a number is an error
-where it arises, not a surprise where it is read.
+Keys are sorted, there is no white space, and the encoding is UTF-8. NaN and infinity are refused when a value
+is written, so that no reader meets them.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ def canonical_bytes(value: Any) -> bytes:
     """Serialise a JSON value to its canonical bytes, ending in a newline.
 
     Raises:
-        ValueError: the value holds NaN or infinity.
+        ValueError: the value contains NaN or infinity.
         TypeError: the value is not JSON.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -23,10 +23,10 @@ def canonical_bytes(value: Any) -> bytes:
 
 
 def parse(data: bytes) -> Any:
-    """Read JSON strictly: UTF-8, no NaN or infinity, no key twice in one object.
+    """Parse JSON strictly: UTF-8, no NaN or infinity, no key twice in one object.
 
     Raises:
-        ValueError: the bytes are not such JSON; the message says why.
+        ValueError: the bytes are not strict JSON; the message says why.
     """
 
     def refuse(constant: str) -> None:

@@ -1,8 +1,8 @@
-"""The day, for whoever decides today."""
+"""Today's date, for decisions that depend on it."""
 
 import datetime
 
 
 def today() -> datetime.date:
-    """Return the day (UTC)."""
+    """Return today's date in UTC."""
     return datetime.datetime.now(datetime.UTC).date()

@@ -1,23 +1,23 @@
-"""The errors that reach a user: one line each, and its exit code (`docs/reference/exit-codes.md`)."""
+"""Errors for the user: each has a message of one line and an exit code (`docs/reference/exit-codes.md`)."""
 
 from typing import Any
 
 
 class Interrupted(BaseException):
-    """The user, the terminal or the platform stops the command. No library swallows it."""
+    """The user, the terminal or the platform stops the command. Libraries do not catch a BaseException."""
 
 
 class ReaderGone(Interrupted):
-    """Whoever read the output has closed it, as `head` does after its last line."""
+    """The reader of the output closed it, as `head` does after its last line."""
 
     exit_code = 141
-    """128 and SIGPIPE: what a shell says of a command that the signal has ended."""
+    """128 + SIGPIPE: what a shell returns for a command that this signal ended."""
 
 
 class JukeboxError(Exception):
     """An error with a message for the user: what, where, and what to do.
 
-    ``details`` are what a machine reads beside it, where JSON was asked for.
+    ``details`` are added to the output where JSON was requested.
     """
 
     exit_code = 20

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and their digests."""
+"""Write files atomically, read JSON, and digest files."""
 
 import contextlib
 import hashlib
@@ -27,12 +27,12 @@ def file_digest(path: str | Path) -> str:
 
 
 def require_plain(path: Path) -> None:
-    """Make sure that what another process has left is a file.
+    """Check that a path that another process has written is a regular file.
 
-    A link leads to what that process cannot see and this one can; a pipe has no end.
+    A symbolic link could point to a file that only this process can read, and a pipe may never end.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is not a regular file.
         OSError: it is missing.
     """
     if not stat.S_ISREG(path.lstat().st_mode):
@@ -40,14 +40,14 @@ def require_plain(path: Path) -> None:
 
 
 def require_folder(folder: Path, option: str = "--results-dir") -> None:
-    """Make sure that files can be written into a folder, before anything begins.
+    """Check that files can be written into a folder.
 
     Args:
-        folder: it is made if need be.
-        option: how the user named it.
+        folder: it is created if it is missing.
+        option: the option that named it, for the message.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def require_folder(folder: Path, option: str = "--results-dir") -> None:
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name only when all of it is on the disk.
+    """Open a file for writing; it gets its name after all of it is on the disk.
 
     Raises:
         OSError: the folder cannot be written or the disk is full; nothing is left behind.
@@ -80,7 +80,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write a whole file or none.
+    """Write a file as a whole or not at all.
 
     Raises:
         OSError: as `whole_file`.
@@ -90,10 +90,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_json(path: str | Path, value: Record | dict[str, Any]) -> None:
-    """Write a record or an object as canonical JSON, whole or not at all.
+    """Write a record or an object as canonical JSON, as a whole or not at all.
 
     Raises:
-        ValueError: the value holds NaN or infinity.
+        ValueError: the value contains NaN or infinity.
         OSError: as `whole_file`.
     """
     write_bytes(path, canonical_bytes(value.to_json() if isinstance(value, Record) else value))

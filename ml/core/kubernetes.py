@@ -1,6 +1,6 @@
-"""The Kubernetes API, with the account of this pod or of the kubeconfig: what pods, events and Tekton know.
+"""Read pods, events and Tekton objects from the Kubernetes API, as this pod's account or the kubeconfig's.
 
-Whoever asks has a time to keep, so that nothing is repeated here.
+Requests are not sent again here: the callers have time limits and repeat them if there is time.
 """
 
 import json
@@ -8,14 +8,17 @@ import os
 from typing import Any
 
 SECONDS = (5, 20)
-"""To connect, and between two pieces of an answer."""
+"""Timeouts: to connect, and between two pieces of an answer."""
 
 NOT_FOUND = 404
 TEKTON = {"group": "tekton.dev", "version": "v1"}
 
 
 class NotReadable(Exception):
-    """The API gives no answer. ``lasting`` is whether asking again is no use, ``status`` its HTTP status."""
+    """The API does not answer, or refuses.
+
+    ``lasting`` is whether the same request fails again, ``status`` the HTTP status (0 without an answer).
+    """
 
     def __init__(self, message: str, *, lasting: bool, status: int = 0) -> None:
         super().__init__(message)
@@ -24,10 +27,10 @@ class NotReadable(Exception):
 
 
 class Api:
-    """One namespace of the cluster, and what belongs to none."""
+    """The API, for one namespace and for objects that belong to none."""
 
     def __init__(self, namespace: str) -> None:
-        """Prepare; nothing is asked yet."""
+        """Keep the namespace; the first request connects."""
         self.namespace = namespace
         self._client: Any = None
 
@@ -37,10 +40,10 @@ class Api:
         Args:
             api: the class of the call, as CoreV1Api.
             call: its method.
-            options: its arguments, beside the namespace where it has one.
+            options: its arguments, without the namespace.
 
         Raises:
-            NotReadable: there is none.
+            NotReadable: there is no answer.
         """
         from kubernetes import client
         from kubernetes.client.exceptions import ApiException
@@ -72,18 +75,18 @@ class Api:
         """Return the answer to a call as `read` does, parsed.
 
         Raises:
-            NotReadable: there is none, or it is no object of JSON.
+            NotReadable: there is no answer, or it is not a JSON object.
         """
         try:
-            found = json.loads(self.read(api, call, **options))
+            answer = json.loads(self.read(api, call, **options))
         except ValueError as error:
             raise NotReadable("the answer is not the Kubernetes API's", lasting=True) from error
-        if not isinstance(found, dict):
+        if not isinstance(answer, dict):
             raise NotReadable("the answer is not the Kubernetes API's", lasting=True)
-        return found
+        return answer
 
     def tekton(self, kind: str, name: str) -> dict[str, Any]:
-        """Read an object of Tekton, as of the kind taskruns.
+        """Return a Tekton object of a kind, such as taskruns.
 
         Raises:
             NotReadable: it cannot be read.
@@ -93,27 +96,27 @@ class Api:
         )
 
     def tekton_list(self, kind: str, label: str) -> list[dict[str, Any]]:
-        """Return all objects of Tekton of a kind that have a label, as name=value.
+        """Return all Tekton objects of a kind that have a label (``name=value``).
 
         Raises:
             NotReadable: they cannot be read.
         """
-        found = self.read_json(
+        items = self.read_json(
             "CustomObjectsApi",
             "list_namespaced_custom_object",
             **TEKTON,
             plural=kind,
             label_selector=label,
         ).get("items", [])
-        if not isinstance(found, list):
+        if not isinstance(items, list):
             raise NotReadable("the answer is not the Kubernetes API's", lasting=True)
-        return found
+        return items
 
     def tekton_patch(self, kind: str, name: str, patch: dict[str, Any]) -> None:
-        """Change an object of Tekton by a merge patch (RFC 7386), which is what this client sends.
+        """Change a Tekton object by a JSON merge patch (RFC 7386).
 
         Raises:
-            NotReadable: it was not changed.
+            NotReadable: the object was not changed.
         """
         call = "patch_namespaced_custom_object"
         self.read("CustomObjectsApi", call, **TEKTON, plural=kind, name=name, body=patch)
@@ -122,11 +125,11 @@ class Api:
         if self._client is None:
             from kubernetes import client, config
 
-            found = client.Configuration()
+            settings = client.Configuration()
             if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
-                config.load_incluster_config(found)
+                config.load_incluster_config(settings)
             else:
-                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found)
-            found.retries = False
-            self._client = client.ApiClient(found)
+                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
+            settings.retries = False
+            self._client = client.ApiClient(settings)
         return self._client

@@ -1,7 +1,7 @@
-"""Records: the base of everything that the gate reads or writes as JSON, and the kinds of its numbers.
+"""The base class of everything that is stored as JSON, and the types of its fields.
 
-Every record is frozen, strict and refuses unknown keys, NaN and infinity. The steps that measure build
-these models, so a number that cannot be stored fails where it was measured.
+Records are frozen and strict; they refuse unknown keys, NaN and infinity. The steps that measure build their
+reports from records, so a number that cannot be stored fails in the step that measured it.
 """
 
 from typing import Annotated, Any, Self
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml.core.canonical import canonical_bytes, parse
 
-# Nothing that is measured here comes near these: they keep sums and products of the gate finite.
+# Measured numbers are far below this. It keeps the sums and products of the gate finite.
 LARGEST = 1e12
 
 Count = Annotated[int, Field(ge=0, le=int(LARGEST))]
@@ -23,7 +23,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Record(BaseModel):
-    """The base of all that is stored as JSON: frozen, strict, closed, finite."""
+    """The base class of what is stored as JSON: frozen and strict, without unknown keys, NaN or infinity."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -39,7 +39,7 @@ class Record(BaseModel):
         """Validate a parsed JSON value; where the record has a schema, the value must state it.
 
         Raises:
-            ValueError: with one line that names the first wrong field and what is wrong with it.
+            ValueError: the value is not valid; the message names the first wrong field in one line.
         """
         if "schema_" in cls.model_fields and isinstance(value, dict) and "schema" not in value:
             raise ValueError("schema: missing")
@@ -50,14 +50,14 @@ class Record(BaseModel):
 
     @classmethod
     def from_bytes(cls, data: bytes, what: str) -> Self:
-        """Return the record in canonical bytes.
+        """Parse a record from its canonical bytes.
 
         Args:
             data: the bytes.
             what: what the record is called in messages.
 
         Raises:
-            ValueError: the bytes are no such record, or not in their canonical form.
+            ValueError: the bytes are not a valid record, or not in canonical form.
         """
         try:
             record = cls.load(parse(data))
@@ -68,17 +68,17 @@ class Record(BaseModel):
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as a JSON object, with ``schema`` spelled as it is in files."""
+        """Return the record as a JSON object with the keys that files have (``schema``)."""
         return self.model_dump(mode="json")
 
     def to_bytes(self) -> bytes:
-        """Return the canonical bytes: what is stored, signed and digested."""
+        """Return the canonical bytes, which are stored, signed and digested."""
         return canonical_bytes(self.to_json())
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say the first problem of a validation in one line: where, and what."""
-    # An unknown key first: it is a typo, and the missing key that it stands for is its shadow.
+    """Return the first problem of a validation as one line: where, and what."""
+    # An unknown key comes first: it is often a typo, and the correct key is then reported as missing.
     problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     first = problems[0]
     where = ".".join(str(part) for part in first["loc"]) or "the document"

@@ -18,7 +18,7 @@ SUBDOMAIN = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 
 
 class Mounts(BaseModel):
-    """What of the cluster the steps that reach outside it are given; "" gives nothing."""
+    """Cluster objects that are mounted into the steps that read or write outside the run; "" mounts none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

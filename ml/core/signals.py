@@ -12,18 +12,18 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def uninterrupted() -> Iterator[None]:
     """Defer SIGINT, SIGTERM and SIGHUP until the end of the block.
 
-    Only signals with a handler in Python are deferred: an ignored one stays ignored, also by processes that
-    are started meanwhile. To be used in the main thread, as `signal.signal`.
+    Only signals with a Python handler are deferred: an ignored signal stays ignored, also in child processes
+    that are started in the block. Like `signal.signal`, this works in the main thread only.
     """
-    came: list[int] = []
+    received: list[int] = []
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    held = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in held:
-        signal.signal(number, lambda received, _: came.append(received))
+    deferred = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in deferred:
+        signal.signal(number, lambda sent, _: received.append(sent))
     try:
         yield
     finally:
-        for number, handler in held.items():
+        for number, handler in deferred.items():
             signal.signal(number, handler)
-    for first in came[:1]:
+    for first in received[:1]:
         signal.raise_signal(first)

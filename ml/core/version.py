@@ -1,4 +1,4 @@
-"""Which code this is: the commit, whether the work tree differs from it, and the digest of the package."""
+"""The version of this code: the commit, whether the work tree differs from it, and the package's digest."""
 
 import hashlib
 import os
@@ -10,19 +10,19 @@ UNKNOWN = "unknown"
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCES = (".py", ".yaml")
 MOST_COMMITS = 500
-"""So many commits back the code of a digest is looked for."""
+"""Commits that are searched for the code with a digest."""
 
 
 def short_commit(commit: str, *, dirty: bool = False) -> str:
-    """Return a commit as people are shown it: 12 characters, and ``+dirty`` where the tree had changes."""
+    """Return the short form of a commit: 12 characters, and ``+dirty`` where the work tree had changes."""
     return commit[:12] + ("+dirty" if commit and dirty else "")
 
 
 def code_version() -> tuple[str, bool]:
     """Return the commit and whether the tree is dirty.
 
-    JUKEBOX_COMMIT says it where there is no repository, as in an image. A tree that cannot be asked is
-    `UNKNOWN` and dirty: nothing vouches for it.
+    Without a repository, as in an image, JUKEBOX_COMMIT gives the commit. If neither is there, the commit is
+    `UNKNOWN` and the tree counts as dirty.
     """
     commit = os.environ.get("JUKEBOX_COMMIT")
     elsewhere = (commit, False) if commit else (UNKNOWN, True)
@@ -37,7 +37,7 @@ def code_version() -> tuple[str, bool]:
 def code_digest() -> str:
     """Return the digest of this package's sources, the same in a checkout and in an image.
 
-    The commit is in no image, so this is what an attestation says about the code of the judge.
+    No image contains the commit, so an attestation names the judge's code by this digest.
     """
     files = (path for path in PACKAGE.rglob("*") if path.suffix in SOURCES)
     return _digest({f"ml/{path.relative_to(PACKAGE)}": _blob(path.read_bytes()) for path in files})

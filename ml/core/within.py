@@ -1,4 +1,4 @@
-"""Calls that end in time: what a library does not bound, a thread does."""
+"""Calls with a time limit, for libraries that have none: the call runs in a thread."""
 
 import functools
 import queue
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 class NotInTime(Exception):
-    """A call has not returned in its time; its thread is left behind."""
+    """A call did not return in time; its thread goes on in the background."""
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """Call in a thread and wait no longer than so many seconds.
+    """Return what a call returns, or raise after so many seconds.
 
-    A socket's time-outs bound neither the look-up of a name nor an answer that drips; this does. And a
-    signal reaches the waiting main thread at once.
+    The timeout of a socket limits neither a DNS lookup nor an answer that arrives byte by byte; this does.
+    The main thread only waits, so a signal reaches it at once.
 
     Raises:
-        NotInTime: it has not returned.
+        NotInTime: the call has not returned.
         Exception: whatever the call raises.
     """
     answers: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()

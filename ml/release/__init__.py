@@ -1,5 +1,5 @@
-"""What happens to a model that has passed: it is stored, attested, promoted, rolled back.
+"""What happens to a model after its run: it is stored, promoted, published and rolled back.
 
-It imports the gate and the storage only, and never what measures or trains. Start reading at `promotion`,
-then at `log`.
+Signatures of attestations are made and verified here, too. It imports `gate`, `storage` and `core`, and
+nothing that measures or trains. Start reading at `promotion`, then at `log`.
 """

@@ -1,4 +1,4 @@
-"""Who promotes or rolls back, and why: one line each, for the promotion log."""
+"""Who promotes or rolls back, and why: one line each in the promotion log."""
 
 import getpass
 import os
@@ -7,14 +7,14 @@ import socket
 from ml.core.errors import UsageError
 
 ACTOR = "JUKEBOX_ACTOR"
-"""Names who acts where the user of the process says nothing: in Tekton, the PipelineRun."""
+"""The variable that names the actor, where the user of the process is not a person: in Tekton."""
 
 LONGEST = 200
-"""Characters of who, and of why."""
+"""Characters of the actor, and of the reason."""
 
 
 def actor() -> str:
-    """Return who acts: what JUKEBOX_ACTOR says, or else ``user@host``.
+    """Return the actor: JUKEBOX_ACTOR, or else ``user@host``.
 
     Raises:
         UsageError: JUKEBOX_ACTOR is not one printable line of at most 200 characters.
@@ -25,14 +25,14 @@ def actor() -> str:
 
 
 def require_line(option: str, text: str) -> str:
-    """Return a text that may stand in the log.
+    """Return a text as it is logged: without white space at its ends.
 
     Args:
-        option: how the user named it.
+        option: the option or variable that has it, for the message.
         text: one line; "" is allowed.
 
     Raises:
-        UsageError: it is longer than 200 characters, or some of them cannot be printed.
+        UsageError: it has more than 200 characters, or one that cannot be printed.
     """
     if len(text) > LONGEST or not text.isprintable():
         raise UsageError(f"{option}: give one printable line of at most {LONGEST} characters")
@@ -40,7 +40,7 @@ def require_line(option: str, text: str) -> str:
 
 
 def _user() -> str:
-    """Return the user's name; a container often runs as a number that has none."""
+    """Return the user's name, or the number: the user of a container often has no name."""
     try:
         return os.environ.get("USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -48,5 +48,5 @@ def _user() -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a name of this machine as one line: it is not the user's fault if it is none."""
+    """Return a text with ``?`` for what cannot be printed, cut to the longest that is logged."""
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST]

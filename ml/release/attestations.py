@@ -1,4 +1,4 @@
-"""The attestation that an entry of the promotion log rests on, read back from beside the promoted model."""
+"""Read the attestation of a promotion, which is stored with the promoted model."""
 
 from ml.core.canonical import digest
 from ml.core.errors import EvidenceError
@@ -9,9 +9,9 @@ from ml.release.store import ModelStore
 
 
 def statement_of(store: ModelStore, entry: Promotion) -> Statement:
-    """Return the statement that an attested entry of the log rests on.
+    """Return the statement of the attestation that an entry of the log names.
 
-    The log names the envelope by its digest, and it was verified when the entry was made.
+    The entry has the digest of the envelope, whose signature was verified when the entry was made.
 
     Raises:
         EvidenceError: it is missing or was changed.

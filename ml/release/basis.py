@@ -1,4 +1,4 @@
-"""What a promotion rests on: an attestation of the trusted side, or the report of the candidate's own run."""
+"""The basis of a promotion: an attestation of the trusted side, or the report of the candidate's own run."""
 
 import datetime
 import re
@@ -13,12 +13,12 @@ from ml.gate.statement import Statement
 from ml.gate.verdict import Verdict
 
 CLOCKS = datetime.timedelta(minutes=5)
-"""What the clocks of two machines may differ by."""
+"""The accepted difference between the clocks of two machines."""
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What the log says of why a candidate was promoted: the fields of `Promotion` by their names."""
+    """Why a candidate is promoted: fields of its `Promotion`, with the same names."""
 
     kind: Literal["attested", "self-checked"]
     attestation: str
@@ -32,14 +32,14 @@ class Basis:
 
 @dataclass(frozen=True)
 class Production:
-    """The model in production: its candidate, and what it was promoted on ("" and "" for none)."""
+    """The candidate in production, and the kind of its basis; both are "" if there is none."""
 
     champion: str
     kind: Literal["", "attested", "self-checked"]
 
 
 def attest_again(candidate: str) -> str:
-    """Return what to do about an attestation that no longer holds."""
+    """Return the advice about an attestation that is no longer valid, for messages."""
     return f"attest it again: `jukebox judge attest {candidate[:12]}`"
 
 
@@ -51,19 +51,19 @@ def attested(
     production: Production,
     now: datetime.datetime,
 ) -> Basis:
-    """Return the basis of a promotion on an attestation, whose signature was verified.
+    """Return the basis of a promotion on an attestation whose signature was verified.
 
     Args:
-        statement: what the envelope holds.
+        statement: the content of the envelope.
         envelope: its bytes.
-        candidate: what is to be promoted.
-        policy: ours.
-        production: what is in production now.
+        candidate: the id of the candidate to promote.
+        policy: the policy of this promotion.
+        production: the model in production now.
         now: the time.
 
     Raises:
-        EvidenceError: it is about another candidate, policy or champion, too old, or of the future.
-        GateBlocked: its verdict does not pass, or rests on a waiver that has ended.
+        EvidenceError: it is about another candidate, policy or champion, too old, or dated in the future.
+        GateBlocked: its verdict does not pass, or uses a waiver that has expired.
     """
     measured, claimed = statement.predicate.measured, statement.predicate.claimed
     what, again = f"the attestation of candidate {candidate[:12]}", attest_again(candidate)
@@ -80,21 +80,22 @@ def attested(
         )
     if measured.champion_kind != production.kind:
         raise EvidenceError(
-            f"{what} takes the champion for {measured.champion_kind}; the log says {production.kind}; {again}"
+            f"{what} says that the champion is {measured.champion_kind}; the log says {production.kind}; "
+            f"{again}"
         )
     if measured.at > now + CLOCKS:
-        raise EvidenceError(f"{what} is of {measured.at:%Y-%m-%d %H:%M %Z}, which is to come; {again}")
+        raise EvidenceError(f"{what} is dated {measured.at:%Y-%m-%d %H:%M %Z}, in the future; {again}")
     if now - measured.at > datetime.timedelta(days=policy.promotion.max_attestation_age_days):
         raise EvidenceError(
-            f"{what} is of {measured.at:%Y-%m-%d}, and the policy accepts it for "
-            f"{policy.promotion.max_attestation_age_days} days; {again}"
+            f"{what} is of {measured.at:%Y-%m-%d}: older than the policy accepts "
+            f"({policy.promotion.max_attestation_age_days} days); {again}"
         )
     if not re.fullmatch(MODEL_NAME, claimed.model_name):
-        raise EvidenceError(f"{what} names a model {claimed.model_name!r}, which cannot be served; {again}")
+        raise EvidenceError(f"{what} names the model {claimed.model_name!r}, which cannot be served; {again}")
     waived = tuple(check.name for check in measured.verdict.waived)
-    lasting = {waiver.check for waiver in policy.waivers if now.date() <= waiver.until}
-    if ended := [name for name in waived if name not in lasting]:
-        raise GateBlocked(f"{what} does not pass: the waiver of {', '.join(ended)} has ended")
+    valid = {waiver.check for waiver in policy.waivers if now.date() <= waiver.until}
+    if expired := [name for name in waived if name not in valid]:
+        raise GateBlocked(f"{what} does not pass: the waiver of {', '.join(expired)} has expired")
     return Basis(
         kind="attested",
         attestation=digest(envelope),
@@ -108,10 +109,10 @@ def attested(
 
 
 def require_about(statement: Statement, candidate: str) -> None:
-    """Make sure that a statement's subject is a candidate: just its bytes.
+    """Check that a statement is about a candidate.
 
     Raises:
-        EvidenceError: it is another.
+        EvidenceError: it is about another one.
     """
     if statement.candidate != candidate:
         raise EvidenceError(
@@ -121,11 +122,11 @@ def require_about(statement: Statement, candidate: str) -> None:
 
 
 def require_pass(what: str, verdict: Verdict) -> None:
-    """Make sure that a verdict passes.
+    """Check that a verdict passes.
 
     Raises:
         GateBlocked: it does not.
     """
     failures = [f"{check.name}: {check.reason}" for check in verdict.failures]
     if failures or not verdict.passed:
-        raise GateBlocked(f"{what} does not pass: {'; '.join(failures) or 'its verdict says so'}")
+        raise GateBlocked(f"{what} does not pass: {'; '.join(failures) or 'the verdict is not a pass'}")

@@ -1,7 +1,7 @@
-"""Candidates of a store: content-addressed files, and what runs report beside them.
+"""Candidates of a store: content-addressed files, and the reports of the runs that made them.
 
-Runs can write all of it: every byte that is used is checked against the candidate's id, sizes are checked
-before anything is read, and what does not belong here is skipped and named.
+Runs can write these objects. So every file is checked against the candidate's id, the size of an object is
+checked before it is read, and unknown objects are skipped and reported.
 """
 
 import re
@@ -13,24 +13,24 @@ from ml.core.errors import EvidenceError, PlatformError
 from ml.gate.candidate import Manifest, manifest_of
 from ml.release.objects import Objects
 
-AGAIN = "run the pipeline again: it stores the candidate anew"
+AGAIN = "run the pipeline again, which stores the candidate"
 MANIFEST = "manifest.json"
 MOST_LISTED = 100_000
-"""Objects below candidates/ that are looked at."""
+"""Objects below candidates/ that are listed."""
 
 LARGEST_MANIFEST = 512
-"""Bytes of the manifest of three files; that of an older candidate, which names ten, is longer."""
+"""Bytes of a manifest of three files; those of older candidates have ten files, and are longer."""
 
 LARGEST_FILE = 1 << 29
 """Bytes of a file of a candidate."""
 
 LARGEST_REPORT = 1 << 24
 MOST_REPORTS = 200
-"""Reports of one candidate that are read, and bytes of each."""
+"""Reports of one candidate that are read, and the bytes of each."""
 
 ID = re.compile("[0-9a-f]{64}")
 MOST_REPORTED = 1 << 28
-"""Bytes of all reports of a candidate that are read."""
+"""Bytes of all reports of a candidate together."""
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 REPORT = re.compile(r"[a-z][a-z0-9_]{0,63}[.]json")
@@ -39,26 +39,28 @@ REPORT = re.compile(r"[a-z][a-z0-9_]{0,63}[.]json")
 def put_candidate(
     objects: Objects, files: Mapping[str, bytes], run_id: str, reports: Mapping[str, bytes]
 ) -> str:
-    """Store a candidate, with a run's reports beside it, and return its id; the manifest comes last.
+    """Store a candidate and the reports of its run, and return its id. The manifest is written last.
 
-    The same candidate from another run only gets more reports. Bytes that are not what the id stands for
-    are replaced.
+    If another run has stored the same candidate, only reports are added. Bytes that do not match the id are
+    replaced.
 
     Args:
         objects: of the store.
         files: as for `ml.gate.candidate.manifest_of`.
-        run_id: whose reports they are.
-        reports: by name, ``evidence.json`` among them.
+        run_id: the run that made the reports.
+        reports: by file name, with ``evidence.json``.
 
     Raises:
-        EvidenceError: the run has reported something else about this candidate before; or run or report
-            have a name that cannot be stored.
+        EvidenceError: the run has stored other reports about this candidate before; or the name of the run
+            or of a report cannot be stored.
         PlatformError: the store cannot be written.
     """
     manifest = manifest_of(files)
     strange = [name for name in reports if not REPORT.fullmatch(name)]
     if strange or not RUN.fullmatch(run_id):
-        raise EvidenceError(f"reports of run {run_id!r} cannot be stored: {strange or 'not a name of a run'}")
+        raise EvidenceError(
+            f"reports of run {run_id!r} cannot be stored: {strange or 'the run has no valid name'}"
+        )
     for file in manifest.files:
         _put_content(objects, f"candidates/{manifest.id}/{file}", files[file])
     for name, data in reports.items():
@@ -68,21 +70,21 @@ def put_candidate(
 
 
 def _put_content(objects: Objects, path: str, data: bytes) -> None:
-    """Put bytes where the id says that just these belong."""
+    """Write a file of a candidate, over any other bytes: the candidate's id says which belong there."""
     if not objects.put(path, data) and not objects.holds(path, data):
         objects.put(path, data, mode="overwrite")
 
 
 def read_candidate(objects: Objects, candidate: str, listed: str) -> dict[str, bytes]:
-    """Return the files of a candidate, each checked against the manifest, and that against the id.
+    """Return the files of a candidate: checked against the manifest, which is checked against the id.
 
     Args:
         objects: of the store.
-        candidate: its whole id.
-        listed: how to see what is there, for messages.
+        candidate: its full id.
+        listed: the command that lists the store, for messages.
 
     Raises:
-        EvidenceError: there is no such candidate, or a byte of it has changed.
+        EvidenceError: there is no such candidate, or it was changed.
         PlatformError: the store cannot be read.
     """
     path = f"candidates/{candidate}/{MANIFEST}"
@@ -107,10 +109,10 @@ def read_candidate(objects: Objects, candidate: str, listed: str) -> dict[str, b
 
 
 def read_content(objects: Objects, folder: str, name: str, size: int, expected: str, remedy: str) -> bytes:
-    """Return the bytes of a file that a manifest names.
+    """Return the bytes of a file of a manifest.
 
     Raises:
-        EvidenceError: they are not what the manifest says.
+        EvidenceError: the file is missing, or its digest is another.
         PlatformError: the store cannot be read.
     """
     try:
@@ -126,14 +128,15 @@ def read_content(objects: Objects, folder: str, name: str, size: int, expected: 
 
 
 def read_reports(objects: Objects, candidate: str, run_id: str = "") -> dict[str, dict[str, bytes]]:
-    """Return what runs have reported of a candidate, by run, that of the newest first.
+    """Return the reports about a candidate by run, the newest run first.
 
-    Reports are shown, never believed. What has a strange name, is too large or cannot be read is left out.
+    Reports are shown, but no decision relies on them. Reports with an invalid name, too large ones, and those
+    that cannot be read are left out.
 
     Args:
         objects: of the store.
-        candidate: its whole id.
-        run_id: return the evidence of this run only, whatever else lies there; "" for the reports of all.
+        candidate: its full id.
+        run_id: return only the evidence of this run; "" returns the reports of all runs.
 
     Raises:
         PlatformError: the store cannot be listed.
@@ -143,8 +146,8 @@ def read_reports(objects: Objects, candidate: str, run_id: str = "") -> dict[str
         path = f"{folder}/{run_id}/evidence.json"
         data = objects.get(path, LARGEST_REPORT) if RUN.fullmatch(run_id) else None
         return {} if data is None else {run_id: {"evidence.json": data}}
-    found = objects.listed(folder, MOST_LISTED).entries
-    named = [entry for entry in found if len(entry["path"].split("/")) == 5]
+    listed = objects.listed(folder, MOST_LISTED).entries
+    named = [entry for entry in listed if len(entry["path"].split("/")) == 5]
     reports: dict[str, dict[str, bytes]] = {}
     read = 0
     for entry in sorted(named, key=itemgetter("last_modified"), reverse=True)[:MOST_REPORTS]:

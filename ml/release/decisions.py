@@ -1,9 +1,9 @@
-"""Decisions by their inputs, so that a push with the same inputs is answered without a training.
+"""Stored decisions by their inputs: a push with the same inputs needs no new run.
 
-    decisions/<key>.json        <key> is the digest of the inputs; only the promotion's key writes here
+    decisions/<key>.json        <key> is the digest of the inputs; only the promotion's key may write here
 
-A pass holds while its candidate is in production. A block holds while the model in production is the one that
-was in production then. A decision promotes nothing.
+A pass is valid while its candidate is in production. A block is valid while the model that was in production
+when it was decided still is. A decision promotes nothing.
 """
 
 import datetime
@@ -32,7 +32,7 @@ class Inputs(Record):
     """Everything that determines the verdict on a commit.
 
     ``image`` is the digest of the component image, which determines the code, its dependencies and the
-    default hyperparameters. ``hyperparameters`` are those that were given, as they were typed. ``code`` is
+    default hyperparameters. ``hyperparameters`` are those that were given, as text. ``code`` is
     the digest of the package that submits and decides (`ml.core.version.code_digest`).
     """
 
@@ -59,15 +59,15 @@ def make_inputs(
     judge_image: str,
     hyperparameters: Mapping[str, str],
 ) -> Inputs:
-    """Return the inputs of a run that this package submits and decides.
+    """Return the inputs of a run that this package submits and decides on.
 
     Args:
-        image: the component image, by digest or its digest alone.
+        image: the component image by digest, or the digest alone.
         data_version: the version of the tables.
         model: its name and its version.
-        policy_text: our policy.
-        judge_image: what judges, by digest.
-        hyperparameters: those that were given, as they were typed.
+        policy_text: the policy that decides.
+        judge_image: the image of the judge, by digest.
+        hyperparameters: those that were given, as text.
     """
     return Inputs(
         image=image.rpartition("@")[2],
@@ -82,7 +82,7 @@ def make_inputs(
 
 
 class Decision(Record):
-    """A verdict on some inputs. ``beside`` is the candidate that was in production then, "" for none.
+    """A verdict on inputs. ``beside`` is the candidate that was in production then, "" for none.
 
     ``candidate`` is the candidate that passed, "" for a block. ``reason`` says why it was blocked, "" for a
     pass.
@@ -100,7 +100,7 @@ class Decision(Record):
 
 
 def keep_decision(store: ModelStore, decision: Decision) -> None:
-    """Store a decision, over an earlier one about the same inputs.
+    """Store a decision; it replaces an earlier one about the same inputs.
 
     Raises:
         PlatformError: the store cannot be written.
@@ -109,7 +109,7 @@ def keep_decision(store: ModelStore, decision: Decision) -> None:
 
 
 def find_decision(store: ModelStore, inputs: Inputs) -> Decision | None:
-    """Return the decision about some inputs, None where there is none.
+    """Return the decision about inputs, None if there is none.
 
     Raises:
         EvidenceError: the stored object is not a decision about these inputs.
@@ -122,14 +122,14 @@ def find_decision(store: ModelStore, inputs: Inputs) -> Decision | None:
     try:
         decision = Decision.load(parse(data))
     except (TypeError, ValueError) as error:
-        raise EvidenceError(f"{where} is no decision: {error}; remove it") from error
+        raise EvidenceError(f"{where} is not a decision: {error}; remove it") from error
     if decision.inputs != inputs.key:
         raise EvidenceError(f"{where} is about other inputs; remove it")
     return decision
 
 
 def still_holds(store: ModelStore, decision: Decision, policy: Policy, today: datetime.date) -> bool:
-    """Return whether a decision still holds, by what is in production and by the policy's waivers.
+    """Return whether a decision is still valid, given the model in production and the policy's waivers.
 
     Raises:
         EvidenceError, PlatformError: as `ModelStore.log`.
@@ -137,11 +137,11 @@ def still_holds(store: ModelStore, decision: Decision, policy: Policy, today: da
     log = store.log()
     if decision.verdict == "block":
         return champion_of(log) == decision.beside
-    lasting = {waiver.check for waiver in policy.waivers if today <= waiver.until}
+    valid = {waiver.check for waiver in policy.waivers if today <= waiver.until}
     return bool(
         log
         and champion_of(log) == decision.candidate
-        and lasting.issuperset(log[-1].waived)
+        and valid.issuperset(log[-1].waived)
         and store.is_served(log[-1])
     )
 

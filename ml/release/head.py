@@ -1,8 +1,8 @@
-"""The head of the promotion log, kept apart from the store: number and digest of the newest entry.
+"""The head of the promotion log: number and digest of the newest entry, stored outside of the model store.
 
-The chain of digests shows an entry that was changed or removed in the middle; only what is kept elsewhere
-shows that the newest are gone. The head is kept in a file (a mounted ConfigMap is one), or in a ConfigMap
-through the Kubernetes API.
+The chain of digests reveals an entry that was changed or removed in the middle. That the newest entries were
+removed is visible only from a copy of the head elsewhere: in a file (which may be a mounted ConfigMap), or
+in a ConfigMap through the Kubernetes API.
 """
 
 import os
@@ -17,14 +17,14 @@ from ml.core.records import Count, Digest, Record
 from ml.release.log import RESTORE, Promotion
 
 VARIABLE = "JUKEBOX_HEAD"
-"""Names where the head is kept for verbs that have no option for it."""
+"""The variable that says where the head is, for verbs without an option for it."""
 
 CONFIG_MAP = "configmap:"
 NOT_CHECKED = "head not checked"
 
 
 class Head(Record):
-    """Number and digest of the newest entry of a log; 0 and "" of an empty one."""
+    """Number and digest of the newest entry of a log; 0 and "" for an empty log."""
 
     number: Count
     digest: Digest | Literal[""]
@@ -41,18 +41,18 @@ def head_of(log: Sequence[Promotion]) -> Head:
 
 
 def require_head(log: Sequence[Promotion], head: Head, store: str, where: str) -> None:
-    """Make sure that a log still has the entry that was its newest.
+    """Check that a log still has the entry that the head names.
 
-    It may have newer ones: who is interrupted after a promotion leaves the head behind.
+    It may have newer entries: an interruption after a promotion leaves the older head.
 
     Args:
-        log: as read.
-        head: as kept.
+        log: the entries.
+        head: the stored head.
         store: the store's URI, for messages.
-        where: where the head is kept, for messages.
+        where: where the head is stored, for messages.
 
     Raises:
-        EvidenceError: entries are gone, or were changed.
+        EvidenceError: entries are missing, or were changed.
     """
     if len(log) < head.number:
         raise EvidenceError(
@@ -61,18 +61,18 @@ def require_head(log: Sequence[Promotion], head: Head, store: str, where: str) -
         )
     if head.number and log[head.number - 1].digest != head.digest:
         raise EvidenceError(
-            f"{store}: promotion {head.number} is not the one that {where} names: it was changed; {RESTORE}"
+            f"{store}: promotion {head.number} has another digest than in {where}: it was changed; {RESTORE}"
         )
 
 
 def read_head(where: str) -> Head | None:
-    """Return the head that is kept somewhere, None where nothing was kept yet.
+    """Return the stored head, None if none is stored yet.
 
     Args:
         where: a file, ``configmap:NAME``, or "" for nowhere.
 
     Raises:
-        UsageError: there is no such config map, or what is there is no head.
+        UsageError: there is no such ConfigMap, or its content is not a head.
         PlatformError: it cannot be read.
     """
     if not where:
@@ -92,11 +92,11 @@ def read_head(where: str) -> Head | None:
 
 
 def keep_head(where: str, head: Head) -> None:
-    """Keep the head where it is kept; a newer one stays, and a file that cannot be written does, too.
+    """Store the head, unless a newer one is stored or the file is mounted read-only.
 
     Raises:
         UsageError: as `read_head`.
-        PlatformError: it cannot be kept.
+        PlatformError: it cannot be stored.
     """
     if where.startswith(CONFIG_MAP):
         from ml.release.config_map import replace_key
@@ -112,7 +112,7 @@ def keep_head(where: str, head: Head) -> None:
 
 
 def _newer(text: str, where: str, head: Head) -> str | None:
-    """Return what to keep instead of a text, None where that is as new."""
+    """Return the text that replaces a stored one, None if that is not older."""
     kept = _parsed(text, where)
     return head.text if kept is None or kept.number < head.number else None
 
@@ -127,5 +127,5 @@ def _parsed(text: str, where: str) -> Head | None:
 
 
 def _writable(path: Path) -> bool:
-    """Tell whether a file can be replaced: a mounted ConfigMap cannot."""
+    """Return whether a file can be replaced; a mounted ConfigMap cannot."""
     return os.access(path.parent, os.W_OK | os.X_OK) and not path.is_symlink()

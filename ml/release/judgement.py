@@ -1,7 +1,7 @@
-"""A run judged by its evidence: which candidate it made, and whether that passes the self-check.
+"""Judge a run by its evidence: which candidate it made, and whether that passes the self-check.
 
-People see this verdict, decided again here under our policy on the run's own numbers. What may be promoted is
-decided elsewhere (`ml.release.basis`).
+The verdict is decided again under the given policy, from the numbers that the run reports. It is shown to
+people; `ml.release.basis` decides what may be promoted.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from ml.release.store import ModelStore
 
 @dataclass(frozen=True)
 class Judgement:
-    """Evidence of a run, and the verdict that follows from it under our policy."""
+    """The evidence of a run, and its verdict under the given policy."""
 
     evidence: Evidence
     verdict: Verdict
@@ -27,7 +27,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Proven:
-    """The candidate that evidence names: its id, and digest and place of the model."""
+    """The candidate of a run, as it is in the store: its id, and the digest and URI of the model."""
 
     candidate: str
     model_digest: str
@@ -35,13 +35,13 @@ class Proven:
 
 
 def judge(data: bytes, where: str, expected: Mapping[str, Any], policy_text: str) -> Judgement:
-    """Read evidence, check what it is about, and decide again.
+    """Parse evidence, check what it is about, and decide again.
 
     Args:
-        data: the evidence as found.
-        where: what to call its place in messages.
-        expected: fields of `Subject` that must be equal.
-        policy_text: our policy.
+        data: the evidence.
+        where: where it was read from, for messages.
+        expected: the fields of `Subject` that it must have.
+        policy_text: the policy that decides.
 
     Raises:
         EvidenceError: it is malformed, or about something else.
@@ -50,16 +50,16 @@ def judge(data: bytes, where: str, expected: Mapping[str, Any], policy_text: str
         evidence = read_evidence(data)
     except ValueError as error:
         raise EvidenceError(f"{where}: {error}") from error
-    if found := mismatches(evidence, expected):
-        raise EvidenceError(f"{where}: {'; '.join(found)}")
+    if differences := mismatches(evidence, expected):
+        raise EvidenceError(f"{where}: {'; '.join(differences)}")
     return Judgement(evidence, decide_again(evidence, policy_text, today()), digest(data))
 
 
 def prove(store: ModelStore, evidence: Evidence) -> Proven:
-    """Check that the candidate that evidence names is in the store, byte for byte.
+    """Check that the candidate of the evidence is in the store, unchanged, and return it.
 
     Raises:
-        EvidenceError: it is not there, or not what the evidence names.
+        EvidenceError: it is missing, or was changed.
         PlatformError: the store cannot be read.
     """
     files = store.read_candidate(evidence.candidate)

@@ -1,4 +1,4 @@
-"""Key files: PEM in, keys of securesystemslib out, and one line for whatever else is in a file.
+"""Read keys from PEM files, as keys of securesystemslib; an error is one line.
 
 Keys are ECDSA P-256. A key's id is the SHA-256 of its public part in DER, 64 hexadecimal digits:
 ``openssl pkey -pubin -in trust.pem -outform DER | sha256sum`` prints the same.
@@ -25,11 +25,11 @@ def read_text(path: str | Path, where: str, remedy: str = MAKE_KEYS) -> str:
 
     Args:
         path: the file.
-        where: how messages name it.
-        remedy: what to do where there is no such file.
+        where: its name in messages.
+        remedy: what to do about a file that cannot be used.
 
     Raises:
-        UsageError: it cannot be read, is large, or no text.
+        UsageError: it cannot be read, is too large, or is not text.
     """
     try:
         with open(path, "rb") as file:
@@ -37,7 +37,7 @@ def read_text(path: str | Path, where: str, remedy: str = MAKE_KEYS) -> str:
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror}; {remedy}") from error
     if len(data) > LARGEST_FILE:
-        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes, which is too much; {remedy}")
+        raise UsageError(f"{where} has more than {LARGEST_FILE} bytes; {remedy}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -48,7 +48,7 @@ def private_key(path: str | Path) -> "EllipticCurvePrivateKey":
     """Return the signing key in a file: PKCS #8 in PEM, without a password.
 
     Raises:
-        UsageError: it cannot be read or used; what is in it is in no message.
+        UsageError: it cannot be read or used; the message does not contain its content.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -59,9 +59,9 @@ def private_key(path: str | Path) -> "EllipticCurvePrivateKey":
     try:
         key = load_pem_private_key(text.encode(), password=None)
     except TypeError as error:
-        raise UsageError(f"{where} is encrypted; give it without a password, in a Secret") from error
+        raise UsageError(f"{where} is encrypted; give a key without a password, in a Secret") from error
     except (UnsupportedAlgorithm, ValueError) as error:
-        raise UsageError(f"{where} is no private key in PEM; {MAKE_KEYS}") from error
+        raise UsageError(f"{where} is not a private key in PEM; {MAKE_KEYS}") from error
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
         raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
     return key
@@ -72,10 +72,10 @@ def public_key(pem: str, where: str) -> "SSlibKey":
 
     Args:
         pem: one block.
-        where: how messages name it.
+        where: its name in messages.
 
     Raises:
-        UsageError: it is no ECDSA P-256 key.
+        UsageError: it is not an ECDSA P-256 key.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -84,14 +84,14 @@ def public_key(pem: str, where: str) -> "SSlibKey":
     try:
         key = load_pem_public_key(pem.encode())
     except (UnsupportedAlgorithm, ValueError) as error:
-        raise UsageError(f"{where} is no public key; {MAKE_KEYS}") from error
+        raise UsageError(f"{where} is not a public key; {MAKE_KEYS}") from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise UsageError(f"{where} is not an ECDSA P-256 key; {MAKE_KEYS}")
     return identified(key)
 
 
 def identified(key: "EllipticCurvePublicKey") -> "SSlibKey":
-    """Return a public key with the id that it has here."""
+    """Return a public key with its id: the digest of its DER form."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from securesystemslib.signer import SSlibKey
 

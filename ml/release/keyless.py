@@ -1,9 +1,10 @@
-"""Keyless signatures: an identity that a Fulcio certifies for minutes takes the place of a key that is kept.
+"""Keyless signatures: instead of a stored key, an identity signs with a key that is certified for minutes.
 
-Signing sends the identity's token to the Fulcio, which certifies a key made for this one signature, and the
-envelope to a transparency log (Rekor), which records the time. The attestation is then a Sigstore bundle that
-holds certificate and log entry: verification needs no network. A site's client trust configuration, the file
-that ``sigstore --trust-config`` takes, names its services and their roots.
+To sign, the identity's token is sent to Fulcio, which certifies a new key for this one signature. The
+envelope is sent to a transparency log (Rekor), which records the time. The attestation is then a Sigstore
+bundle with the certificate and the log entry, and is verified without a network. The client trust
+configuration of a site, the file that ``sigstore --trust-config`` takes, has its services and their root
+certificates.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sigstore.models import ClientTrustConfig
 
 MOST = 60.0
-"""Seconds that the services have together: their client bounds none of its requests."""
+"""Seconds for all services together; their client has no timeouts."""
 
 LONGEST_REASON = 200
 """Characters of a reason in a message."""
@@ -33,7 +34,7 @@ CONFIG = "give the site's Sigstore client trust configuration, as `sigstore --tr
 
 
 class Identity(Record):
-    """Who may sign: the name in the certificate, and the issuer of the token that it was given for."""
+    """Who may sign: the name in the certificate, and the issuer of the token behind it."""
 
     identity: Text
     issuer: Text
@@ -41,20 +42,17 @@ class Identity(Record):
 
 @dataclass(frozen=True)
 class Sigstore:
-    """The services of a site, and the roots that vouch for them.
-
-    ``source`` is where they were read from, for messages.
-    """
+    """The services of a site and their root certificates; ``source`` is its name in messages."""
 
     source: str
     config: "ClientTrustConfig"
 
 
 def sigstore_in(path: str | Path) -> Sigstore:
-    """Return the Sigstore that a file describes.
+    """Read the client trust configuration of a site from a file, to sign.
 
     Raises:
-        UsageError: it cannot be read, or is no client trust configuration with a Fulcio and a log.
+        UsageError: it cannot be read, or lacks Fulcio or the transparency log.
     """
     from sigstore.errors import Error
 
@@ -63,23 +61,23 @@ def sigstore_in(path: str | Path) -> Sigstore:
         value = json.loads(read_text(path, where, CONFIG))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON; {CONFIG}") from error
-    found = read_sigstore(value, where)
+    site = read_sigstore(value, where)
     try:
-        found.config.signing_config  # noqa: B018 - it is read when it is asked for
+        site.config.signing_config  # noqa: B018 - the property parses its part of the file
     except (Error, TypeError, ValueError) as error:
         raise UsageError(f"{where}: {brief(error)}; {CONFIG}") from error
-    return found
+    return site
 
 
 def read_sigstore(value: Any, where: str) -> Sigstore:
-    """Return the Sigstore that a client trust configuration describes.
+    """Return the services and root certificates of a client trust configuration.
 
     Args:
         value: the configuration, as JSON.
-        where: how messages name it.
+        where: its name in messages.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a client trust configuration.
     """
     from sigstore.errors import Error
     from sigstore.models import ClientTrustConfig
@@ -96,13 +94,13 @@ def sign_bytes(statement: bytes, site: Sigstore, token_file: str | Path) -> byte
     """Return the Sigstore bundle around an in-toto statement.
 
     Args:
-        statement: the statement's bytes, which are signed as they are.
+        statement: the bytes to sign.
         site: the services to use.
-        token_file: a file with an OpenID Connect token of the audience ``sigstore``, as Kubernetes makes
-            them for a service account. It is sent to the Fulcio, and is in no message.
+        token_file: a file with an OpenID Connect token for the audience ``sigstore``, such as Kubernetes
+            issues to a service account. It is sent to Fulcio; messages do not contain it.
 
     Raises:
-        UsageError: there is no such token, or it is over.
+        UsageError: the token is missing, malformed or expired.
         PlatformError: a service does not answer, or refuses.
     """
     from sigstore.dsse import Statement
@@ -110,11 +108,11 @@ def sign_bytes(statement: bytes, site: Sigstore, token_file: str | Path) -> byte
     from sigstore.sign import SigningContext
 
     where = f"the identity token {token_file}"
-    remedy = "give a token of the audience sigstore, which a pod has by a projected volume"
+    remedy = "give a token for the audience sigstore; a pod gets one from a projected volume"
     try:
         token = IdentityToken(read_text(token_file, where, remedy).strip())
     except IdentityError as error:
-        raise UsageError(f"{where} is malformed, is over, or is for another audience; {remedy}") from error
+        raise UsageError(f"{where} is malformed, expired, or for another audience; {remedy}") from error
 
     def signed() -> bytes:
         with SigningContext.from_trust_config(site.config).signer(token) as signer:
@@ -123,32 +121,32 @@ def sign_bytes(statement: bytes, site: Sigstore, token_file: str | Path) -> byte
     try:
         return call_within(MOST, signed)
     except NotInTime:
-        raise PlatformError(f"{site.source}: Fulcio or log do not answer within {MOST:.0f} s") from None
+        raise PlatformError(f"{site.source}: Fulcio or the log did not answer within {MOST:.0f} s") from None
     except Exception as error:
-        # Its client raises whatever it meets, of HTTP too; all of it means that there is no bundle.
+        # The client raises errors of many libraries, and each means that there is no bundle.
         raise PlatformError(f"{site.source}: the attestation cannot be signed: {_answer(error)}") from error
 
 
 def open_bundle(
     data: bytes, identities: tuple[Identity, ...], site: Sigstore, source: str
 ) -> tuple[bytes, str, str]:
-    """Return the payload of a bundle that one of some identities has signed.
+    """Return the payload of a bundle that one of the identities has signed.
 
-    The certificate must be of the site's Fulcio and stand in its certificate log, the signature be in the
-    transparency log, and made while the certificate was valid; how old that is does not matter.
+    The site's Fulcio must have issued the certificate and logged it, and the transparency log must have the
+    signature from a time when the certificate was valid. The age of the signature is not checked.
 
     Args:
         data: the bundle.
         identities: those that may sign.
-        site: whose roots count; its services are not asked.
-        source: how messages name where both stand.
+        site: the site whose root certificates are trusted; its services are not used.
+        source: the name of the trust root in messages.
 
     Returns:
-        the payload, the id of the key that was certified, and the identity with its issuer.
+        the payload, the id of the certified key, and the identity with its issuer.
 
     Raises:
-        EvidenceError: it is no bundle, none of the identities has signed it, it was changed, or it is
-            not around an in-toto statement.
+        EvidenceError: the bundle is malformed or was changed, no identity of these has signed it, or it does
+            not contain an in-toto statement.
     """
     from sigstore.errors import Error
     from sigstore.models import Bundle
@@ -172,14 +170,16 @@ def open_bundle(
             key_id: str = identified(bundle.signing_certificate.public_key()).keyid  # type: ignore[arg-type]
             return payload, key_id, f"{one.identity}, {one.issuer}"
     except (Error, TypeError, ValueError) as error:
-        raise EvidenceError(f"the attestation is no Sigstore bundle: {brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(
+            f"the attestation is not a Sigstore bundle: {brief(error)}; {NOT_OURS}"
+        ) from error
     raise EvidenceError(
-        f"the attestation is signed by no identity that {source} holds, or was changed: {reason}; {NOT_OURS}"
+        f"the attestation is not signed by an identity in {source}, or was changed: {reason}; {NOT_OURS}"
     )
 
 
 def _answer(error: Exception) -> str:
-    """Say what a service answered: its client keeps the answer in the cause."""
+    """Return what a service answered, which its client puts into the cause of the error."""
     import requests
 
     for one in (error, error.__cause__, *error.args):
@@ -194,7 +194,7 @@ def _answer(error: Exception) -> str:
 
 
 def brief(error: object) -> str:
-    """Return the beginning of a message, as one line: it may quote what others wrote."""
+    """Return the beginning of a message as one printable line; it may quote untrusted text."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

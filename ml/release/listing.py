@@ -1,4 +1,4 @@
-"""What lies below candidates/: the candidates, and everything else, which is skipped and named."""
+"""List the candidates of a store, and the objects below candidates/ that do not belong to one."""
 
 from dataclasses import dataclass
 
@@ -17,26 +17,26 @@ from ml.release.objects import Objects
 from ml.release.promoted import LARGEST_MANIFEST as LARGEST_OLD_MANIFEST
 
 MOST_NAMED = 20
-"""Objects that are named as skipped; more are counted."""
+"""Skipped objects that are named; others are only counted."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Candidates, newest first, and what was skipped: one line each."""
+    """The candidates, newest first, and one line for each object that was skipped."""
 
     candidates: tuple[str, ...]
     skipped: tuple[str, ...]
 
 
 def list_candidates(objects: Objects) -> Listing:
-    """List the candidates, newest first, and what else lies below candidates/.
+    """List the candidates, newest first, and the objects that were skipped.
 
     Raises:
         PlatformError: the store cannot be listed.
     """
-    found = objects.listed("candidates", MOST_LISTED)
+    listed = objects.listed("candidates", MOST_LISTED)
     whole, strange, older = [], [], set()
-    for entry in found.entries:
+    for entry in listed.entries:
         parts = entry["path"].split("/")
         candidate, rest = parts[1], parts[2:]
         if not ID.fullmatch(candidate):
@@ -52,13 +52,13 @@ def list_candidates(objects: Objects) -> Listing:
         skipped[MOST_NAMED:] = [f"{len(skipped) - MOST_NAMED} more objects"]
     if older:
         skipped.append(f"{len(older)} candidates of an older jukebox, which cannot be promoted")
-    if found.stopped:
-        skipped.append(f"candidates/: {found.stopped}; a candidate is still found by its whole id")
+    if listed.stopped:
+        skipped.append(f"candidates/: {listed.stopped}; other candidates can be given by their full id")
     return Listing(tuple(name for _, name in sorted(whole, reverse=True)), tuple(skipped))
 
 
 def _strange(rest: list[str], size: int) -> str:
-    """Say what is wrong with an object of a candidate, "" where nothing is."""
+    """Return what is wrong with an object of a candidate, "" if nothing is."""
     if len(rest) == 1 and rest[0] in {MANIFEST, *CANDIDATE_FILES}:
         return f"{size} bytes are too many" if size > LARGEST_FILE or rest[0] == MANIFEST else ""
     if len(rest) == 3 and rest[0] == "reports" and RUN.fullmatch(rest[1]) and REPORT.fullmatch(rest[2]):

@@ -1,6 +1,6 @@
-"""The promotion log: an append-only list of entries, each with the digest of the one before.
+"""The promotion log: an append-only list of entries, each with the digest of the one before it.
 
-promotions/00000017.json           create-if-absent: two promotions cannot both win
+promotions/00000017.json           created only if absent, so that only one of two promotions can succeed
 """
 
 import re
@@ -23,18 +23,17 @@ CURRENT: Literal["jukebox.promotion/v4"] = "jukebox.promotion/v4"
 
 
 class Promotion(Record):
-    """One entry of the log: from here on, this candidate is in production.
+    """One entry of the log: it puts a candidate into production.
 
-    ``kind`` says what it was promoted on: an attestation of the trusted side, whose envelope has the digest
-    ``attestation``, or what its own run reported. ``evidence_digest`` is that of the attestation's statement,
-    or of the run's evidence. ``previous`` is the digest of the entry before ("" in the first).
-    ``replaces`` is the number of the promotion that was in force before (0: none). A rollback also
-    ``restores`` the number of an earlier promotion. ``champion`` is the candidate that it was measured
-    beside ("": none). ``waived`` are the checks that it failed and that the policy waives. ``commit`` is
-    what the candidate was made from, as its run says, and ``dirty`` whether the work tree had changes;
-    ``who`` promoted it, and ``why`` if they said so. Entries of earlier versions say nothing of kind,
-    attestation and previous; those before the third nothing of commit, dirty, who and why; those of the
-    first nothing of waived.
+    ``kind`` is the basis of the promotion: an attestation of the trusted side, whose envelope has the digest
+    ``attestation``, or the report of the candidate's own run. ``evidence_digest`` is the digest of the
+    attestation's statement, or of the run's evidence. ``previous`` is the digest of the entry before ("" in
+    the first). ``replaces`` is the number of the promotion that was in force before (0: none). ``restores``
+    is, in a rollback, the number of the earlier promotion. ``champion`` is the candidate that was in
+    production ("": none). ``waived`` are the failed checks that the policy waives. ``commit`` is the commit
+    of the run, as the run says, and ``dirty`` whether its work tree had changes. ``who`` promoted it, and
+    ``why`` is the reason, if one was given. Entries of versions 1 to 3 have no kind, attestation and
+    previous; those of versions 1 and 2 no commit, dirty, who and why; those of version 1 no waived.
     """
 
     schema_: Literal[
@@ -63,38 +62,38 @@ class Promotion(Record):
 
     @property
     def is_current(self) -> bool:
-        """Whether the entry is of the version that is written now."""
+        """Whether the entry has the current version."""
         return self.schema_ == CURRENT
 
     @property
     def promoted_as(self) -> Literal["attested", "self-checked"]:
-        """What the model was promoted on; before there were attestations it was the run's own word."""
+        """The basis of the promotion; entries without a kind are older than attestations."""
         return self.kind or "self-checked"
 
     @property
     def is_sound(self) -> bool:
-        """Whether it refers to earlier promotions only, and says of its kind what its version says."""
+        """Whether the entry refers only to earlier promotions, and has the fields of its version and kind."""
         earlier = max(self.replaces, self.restores) < self.number
         restores = (self.restores > 0) == (self.action == "rollback")
         if not self.is_current:
-            told = not (self.previous or self.attestation or self.kind)
+            complete = not (self.previous or self.attestation or self.kind)
         else:
             attested = bool(self.attestation) == (self.kind == "attested")
-            told = bool(self.kind) and attested and bool(self.previous) == (self.number > 1)
-        return earlier and restores and told
+            complete = bool(self.kind) and attested and bool(self.previous) == (self.number > 1)
+        return earlier and restores and complete
 
     def to_bytes(self) -> bytes:
-        """Return the canonical bytes as they are stored: an earlier version has fewer fields."""
+        """Return the canonical bytes that are stored; earlier versions have fewer fields."""
         return canonical_bytes(self.model_dump(mode="json", exclude_unset=not self.is_current))
 
     @property
     def digest(self) -> str:
-        """The digest of the stored bytes: what the next entry is chained to."""
+        """The digest of the stored bytes, which the next entry has as ``previous``."""
         return digest(self.to_bytes())
 
 
 def path_of(number: int) -> str:
-    """Return where an entry of the log lies."""
+    """Return the path of an entry of the log."""
     return f"promotions/{number:08}.json"
 
 
@@ -102,30 +101,30 @@ def read_log(objects: Objects) -> list[Promotion]:
     """Return all entries, oldest first.
 
     Raises:
-        EvidenceError: the log has a gap, an entry is damaged, or it is not the one that the next entry names.
+        EvidenceError: an entry is missing, is damaged, or has another digest than the next entry says.
         PlatformError: the store cannot be read.
     """
-    found = objects.listed("promotions", MOST_ENTRIES)
-    names = sorted(entry["path"].rpartition("/")[2] for entry in found.entries)
+    listed = objects.listed("promotions", MOST_ENTRIES)
+    names = sorted(entry["path"].rpartition("/")[2] for entry in listed.entries)
     strange = [name for name in names if not ENTRY.fullmatch(name)]
-    if strange or found.stopped:
-        what = f"{strange[0]} is no promotion" if strange else found.stopped
+    if strange or listed.stopped:
+        what = f"{strange[0]} is not a promotion" if strange else listed.stopped
         raise EvidenceError(f"{objects.uri}/promotions: {what}; remove it")
     numbers = [int(name.removesuffix(".json")) for name in names]
     if numbers != list(range(1, len(numbers) + 1)):
         missing = next(number for number, there in enumerate([*numbers, 0], 1) if number != there)
-        raise EvidenceError(f"{objects.uri}: the promotion log has a gap: {missing} is missing; {RESTORE}")
+        raise EvidenceError(f"{objects.uri}: promotion {missing} is missing in the promotion log; {RESTORE}")
     log = [_read(objects, number) for number in numbers]
     for before, entry in pairwise(log):
         if before.is_current and not entry.is_current:
             raise EvidenceError(
-                f"{objects.uri}: promotion {entry.number} does not fit into the log: it was written by an "
-                f"older jukebox after promotion {before.number}; {RESTORE}"
+                f"{objects.uri}: promotion {entry.number} does not fit into the log: an older jukebox wrote "
+                f"it after promotion {before.number}; {RESTORE}"
             )
         if entry.is_current and entry.previous != before.digest:
             raise EvidenceError(
-                f"{objects.uri}: promotion {before.number} is not the one that promotion {entry.number} "
-                f"follows: one of them was changed; {RESTORE}"
+                f"{objects.uri}: promotion {before.number} has another digest than promotion {entry.number} "
+                f"says: one of them was changed; {RESTORE}"
             )
     return log
 

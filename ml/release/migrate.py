@@ -1,7 +1,7 @@
-"""Bring an existing store over: what its log refers to is copied to where runs cannot write.
+"""Migrate a store: copy the models of its log to promoted/, where runs cannot write.
 
-Entries and ids stay as they are. Nothing is deleted or written over, so it may be interrupted anywhere and
-run again.
+Entries and ids do not change. Nothing is deleted or overwritten, so a migration that was interrupted can be
+repeated.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ml.release.store import ModelStore
 
 @dataclass(frozen=True)
 class Brought:
-    """What became of one candidate of the log; ``why`` says why it could not be brought over."""
+    """The result for one candidate of the log; ``why`` says why it could not be copied."""
 
     candidate: str
     numbers: tuple[int, ...]
@@ -24,19 +24,19 @@ class Brought:
     why: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the result as JSON."""
         return {**vars(self), "numbers": list(self.numbers)}
 
 
 def migrate(store: ModelStore, *, dry_run: bool = False) -> list[Brought]:
-    """Copy every candidate of the log to promoted/, and return what became of each, oldest first.
+    """Copy every candidate of the log to promoted/, and return a result for each, oldest first.
 
     Args:
         store: a store of this version or an earlier one.
-        dry_run: only find out.
+        dry_run: copy nothing.
 
     Raises:
-        EvidenceError: the log is damaged, or other bytes stand in promoted/.
+        EvidenceError: the log is damaged, or promoted/ has other bytes.
         PlatformError: the store cannot be read or written.
     """
     entries: dict[str, list[Promotion]] = {}
@@ -58,7 +58,7 @@ def _bring(store: ModelStore, candidate: str, entries: list[Promotion], *, dry_r
     except EvidenceError as error:
         return Brought(candidate, numbers, "lost", str(error))
     if {entry.model_digest for entry in entries} != {digest(files["model.onnx"])}:
-        return Brought(candidate, numbers, "lost", "its model is not the one that the log names")
+        return Brought(candidate, numbers, "lost", "its model has another digest than the log says")
     if dry_run:
         return Brought(candidate, numbers, "to copy")
     put_promoted(store.objects, candidate, files, manifest, None)

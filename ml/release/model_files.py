@@ -1,4 +1,4 @@
-"""The files of a model, wherever a user has them: a folder, one file, or a candidate in a store."""
+"""Find the files of a model: in a folder, as one file, or as a candidate in a store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ from ml.storage.objects import ObjectError, open_folder
 from ml.storage.s3 import explain
 
 SHORTEST = 8
-"""Characters of a candidate's id that name it."""
+"""The fewest characters of an id that name a candidate."""
 
 PLACES = ("promoted", "candidates")
-"""Where a store has a candidate's files; what is promoted comes first, because no run writes there."""
+"""Folders of a store with candidates; promoted/ comes first, because runs cannot write there."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """The bytes to verify: a folder or prefix, and where each of the candidate's files is in it.
+    """The files to verify: a folder or prefix, and the path of each file of the candidate in it.
 
-    ``where`` is how messages name it.
+    ``where`` is its name in messages.
     """
 
     where: str
@@ -31,25 +31,25 @@ class Model:
     files: dict[FileName, str]
 
     def read(self, path: str, most: int) -> bytes | None:
-        """Return a file; None where there is none, and of a larger one no more than ``most + 1`` bytes.
+        """Return a file, at most ``most + 1`` bytes of it; None if there is none.
 
         Raises:
             PlatformError: it cannot be read.
         """
         try:
-            found = obstore.get(self.objects, f"{self.prefix}{path}")
-            if found.meta["size"] > most:
+            stored = obstore.get(self.objects, f"{self.prefix}{path}")
+            if stored.meta["size"] > most:
                 return bytes(
                     obstore.get_range(self.objects, f"{self.prefix}{path}", start=0, length=most + 1)
                 )
-            return bytes(found.bytes())
+            return bytes(stored.bytes())
         except FileNotFoundError:
             return None
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot read {self.where}/{path}: {explain(error)}") from error
 
     def below(self, folder: str) -> list[str]:
-        """Return the paths of all files below a folder, in order; none where there is no such folder.
+        """Return the sorted paths of all files below a folder; none if it does not exist.
 
         Raises:
             PlatformError: they cannot be listed.
@@ -65,12 +65,12 @@ def find_model(named: str, store: str) -> Model:
     """Return the model that a user named.
 
     Args:
-        named: a folder with a model, a file that is one, or the beginning of a candidate's id.
-        store: the URI of the model store, for an id.
+        named: a folder with a model, the file of a model, or the beginning of a candidate's id.
+        store: the URI of the model store that has the candidate.
 
     Raises:
         UsageError: there is no such file, folder or store, or no model in it.
-        EvidenceError: none or several candidates of the store have such an id.
+        EvidenceError: no candidate of the store has such an id, or several have.
         PlatformError: the store cannot be read.
     """
     path = Path(named)
@@ -91,18 +91,18 @@ def find_model(named: str, store: str) -> Model:
 
 
 def _candidate(beginning: str, store: str) -> Model:
-    """Return the files of the one candidate in a store whose id begins so."""
+    """Return the files of the candidate in a store whose id has this beginning."""
     store = store.rstrip("/")
     objects = open_folder(store)
     for place in PLACES:
         ids = [folder.rpartition("/")[2] for folder in _folders(objects, place, store)]
-        found = [candidate for candidate in ids if candidate.startswith(beginning)]
-        if len(found) > 1:
+        matching = [candidate for candidate in ids if candidate.startswith(beginning)]
+        if len(matching) > 1:
             raise EvidenceError(
-                f"{len(found)} candidates in {store}/{place} start with {beginning}; give more of it"
+                f"{len(matching)} candidates in {store}/{place} start with {beginning}; give more characters"
             )
-        if found:
-            prefix = f"{place}/{found[0]}/"
+        if matching:
+            prefix = f"{place}/{matching[0]}/"
             return Model(f"{store}/{prefix[:-1]}", objects, prefix, {name: name for name in CANDIDATE_FILES})
     raise EvidenceError(f"no candidate in {store} starts with {beginning}; is it the right --store?")
 

@@ -1,4 +1,4 @@
-"""The objects of a store: create, read within a bound, list within a bound. Every failure is one line."""
+"""The objects of a store: create, read and list them within limits. Every error has a message of one line."""
 
 import uuid
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from ml.storage.objects import ObjectError, open_folder
 from ml.storage.s3 import explain
 
 ILLEGAL = "invalid path"
-"""What obstore says of a key that is no path (an empty part, a dot, a control character) in a listing."""
+"""What obstore says about a listed key that is not a path (an empty part, a dot, a control character)."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Objects below a prefix; ``stopped`` says why there may be more, "" where these are all."""
+    """Objects below a prefix; ``stopped`` says why there may be more, "" if these are all."""
 
     entries: "tuple[obstore.ObjectMeta, ...]"
     stopped: str = ""
@@ -31,13 +31,13 @@ class Objects:
         """Open the folder or prefix.
 
         Raises:
-            UsageError: the folder is not there (and not to be made), or cannot be.
+            UsageError: the folder is missing or cannot be created.
         """
         self.uri = uri.rstrip("/")
         self._objects: ObjectStore = open_folder(self.uri, create=create)
 
     def put(self, path: str, data: bytes, mode: Literal["create", "overwrite"] = "create") -> bool:
-        """Put an object; False when it is to be created and is there already.
+        """Write an object; return False in mode "create" if it exists already.
 
         Raises:
             PlatformError: it cannot be written.
@@ -51,35 +51,35 @@ class Objects:
         return True
 
     def put_same(self, path: str, data: bytes) -> None:
-        """Create an object, or find that it is there with just these bytes.
+        """Create an object, unless it exists with the same bytes.
 
         Raises:
-            EvidenceError: it is there with other bytes.
+            EvidenceError: it exists with other bytes.
             PlatformError: it cannot be read or written.
         """
         if not self.put(path, data) and not self.holds(path, data):
             raise EvidenceError(f"{self.uri}/{path} is there already, with other bytes; remove it")
 
     def get(self, path: str, most: int) -> bytes | None:
-        """Read an object of at most so many bytes; None when it is not there.
+        """Return an object of at most so many bytes, None if it does not exist.
 
         Raises:
-            EvidenceError: it has more bytes; they are not read.
+            EvidenceError: it has more bytes; it is not read.
             PlatformError: it cannot be read.
         """
         try:
-            found = obstore.get(self._objects, path)
-            size = found.meta["size"]
+            stored = obstore.get(self._objects, path)
+            size = stored.meta["size"]
             if size > most:
                 raise EvidenceError(f"{self.uri}/{path} has {size} bytes, more than {most}")
-            return bytes(found.bytes())
+            return bytes(stored.bytes())
         except FileNotFoundError:
             return None
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot read {self.uri}/{path}: {explain(error)}") from error
 
     def holds(self, path: str, data: bytes) -> bool:
-        """Tell whether an object is there with just these bytes.
+        """Return whether an object exists with exactly these bytes.
 
         Raises:
             PlatformError: it cannot be read.
@@ -90,7 +90,7 @@ class Objects:
             return False
 
     def exists(self, path: str) -> bool:
-        """Tell whether an object is there.
+        """Return whether an object exists.
 
         Raises:
             PlatformError: the store cannot be read.
@@ -104,7 +104,7 @@ class Objects:
         return True
 
     def listed(self, prefix: str, most: int) -> Listed:
-        """List the objects below a prefix, so many at most; a key that is no path ends the list.
+        """List at most so many objects below a prefix; a key that is not a path ends the list.
 
         Raises:
             PlatformError: the store cannot be listed.
@@ -122,10 +122,10 @@ class Objects:
         return Listed(tuple(entries))
 
     def require_conditional_create(self) -> None:
-        """Make sure that an object that is there cannot be created again: else two promotions could both win.
+        """Check that the store does not create an object twice, so that two promotions cannot both succeed.
 
         Raises:
-            PlatformError: the store creates it all the same, or cannot be read or written.
+            PlatformError: it does not refuse, or cannot be read or written.
         """
         path = f"probe/{uuid.uuid4().hex}"
         try:
@@ -135,12 +135,12 @@ class Objects:
             self._discard(path)
         if won != [True, False] or kept != b"first":
             raise PlatformError(
-                f"{self.uri} ignores conditional writes (If-None-Match: *): of two promotions at once one "
-                "would be lost; use a store that has them, such as AWS S3, MinIO or Ceph from version 19"
+                f"{self.uri} ignores conditional writes (If-None-Match: *), so one of two promotions at the "
+                "same time would be lost; use a store that supports them (AWS S3, MinIO, Ceph 19 or later)"
             )
 
     def _discard(self, path: str) -> None:
-        """Delete an object of ours, where the keys may do that."""
+        """Delete an object, if the credentials may do that."""
         try:
             obstore.delete(self._objects, path)
         except (ObjectError, OSError):

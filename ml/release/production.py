@@ -1,7 +1,6 @@
-"""What is in production: appending to the log, publishing what it says, and keeping its head.
+"""Change what is in production: append to the log, publish the model, store the head of the log.
 
-The log comes first, then the serving folder, then the head; whoever is interrupted between them leaves what
-the next promotion or rollback completes.
+They are written in this order. The next promotion or rollback completes what an interruption has left undone.
 """
 
 import datetime
@@ -15,15 +14,16 @@ from ml.release.log import Promotion
 from ml.release.store import ModelStore
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""A time (UTC) in the log; as text, times have their order."""
+"""The format of a time (UTC) in the log; the order of such texts is the order of the times."""
 
 
 @dataclass(frozen=True)
 class LogChange:
-    """What promotion or rollback did: the entry in force, whether it is new, and where it is served.
+    """The result of a promotion or rollback: the entry in force, whether it is new, and where it is served.
 
-    ``unpublished`` is the number of the newest entry that was found where it was in the log but not yet
-    published, 0 where all was well. ``head`` is the log's, and ``checked`` says against which it was checked.
+    ``unpublished`` is the number of an earlier entry that was in the log but had not been published, 0 if
+    there was none. ``head`` is the new head of the log; ``checked`` says against which head the log was
+    checked.
     """
 
     promotion: Promotion
@@ -35,27 +35,27 @@ class LogChange:
 
     @property
     def found(self) -> str:
-        """What was found that had to be told, "" for nothing."""
+        """What the user has to know about an earlier interruption, "" if there was none."""
         return interrupted(self.unpublished)
 
 
 def interrupted(number: int) -> str:
-    """Say that an entry was found unpublished, "" for number 0."""
-    told = "was in the log but not published (an earlier promotion or rollback was interrupted)"
-    return f"promotion {number} {told}" if number else ""
+    """Return a message about an entry that had not been published, "" for number 0."""
+    state = "was in the log but not published (an earlier promotion or rollback was interrupted)"
+    return f"promotion {number} {state}" if number else ""
 
 
 def append(store: ModelStore, log: list[Promotion], entry: Promotion, missing: int) -> LogChange:
     """Append an entry to the log, then publish its model.
 
     Args:
-        store: where both are; the model is promoted.
-        log: as it was when the entry was decided on.
-        entry: what to append.
-        missing: what `unpublished` found.
+        store: the store; the model of the entry is in promoted/.
+        log: the log that the decision was based on.
+        entry: the entry to append.
+        missing: the result of `unpublished`.
 
     Raises:
-        EvidenceError: another entry came first.
+        EvidenceError: another entry was appended first.
         PlatformError: the store cannot be read or written.
     """
     if not store.append(entry):
@@ -68,24 +68,23 @@ def append(store: ModelStore, log: list[Promotion], entry: Promotion, missing: i
         if entry.action == "rollback":
             again = "go back to it by its number: `jukebox rollback --to N`"
         raise EvidenceError(
-            f"another promotion or rollback came first ({store.listed}); if this model should follow it, "
-            f"{again}"
+            f"another promotion or rollback was faster ({store.listed}); to put this model after it, {again}"
         )
     return finish(store, [*log, entry], new=True, missing=missing)
 
 
 def finish(store: ModelStore, log: list[Promotion], *, new: bool, missing: int) -> LogChange:
-    """Publish the newest entry's model, and keep the head of the log.
+    """Publish the model of the newest entry, and store the head of the log.
 
     Args:
-        store: where the model is promoted.
-        log: its newest entry is in force.
-        new: whether that entry was made just now.
-        missing: what `unpublished` found before.
+        store: the store; the model is in promoted/.
+        log: the log, whose newest entry is in force.
+        new: whether that entry was appended just now.
+        missing: the result of `unpublished` before that.
 
     Raises:
         EvidenceError: the promoted model was changed.
-        PlatformError: the store cannot be read or written, or the head cannot be kept.
+        PlatformError: the store cannot be read or written, or the head cannot be stored.
     """
     entry = log[-1]
     served_at = store.publish(entry, files_of(store, entry))
@@ -94,23 +93,24 @@ def finish(store: ModelStore, log: list[Promotion], *, new: bool, missing: int) 
 
 
 def files_of(store: ModelStore, entry: Promotion) -> dict[str, bytes]:
-    """Return the files of an entry's model, from where runs cannot write.
+    """Return the files of an entry's model from promoted/, where runs cannot write.
 
     Raises:
-        EvidenceError: they are not there, or not those of the entry.
+        EvidenceError: they are missing, or not those of the entry.
         PlatformError: the store cannot be read.
     """
     files = store.read_promoted(entry.candidate)
     if digest(files["model.onnx"]) != entry.model_digest:
         raise EvidenceError(
-            f"{store.uri}: promotion {entry.number} is not about candidate {entry.candidate[:12]}; "
+            f"{store.uri}: promotion {entry.number} does not name the model of candidate "
+            f"{entry.candidate[:12]}; "
             f"{store.listed}"
         )
     return files
 
 
 def restored(log: list[Promotion], number: int) -> Promotion:
-    """Return the promotion that an entry puts in force: itself, or the one that a rollback restores."""
+    """Return the promotion that an entry puts in force: the entry, or the one that a rollback restores."""
     entry = log[number - 1]
     while entry.action == "rollback":
         entry = log[entry.restores - 1]
@@ -118,9 +118,9 @@ def restored(log: list[Promotion], number: int) -> Promotion:
 
 
 def unpublished(store: ModelStore, log: list[Promotion]) -> int:
-    """Return the number of the newest entry where it was never published, 0 where it was.
+    """Return the number of the newest entry if its model is not published, else 0.
 
-    The log comes first, then the serving folder; who is interrupted between them leaves this.
+    An interruption after the entry was appended leaves it so.
 
     Raises:
         PlatformError: the store cannot be read.
@@ -129,7 +129,7 @@ def unpublished(store: ModelStore, log: list[Promotion]) -> int:
 
 
 def now() -> str:
-    """Return the time (UTC) as the log writes it."""
+    """Return the time (UTC) in the format of the log."""
     return f"{utc_now():{TIME}}"
 
 

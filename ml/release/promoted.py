@@ -1,7 +1,7 @@
-"""Promoted models: copies of candidates in a place that runs cannot write.
+"""Promoted models: copies of candidates in a folder that runs cannot write.
 
-The champion, rollback and serving read from here. A candidate of an older jukebox keeps its id, and its
-manifest of many files: `jukebox store migrate` brings it here.
+The champion, rollback and serving are read from here. `jukebox store migrate` copies the candidates of an
+older jukebox, which keep their ids and their manifests of many files.
 """
 
 import re
@@ -25,7 +25,7 @@ RESTORE = "restore it from a backup of the store"
 
 
 class OldManifest(Record):
-    """What a candidate of an older jukebox consisted of: models, reports and evidence together."""
+    """The manifest of a candidate of an older jukebox: models, reports and evidence together."""
 
     version: Literal["jukebox.candidate/v1"] = Field(alias="schema")
     files: dict[str, FileEntry]
@@ -37,12 +37,12 @@ class OldManifest(Record):
 
 
 def migrate_command(uri: str) -> str:
-    """Return the command that brings an existing store over, for messages."""
+    """Return the command that migrates a store, for messages."""
     return f"`{shlex.join(('jukebox', 'store', 'migrate', '--store', uri))}`"
 
 
 def is_promoted(objects: Objects, candidate: str) -> bool:
-    """Tell whether a candidate was copied.
+    """Return whether a candidate was copied.
 
     Raises:
         PlatformError: the store cannot be read.
@@ -53,10 +53,10 @@ def is_promoted(objects: Objects, candidate: str) -> bool:
 def put_promoted(
     objects: Objects, candidate: str, files: Mapping[str, bytes], manifest: bytes, attestation: bytes | None
 ) -> None:
-    """Copy a candidate, and keep the attestation beside it; the manifest comes last.
+    """Copy a candidate and store its attestation with it; the manifest is written last.
 
     Raises:
-        EvidenceError: other bytes stand there.
+        EvidenceError: other bytes are stored there.
         PlatformError: the store cannot be written.
     """
     for name, data in files.items():
@@ -73,27 +73,27 @@ def manifest_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def read_promoted(objects: Objects, candidate: str) -> dict[str, bytes]:
-    """Return the files of a promoted model, each checked against the manifest, and that against the id.
+    """Return the files of a promoted model: checked against the manifest, which is checked against the id.
 
     Raises:
-        EvidenceError: it is not there, or a byte of it has changed.
+        EvidenceError: it is missing, or was changed.
         PlatformError: the store cannot be read.
     """
     return read_whole(objects, f"promoted/{candidate}", candidate)[0]
 
 
 def read_whole(objects: Objects, folder: str, candidate: str) -> tuple[dict[str, bytes], bytes]:
-    """Return a candidate's files, of whatever version, and its manifest, from a folder of the store.
+    """Return the files and the manifest, of any version, of a candidate in a folder of the store.
 
     Raises:
-        EvidenceError: it is not there, or a byte of it has changed.
+        EvidenceError: it is missing, or was changed.
         PlatformError: the store cannot be read.
     """
     data = objects.get(f"{folder}/{MANIFEST}", LARGEST_MANIFEST) if ID.fullmatch(candidate) else None
     if data is None:
         raise EvidenceError(
             f"model {candidate} is not in {objects.uri}/{folder.partition('/')[0]}; "
-            f"{migrate_command(objects.uri)} brings over what an older jukebox has promoted"
+            f"{migrate_command(objects.uri)} copies what an older jukebox has promoted"
         )
     try:
         manifest = _parsed(data)

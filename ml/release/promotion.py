@@ -1,8 +1,8 @@
-"""Verify, then append: the only way into production (`ml.release.rollback` is the way back).
+"""Promote a candidate: verify it, then append an entry to the log. `ml.release.rollback` is the way back.
 
-With a trust root a candidate is promoted on an attestation of the trusted side, which is about exactly its
-bytes, and about the champion of now. Without one it is promoted on what its own run reports, where the policy
-allows that; the log then says ``self-checked``.
+With a trust root, a promotion needs an attestation of the trusted side about exactly these bytes and the
+current champion. Without one, it needs the report of the candidate's own run, and a policy that allows that;
+the log then says ``self-checked``.
 """
 
 import datetime
@@ -30,12 +30,12 @@ Verify = Callable[[bytes, "Trust"], Statement]
 
 
 def champion_of(log: list[Promotion]) -> str:
-    """Return the candidate in production, or "" when there is none."""
+    """Return the candidate in production, "" if there is none."""
     return log[-1].candidate if log else ""
 
 
 def production_of(log: list[Promotion]) -> Production:
-    """Return the candidate in production and what it was promoted on."""
+    """Return the candidate in production and the kind of its basis."""
     return Production(log[-1].candidate, log[-1].promoted_as) if log else Production("", "")
 
 
@@ -52,25 +52,26 @@ def promote(
 ) -> LogChange:
     """Put a candidate into production.
 
-    Promoting the model that is in production changes nothing and says so (``new`` is False), but publishes
-    it where that was interrupted. So does an attestation that has made the entry in force.
+    If the candidate is in production already, or its attestation made the entry in force, no entry is
+    appended (``new`` is False); the model is published if that was interrupted.
 
     Args:
-        store: where the candidate is.
-        candidate: its whole id.
-        policy_text: our policy.
+        store: the store that has the candidate.
+        candidate: its full id.
+        policy_text: the policy that decides.
         attestation: the envelope of the trusted side.
-        trust: the keys that may have signed it; None promotes on the report of the candidate's run.
-        run: whose report to take; "" is the newest run's.
-        why: what the log is to say of the reason.
-        verify: how an envelope is verified; None is `ml.release.signing.verify_envelope`.
+        trust: who may have signed it; None promotes on the report of the candidate's run.
+        run: the run whose report counts; "" is the newest run.
+        why: the reason, for the log.
+        verify: verifies an envelope; None is `ml.release.signing.verify_envelope`.
 
     Raises:
-        UsageError: who acts, or why, is not one printable line; or the store takes attested models only.
-        EvidenceError: the attestation or report is missing, not about this candidate, or no longer holds; or
-            the log or the candidate was changed.
-        GateBlocked: what was measured does not pass our policy.
-        PlatformError: the store cannot be read or written, or has no conditional create.
+        UsageError: the actor or the reason is not one printable line; or the store takes attested models
+        only. EvidenceError: the attestation or report is missing, about something else, or no longer valid;
+        or the
+            log or the candidate was changed.
+        GateBlocked: the measured numbers do not pass the policy.
+        PlatformError: the store cannot be read or written, or does not support conditional create.
     """
     who, why = actor(), require_line("--reason", why)
     policy = _policy(policy_text)
@@ -80,7 +81,7 @@ def promote(
     if log and not store.is_promoted(production.champion):
         raise EvidenceError(
             f"{store.uri}: promotion {log[-1].number} was made by an older jukebox, and its model is not in "
-            f"promoted/; {migrate_command(store.uri)} brings it over"
+            f"promoted/; {migrate_command(store.uri)} copies it"
         )
     if statement and attestation:
         made = _made_by(log, digest(attestation), digest(statement.to_bytes()))
@@ -95,14 +96,14 @@ def promote(
         if log and basis.model_name != log[-1].model_name:
             raise EvidenceError(
                 f"candidate {candidate[:12]} was submitted as model {basis.model_name}, and {store.uri} "
-                f"serves {log[-1].model_name}: submit it with --model-name {log[-1].model_name}, or name its "
-                "own --store"
+                f"serves {log[-1].model_name}: submit it with --model-name {log[-1].model_name}, or name a "
+                "store of its own with --store"
             )
         _require_after_rollback(statement, log)
     elif trust is not None:
         raise EvidenceError(
-            f"candidate {candidate[:12]} has no attestation: `jukebox judge attest {candidate[:12]}` makes "
-            "one, and --attestation names it"
+            f"candidate {candidate[:12]} has no attestation: make one with `jukebox judge attest "
+            f"{candidate[:12]}`, and name it with --attestation"
         )
     else:
         require_self_checked_allowed(store.uri, policy)
@@ -127,11 +128,11 @@ def _policy(text: str) -> Policy:
 def _verified(
     candidate: str, attestation: bytes | None, trust: "Trust | None", verify: Verify | None
 ) -> Statement | None:
-    """Return the statement of an attestation about a candidate, None without an attestation."""
+    """Return the verified statement of an attestation about a candidate, None without an attestation."""
     if attestation is None:
         return None
     if trust is None:
-        raise UsageError("--attestation needs --trust FILE, the public keys that may have signed it")
+        raise UsageError("--attestation needs --trust FILE: the public keys that may have signed it")
     if verify is None:
         from ml.release.signing import verify_envelope
 
@@ -142,13 +143,13 @@ def _verified(
 
 
 def _require_after_rollback(statement: Statement, log: list[Promotion]) -> None:
-    """Make sure that an attestation was made after the rollback that is in force, if one is.
+    """Check that an attestation was made after the rollback in force, if there is one.
 
-    The champion is then one of before, and attestations of that time fit it again, also one of the model that
-    was just taken back.
+    A rollback makes an earlier model the champion again. Attestations from the time of that champion name it,
+    also an attestation of the model that was just taken out of production.
 
     Raises:
-        EvidenceError: it was made before.
+        EvidenceError: it was made before the rollback.
     """
     if not log or log[-1].action != "rollback":
         return
@@ -160,7 +161,7 @@ def _require_after_rollback(statement: Statement, log: list[Promotion]) -> None:
 
 
 def _made_by(log: list[Promotion], envelope: str, statement: str) -> Promotion | None:
-    """Return the promotion that an attestation has made; signing a statement again makes no other."""
+    """Return the promotion that an attestation has made, also if its statement was signed again since."""
     return next(
         (
             entry
@@ -174,11 +175,11 @@ def _made_by(log: list[Promotion], envelope: str, statement: str) -> Promotion |
 
 
 def _completed(store: ModelStore, log: list[Promotion], made: Promotion, missing: int) -> LogChange:
-    """Publish the entry that an attestation has made, if it is still in force."""
+    """Publish the promotion that an attestation has made, if it is still in force."""
     if restored(log, len(log)).number != made.number:
         raise EvidenceError(
-            f"this attestation has made promotion {made.number} already, which is no longer in force: "
-            f"`jukebox rollback --to {made.number}` puts it in force again, or {attest_again(made.candidate)}"
+            f"this attestation has already made promotion {made.number}, which is no longer in force: "
+            f"restore it with `jukebox rollback --to {made.number}`, or {attest_again(made.candidate)}"
         )
     return finish(store, log, new=False, missing=missing)
 

@@ -1,6 +1,6 @@
 """Replay a policy on the evidence of earlier runs: what would it have decided?
 
-Nothing is trusted that is not evidence, and nothing is left out: what cannot be read is reported as that.
+A document that cannot be read is reported as such, and not left out.
 """
 
 import re
@@ -17,17 +17,17 @@ from ml.storage.objects import ObjectError, open_folder
 from ml.storage.s3 import explain
 
 PLACE = re.compile(r"(.*/)?evidence\.json|[0-9a-f]{32}/[^/]+\.json")
-"""Where evidence lies: in a candidate or a local run, or as ``<nonce>/<run id>.json`` where submit put it."""
+"""Paths of evidence: in a candidate or a local run, or ``<nonce>/<run id>.json`` where submit put it."""
 
 LARGEST = 16 << 20
-"""Bytes: evidence has some hundred thousand."""
+"""Bytes of evidence; it has about a hundred thousand."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """One run under another policy: what was decided, what would be, and which checks make the difference.
+    """One run under another policy: the verdict then and now, and the checks that differ.
 
-    ``problem`` says why the evidence could not be read; then nothing else is known.
+    ``problem`` says why the evidence cannot be read; the other fields are then empty.
     """
 
     where: str
@@ -41,20 +41,20 @@ class Replayed:
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the result as JSON."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()
         }
 
 
-def replay(found: Iterable[tuple[str, bytes]], policy_text: str) -> list[Replayed]:
+def replay(documents: Iterable[tuple[str, bytes]], policy_text: str) -> list[Replayed]:
     """Decide again on each document of evidence, under a policy, as of the day of its run.
 
     Args:
-        found: where each document lies, and its bytes.
+        documents: the URI and the bytes of each document.
         policy_text: the policy to try.
     """
-    return [_replayed(where, data, policy_text) for where, data in found]
+    return [_replayed(where, data, policy_text) for where, data in documents]
 
 
 def _replayed(where: str, data: bytes, policy_text: str) -> Replayed:
@@ -78,10 +78,10 @@ def _replayed(where: str, data: bytes, policy_text: str) -> Replayed:
 
 
 def find_evidence(folders: Iterable[str], last: int) -> list[tuple[str, bytes]]:
-    """Return the newest evidence below some folders or prefixes, newest first; copies count once.
+    """Return the newest evidence below folders or prefixes, newest first; copies count once.
 
     Raises:
-        UsageError: a folder is not there.
+        UsageError: a folder is missing.
         PlatformError: it cannot be listed or read.
     """
     listed = []
@@ -96,13 +96,13 @@ def find_evidence(folders: Iterable[str], last: int) -> list[tuple[str, bytes]]:
             (entry["last_modified"], f"{folder.rstrip('/')}/{entry['path']}", objects, entry)
             for entry in named
         ]
-    found: dict[str, tuple[str, bytes]] = {}
+    newest: dict[str, tuple[str, bytes]] = {}
     for _, where, objects, entry in sorted(listed, key=lambda one: one[:2], reverse=True):
-        if len(found) == last:
+        if len(newest) == last:
             break
         try:
             data = b"" if entry["size"] > LARGEST else bytes(obstore.get(objects, entry["path"]).bytes())
         except (ObjectError, OSError) as error:
             raise PlatformError(f"cannot read {where}: {explain(error)}") from error
-        found.setdefault(digest(data), (where, data))
-    return list(found.values())
+        newest.setdefault(digest(data), (where, data))
+    return list(newest.values())

@@ -1,4 +1,4 @@
-"""The way back: an earlier promotion is put in force again, as a new entry of the log."""
+"""Roll back: put an earlier promotion in force again, by a new entry of the log."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from ml.release.store import ModelStore
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rollback is going to do: append an entry like ``entry``, or only publish it again.
+    """What a rollback will do: append ``entry``, or only publish the present entry again.
 
     Args:
         present: the newest entry of the log.
-        target: the promotion that is to be in force.
-        entry: what is in the log afterwards as the newest; ``present`` where nothing is appended.
+        target: the promotion that will be in force.
+        entry: the newest entry afterwards; ``present`` if nothing is appended.
         unpublished: as in `LogChange`.
-        log: as it was read.
+        log: the log that the plan is based on.
         checked: as in `LogChange`.
     """
 
@@ -36,20 +36,20 @@ class Plan:
 
 
 def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Plan:
-    """Find out what a rollback would do, and that nothing forbids it; nothing is changed.
+    """Return what a rollback would do, after checking that it is possible; nothing is changed.
 
-    A rollback that was interrupted before its model was published is to be finished, not repeated. A
-    promotion that was interrupted so is passed over.
+    A rollback that was interrupted before its model was published is completed, not repeated. A promotion
+    that was interrupted in this way is skipped.
 
     Args:
-        store: where the log is.
-        to: the number of the promotion to go back to; that of a rollback means what it restored. None is
-            the promotion that the present one replaced.
-        why: what the log is to say of the reason.
+        store: the store.
+        to: the number of the promotion to restore; the number of a rollback stands for what it restored. None
+            is the promotion before the present one.
+        why: the reason, for the log.
 
     Raises:
-        UsageError: there is no such promotion; or who acts, or why, is not one printable line.
-        EvidenceError: there is nothing to go back to, or its bytes have changed.
+        UsageError: there is no such promotion; or the actor or the reason is not one printable line.
+        EvidenceError: there is no earlier model, or it was changed.
         PlatformError: the store cannot be read.
     """
     who, why = actor(), require_line("--reason", why)
@@ -69,14 +69,14 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
     elif in_force.replaces:
         target = restored(log, in_force.replaces)
     else:
-        found = f"{interrupted(missing)}, and " if missing else ""
+        before = f"{interrupted(missing)}, and " if missing else ""
         remedy = store.listed
         if missing:
             remedy = f"`jukebox promote {present.candidate[:12]}` publishes it"
         elif len(log) > 1:
             remedy += ", `jukebox rollback --to N` restores promotion N"
-        raise EvidenceError(f"{store.uri}: {found}there is no earlier model to go back to; {remedy}")
-    # The model must be there, and what the entry says, before anything is appended.
+        raise EvidenceError(f"{store.uri}: {before}there is no earlier model to go back to; {remedy}")
+    # Before an entry is appended, the model must be there and match its entry.
     files_of(store, target)
     checked = store.head_state()
     if target.number == in_force.number:
@@ -99,9 +99,9 @@ def plan_rollback(store: ModelStore, to: int | None = None, why: str = "") -> Pl
 
 
 def rollback(store: ModelStore, to: int | None = None, why: str = "") -> LogChange:
-    """Put an earlier model back into production, as `plan_rollback` plans it.
+    """Put an earlier model back into production, as `plan_rollback` says.
 
-    Going back to the promotion that is in force changes nothing and says so (``new`` is False).
+    If that promotion is in force already, no entry is appended (``new`` is False).
 
     Raises:
         UsageError, EvidenceError, PlatformError: as `plan_rollback`; or the store cannot be written.

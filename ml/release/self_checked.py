@@ -1,6 +1,6 @@
 """Promotion on the report of the candidate's own run, where the policy allows that.
 
-On a laptop one person is both sides. In a bucket the run could have written what it liked.
+On a laptop, one person is both sides. In a bucket, a run could write any report.
 """
 
 from collections.abc import Mapping
@@ -20,24 +20,24 @@ def self_checked(
     policy_text: str,
     production: Production,
 ) -> Basis:
-    """Return the basis of a promotion on what the newest run has reported, decided again under our policy.
+    """Return the basis of a promotion on the report of the newest run, decided again under the policy.
 
     Args:
-        candidate: what is to be promoted.
+        candidate: the id of the candidate to promote.
         reports: as `ModelStore.read_reports` returns them.
-        policy_text: our policy.
-        production: what is in production now.
+        policy_text: the policy that decides.
+        production: the model in production now.
 
     Raises:
         EvidenceError: there is no report, or it is about another candidate or champion.
-        GateBlocked: its numbers do not pass our policy.
+        GateBlocked: its numbers do not pass the policy.
     """
-    run = next((run for run, found in reports.items() if "evidence.json" in found), "")
+    run = next((run for run, files in reports.items() if "evidence.json" in files), "")
     if not run:
-        raise EvidenceError(f"candidate {candidate[:12]}: no run has left evidence beside it")
+        raise EvidenceError(f"candidate {candidate[:12]}: no run has stored evidence about it")
     what = f"candidate {candidate[:12]}, as run {run} reports it"
     others = [other for other in reports if other != run]
-    remedy = f"; --run takes another report: {', '.join(others)}" if others else ""
+    remedy = f"; --run selects another report: {', '.join(others)}" if others else ""
     try:
         evidence = read_evidence(reports[run]["evidence.json"])
     except ValueError as error:
@@ -64,14 +64,14 @@ def self_checked(
 
 
 def require_self_checked_allowed(store_uri: str, policy: Policy) -> None:
-    """Make sure that a store accepts models on the word of their own run.
+    """Check that a store accepts models on the report of their own run.
 
     Args:
         store_uri: the store.
-        policy: ours.
+        policy: the policy that decides.
 
     Raises:
-        UsageError: it does not; the message says what to do.
+        UsageError: it does not.
     """
     allowed = policy.promotion.self_checked
     is_folder = urlparse(store_uri).scheme in ("", "file")
@@ -79,5 +79,5 @@ def require_self_checked_allowed(store_uri: str, policy: Policy) -> None:
         return
     raise UsageError(
         f"{store_uri} takes attested models only (promotion.self_checked: {allowed}): promote with "
-        "--attestation and --trust; to try something out, name a folder with --store"
+        "--attestation and --trust; to try it out, name a folder with --store"
     )

@@ -16,11 +16,11 @@ from ml.release.keyless import NOT_OURS, Sigstore, brief, open_bundle, sign_byte
 from ml.release.trust import Trust
 
 LARGEST_ENVELOPE = 16_000_000
-"""Bytes of an envelope; a statement has some hundred thousand."""
+"""Bytes of an envelope; a statement has about a hundred thousand."""
 
 
 class EnvelopeSignature(Record):
-    """One signature of an envelope: the id of its key, and the signature in base64."""
+    """One signature of an envelope: the id of the key, and the signature in base64."""
 
     keyid: Text
     sig: Text
@@ -36,9 +36,9 @@ class Envelope(Record):
 
 @dataclass(frozen=True)
 class Signed:
-    """A statement whose signature is valid, and the trusted key that made it.
+    """A statement with a valid signature, and the trusted key that made it.
 
-    A keyless signature has a key of its own; its name is then the identity that it was certified for.
+    A keyless signature has a key of its own, whose name is the identity that it was certified for.
     """
 
     statement: Statement
@@ -50,11 +50,11 @@ def sign(statement: Statement, key_file: str | Path) -> bytes:
     """Return the envelope of a statement, signed with a private key.
 
     Args:
-        statement: what is attested.
+        statement: the statement to sign.
         key_file: an ECDSA P-256 private key, PKCS #8 in PEM, without a password.
 
     Raises:
-        UsageError: the key cannot be read or used; its content is in no message.
+        UsageError: the key cannot be read or used; the message does not contain its content.
         EvidenceError: the statement is too large for an envelope.
     """
     from securesystemslib.dsse import Envelope as DsseEnvelope
@@ -68,10 +68,11 @@ def sign(statement: Statement, key_file: str | Path) -> bytes:
 
 
 def sign_keyless(statement: Statement, site: Sigstore, token_file: str | Path) -> bytes:
-    """Return a Sigstore bundle of a statement, signed with a key that was certified for an identity.
+    """Return a Sigstore bundle of a statement, signed with a key that is certified for an identity.
 
     Raises:
-        UsageError, EvidenceError, PlatformError: as `ml.release.keyless.sign_bytes`; or it is too large.
+        UsageError, PlatformError: as `ml.release.keyless.sign_bytes`.
+        EvidenceError: the statement is too large.
     """
     return _bounded(sign_bytes(statement.to_bytes(), site, token_file))
 
@@ -86,18 +87,18 @@ def verify_envelope(envelope: bytes, trust: Trust) -> Statement:
 
 
 def open_envelope(envelope: bytes, trust: Trust) -> Signed:
-    """Return the statement in an attestation, and which trusted key or identity has signed it.
+    """Return the statement in an attestation, and the trusted key or identity that signed it.
 
-    One valid signature by a trusted key is enough; signatures by other keys say nothing. The payload is
-    read only after that.
+    One valid signature by a trusted key is enough; signatures by other keys are ignored. The payload is
+    parsed only after its signature was verified.
 
     Args:
-        envelope: a DSSE envelope, or where it was signed keyless the Sigstore bundle with one.
-        trust: whose signatures count.
+        envelope: a DSSE envelope, or the Sigstore bundle of a keyless signature.
+        trust: who may sign.
 
     Raises:
-        EvidenceError: the envelope is too large, malformed, of another payload type, not signed by a
-            trusted key, changed after it was signed, or not around a statement of ours.
+        EvidenceError: the envelope is too large, malformed or has another payload type; no trusted key has
+            signed it; it was changed; or it does not contain a statement of a known version.
     """
     read = _read(envelope)
     if not _is_bundle(read):
@@ -106,23 +107,23 @@ def open_envelope(envelope: bytes, trust: Trust) -> Signed:
         payload, key_id, name = open_bundle(envelope, trust.identities, trust.sigstore, trust.source)
     else:
         raise EvidenceError(
-            f"the attestation is signed keyless, and {trust.source} holds keys only; add the identity that "
-            "signs there if you trust it"
+            f"the attestation is signed keyless, and {trust.source} has keys only; add the identity that "
+            "signed it if you trust it"
         )
     try:
         statement = read_statement(payload)
     except ValueError as error:
         raise EvidenceError(
-            f"the attestation is signed, but it is {brief(error)}; this jukebox does not know its version"
+            f"the attestation is signed, but it is {brief(error)}; verify it with the jukebox that made it"
         ) from error
     return Signed(statement, key_id, name)
 
 
 def payload_of(envelope: bytes) -> bytes:
-    """Return the statement's bytes from an attestation; no signature is verified.
+    """Return the statement's bytes from an attestation, without verifying a signature.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: it is not an attestation.
     """
     read = parse(envelope)
     payload = read["dsseEnvelope"].get("payload") if _is_bundle(read) else Envelope.load(read).payload
@@ -134,14 +135,14 @@ def _is_bundle(read: Any) -> bool:
 
 
 def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
-    """Return the payload of an envelope that a trusted key has signed, the key's id and its name."""
+    """Return the payload of an envelope that a trusted key has signed, and the id and name of the key."""
     from securesystemslib.dsse import Envelope as DsseEnvelope
     from securesystemslib.exceptions import VerificationError
 
     try:
         read = Envelope.load(value)
     except (TypeError, ValueError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is not a DSSE envelope: {brief(error)}; {NOT_OURS}") from error
     if read.payload_type != PAYLOAD_TYPE:
         raise EvidenceError(
             f"the attestation's payload type is {read.payload_type[:80]!r}, not {PAYLOAD_TYPE!r}; {NOT_OURS}"
@@ -151,7 +152,7 @@ def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
     try:
         dsse = DsseEnvelope.from_dict(read.to_json())
     except ValueError as error:
-        # Among them a key id that stands twice.
+        # Such as two signatures with the same key id.
         raise EvidenceError(f"the attestation's envelope is malformed: {brief(error)}; {NOT_OURS}") from error
     signers = [key_id for key_id in dsse.signatures if key_id in trust.keys]
     if not signers:
@@ -172,7 +173,7 @@ def _opened(value: Any, trust: Trust) -> tuple[bytes, str, str]:
 
 
 def _read(data: bytes) -> Any:
-    """Return the JSON of an attestation."""
+    """Parse an attestation."""
     if len(data) > LARGEST_ENVELOPE:
         raise EvidenceError(
             f"the attestation has {len(data)} bytes, more than {LARGEST_ENVELOPE}; {NOT_OURS}"
@@ -180,14 +181,14 @@ def _read(data: bytes) -> Any:
     try:
         return parse(data)
     except (ValueError, RecursionError) as error:
-        raise EvidenceError(f"the attestation is no DSSE envelope: {brief(error)}; {NOT_OURS}") from error
+        raise EvidenceError(f"the attestation is not a DSSE envelope: {brief(error)}; {NOT_OURS}") from error
 
 
 def _bounded(data: bytes) -> bytes:
-    """Return an attestation that is no larger than what is read of one."""
+    """Return an attestation if it is not too large to be read again."""
     if len(data) > LARGEST_ENVELOPE:
         raise EvidenceError(
             f"the attestation would have {len(data)} bytes, and {LARGEST_ENVELOPE} are allowed; "
-            "its reports hold more than aggregate numbers"
+            "its reports contain more than aggregate numbers"
         )
     return data

@@ -3,12 +3,12 @@
 Layout, the same in a folder and in a bucket:
 
     candidates/<id>/{manifest.json, model.keras, model.onnx, served.json}    <id> is the manifest's digest
-    candidates/<id>/reports/<run id>/evidence.json …   what runs say of it: shown, never believed
+    candidates/<id>/reports/<run id>/evidence.json …   reports of runs: shown, but not trusted
     promoted/<id>/…                    the same files; runs cannot write here
     promoted/<id>/attestations/<sha256 of the envelope>.json
     promotions/00000017.json           `ml.release.log`
     serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
-    serving/<name>/17/served.json      what that server has to be told
+    serving/<name>/17/served.json      the settings of that server
     decisions/<inputs>.json            `ml.release.decisions`
 """
 
@@ -25,7 +25,7 @@ from ml.release.log import Promotion, path_of, read_log
 from ml.release.objects import Objects
 
 SHORTEST = 8
-"""Characters of a candidate's id that name it: an empty shell variable must not."""
+"""The fewest characters of an id that name a candidate, so that an empty shell variable names none."""
 
 
 class ModelStore:
@@ -36,12 +36,11 @@ class ModelStore:
 
         Args:
             uri: a folder, or s3://bucket/prefix.
-            create: make a folder that is not there.
-            head: where the log's head is kept (`ml.release.head`), "" for nowhere; None is what JUKEBOX_HEAD
-                says.
+            create: create a folder that is missing.
+            head: where the log's head is stored (`ml.release.head`), "" for nowhere; None is JUKEBOX_HEAD.
 
         Raises:
-            UsageError: the folder is not there (and not to be made), or cannot be.
+            UsageError: the folder is missing or cannot be created.
         """
         self.objects = Objects(uri, create=create)
         self.uri = self.objects.uri
@@ -49,7 +48,7 @@ class ModelStore:
 
     @property
     def listed(self) -> str:
-        """The command that lists what is in this store, for messages."""
+        """The command that lists this store, for messages."""
         return f"`{shlex.join(('jukebox', 'models', '--store', self.uri))}` lists what is there"
 
     def put_candidate(self, files: Mapping[str, bytes], run_id: str, reports: Mapping[str, bytes]) -> str:
@@ -61,7 +60,7 @@ class ModelStore:
         return candidates.read_candidate(self.objects, candidate, self.listed)
 
     def read_reports(self, candidate: str, run_id: str = "") -> dict[str, dict[str, bytes]]:
-        """Return what runs say of a candidate: `candidates.read_reports`."""
+        """Return the reports of runs about a candidate: `candidates.read_reports`."""
         return candidates.read_reports(self.objects, candidate, run_id)
 
     def listing(self) -> Listing:
@@ -77,10 +76,10 @@ class ModelStore:
         return list(self.listing().candidates)
 
     def find_candidate(self, prefix: str) -> str:
-        """Return the one candidate whose id starts with a prefix; a whole id is not looked for.
+        """Return the candidate whose id has a prefix; a full id is returned without a search.
 
         Raises:
-            EvidenceError: none or several do.
+            EvidenceError: no id has the prefix, or several have.
             PlatformError: the store cannot be read.
         """
         if candidates.ID.fullmatch(prefix):
@@ -90,17 +89,19 @@ class ModelStore:
                 f"candidate {prefix!r}: give {SHORTEST} characters of its id, or more; {self.listed}"
             )
         known = {*self.candidates(), *(entry.candidate for entry in self.log())}
-        found = sorted(candidate for candidate in known if candidate.startswith(prefix))
-        if len(found) != 1:
-            raise EvidenceError(f"{len(found)} candidates in {self.uri} start with {prefix!r}; {self.listed}")
-        return found[0]
+        matching = sorted(candidate for candidate in known if candidate.startswith(prefix))
+        if len(matching) != 1:
+            raise EvidenceError(
+                f"{len(matching)} candidates in {self.uri} start with {prefix!r}; {self.listed}"
+            )
+        return matching[0]
 
     def is_promoted(self, candidate: str) -> bool:
-        """Tell whether a candidate was copied to where runs cannot write: `promoted.is_promoted`."""
+        """Return whether a candidate is in promoted/: `promoted.is_promoted`."""
         return promoted.is_promoted(self.objects, candidate)
 
     def put_promoted(self, candidate: str, files: Mapping[str, bytes], attestation: bytes | None) -> None:
-        """Copy a candidate to where runs cannot write: `promoted.put_promoted`."""
+        """Copy a candidate to promoted/: `promoted.put_promoted`."""
         manifest = promoted.manifest_bytes(files)
         promoted.put_promoted(self.objects, candidate, files, manifest, attestation)
 
@@ -109,14 +110,14 @@ class ModelStore:
         return promoted.read_promoted(self.objects, candidate)
 
     def log(self) -> list[Promotion]:
-        """Return all promotions, oldest first, checked against the head where that is kept.
+        """Return all promotions, oldest first, checked against the head if it is stored.
 
         Raises:
             EvidenceError: an entry is missing, damaged or changed.
-            UsageError: what is kept as head is none.
+            UsageError: the stored head is malformed.
             PlatformError: store or head cannot be read.
         """
-        # First the head: a promotion that is made meanwhile may only lengthen the log.
+        # The head is read first: a promotion between the two reads only makes the log longer.
         head = read_head(self.head_at)
         log = read_log(self.objects)
         if head:
@@ -124,7 +125,7 @@ class ModelStore:
         return log
 
     def head_state(self) -> str:
-        """Say in a few words against which head the log was checked.
+        """Return against which head the log was checked, in a few words.
 
         Raises:
             UsageError, PlatformError: as `log`.
@@ -133,17 +134,17 @@ class ModelStore:
         return f"head {head.number} of {self.head_at}" if head else NOT_CHECKED
 
     def keep_head(self, log: list[Promotion]) -> Head:
-        """Keep the log's head where it is kept, and return it.
+        """Store the log's head, and return it.
 
         Raises:
-            UsageError, PlatformError: it cannot be kept.
+            UsageError, PlatformError: it cannot be stored.
         """
         head = head_of(log)
         keep_head(self.head_at, head)
         return head
 
     def append(self, promotion: Promotion) -> bool:
-        """Append to the log; False when another promotion has taken the number.
+        """Append an entry to the log; return False if another entry has its number.
 
         Raises:
             PlatformError: the store cannot be written.
@@ -151,7 +152,7 @@ class ModelStore:
         return self.objects.put(path_of(promotion.number), promotion.to_bytes())
 
     def is_served(self, promotion: Promotion) -> bool:
-        """Tell whether a promotion's model lies where a model server reads it.
+        """Return whether a promotion's model is where a model server reads it.
 
         Raises:
             PlatformError: the store cannot be read.
@@ -159,18 +160,18 @@ class ModelStore:
         return self.objects.exists(_served(promotion))
 
     def publish(self, promotion: Promotion, files: Mapping[str, bytes]) -> str:
-        """Put a promoted model where a model server reads it, with what to tell the server; return the URI.
+        """Write a promoted model and its settings to where a model server reads them; return the URI.
 
         Args:
             promotion: the entry in force.
-            files: as `read_promoted` returns them; an old one may have no ``served.json``.
+            files: the result of `read_promoted`; an old model may have no ``served.json``.
 
         Raises:
             PlatformError: the store cannot be written.
         """
         path = _served(promotion)
-        # The log says what is served; whatever else stood here was not it. The model comes last: a server
-        # that sees it finds the rest.
+        # The log decides what is served, so other bytes are replaced. The model is written last, so that a
+        # server that sees it also sees its settings.
         if "served.json" in files:
             folder = path.rpartition("/")[0]
             self.objects.put(f"{folder}/served.json", files["served.json"], mode="overwrite")

@@ -1,15 +1,15 @@
-"""The trust root: whose signatures count. It is given to the verifier, and never read from a store.
+"""The trust root: who may sign attestations. It is given to the verifier, and never read from a store.
 
-A trust file holds one public key or several, in PEM, one after the other: while a key is replaced, the old
-and the new one are both there. A comment line just above a key names it; nothing else may be in the file:
+A trust file has one or more public keys in PEM; during a change of keys, it has the old and the new one. A
+comment line just above a key is its name. Nothing else may be in the file:
 
     # platform team, 2026
     -----BEGIN PUBLIC KEY-----
     …
     -----END PUBLIC KEY-----
 
-Where attestations are signed keyless it is JSON instead: the identities that may sign, each with the issuer
-that vouches for it, the site's Sigstore (`ml.release.keyless`), and in ``keys`` such public keys or "":
+If attestations are signed keyless, it is JSON: the identities that may sign, each with the issuer of its
+tokens, the site's Sigstore (`ml.release.keyless`), and in ``keys`` such public keys or "":
 
     {"schema": "jukebox.trust/v1", "keys": "", "identities": [{"identity": "…", "issuer": "…"}],
      "sigstore": {"mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json", …}}
@@ -39,7 +39,7 @@ PUBLIC_KEY = re.compile(
 
 @dataclass(frozen=True)
 class TrustedKey:
-    """A public key, and its name ("": it has none)."""
+    """A public key and its name, "" without one."""
 
     name: str
     key: "SSlibKey"
@@ -47,9 +47,9 @@ class TrustedKey:
 
 @dataclass(frozen=True)
 class Trust:
-    """A trust root: the public keys that may sign attestations, by key id, and the identities that may.
+    """The public keys, by key id, and the identities that may sign attestations.
 
-    ``source`` is where they were read from, for messages. Without ``sigstore`` there are no identities.
+    ``source`` is the path of the file, for messages. Without ``sigstore`` there are no identities.
     """
 
     source: str
@@ -68,7 +68,7 @@ class TrustDocument(Record):
 
 
 def read_trust(path: str | Path) -> Trust:
-    """Return the trust root in a file.
+    """Read a trust root from a file.
 
     Raises:
         UsageError: the file cannot be read, or is neither ECDSA P-256 public keys in PEM, each once, nor JSON
@@ -77,7 +77,7 @@ def read_trust(path: str | Path) -> Trust:
     where = f"the trust file {path}"
     text = read_text(path, where).replace("\r\n", "\n")
     if "PRIVATE KEY" in text:
-        raise UsageError(f"{where} holds a private key; take it out, and give the public key in its place")
+        raise UsageError(f"{where} contains a private key; replace it by the public key")
     if not text.lstrip().startswith("{"):
         return Trust(str(path), _read_keys(text, where))
     try:
@@ -92,16 +92,16 @@ def read_trust(path: str | Path) -> Trust:
 def _read_keys(text: str, where: str) -> dict[str, TrustedKey]:
     rest = [line for line in PUBLIC_KEY.sub("", text).splitlines() if line.strip() and line[0] != "#"]
     if rest:
-        raise UsageError(f"{where} holds something else than public keys in PEM and # comments; remove it")
+        raise UsageError(f"{where} contains something else than public keys in PEM and # comments; remove it")
     keys: dict[str, TrustedKey] = {}
-    for found in PUBLIC_KEY.finditer(text):
-        name, pem = (found[1] or "").strip(), found[2]
+    for match in PUBLIC_KEY.finditer(text):
+        name, pem = (match[1] or "").strip(), match[2]
         if not name.isprintable():
             raise UsageError(f"{where}: the name of key {len(keys) + 1} cannot be printed; give it another")
         key = public_key(pem, f"{where}: key {len(keys) + 1}")
         if key.keyid in keys:
-            raise UsageError(f"{where} holds the key {key.keyid[:12]} twice; remove one")
+            raise UsageError(f"{where} contains the key {key.keyid[:12]} twice; remove one")
         keys[key.keyid] = TrustedKey(name, key)
     if not keys:
-        raise UsageError(f"{where} holds no public key in PEM; {MAKE_KEYS}")
+        raise UsageError(f"{where} contains no public key in PEM; {MAKE_KEYS}")
     return keys

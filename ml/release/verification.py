@@ -1,7 +1,8 @@
-"""Verify an attestation for an auditor: with the model's bytes and a trust root, and without a cluster.
+"""Verify an attestation for an auditor, from the model's bytes and a trust root, without a cluster.
 
-Nothing is believed because of where it lies. The signature must be by a trusted key, and the statement about
-the bytes that are here. Whether the attestation is recent, or the champion in it current, is for promotion.
+The place of a file proves nothing: a trusted key must have signed the statement, and the statement must be
+about the bytes at hand. Promotion checks, in addition, that the attestation is recent and its champion
+current.
 """
 
 import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, UsageError
-from ml.gate.candidate import CANDIDATE_FILES, FileEntry, FileName
+from ml.gate.candidate import FileEntry, FileName
 from ml.gate.statement import Statement
 from ml.gate.subjects.data import DataReport
 from ml.gate.subjects.evaluation import Evaluation
@@ -20,18 +21,18 @@ from ml.release.signing import LARGEST_ENVELOPE, Signed, open_envelope
 from ml.release.trust import Trust
 
 ATTESTATION = "attestation.json"
-"""The attestation's name where it lies beside a model; a store has a folder of them."""
+"""The name of an attestation beside a model; a store has a folder of attestations instead."""
 
 MOST_ATTESTATIONS = 100
-"""So many attestations of one model are read."""
+"""Attestations of one model that are read."""
 
 
 @dataclass(frozen=True)
 class Verified:
     """A valid attestation about a model.
 
-    ``checked`` are the candidate's files that were compared, ``name`` and ``digest`` those of the
-    attestation, and ``passed_over`` says of each other attestation that was looked at why it was not taken.
+    ``checked`` are the files that were compared. ``name`` and ``digest`` are those of the attestation.
+    ``passed_over`` says for each other attestation why it was not used.
     """
 
     where: str
@@ -48,26 +49,26 @@ class Verified:
 
     @property
     def unchecked(self) -> tuple[FileName, ...]:
-        """The files that the attestation is about and that are not here."""
-        return tuple(name for name in CANDIDATE_FILES if name not in self.checked)
+        """The files of the attestation that were not at hand."""
+        return tuple(name for name in self.statement.predicate.measured.model if name not in self.checked)
 
     def age(self, now: datetime.datetime) -> datetime.timedelta:
-        """How long ago the model was measured."""
+        """Return how long ago the model was measured."""
         return now - self.statement.predicate.measured.at
 
 
 def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verified:
-    """Return the newest attestation about a model that a trusted key has signed.
+    """Return the newest valid attestation about a model.
 
     Args:
-        model: as `find_model` returns it.
-        trust: whose signatures count.
-        attestation: the file to take; None for `attestation.json` beside the model and all files below
+        model: the result of `find_model`.
+        trust: who may sign.
+        attestation: its file; None for `attestation.json` beside the model and all files below
             ``attestations/``.
 
     Raises:
         UsageError: the attestation's file cannot be read.
-        EvidenceError: there is no attestation, none is signed by a trusted key, or the bytes are others.
+        EvidenceError: there is no attestation, or none is signed by a trusted key and about these bytes.
         PlatformError: the store cannot be read.
     """
     opened: list[tuple[str, bytes, Signed]] = []
@@ -85,7 +86,8 @@ def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verif
             refused.append(f"{name}: {error}")
             continue
         older = [f"{other}: it is older" for other, _, _ in opened[index + 1 :]]
-        checked = tuple(model.files)
+        measured = signed.statement.predicate.measured.model
+        checked = tuple(name for name in model.files if name in measured)
         return Verified(model.where, signed, name, digest(envelope), checked, (*older, *refused))
     if not refused:
         raise EvidenceError(f"{model.where} has no attestation; name one with --attestation")
@@ -94,9 +96,9 @@ def verify(model: Model, trust: Trust, attestation: Path | None = None) -> Verif
 
 
 def headline(statement: Statement) -> list[str]:
-    """Return the numbers of a statement that say most, with their intervals, a line for each.
+    """Return the main numbers of a statement with their intervals, one line each.
 
-    Empty where its evaluation is of a version that is not known here: the statement has all of it.
+    Empty if its evaluation has an unknown version.
     """
     reports = statement.predicate.measured.reports
     try:
@@ -117,7 +119,7 @@ def headline(statement: Statement) -> list[str]:
 
 
 def _given(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Return the attestation in a file."""
+    """Yield the attestation in a file."""
     try:
         with path.open("rb") as file:
             yield str(path), file.read(LARGEST_ENVELOPE + 1)
@@ -126,7 +128,7 @@ def _given(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
-    """Return the attestations beside a model and below ``attestations/``."""
+    """Yield the attestations beside a model and below ``attestations/``."""
     names = [name for name in model.below("attestations") if name.endswith(".json")]
     for name in [ATTESTATION, *names[:MOST_ATTESTATIONS]]:
         envelope = model.read(name, LARGEST_ENVELOPE)
@@ -135,17 +137,22 @@ def _beside(model: Model) -> Iterator[tuple[str, bytes]]:
 
 
 def _compare(model: Model, statement: Statement) -> None:
-    """Compare the files that are here with those that a statement is about.
+    """Compare the files at hand with those of a statement.
 
     Raises:
-        EvidenceError: one is missing, or was changed.
+        EvidenceError: a file is missing, or differs.
     """
     measured = statement.predicate.measured.model
     for name, path in model.files.items():
-        data = model.read(path, measured[name].size)
+        entry = measured.get(name)
+        data = model.read(path, entry.size if entry else 0)
+        if entry is None and data is None:
+            continue
+        if entry is None:
+            raise EvidenceError(f"{path} in {model.where} is not covered by the attestation; remove it")
         if data is None:
             raise EvidenceError(f"{path} is missing in {model.where}; take the whole model")
-        if FileEntry.of(data) != measured[name]:
+        if FileEntry.of(data) != entry:
             raise EvidenceError(
                 f"{path} in {model.where} is not the {name} that was measured; take the model as it was "
                 "promoted, or its own attestation"

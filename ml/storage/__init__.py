@@ -1,4 +1,5 @@
 """Objects by URI: folders and buckets behind one small interface (obstore).
 
-It imports `ml.core` only. Start reading at `objects`; what S3 takes from the environment is in `s3`.
+It imports `ml.core` only. Start reading at `objects`. `s3` has the settings that the environment gives, and
+`credentials` finds out who asks.
 """

@@ -1,6 +1,7 @@
 """Objects by URI: a folder, `file://` or `s3://`, through one small interface (obstore).
 
-What S3 takes from the environment is in `ml.storage.s3`. Every failure is one line, within about a minute.
+The settings of S3 are in `ml.storage.s3`. Every error has a message of one line, and comes within about a
+minute.
 """
 
 from pathlib import Path
@@ -15,15 +16,15 @@ from ml.storage.s3 import explain, open_bucket
 
 
 class Denied(PlatformError):
-    """The object store knows the key and does not let it do this."""
+    """The credentials are valid, but may not do this."""
 
 
 ObjectError = BaseError
-"""What every operation on an object may raise, whatever the store; `explain` says it in one line."""
+"""The errors of all operations on objects, in every kind of store; `explain` puts them into one line."""
 
 
 class NoFolder(UsageError):
-    """A local folder is not there."""
+    """There is no such local folder."""
 
 
 def open_folder(uri: str, *, create: bool = False) -> ObjectStore:
@@ -31,10 +32,10 @@ def open_folder(uri: str, *, create: bool = False) -> ObjectStore:
 
     Args:
         uri: a path, ``file:///path`` or ``s3://bucket/prefix``.
-        create: make a local folder that is not there.
+        create: create a local folder that is missing.
 
     Raises:
-        UsageError: the folder is not there or cannot be made, the URI cannot be used, or an AWS_* variable
+        UsageError: the folder is missing or cannot be created, the URI cannot be used, or an AWS_* variable
             is malformed or missing.
         PlatformError: the object store cannot be opened.
     """
@@ -64,7 +65,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def put_object(uri: str, data: bytes) -> None:
-    """Write one object, over what was there.
+    """Write one object, also over an existing one.
 
     Raises:
         UsageError: as `open_folder`.
@@ -87,20 +88,20 @@ def get_object(uri: str, most: int, *, whole: bool = True) -> bytes | None:
 
     Args:
         uri: of the object.
-        most: bytes that it may have.
-        whole: False asks whether it can be read, and returns b"".
+        most: the largest size in bytes.
+        whole: False only checks that it can be read, and returns b"".
 
     Raises:
         UsageError: as `open_folder`.
-        Denied: the key may not read it.
+        Denied: the credentials may not read it.
         PlatformError: it cannot be read, or has more than ``most`` bytes.
     """
     folder, name = split_uri(uri)
     try:
-        found = obstore.get(open_folder(folder), name)
-        if found.meta["size"] > most:
-            raise PlatformError(f"{uri} has {found.meta['size']} bytes, more than {most}")
-        return bytes(found.bytes()) if whole else b""
+        stored = obstore.get(open_folder(folder), name)
+        if stored.meta["size"] > most:
+            raise PlatformError(f"{uri} has {stored.meta['size']} bytes, more than {most}")
+        return bytes(stored.bytes()) if whole else b""
     except (FileNotFoundError, NoFolder):
         return None
     except (BaseError, OSError) as error:
@@ -108,7 +109,7 @@ def get_object(uri: str, most: int, *, whole: bool = True) -> bytes | None:
 
 
 def names_below(uri: str) -> list[str]:
-    """Return the names of the objects below a folder or prefix; none where there is none.
+    """Return the names of the objects below a folder or prefix; none if it does not exist.
 
     Raises:
         UsageError: the URI cannot be used.
@@ -123,11 +124,11 @@ def names_below(uri: str) -> list[str]:
 
 
 def create_object(uri: str, data: bytes) -> bool:
-    """Write one object that is not there yet; False when it is, and then nothing is changed.
+    """Create one object; return False, and change nothing, if it exists already.
 
     Raises:
         UsageError: as `open_folder`.
-        Denied: the key may not write it.
+        Denied: the credentials may not write it.
         PlatformError: it cannot be written.
     """
     folder, name = split_uri(uri)

@@ -33,6 +33,8 @@ TO_THE_COMMAND = {
     "AWS_CA_BUNDLE": "A PEM file that is trusted beside the system's CAs.",
     "AWS_WEB_IDENTITY_TOKEN_FILE": "A web identity's token; it goes with `AWS_ROLE_ARN`.",
     "AWS_ROLE_ARN": "The role of the web identity.",
+    "AWS_ROLE_SESSION_NAME": "The name of its session; by default `WebIdentitySession`.",
+    "AWS_ENDPOINT_URL_STS": "The https address of the token service; by default the region's.",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "Where a container's role is asked for.",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "The same, as a whole address.",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "The token for that address.",

@@ -1,4 +1,4 @@
-"""Who acts, and why: one printable line each, wherever it is run."""
+"""The actor and the reason: one printable line each, on every machine."""
 
 import getpass
 import os
@@ -13,43 +13,33 @@ from ml.release.actor import actor, require_line
 @pytest.fixture(autouse=True)
 def _host(monkeypatch):
     monkeypatch.delenv("JUKEBOX_ACTOR", raising=False)
+    monkeypatch.delenv("USER", raising=False)
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
 
 
-def test_a_person_is_user_at_host(monkeypatch):
-    monkeypatch.setenv("USER", "ada")
-    assert actor() == "ada@laptop"
+@pytest.mark.parametrize(
+    ("user", "system", "expected"),
+    [
+        ("ada", "bob", "ada@laptop"),
+        ("", "ada", "ada@laptop"),
+        ("", KeyError("getpwuid(): uid not found: 1000"), f"uid {os.getuid()}@laptop"),
+        ("", OSError("No username set"), f"uid {os.getuid()}@laptop"),
+        ("a\nb\udcff" + "x" * 300, "", "a?b?" + "x" * 196),
+    ],
+)
+def test_a_person_is_user_at_host(monkeypatch, user, system, expected):
+    def getuser():
+        if isinstance(system, Exception):
+            raise system
+        return system
 
-
-def test_without_the_variable_the_system_is_asked(monkeypatch):
-    monkeypatch.delenv("USER", raising=False)
-    monkeypatch.setattr(getpass, "getuser", lambda: "ada")
-    assert actor() == "ada@laptop"
-
-
-@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 1000"), OSError("No username set")])
-def test_a_user_without_a_name_is_a_number(monkeypatch, error):
-    def nameless():
-        raise error
-
-    monkeypatch.delenv("USER", raising=False)
-    monkeypatch.setattr(getpass, "getuser", nameless)
-    assert actor() == f"uid {os.getuid()}@laptop"
-
-
-def test_a_name_that_cannot_be_printed_is_made_a_line(monkeypatch):
-    monkeypatch.setenv("USER", "a\nb\udcff" + "x" * 300)
-    assert actor().startswith("a?b?xxx")
-    assert len(actor()) == 200
-
-
-def test_a_pipeline_run_names_itself(monkeypatch):
-    monkeypatch.setenv("JUKEBOX_ACTOR", "team-a/jukebox-train-x7k2p")
-    assert actor() == "team-a/jukebox-train-x7k2p"
+    monkeypatch.setenv("USER", user)
+    monkeypatch.setattr(getpass, "getuser", getuser)
+    assert actor() == expected
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "a" * 201, "half \udc80"])
-def test_what_is_no_line_is_refused_by_name(monkeypatch, text):
+def test_what_is_not_one_line_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("JUKEBOX_ACTOR", text)
     with pytest.raises(UsageError, match="JUKEBOX_ACTOR: give one printable line of at most 200"):
         actor()
@@ -57,7 +47,8 @@ def test_what_is_no_line_is_refused_by_name(monkeypatch, text):
         require_line("--reason", text)
 
 
-def test_a_line_may_have_200_characters_of_any_language():
-    assert require_line("--reason", "å" * 200) == "å" * 200
-    assert require_line("--reason", " why ") == "why"
-    assert require_line("--reason", "") == ""
+def test_a_line_may_have_200_characters_of_any_language(monkeypatch):
+    for text, line in (("å" * 200, "å" * 200), (" why ", "why"), ("", "")):
+        assert require_line("--reason", text) == line
+    monkeypatch.setenv("JUKEBOX_ACTOR", "team-a/jukebox-train-x7k2p")
+    assert actor() == "team-a/jukebox-train-x7k2p"

@@ -1,4 +1,4 @@
-"""What was decided answers for the same inputs, as long as what it rests on is in production."""
+"""A decision is valid for the same inputs, while the model that it is about is in production."""
 
 import datetime
 import json
@@ -8,31 +8,16 @@ from promotions import EVERYWHERE, release
 from reports import edited
 
 from ml.core.errors import EvidenceError
+from ml.core.version import code_digest
+from ml.gate.evidence import policy_digest
 from ml.gate.policy import parse_policy
-from ml.release.decisions import Decision, Inputs, find_decision, keep_decision, still_holds
+from ml.release.decisions import Decision, find_decision, keep_decision, make_inputs, still_holds
 
-INPUTS = Inputs(
-    image=f"sha256:{'1' * 64}",
-    data_version="2" * 16,
-    model_name="jukebox",
-    model_version="1",
-    hyperparameters={},
-    policy_digest=f"sha256:{'3' * 64}",
-    judge_image="registry.example/judge@sha256:4",
-    code=f"sha256:{'5' * 64}",
-)
-OTHERS = {
-    "image": f"sha256:{'9' * 64}",
-    "data_version": "9" * 16,
-    "model_name": "other",
-    "model_version": "2",
-    "hyperparameters": {"epochs": "2"},
-    "policy_digest": f"sha256:{'9' * 64}",
-    "judge_image": "registry.example/judge@sha256:9",
-    "code": f"sha256:{'9' * 64}",
-}
+IMAGE, JUDGE, POLICY = f"sha256:{'1' * 64}", "registry.example/judge@sha256:4", parse_policy(EVERYWHERE)
+INPUTS = make_inputs(f"registry.example/image@{IMAGE}", "2" * 16, ("jukebox", "1"), EVERYWHERE, JUDGE, {})
+OTHERS = dict.fromkeys(("image", "policy_digest", "code"), f"sha256:{'9' * 64}") | {"data_version": "9" * 16}
+OTHERS |= {"model_name": "x", "model_version": "2", "hyperparameters": {"epochs": "2"}, "judge_image": "x"}
 TODAY = datetime.date(2026, 1, 1)
-POLICY = parse_policy(EVERYWHERE)
 
 
 def decision(verdict: str = "pass", **about: str) -> Decision:
@@ -40,62 +25,52 @@ def decision(verdict: str = "pass", **about: str) -> Decision:
     return Decision(inputs=INPUTS.key, verdict=verdict, **{**known, **about})
 
 
+def test_the_inputs_are_the_digests_of_image_policy_and_code():
+    about = (INPUTS.image, INPUTS.policy_digest, INPUTS.code, INPUTS.model_name, INPUTS.model_version)
+    assert about == (IMAGE, policy_digest(EVERYWHERE), code_digest(), "jukebox", "1")
+    assert set(OTHERS) == set(type(INPUTS).model_fields)
+
+
 @pytest.mark.parametrize("name", OTHERS)
-def test_each_input_counts(folder, name):
-    assert set(OTHERS) == set(Inputs.model_fields)
-    keep_decision(folder, decision())
-    assert find_decision(folder, INPUTS) == decision()
-    assert find_decision(folder, INPUTS.model_copy(update={name: OTHERS[name]})) is None
+def test_each_input_counts_and_the_newest_decision(store, name):
+    for verdict in ("pass", "block"):
+        keep_decision(store, decision(verdict))
+        assert find_decision(store, INPUTS) == decision(verdict)
+    assert find_decision(store, INPUTS.model_copy(update={name: OTHERS[name]})) is None
 
 
-def test_the_newest_decision_counts(store):
-    keep_decision(store, decision())
-    keep_decision(store, decision("block", reason="parity"))
-    assert find_decision(store, INPUTS).verdict == "block"
+OTHER_INPUTS = decision().model_copy(update={"inputs": "9" * 64}).to_bytes()
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [
-        (b"{}", "is no decision"),
-        (b"junk", "is no decision"),
-        (decision().model_copy(update={"inputs": "9" * 64}).to_bytes(), "is about other inputs"),
-    ],
+    [(b"{}", "not a decision"), (b"x", "not a decision"), (OTHER_INPUTS, "about other inputs")],
 )
 def test_what_is_no_decision_about_these_inputs_is_refused(folder, data, said):
     folder.objects.put(f"decisions/{INPUTS.key}.json", data)
-    with pytest.raises(EvidenceError, match=f"{said}.*remove it"):
+    with pytest.raises(EvidenceError, match=f"is {said}.*remove it"):
         find_decision(folder, INPUTS)
 
 
-def test_a_pass_answers_while_its_candidate_is_in_production(folder):
-    assert not still_holds(folder, decision(), POLICY, TODAY), "nothing is in production, and nothing passed"
+def test_a_decision_is_valid_while_the_same_model_is_in_production(folder, monkeypatch):
+    def valid(*decisions):
+        return [still_holds(folder, one, POLICY, TODAY) for one in decisions]
+
+    assert valid(decision(), decision("block")) == [False, True]
     first = release(folder, "A")
-    kept = decision(candidate=first)
-    assert still_holds(folder, kept, POLICY, TODAY)
-    release(folder, "B")
-    assert not still_holds(folder, kept, POLICY, TODAY)
-
-
-def test_a_pass_that_was_never_published_does_not_answer(folder, monkeypatch):
-    kept = decision(candidate=release(folder, "A"))
+    kept = decision(candidate=first), decision("block"), decision("block", beside=first)
+    assert valid(*kept) == [True, False, True]
+    second = release(folder, "B")
+    assert valid(*kept, decision(candidate=second)) == [False, False, False, True]
     monkeypatch.setattr(type(folder), "is_served", lambda *_: False)
-    assert not still_holds(folder, kept, POLICY, TODAY)
+    assert valid(decision(candidate=second)) == [False]
 
 
-def test_a_block_answers_while_the_same_model_is_in_production(folder):
-    kept = decision("block")
-    assert still_holds(folder, kept, POLICY, TODAY)
-    first = release(folder, "A")
-    assert not still_holds(folder, kept, POLICY, TODAY)
-    assert still_holds(folder, decision("block", beside=first), POLICY, TODAY)
-
-
-@pytest.mark.parametrize(("until", "holds"), [("2026-01-01", True), ("2025-12-31", False), (None, False)])
-def test_a_pass_on_a_waiver_answers_as_long_as_the_waiver_lasts(folder, monkeypatch, until, holds):
+@pytest.mark.parametrize(("until", "valid"), [("2026-01-01", True), ("2025-12-31", False), (None, False)])
+def test_a_pass_on_a_waiver_is_valid_as_long_as_the_waiver(folder, monkeypatch, until, valid):
     kept = decision(candidate=release(folder, "A"))
     (entry,) = folder.log()
     monkeypatch.setattr(folder, "log", lambda: [entry.model_copy(update={"waived": ("budget.model_bytes",)})])
     waiver = {"check": "budget.model_bytes", "why": "w", "who": "w", "until": until}
     policy = edited(json.loads(EVERYWHERE), {"waivers": [waiver] if until else []})
-    assert still_holds(folder, kept, parse_policy(json.dumps(policy)), TODAY) is holds
+    assert still_holds(folder, kept, parse_policy(json.dumps(policy)), TODAY) is valid

@@ -4,18 +4,8 @@ import datetime
 import json
 
 import pytest
-from candidates import (
-    candidate_files,
-    delete,
-    entry,
-    model_of,
-    overwrite,
-    paths,
-    promotion_refused,
-    put,
-    read,
-    store_run,
-)
+from candidates import candidate_files, delete, entry, model_of, overwrite, paths, put, read, store_run
+from candidates import promotion_refused as refused
 from mutations import ONE_OF_EACH
 from promotions import EVERYWHERE, release
 from reports import CHAMPION, POLICY, SERVED, edited
@@ -24,99 +14,89 @@ from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.policy import parse_policy
 from ml.release import self_checked as self_checked_module
+from ml.release.production import append
 from ml.release.promotion import promote
 from ml.release.self_checked import require_self_checked_allowed
 from ml.release.store import ModelStore
 
 FILES = candidate_files()
+SERVING = "serving/jukebox/1/model.onnx"
 
 
 def changed(edits, base=EVERYWHERE):
     return parse_policy(json.dumps(edited(json.loads(base), edits))).text
 
 
+WAIVERS = [{"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}]
+WAIVING = changed({"waivers": WAIVERS})
+
+
 def test_a_good_candidate_is_promoted_copied_logged_and_served(store, monkeypatch):
     monkeypatch.setenv("JUKEBOX_ACTOR", "ada@laptop")
-    files = candidate_files(commit="c0ffee" * 6, dirty=True, policy=EVERYWHERE)
+    about = {"commit": "c0ffee" * 6, "dirty": True, "policy": WAIVING, "broken": "budget.model_bytes"}
+    files = candidate_files(**about)
+    overwrite(store.uri, SERVING, b"another model")
     candidate = store_run(store, files)
-    outcome = promote(store, candidate, EVERYWHERE, why="better in BR")
+    outcome = promote(store, candidate, WAIVING, why="better in BR")
     assert (outcome.new, outcome.unpublished, outcome.found) == (True, 0, "")
     assert store.log() == [outcome.promotion]
     assert store.read_promoted(candidate) == model_of(files)
-    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
-    assert outcome.served_at == f"{store.uri}/serving/jukebox/1/model.onnx"
+    assert read(store.uri, SERVING) == FILES["model.onnx"]
+    assert outcome.served_at == f"{store.uri}/{SERVING}"
     assert outcome.checked == "head not checked"
-    found = entry(store.uri, 1)
     assert outcome.head.to_json() == {"number": 1, "digest": outcome.promotion.digest}
+    found = entry(store.uri, 1)
     assert found.pop("at").endswith("Z")
-    assert found == {
-        "schema": "jukebox.promotion/v4",
-        "number": 1,
-        "action": "promote",
-        "candidate": candidate,
-        "model_name": "jukebox",
-        "synthetic": True,
-        "model_digest": digest(FILES["model.onnx"]),
-        "evidence_digest": digest(files["evidence.json"]),
-        "policy_digest": parse_policy(EVERYWHERE).digest,
-        "champion": "",
-        "replaces": 0,
-        "restores": 0,
-        "waived": [],
-        "commit": "c0ffee" * 6,
-        "dirty": True,
-        "who": "ada@laptop",
-        "why": "better in BR",
+    about = {"candidate": candidate, "model_name": "jukebox", "synthetic": True, "kind": "self-checked"}
+    place = {"schema": "jukebox.promotion/v4", "number": 1, "action": "promote", "replaces": 0, "restores": 0}
+    digests = {"evidence_digest": digest(files["evidence.json"]), "model_digest": digest(FILES["model.onnx"])}
+    digests |= {
+        "policy_digest": parse_policy(WAIVING).digest,
         "previous": "",
         "attestation": "",
-        "kind": "self-checked",
+        "champion": "",
     }
+    told = {"commit": "c0ffee" * 6, "dirty": True, "who": "ada@laptop", "why": "better in BR"}
+    assert found == {**about, **place, **digests, **told, "waived": ["budget.model_bytes"]}
 
 
 def test_the_next_one_replaces_its_champion_and_is_served_beside_it(store):
     first = release(store, "A")
+    # The same model that is served in another way is a candidate of its own.
+    served = {**SERVED, "settings": {**SERVED["settings"], "NUM_STREAMS": "1"}}
+    release(store, "A", served=served)
     release(store, "B")
-    one, two = store.log()
+    one, two, _ = store.log()
     assert (two.number, two.champion, two.replaces, two.previous) == (2, first, 1, one.digest)
-    served = {path: read(store.uri, path) for path in paths(store.uri) if path.startswith("serving/")}
-    assert served == {
-        f"serving/jukebox/{number}/{file}": candidate_files(name)[file]
-        for number, name in ((1, "A"), (2, "B"))
+    assert {path: read(store.uri, path) for path in paths(store.uri) if path.startswith("serving/")} == {
+        f"serving/jukebox/{number}/{file}": candidate_files(name, served=settings)[file]
+        for number, name, settings in ((1, "A", SERVED), (2, "A", served), (3, "B", SERVED))
         for file in ("model.onnx", "served.json")
     }
-
-
-def test_the_same_model_served_in_another_way_is_a_promotion_of_its_own(store):
-    release(store)
-    served = {**SERVED, "settings": {**SERVED["settings"], "NUM_STREAMS": "1"}}
-    release(store, served=served)
-    for number, said in ((1, SERVED), (2, served)):
-        assert json.loads(read(store.uri, f"serving/jukebox/{number}/served.json")) == said
 
 
 def test_promoting_the_champion_again_changes_nothing_and_says_so(store):
     candidate = release(store)
     (first,) = store.log()
     put(store, commit="another", run_id="another", policy=EVERYWHERE)
+    # Whoever may write candidates/ cannot change what was promoted.
+    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another model")
     before = paths(store.uri)
     again = promote(store, candidate, EVERYWHERE)
     assert (again.new, again.promotion) == (False, first)
     assert paths(store.uri) == before
+    assert read(store.uri, SERVING) == FILES["model.onnx"]
 
 
-def test_a_promotion_that_was_logged_but_not_yet_served_is_served_by_the_next_try(store):
-    candidate = release(store)
-    delete(store.uri, "serving/jukebox/1/model.onnx")
+def test_a_promotion_that_was_logged_but_not_served_is_told_and_served_by_the_next_try(store):
+    candidate = release(store, "A")
+    delete(store.uri, SERVING)
     again = promote(store, candidate, EVERYWHERE)
     assert (again.new, again.unpublished) == (False, 1)
     assert again.found.startswith("promotion 1 was in the log but not published")
-    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
-
-
-def test_the_next_promotion_says_that_the_last_one_was_never_published(folder):
-    first = release(folder, "A")
-    delete(folder.uri, "serving/jukebox/1/model.onnx")
-    outcome = promote(folder, put(folder, "B", champion=first), POLICY)
+    assert read(store.uri, SERVING) == FILES["model.onnx"]
+    delete(store.uri, SERVING)
+    outcome = promote(store, put(store, "B", champion=candidate, policy=EVERYWHERE), EVERYWHERE)
     assert (outcome.new, outcome.promotion.number, outcome.unpublished) == (True, 2, 1)
 
 
@@ -127,146 +107,104 @@ def test_a_promotion_that_dies_in_the_middle_is_completed_by_the_next(folder, mo
     def dies(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ModelStore, lost, dies)
-        with pytest.raises(KeyboardInterrupt):
-            promote(folder, candidate, POLICY)
+        promote(folder, candidate, POLICY)
     outcome = promote(folder, candidate, POLICY)
-    assert outcome.new == (lost != "publish")
-    assert len(folder.log()) == 1
-    assert read(folder.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
+    assert (outcome.new, len(folder.log())) == (lost != "publish", 1)
+    assert read(folder.uri, SERVING) == FILES["model.onnx"]
 
 
-@pytest.mark.parametrize("variable", ["JUKEBOX_ACTOR", "reason"])
-def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch, variable):
+def test_a_promotion_that_another_one_precedes_is_the_same_or_refused(folder):
+    release(folder, "A")
+    (entry,) = log = folder.log()
+    assert append(folder, [], entry, 0).new is False
+    rival = entry.model_copy(update={"candidate": "c" * 64})
+    with pytest.raises(EvidenceError, match=r"was faster \(.*\); .* after it, run the pipeline again"):
+        append(folder, [], rival, 0)
+    assert folder.log() == log
+
+
+def test_who_and_why_are_one_line_or_nothing_is_promoted(folder, monkeypatch):
     candidate = put(folder)
-    if variable == "JUKEBOX_ACTOR":
-        monkeypatch.setenv(variable, "two\nlines")
-    promotion_refused(
-        folder, candidate, UsageError, variable, why="two\nlines" if variable == "reason" else ""
-    )
+    refused(folder, candidate, UsageError, "--reason", why="two\nlines")
+    monkeypatch.setenv("JUKEBOX_ACTOR", "two\nlines")
+    refused(folder, candidate, UsageError, "JUKEBOX_ACTOR")
 
 
 def test_a_candidate_made_beside_another_champion_is_refused(folder):
     first, rival = put(folder, "A"), put(folder, "B")
     early = put(folder, "C", champion=first)
-    promotion_refused(folder, early, EvidenceError, "now it is nothing: run the pipeline again")
+    refused(folder, early, EvidenceError, "now it is nothing: run the pipeline again")
     promote(folder, first, POLICY)
-    promotion_refused(folder, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
-    promote(folder, early, POLICY)
-    promotion_refused(folder, first, EvidenceError, f"nothing was in production; now it is {early[:12]}")
+    refused(folder, rival, EvidenceError, f"nothing was in production; now it is {first[:12]}")
 
 
-def test_an_unknown_candidate_is_refused(store):
-    promotion_refused(store, "f" * 64, EvidenceError, "there is no candidate")
-
-
-def test_a_damaged_log_stops_promotion(folder):
-    promote(folder, put(folder), POLICY)
-    overwrite(folder.uri, "promotions/00000001.json", b"{}")
-    promotion_refused(folder, put(folder, "B"), EvidenceError, "promotion 1 is damaged")
-
-
-def test_what_is_served_is_what_was_promoted(store):
-    overwrite(store.uri, "serving/jukebox/1/model.onnx", b"another model")
-    candidate = release(store)
-    # Whoever may write candidates/ cannot change what was promoted.
-    overwrite(store.uri, f"candidates/{candidate}/model.onnx", b"another model")
-    assert not promote(store, candidate, EVERYWHERE).new
-    assert read(store.uri, "serving/jukebox/1/model.onnx") == FILES["model.onnx"]
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
-def test_a_promoted_model_that_was_changed_is_not_published_again(store, name):
-    candidate = release(store)
-    overwrite(store.uri, f"promoted/{candidate}/{name}", b"another model")
-    promotion_refused(store, candidate, EvidenceError, f"{name}.* restore it from a backup", EVERYWHERE)
-
-
-def test_other_bytes_in_the_place_of_a_copy_are_refused(folder):
-    candidate = put(folder)
-    overwrite(folder.uri, f"promoted/{candidate}/model.onnx", b"another")
-    with pytest.raises(EvidenceError, match=r"promoted/.*/model\.onnx is there already, with other"):
-        promote(folder, candidate, POLICY)
-    assert folder.log() == []
-
-
-@pytest.mark.parametrize("file", ["model.keras", "model.onnx", "served.json"])
-def test_a_byte_changed_after_the_gate_is_refused(store, file):
+def test_a_candidate_or_copy_that_is_not_what_its_id_says_is_refused(store):
+    refused(store, "f" * 64, EvidenceError, "there is no candidate")
     candidate = put(store, policy=EVERYWHERE)
-    overwrite(store.uri, f"candidates/{candidate}/{file}", FILES[file][:-2] + b"\0\n")
-    promotion_refused(store, candidate, EvidenceError, f"{file} is missing or was changed", EVERYWHERE)
+    overwrite(store.uri, f"promoted/{candidate}/model.onnx", b"another")
+    with pytest.raises(EvidenceError, match=r"promoted/.*/model\.onnx is there already, with other"):
+        promote(store, candidate, EVERYWHERE)
+    assert store.log() == []
+    overwrite(store.uri, f"promoted/{candidate}/model.onnx", FILES["model.onnx"])
+    assert promote(store, candidate, EVERYWHERE).new
+    for name in ("model.onnx", "manifest.json"):
+        overwrite(store.uri, f"promoted/{candidate}/{name}", b"another")
+        refused(store, candidate, EvidenceError, f"{name}.* restore it from a backup", EVERYWHERE)
+    other = put(store, "B", champion=candidate, policy=EVERYWHERE)
+    overwrite(store.uri, f"candidates/{other}/model.onnx", b"another")
+    refused(store, other, EvidenceError, "model.onnx is missing or was changed", EVERYWHERE)
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
-    promotion_refused(folder, put(folder, broken=name, champion=CHAMPION), GateBlocked, f"{name}: ")
+    refused(folder, put(folder, broken=name, champion=CHAMPION), GateBlocked, f"{name}: ")
 
 
-def test_our_policy_decides(folder):
+def test_the_given_policy_and_its_waivers_decide(folder, monkeypatch):
     strict = changed({"evaluation.min_songs": 10**6}, POLICY)
     candidate = put(folder)
-    promotion_refused(folder, candidate, GateBlocked, "evaluation.songs", policy=strict)
-    promotion_refused(folder, candidate, UsageError, "the policy is empty", policy="")
-
-
-def test_a_report_about_another_model_is_refused(folder):
-    for name in ("model.keras", "model.onnx", "served.json"):
-        candidate = store_run(folder, {**FILES, name: b"another"})
-        promotion_refused(folder, candidate, EvidenceError, "it is about candidate")
-
-
-@pytest.mark.parametrize("data", [b"", b"{}", FILES["evidence.json"] + b" "])
-def test_a_report_that_is_none_is_refused(folder, data):
-    candidate = store_run(folder, {**FILES, "evidence.json": data})
-    promotion_refused(folder, candidate, EvidenceError, "not evidence")
-
-
-def test_a_candidate_without_a_report_is_refused(folder):
-    candidate = folder.put_candidate(model_of(FILES), "run", {})
-    promotion_refused(folder, candidate, EvidenceError, "no run has left evidence beside it")
-
-
-def test_of_several_reports_the_newest_counts_unless_one_is_named(folder):
-    candidate = put(folder, run_id="good")
-    folder.put_candidate(model_of(FILES), "later", {"evidence.json": b"{}"})
-    promotion_refused(
-        folder, candidate, EvidenceError, "as run later reports it: not evidence.*--run takes another.*: good"
-    )
-    assert promote(folder, candidate, POLICY, run="good").promotion.kind == "self-checked"
-
-
-WAIVERS = [{"check": "budget.model_bytes", "who": "Ada", "why": "a new market", "until": "2999-12-31"}]
-WAIVING = changed({"waivers": WAIVERS})
-
-
-def test_what_was_waived_is_written_into_the_log(store):
-    outcome = promote(store, put(store, broken="budget.model_bytes", policy=WAIVING), WAIVING)
-    assert outcome.promotion.waived == ("budget.model_bytes",)
-    assert outcome.promotion.policy_digest == parse_policy(WAIVING).digest
-
-
-def test_a_waiver_that_has_ended_since_the_run_lets_nothing_in(folder, monkeypatch):
-    candidate = put(folder, broken="budget.model_bytes", policy=WAIVING)
+    refused(folder, candidate, GateBlocked, "evaluation.songs", policy=strict)
+    refused(folder, candidate, UsageError, "the policy is empty", policy="")
+    waived = put(folder, "B", broken="budget.model_bytes", policy=WAIVING)
     monkeypatch.setattr(self_checked_module, "today", lambda: datetime.date(3000, 1, 1))
-    promotion_refused(folder, candidate, GateBlocked, "budget.model_bytes", policy=WAIVING)
+    refused(folder, waived, GateBlocked, "budget.model_bytes", policy=WAIVING)
 
 
 @pytest.mark.parametrize(
-    ("allowed", "places"),
-    [("never", ""), ("folder", "folder file"), ("always", "folder file s3")],
+    ("changes", "message"),
+    [
+        *(({name: b"another"}, "it is about candidate") for name in model_of(FILES)),
+        *(({"evidence.json": data}, "not evidence") for data in (b"", b"{}", FILES["evidence.json"] + b" ")),
+    ],
 )
-def test_the_policy_says_which_stores_take_models_on_their_own_word(allowed, places):
+def test_a_report_that_is_none_or_about_another_model_is_refused(folder, changes, message):
+    refused(folder, store_run(folder, {**FILES, **changes}), EvidenceError, message)
+
+
+def test_of_several_reports_the_newest_counts_unless_one_is_named(folder):
+    candidate = folder.put_candidate(model_of(FILES), "empty", {})
+    refused(folder, candidate, EvidenceError, "no run has stored evidence about it")
+    put(folder, run_id="good")
+    folder.put_candidate(model_of(FILES), "later", {"evidence.json": b"{}"})
+    message = "as run later reports it: not evidence.*--run selects another.*: good"
+    refused(folder, candidate, EvidenceError, message)
+    assert promote(folder, candidate, POLICY, run="good").promotion.kind == "self-checked"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "places"), [("never", ""), ("folder", "/x file:///x"), ("always", "/x file:///x s3://x/y")]
+)
+def test_the_policy_says_which_stores_take_models_on_their_own_report(allowed, places):
     policy = parse_policy(changed({"promotion.self_checked": allowed}))
-    for place, uri in {"folder": "/home/store", "file": "file:///store", "s3": "s3://models/x"}.items():
-        if place in places.split():
+    for uri in ("/x", "file:///x", "s3://x/y"):
+        if uri in places.split():
             require_self_checked_allowed(uri, policy)
             continue
         with pytest.raises(UsageError, match=r"takes attested models only.*--attestation and --trust"):
             require_self_checked_allowed(uri, policy)
 
 
-def test_by_default_a_bucket_takes_no_model_on_its_own_word(bucket):
-    promotion_refused(bucket, put(bucket), UsageError, "takes attested models only")
-    never = changed({"promotion.self_checked": "never"})
-    promotion_refused(bucket, put(bucket, "B", policy=never), UsageError, "attested models only", never)
+def test_by_default_a_bucket_takes_no_model_on_its_own_report(bucket):
+    refused(bucket, put(bucket), UsageError, "takes attested models only")

@@ -1,4 +1,4 @@
-"""The promotion log: entries are appended and chained, and damage is never taken for an end."""
+"""The promotion log: entries are appended and chained, and damage is never taken for the end."""
 
 import pytest
 from candidates import delete, overwrite, read
@@ -6,154 +6,97 @@ from reports import removed
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import EvidenceError
-from ml.release.log import Promotion
+from ml.release import log as log_module
+from ml.release.log import Promotion, path_of
 
-LATER = ("previous", "attestation", "kind")
+THIRD = ("commit", "dirty", "who", "why")
+LACKING = {1: ("waived", *THIRD), 2: THIRD, 3: ()}
+"""Fields that entries of earlier versions lack, beside those of the fourth."""
 
 
-def promotion(number=1, before=None, **changes):
-    values = {
-        "number": number,
-        "action": "promote",
-        "candidate": "c" * 64,
-        "model_name": "jukebox",
-        "synthetic": True,
-        "model_digest": digest(b"model"),
-        "evidence_digest": digest(b"evidence"),
-        "policy_digest": digest(b"policy"),
-        "champion": "",
-        "replaces": number - 1,
-        "restores": 0,
-        "at": "2026-01-01T00:00:00Z",
-        "kind": "self-checked",
-        "previous": before.digest if before else "",
-    }
-    return Promotion(**{**values, **changes})
+def promotion(count=1, before=None, **changes):
+    digests = {f"{what}_digest": digest(what.encode()) for what in ("model", "evidence", "policy")}
+    about = {"candidate": "c" * 64, "model_name": "jukebox", "synthetic": True, "champion": ""}
+    place = {"number": count, "replaces": count - 1, "restores": 0, "at": "2026-01-01T00:00:00Z"}
+    basis = {"action": "promote", "kind": "self-checked", "previous": before.digest if before else ""}
+    return Promotion(**{**digests, **about, **place, **basis, **changes})
 
 
 def old(version, number=1, **changes):
     """Make an entry as an earlier version wrote it."""
-    lacking = {1: ("waived", "commit", "dirty", "who", "why"), 2: ("commit", "dirty", "who", "why"), 3: ()}
     value = promotion(number, **{"kind": "", "previous": "", **changes}).to_json()
-    value = removed(value, *((name,) for name in (*LATER, *lacking[version])))
+    value = removed(value, *((name,) for name in ("previous", "attestation", "kind", *LACKING[version])))
     return canonical_bytes({**value, "schema": f"jukebox.promotion/v{version}"})
 
 
-def chain(store, count):
-    """Append so many entries."""
-    entries = []
-    for number in range(1, count + 1):
-        entries.append(promotion(number, entries[-1] if entries else None))
-        assert store.append(entries[-1])
-    return entries
+ONE = promotion()
+TWO = promotion(2, ONE)
+THREE = promotion(3, TWO)
 
 
-def path(number):
-    return f"promotions/{number:08}.json"
-
-
-def test_an_entry_of_the_log_is_never_written_over(store):
-    entries = chain(store, 2)
-    assert not store.append(promotion(1, candidate="d" * 64))
-    assert store.log() == entries
-
-
-def test_an_empty_store_has_no_log(store):
+@pytest.fixture
+def chain(store):
+    """A store of three promotions."""
     assert store.log() == []
+    assert all(store.append(entry) for entry in (ONE, TWO, THREE))
+    return store
 
 
-TWO = promotion(2, promotion(1))
+def _changed(**changes):
+    return canonical_bytes({**TWO.to_json(), **changes})
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"",
-        b"{}",
-        b"not json",
-        TWO.to_bytes()[:-9],
-        TWO.to_bytes() + b"\n",
-        canonical_bytes({**TWO.to_json(), "colour": "red"}),
-        canonical_bytes({**TWO.to_json(), "schema": "jukebox.promotion/v5"}),
-        canonical_bytes({**TWO.to_json(), "number": -2}),
-        canonical_bytes({**TWO.to_json(), "model_digest": "sha256:none"}),
-        canonical_bytes(removed(TWO.to_json(), ("why",))),
-    ],
-    ids=lambda damage: repr(damage[-16:]),
-)
-def test_a_damaged_entry_of_the_log_is_refused_by_number(store, damage):
-    chain(store, 3)
-    overwrite(store.uri, path(2), damage)
-    with pytest.raises(EvidenceError, match=r"promotion 2 is damaged.*restore the entry from a backup"):
-        store.log()
+WHO, OTHER = {"who": "another"}, digest(b"other")
+DAMAGED = [b"", b"{}", b"not json", TWO.to_bytes()[:-9], TWO.to_bytes() + b"\n", _changed(colour="red")]
+DAMAGED += [
+    _changed(schema="jukebox.promotion/v5"),
+    _changed(number=-2),
+    _changed(model_digest="sha256:none"),
+]
+DAMAGED += [canonical_bytes(removed(TWO.to_json(), ("why",)))]
+STRANGE = [{"kind": ""}, {"kind": "attested"}, {"attestation": OTHER}, {"previous": ""}, {"restores": 1}]
+STRANGE += [{"replaces": 2}, {"replaces": 9}, {"action": "rollback"}, {"action": "rollback", "restores": 2}]
+DIFFERS = "promotion {} has another digest than promotion {} says.*restore the entry"
+UNFIT = "promotion {} does not fit into the log"
+REFUSED = [
+    *((2, data, "promotion 2 is damaged.*restore the entry from a backup") for data in DAMAGED),
+    *((2, _changed(**changes), UNFIT.format(2)) for changes in STRANGE),
+    (2, THREE.to_bytes(), UNFIT.format(2)),
+    (2, old(3, 2), rf"{UNFIT.format(2)}: an older jukebox wrote it after promotion 1"),
+    (1, ONE.model_copy(update=WHO).to_bytes(), DIFFERS.format(1, 2)),
+    (2, TWO.model_copy(update=WHO).to_bytes(), DIFFERS.format(2, 3)),
+    *((lost, None, f"promotion {lost} is missing in the promotion log; restore") for lost in (1, 2)),
+    ("notes", b"{}", r"notes\.json is not a promotion; remove it"),
+]
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_changed_entry_breaks_the_chain_and_its_number_is_told(store, number):
-    entries = chain(store, 3)
-    changed = entries[number - 1].model_copy(update={"who": "another"})
-    overwrite(store.uri, path(number), changed.to_bytes())
-    message = f"promotion {number} is not the one that promotion {number + 1} follows.*restore the entry"
+@pytest.mark.parametrize(("number", "data", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_a_log_with_a_changed_lost_or_strange_entry_is_refused_and_it_is_named(chain, number, data, message):
+    path = path_of(number) if isinstance(number, int) else f"promotions/{number}.json"
+    if data is None:
+        delete(chain.uri, path)
+    else:
+        overwrite(chain.uri, path, data)
     with pytest.raises(EvidenceError, match=message):
-        store.log()
+        chain.log()
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"kind": ""},
-        {"kind": "attested"},
-        {"attestation": digest(b"envelope")},
-        {"previous": ""},
-        {"restores": 1},
-        {"replaces": 2},
-        {"action": "rollback"},
-    ],
-    ids=str,
-)
-def test_an_entry_that_contradicts_itself_is_refused(store, wrong):
-    (first,) = chain(store, 1)
-    store.append(promotion(2, first, **wrong))
-    with pytest.raises(EvidenceError, match="promotion 2 does not fit into the log"):
-        store.log()
-
-
-def test_an_entry_under_another_number_is_refused(store):
-    chain(store, 1)
-    overwrite(store.uri, path(2), read(store.uri, path(1)))
-    with pytest.raises(EvidenceError, match="promotion 2 does not fit into the log"):
-        store.log()
-
-
-@pytest.mark.parametrize("lost", [1, 2, 3])
-def test_a_gap_in_the_log_is_refused_and_the_missing_number_told(store, lost):
-    chain(store, 4)
-    delete(store.uri, path(lost))
-    with pytest.raises(EvidenceError, match=f"gap: {lost} is missing; restore"):
-        store.log()
-
-
-def test_a_stray_file_in_the_log_is_refused(store):
-    overwrite(store.uri, "promotions/notes.json", b"{}")
-    with pytest.raises(EvidenceError, match=r"notes\.json is no promotion; remove it"):
-        store.log()
+def test_an_entry_of_the_log_is_never_overwritten_and_so_many_are_read(chain, monkeypatch):
+    assert not chain.append(promotion(1, candidate="d" * 64))
+    assert chain.log() == [ONE, TWO, THREE]
+    monkeypatch.setattr(log_module, "MOST_ENTRIES", 2)
+    with pytest.raises(EvidenceError, match="there are more than 2 objects; remove it"):
+        chain.log()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_entries_of_earlier_versions_are_read_as_they_are_and_chained_to(store, version):
-    overwrite(store.uri, path(1), old(version))
+    overwrite(store.uri, path_of(1), old(version))
     (first,) = store.log()
-    assert first.to_bytes() == old(version)
+    assert first.to_bytes() == old(version) == read(store.uri, path_of(1))
     assert (first.kind, first.promoted_as, first.waived, first.who) == ("", "self-checked", (), "")
     assert store.append(promotion(2, first))
     assert store.log()[1].previous == digest(old(version))
-    overwrite(store.uri, path(1), old(version, candidate="d" * 64))
-    with pytest.raises(EvidenceError, match="promotion 1 is not the one that promotion 2 follows"):
-        store.log()
-
-
-def test_an_entry_of_an_older_jukebox_after_one_of_this_is_refused(store):
-    chain(store, 1)
-    overwrite(store.uri, path(2), old(3, 2))
-    with pytest.raises(EvidenceError, match=r"promotion 2 does not fit.*written by an older jukebox"):
+    overwrite(store.uri, path_of(1), old(version, candidate="d" * 64))
+    with pytest.raises(EvidenceError, match=DIFFERS.format(1, 2)):
         store.log()

@@ -1,59 +1,32 @@
-"""S3 as it is met: settings from many hands, private certificates, refusals, and servers that say nothing."""
+"""S3: settings from the environment, private certificates, refusals, and servers that do not answer."""
 
-import json
 import os
-import threading
 import time
-from datetime import timedelta
 
-import obstore
 import pytest
-import trustme
-from obstore.exceptions import AlreadyExistsError
-from servers import Site, only_allowed, s3_server, serving, silent_port
+from servers import only_allowed, s3_server, silent_port
 
 import ml.storage.s3
 from ml.core.errors import PlatformError, UsageError
-from ml.storage.objects import ObjectError, open_folder, put_object
-from ml.storage.s3 import explain
+from ml.storage.objects import (
+    Denied,
+    create_object,
+    delete_object,
+    get_object,
+    names_below,
+    open_folder,
+    put_object,
+)
+from ml.storage.s3 import DEFAULTS, ENDPOINTS
 
-KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
-ROLE = b"""<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
-<AccessKeyId>role</AccessKeyId><SecretAccessKey>s3cr3t</SecretAccessKey><SessionToken>t</SessionToken>
-<Expiration>2099-01-01T00:00:00Z</Expiration>
-</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
 NOTHING = "http://127.0.0.1:1"
-
-NOTHING_ALLOWED = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}],
-}
+NOT_PEM = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+DENIED = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    """No AWS_* variables of this machine, no metadata service, and only short waits."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", NOTHING)
-    monkeypatch.setattr(ml.storage.s3, "RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
-
-
-@pytest.fixture
-def variables(monkeypatch):
-    """Set variables of the environment."""
-    return lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
-
-
-@pytest.fixture(scope="module")
-def ca():
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as environment:
-        yield environment["AWS_ENDPOINT_URL"]
+def _keys(variables):
+    variables(AWS_ACCESS_KEY_ID="someone", AWS_SECRET_ACCESS_KEY="s3cr3t")
 
 
 @pytest.fixture(scope="module")
@@ -62,85 +35,59 @@ def tls(ca):
         yield environment["AWS_ENDPOINT_URL"]
 
 
-@pytest.fixture
-def bundle(ca, tmp_path):
-    """A PEM file with the private CA after another one."""
-    path = tmp_path / "ca.pem"
-    path.write_bytes(trustme.CA().cert_pem.bytes() + ca.cert_pem.bytes())
-    return str(path)
-
-
-@pytest.fixture
-def asked():
-    """A server that has no object and remembers how it was asked."""
-    with serving(Site()) as site:
-        yield site
-
-
-def _get(uri="s3://bucket/folder"):
-    return open_folder(uri).get("none")
-
-
-def _said(action, *arguments) -> str:
-    """Return the one line that a failing operation is explained with."""
-    with pytest.raises((ObjectError, FileNotFoundError)) as caught:
-        action(*arguments)
-    line = explain(caught.value)
-    assert "\n" not in line
-    assert "<" not in line
-    assert "s3cr3t" not in line
-    return line
-
-
 @pytest.mark.parametrize("first", range(4))
 def test_the_first_endpoint_that_is_set_wins_and_a_blank_one_is_not_set(variables, s3, first):
-    values = ["", " ", "", ""]
-    values[first] = s3
+    values = [" ", "", " ", ""]
+    values[first] = f"{s3}/ \n"
     values[first + 1 :] = [NOTHING] * (3 - first)
-    variables(**KEYS, **dict(zip(ml.storage.s3.ENDPOINTS, values, strict=True)))
+    variables(**dict(zip(ENDPOINTS, values, strict=True)))
     put_object(f"s3://bucket/{first}/x", b"1")
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_a_data_connections_endpoint_without_scheme_is_https(variables, tls, bundle, slash):
-    variables(**KEYS, AWS_S3_ENDPOINT=tls.removeprefix("https://") + slash, AWS_CA_BUNDLE=bundle)
+    variables(AWS_S3_ENDPOINT=tls.removeprefix("https://") + slash, AWS_CA_BUNDLE=f"{bundle}\n")
     put_object("s3://bucket/tls/x", b"1")
-    assert obstore.get(open_folder("s3://bucket/tls"), "x").bytes() == b"1"
+    assert get_object("s3://bucket/tls/x", 1) == b"1"
 
 
 @pytest.mark.parametrize(
-    ("regions", "expected"),
+    ("region", "default", "expected"),
     [
-        ({}, "us-east-1"),
-        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
-        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
-        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "us-east-1"),
+        ("eu-west-1\n", "eu-west-2", "eu-west-1"),
+        (" ", "eu-west-2 ", "eu-west-2"),
+        ("", "", "us-east-1"),
     ],
 )
-def test_requests_are_signed_for_the_region_and_name_the_bucket_in_the_path(
-    variables, asked, regions, expected
-):
-    variables(**KEYS, **regions, AWS_ENDPOINT_URL=asked.url)
-    with pytest.raises(FileNotFoundError):
-        _get()
-    assert asked.asked == ["GET /bucket/folder/none"]
-    assert f"/{expected}/s3/aws4_request" in asked.headers[0]["authorization"]
+def test_requests_are_signed_for_the_region(variables, asked, headers, region, default, expected):
+    variables(AWS_REGION=region, AWS_DEFAULT_REGION=default, AWS_ENDPOINT_URL=asked.url)
+    assert f"/{expected}/s3/aws4_request" in headers("s3://bucket/a%20b/å/")["authorization"]
+    assert asked.asked == ["GET /bucket/a%20b/%C3%A5/none"]
 
 
-def test_a_blank_token_is_none_and_a_newline_behind_a_key_is_not_of_it(variables, asked):
-    keys = {name: f"{value}\n" for name, value in KEYS.items()}
-    variables(**keys, AWS_SESSION_TOKEN="", AWS_ENDPOINT_URL=f"{asked.url}\n")
-    with pytest.raises(FileNotFoundError):
-        _get()
-    assert "x-amz-security-token" not in asked.headers[0]
-    assert "Credential=someone/" in asked.headers[0]["authorization"]
+def test_blank_variables_count_as_unset_and_the_environment_stays_as_it_is(variables, asked, headers):
+    assert open_folder("s3://bucket").config == {"bucket": "bucket", "region": "us-east-1"}
+    defaults = {option: default for option, default in DEFAULTS.items() if default}
+    blank = {f"AWS_{option.upper()}": " " for option in defaults} | dict.fromkeys(ENDPOINTS, "")
+    variables(**blank, AWS_BUCKET="", AWS_TIMEOUT="", AWS_CA_BUNDLE="", AWS_REGION="eu-west-1")
+    before = dict(os.environ)
+    place = {
+        "bucket": "bucket",
+        "region": "eu-west-1",
+        "endpoint_url_s3": "https://s3.eu-west-1.amazonaws.com",
+    }
+    assert open_folder("s3://bucket/x").config == defaults | place
+    variables(AWS_ENDPOINT_URL=asked.url)
+    assert headers()
+    assert dict(os.environ) == before | {"AWS_ENDPOINT_URL": asked.url}
 
 
-def test_a_session_token_is_sent(variables, asked):
-    variables(**KEYS, AWS_SESSION_TOKEN="token", AWS_ENDPOINT_URL=asked.url)
-    with pytest.raises(FileNotFoundError):
-        _get()
-    assert asked.headers[0]["x-amz-security-token"] == "token"
+def test_other_settings_of_obstore_are_trimmed_and_may_not_be_blank_without_a_default(variables, s3):
+    variables(AWS_ENDPOINT_URL=s3, AWS_SERVER_SIDE_ENCRYPTION=" AES256\n", AWS_UNSIGNED_PAYLOAD="true ")
+    put_object("s3://bucket/sse/x", b"1")
+    variables(AWS_SERVER_SIDE_ENCRYPTION="")
+    with pytest.raises(UsageError, match=r"^AWS_SERVER_SIDE_ENCRYPTION is blank: remove it, or"):
+        put_object("s3://bucket/sse/x", b"1")
 
 
 @pytest.mark.parametrize(
@@ -150,205 +97,104 @@ def test_a_session_token_is_sent(variables, asked):
         ("AWS_ENDPOINT_URL", "http://two words"),
         ("AWS_ENDPOINT_URL_S3", "https://user:s3cr3t@minio"),
         ("AWS_S3_ENDPOINT", "minio:99999"),
+        ("AWS_S3_ENDPOINT", "minio:0"),
         ("AWS_S3_ENDPOINT", "ftp://minio"),
         ("AWS_ACCESS_KEY_ID", "s3cr3t\nkey"),
         ("AWS_ACCESS_KEY_ID", "s3cr3t-ü"),
         ("AWS_SESSION_TOKEN", "s3cr3t\ttoken"),
         ("AWS_REGION", "eu west"),
+        ("AWS_DEFAULT_REGION", "eu/west"),
     ],
 )
-def test_a_malformed_variable_is_named_and_not_shown(variables, name, value):
-    variables(**{**KEYS, name: value})
+def test_a_malformed_variable_is_named_and_not_shown(variables, get, name, value):
+    variables(**{name: value})
     with pytest.raises(UsageError, match=rf"^{name} is malformed: [^\n]+$") as caught:
-        _get()
+        get()
     assert "s3cr3t" not in str(caught.value)
 
 
-@pytest.mark.parametrize("uri", ["s3://", "s3:///x", "s3://two words/x", "s3://bucket/a//b"])
-def test_a_malformed_uri_is_one_line(variables, uri):
-    variables(**KEYS)
-    with pytest.raises(PlatformError, match=rf"^cannot open {uri}: [^\n]+$"):
-        open_folder(uri)
-
-
-@pytest.mark.parametrize("uri", ["s3://someone:s3cr3t@bucket/x", "s3://[/x"])
-def test_a_uri_with_credentials_or_without_sense_is_wrong_use(uri):
-    with pytest.raises(UsageError, match=r"^[^\n]+$") as caught:
+@pytest.mark.parametrize(
+    ("uri", "error", "message"),
+    [
+        *(
+            (f"s3://{at}", PlatformError, "cannot open s3")
+            for at in ("", "/x", "two words/x", "bucket/a//b", "b:80/x")
+        ),
+        ("s3://someone:s3cr3t@bucket/x", UsageError, "credentials in an s3:// URI would be written down"),
+        ("s3://[/x", UsageError, r"s3://\[/x is not a URI: "),
+    ],
+)
+def test_a_malformed_uri_or_one_with_credentials_is_one_line(uri, error, message):
+    with pytest.raises(error, match=rf"^{message}[^\n]+$") as caught:
         open_folder(uri)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_half_a_key_is_wrong_use(variables):
-    variables(AWS_ACCESS_KEY_ID="someone", AWS_SECRET_ACCESS_KEY="")
-    with pytest.raises(UsageError, match=r"belong together"):
-        _get()
-
-
-def test_nobody_is_told_at_once_what_to_set():
-    start = time.monotonic()
-    with pytest.raises(UsageError, match=r"^no credentials for S3: set AWS_ACCESS_KEY_ID and [A-Z_]+$"):
-        _get()
-    assert time.monotonic() - start < 2
-
-
-def test_a_metadata_service_that_never_accepts_is_left_soon(variables):
-    with silent_port(connects=False) as port:
-        variables(AWS_METADATA_ENDPOINT=f"http://127.0.0.1:{port}")
-        start = time.monotonic()
-        with pytest.raises(UsageError, match=r"^no credentials for S3"):
-            _get()
-    assert time.monotonic() - start < 2 * ml.storage.s3.PROBE
-
-
-def test_another_clouds_metadata_service_has_no_credentials(variables, asked):
-    variables(AWS_METADATA_ENDPOINT=asked.url)
-    assert _said(_get) == ml.storage.s3.NOBODY
-
-
-def test_the_role_of_an_instance_works(variables, asked):
-    role = {"AccessKeyId": "role", "SecretAccessKey": "s3cr3t", "Token": "t"}
-    role |= {"Expiration": "2099-01-01T00:00:00Z", "Code": "Success"}
-    credentials = "/latest/meta-data/iam/security-credentials/"
-    asked.files = {"/latest/api/token": b"t", credentials: b"jukebox"}
-    asked.files[f"{credentials}jukebox"] = json.dumps(role).encode()
-    variables(AWS_METADATA_ENDPOINT=asked.url, AWS_ENDPOINT_URL=asked.url)
-    with pytest.raises(FileNotFoundError):
-        _get()
-    assert "Credential=role/" in asked.headers[-1]["authorization"]
-
-
-def test_a_web_identity_works_beside_blank_keys(variables, ca, asked, bundle, tmp_path):
-    token = tmp_path / "token"
-    token.write_text("a.web.token")
-    variables(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_CA_BUNDLE=bundle)
-    variables(AWS_WEB_IDENTITY_TOKEN_FILE=str(token), AWS_ROLE_ARN="arn:aws:iam::123456789012:role/run")
-    with serving(Site({"/": ROLE}), ca.issue_cert("127.0.0.1")) as sts:
-        variables(AWS_ENDPOINT_URL=asked.url, AWS_ENDPOINT_URL_STS=sts.url)
-        with pytest.raises(FileNotFoundError):
-            _get()
-    assert "Credential=role/" in asked.headers[0]["authorization"]
-    token.unlink()
-    with pytest.raises(PlatformError, match=r"cannot write [^\n]*Failed to read token file"):
-        put_object("s3://bucket/identity/y", b"1")
-
-
-def test_a_private_ca_is_refused_unless_it_is_named(variables, tls, bundle):
-    variables(**KEYS, AWS_ENDPOINT_URL=tls)
+def test_a_private_ca_is_refused_unless_it_is_named(variables, tls, bundle, said, get):
+    variables(AWS_ENDPOINT_URL=tls)
     expected = f"untrusted certificate (UnknownIssuer) at {tls}: name its CA's PEM file in AWS_CA_BUNDLE"
-    assert _said(_get) == expected
+    assert said(get) == expected
     variables(AWS_CA_BUNDLE=bundle)
     put_object("s3://bucket/tls/y", b"1")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot read {}: No such file or directory"),
-        (b"", "{} holds no certificates in PEM format"),
-        (b"hello", "{} holds no certificates in PEM format"),
-        (
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "{} holds no certificates in PEM format",
-        ),
-    ],
-)
-def test_a_ca_bundle_that_cannot_be_used_is_named(variables, tmp_path, content, message):
-    path = tmp_path / "ca.pem"
-    if content is not None:
+@pytest.mark.parametrize("content", [None, b"", b"hello", NOT_PEM])
+def test_a_ca_bundle_that_cannot_be_used_is_named(variables, tmp_path, get, content):
+    path, message = tmp_path / "ca.pem", "{} contains no certificates in PEM format"
+    if content is None:
+        message = "cannot read {}: No such file or directory"
+    else:
         path.write_bytes(content)
-    variables(**KEYS, AWS_CA_BUNDLE=str(path))
+    variables(AWS_CA_BUNDLE=str(path))
     with pytest.raises(UsageError) as caught:
-        _get()
+        get()
     assert str(caught.value) == "AWS_CA_BUNDLE: " + message.format(path)
 
 
-def test_what_the_server_refuses_is_one_line_with_a_remedy(variables, s3):
-    variables(**KEYS, AWS_ENDPOINT_URL=s3)
-    with only_allowed(NOTHING_ALLOWED) as keys:
-        assert _said(_get) == f"unknown key at {s3}: check AWS_ACCESS_KEY_ID"
+def test_what_the_server_refuses_is_one_line_with_a_remedy(variables, s3, said, get):
+    variables(AWS_ENDPOINT_URL=s3)
+    with only_allowed(DENIED) as keys:
+        assert said(get) == f"unknown key at {s3}: check AWS_ACCESS_KEY_ID"
         variables(AWS_ACCESS_KEY_ID=keys["AWS_ACCESS_KEY_ID"])
-        assert _said(_get) == f"wrong secret at {s3}: check AWS_SECRET_ACCESS_KEY"
+        assert said(get) == f"wrong secret at {s3}: check AWS_SECRET_ACCESS_KEY"
         variables(**keys)
         denied = f"access denied at {s3}: the credentials may not do this; see the policy of the bucket"
-        assert _said(_get) == denied
-        assert _said(open_folder("s3://bucket/x").head, "x") == denied
-        assert _said(list, open_folder("s3://bucket/x").list()) == denied
-        with pytest.raises(PlatformError) as caught:
-            put_object("s3://bucket/x/y", b"1")
-        assert str(caught.value) == f"cannot write s3://bucket/x/y: {denied}"
-
-
-def test_a_missing_bucket_is_one_line(variables, s3):
-    variables(**KEYS, AWS_ENDPOINT_URL=s3)
-    missing = f"no such bucket at {s3}: create it, or correct the URI"
-    assert _said(list, open_folder("s3://none/x").list()) == missing
-    with pytest.raises(PlatformError) as caught:
-        put_object("s3://none/x/y", b"1")
-    assert str(caught.value) == f"cannot write s3://none/x/y: {missing}"
-
-
-def test_a_server_in_trouble_is_one_line(variables, asked):
-    asked.status, asked.files = 503, {"/bucket/folder/none": b""}
-    variables(**KEYS, AWS_ENDPOINT_URL=asked.url)
-    assert _said(_get) == f"HTTP 503 at {asked.url}"
+        assert said(get) == denied
+        calls = {get_object: [9], put_object: [b""], create_object: [b""], names_below: [], delete_object: []}
+        for action, arguments in calls.items():
+            with pytest.raises(PlatformError, match=r"^cannot \w+ s3://bucket/x/y: .*[Dd]enied") as caught:
+                action("s3://bucket/x/y", *arguments)
+            assert (type(caught.value) is Denied) == bool(arguments)
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "expected"),
+    ("endpoint", "uri", "expected"),
     [
-        (NOTHING, f"cannot connect (Connection refused) at {NOTHING}: check the endpoint"),
-        ("http://none.invalid", "unknown host at http://none.invalid: check the endpoint"),
+        ("s3", "s3://none/x", "no such bucket at {}: create it, or correct the URI"),
+        ("asked", "s3://bucket/x", "HTTP 503 at {}"),
+        (NOTHING, "s3://bucket/x", "cannot connect (Connection refused) at {}: check the endpoint"),
+        ("http://none.invalid", "s3://bucket/x", "unknown host at {}: check the endpoint"),
+        ("https", "s3://bucket/x", "no TLS at {}: should the endpoint begin with http://?"),
     ],
 )
-def test_where_nothing_listens_is_one_line(variables, endpoint, expected):
-    variables(**KEYS, AWS_ENDPOINT_URL=endpoint)
-    assert _said(_get) == expected
-
-
-def test_tls_with_a_server_that_speaks_none_is_one_line(variables, s3):
-    https = s3.replace("http://", "https://")
-    variables(**KEYS, AWS_ENDPOINT_URL=https)
-    assert _said(_get) == f"no TLS at {https}: should the endpoint begin with http://?"
+def test_a_server_without_the_bucket_in_trouble_or_none_is_one_line(
+    variables, s3, asked, said, endpoint, uri, expected
+):
+    asked.status, asked.files = 503, {"/bucket": b""}
+    known = {"s3": s3, "asked": asked.url, "https": s3.replace("http://", "https://")}
+    endpoint = known.get(endpoint, endpoint)
+    variables(AWS_ENDPOINT_URL=endpoint)
+    assert said(list, open_folder(uri).list()) == expected.format(endpoint)
+    with pytest.raises(PlatformError, match=f"^cannot list {uri}: "):
+        names_below(uri)
 
 
 @pytest.mark.parametrize("connects", [True, False])
-def test_a_server_that_says_nothing_is_left_in_time(variables, monkeypatch, connects):
-    monkeypatch.setattr(
-        ml.storage.s3, "TIMEOUTS", {"connect_timeout": "1s", "read_timeout": "2s", "timeout": "1h"}
-    )
+def test_a_server_that_says_nothing_is_left_in_time(variables, monkeypatch, said, get, connects):
+    times = {"connect_timeout": "1s", "read_timeout": "2s", "timeout": "1h"}
+    monkeypatch.setattr(ml.storage.s3, "TIMEOUTS", times)
     with silent_port(connects=connects) as port:
-        variables(**KEYS, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+        variables(AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
         start = time.monotonic()
-        line = _said(_get)
+        assert said(get) == f"no answer in time at http://127.0.0.1:{port}: check endpoint and network"
         assert time.monotonic() - start < 6
-    assert line == f"no answer in time at http://127.0.0.1:{port}: check endpoint and network"
-
-
-def test_of_two_that_create_the_same_object_one_succeeds(variables, s3):
-    variables(**KEYS, AWS_ENDPOINT_URL=s3)
-    barrier, outcomes = threading.Barrier(2), []
-
-    def create(name):
-        store = open_folder("s3://bucket/race")
-        barrier.wait(timeout=10)
-        try:
-            obstore.put(store, name, threading.current_thread().name.encode(), mode="create")
-            outcomes.append(threading.current_thread().name)
-        except AlreadyExistsError:
-            outcomes.append("")
-
-    for attempt in range(10):
-        outcomes.clear()
-        threads = [threading.Thread(target=create, args=[f"{attempt}"]) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        (winner,) = filter(None, outcomes)
-        assert obstore.get(open_folder("s3://bucket/race"), f"{attempt}").bytes() == winner.encode()
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"^cannot open the folder [^\n]+$"):
-        put_object(f"{tmp_path}/file/sub/x", b"1")
