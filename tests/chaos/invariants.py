@@ -121,6 +121,6 @@ def true_farewells(world: World) -> list[str]:
     # What no list shows yet, and what has yet to come to pass, is nobody's to find.
     hidden = plan.twins or plan.list_lag or "late commit" in world.hit
     live = [run.run_id for run in world.runs() if not world.ended(run)]
-    if hidden or "no run was left behind" not in last.message or not live:
+    if hidden or "no run is left running" not in last.message or not live:
         return []
     return [f"{live} go on, but: {last.message}"]

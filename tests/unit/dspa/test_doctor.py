@@ -87,7 +87,7 @@ def test_all_is_well_and_nothing_is_left(dspa, bucket):
     checks = checked(dspa.url, {"evidence": f"{bucket}/evidence/", "store": f"{bucket}/store"})
     assert list(checks) == [*NAMES, "evidence bucket", "store bucket", "judge"]
     assert results(checks) == {}
-    assert dspa.version.tag_name in checks["read (GET)"].found
+    assert dspa.version.tag_name in checks["read (GET)"].detail
     assert left_in(bucket) == []
     assert [request.kind for request in dspa.requests] == ["healthz", "healthz", "terminate"]
     assert dspa.runs == {}
@@ -96,7 +96,7 @@ def test_all_is_well_and_nothing_is_left(dspa, bucket):
 def test_places_that_are_not_given_are_skipped(dspa):
     checks = checked(dspa.url, {"evidence": "", "store": ""})
     assert results(checks) == {"evidence bucket": "skipped", "store bucket": "skipped"}
-    assert checks["evidence bucket"].found == "give --evidence"
+    assert checks["evidence bucket"].detail == "give --evidence"
 
 
 def test_an_unknown_host():
@@ -127,7 +127,7 @@ def test_an_untrusted_certificate_and_a_trusted_one(tmp_path):
         assert dspa.requests == []
         checks = checked(dspa.url, ca=tmp_path / "ca.pem")
         assert results(checks) == {}
-        assert "valid until" in checks["certificate"].found
+        assert "valid until" in checks["certificate"].detail
 
 
 def test_a_certificate_for_another_host(tmp_path):
@@ -136,7 +136,7 @@ def test_a_certificate_for_another_host(tmp_path):
     with proxying(Proxy("http://127.0.0.1:9"), ca.issue_cert("other.example.com")) as proxy:
         checks = checked(proxy.url, ca=tmp_path / "ca.pem")
     assert checks["certificate"].result == "failed"
-    assert "127.0.0.1" in checks["certificate"].found
+    assert "127.0.0.1" in checks["certificate"].detail
 
 
 def test_no_tls_on_the_port(dspa):
@@ -159,7 +159,7 @@ def test_a_token_that_has_expired(dspa):
     checks = checked(dspa.url, token=jwt({"exp": now - 60}))
     assert checks["token"].result == "failed"
     assert "oc whoami -t" in checks["token"].remedy
-    assert "expired" in checks["token"].found
+    assert "expired" in checks["token"].detail
     assert checks["read (GET)"].result == "failed"
 
 
@@ -199,7 +199,7 @@ def test_no_token(dspa):
     checks = checked(dspa.url, token=None)
     assert results(checks) == {"read (GET)": "failed", "clock": "skipped", "write (POST)": "failed"}
     assert "the token is not accepted" in checks["read (GET)"].remedy
-    assert checks["read (GET)"].found == "GET /apis/v2beta1/healthz: refused (HTTP 401)"
+    assert checks["read (GET)"].detail == "GET /apis/v2beta1/healthz: refused (HTTP 401)"
 
 
 def test_reading_is_forbidden(dspa):
@@ -226,7 +226,7 @@ def test_a_login_page(dspa, fault):
 
 def test_another_server_than_a_dspa(dspa):
     dspa.fault = lambda _: Fault.json({"status": "up"})
-    assert "is --host a DSPA?" in checked(dspa.url)["read (GET)"].found
+    assert "check --host" in checked(dspa.url)["read (GET)"].detail
     assert checked(dspa.url)["write (POST)"].result == "failed"
 
 
@@ -236,7 +236,7 @@ def test_clocks_that_differ(dspa, skew):
     checks = checked(dspa.url)
     assert results(checks) == {"clock": "failed"}
     assert "set the clock" in checks["clock"].remedy
-    assert 3500 < float(checks["clock"].found.split()[2]) < 3700
+    assert 3500 < float(checks["clock"].detail.split()[2]) < 3700
 
 
 def healthy(date: str):
@@ -246,7 +246,7 @@ def healthy(date: str):
 @pytest.mark.parametrize("date", ["", "today", "Mon, 99 Foo 2026"])
 def test_a_server_that_does_not_tell_the_time(date):
     with raw_server(healthy(date)) as wire:
-        assert "does not tell" in checked(wire.url)["clock"].found
+        assert "sends no time" in checked(wire.url)["clock"].detail
 
 
 def test_a_server_that_does_not_tell_its_time_zone():
@@ -257,7 +257,7 @@ def test_a_server_that_does_not_tell_its_time_zone():
 def test_no_such_bucket(dspa, bucket):
     checks = checked(dspa.url, {"evidence": "s3://none/evidence", "store": bucket})
     assert results(checks) == {"evidence bucket": "failed"}
-    assert "no such bucket" in checks["evidence bucket"].found
+    assert "no such bucket" in checks["evidence bucket"].detail
 
 
 def test_a_wrong_key_and_a_right_one(dspa, bucket, monkeypatch):
@@ -267,17 +267,17 @@ def test_a_wrong_key_and_a_right_one(dspa, bucket, monkeypatch):
         assert results(checked(dspa.url, {"store": bucket})) == {}
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         found = checked(dspa.url, {"store": bucket})["store bucket"]
-        assert (found.result, "AWS_SECRET_ACCESS_KEY" in found.found) == ("failed", True)
+        assert (found.result, "AWS_SECRET_ACCESS_KEY" in found.detail) == ("failed", True)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
         found = checked(dspa.url, {"store": bucket})["store bucket"]
-        assert (found.result, "AWS_ACCESS_KEY_ID" in found.found) == ("failed", True)
+        assert (found.result, "AWS_ACCESS_KEY_ID" in found.detail) == ("failed", True)
 
 
 def test_no_keys_at_all(dspa, bucket, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     found = checked(dspa.url, {"store": bucket})["store bucket"]
-    assert (found.result, "AWS_ACCESS_KEY_ID" in found.found) == ("failed", True)
+    assert (found.result, "AWS_ACCESS_KEY_ID" in found.detail) == ("failed", True)
 
 
 def test_no_right_to_delete_is_told_and_no_failure(dspa, bucket, monkeypatch):
@@ -289,7 +289,7 @@ def test_no_right_to_delete_is_told_and_no_failure(dspa, bucket, monkeypatch):
             monkeypatch.setenv(name, value)
         found = checked(dspa.url, {"store": bucket})["store bucket"]
     assert found.result == "ok"
-    assert "is left" in found.found
+    assert "remains" in found.detail
 
 
 def test_reading_alone_does_not_do(dspa, bucket, monkeypatch):
@@ -299,7 +299,7 @@ def test_reading_alone_does_not_do(dspa, bucket, monkeypatch):
         for name, value in keys.items():
             monkeypatch.setenv(name, value)
         found = checked(dspa.url, {"store": bucket})["store bucket"]
-    assert (found.result, "access denied" in found.found) == ("failed", True)
+    assert (found.result, "access denied" in found.detail) == ("failed", True)
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def overwriting(bucket, s3, monkeypatch):
 def test_a_server_that_overwrites(dspa, overwriting):
     found = checked(dspa.url, {"store": overwriting})["store bucket"]
     assert found.result == "failed"
-    assert "If-None-Match" in found.found
+    assert "If-None-Match" in found.detail
     assert "newer MinIO or Ceph" in found.remedy
 
 
@@ -326,7 +326,7 @@ def test_a_store_that_does_not_answer(dspa, bucket, monkeypatch):
     monkeypatch.setattr("ml.storage.s3.RETRY", IMPATIENT)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port()}")
     found = checked(dspa.url, {"store": bucket})["store bucket"]
-    assert (found.result, "check the endpoint" in found.found) == ("failed", True)
+    assert (found.result, "check the endpoint" in found.detail) == ("failed", True)
 
 
 def test_a_store_that_takes_the_connection_and_stays_silent(bucket, monkeypatch):
@@ -433,7 +433,7 @@ def as_run(dspa, bucket, monkeypatch, opened=""):
 
 def test_a_runs_key_that_reaches_nothing_of_the_trusted_ring(dspa, bucket, monkeypatch):
     found = as_run(dspa, bucket, monkeypatch)
-    assert {name: (check.result, check.found) for name, check in found.items()} == dict.fromkeys(
+    assert {name: (check.result, check.detail) for name, check in found.items()} == dict.fromkeys(
         CLOSED, ("ok", "denied")
     )
 
@@ -444,7 +444,7 @@ def test_a_runs_key_that_reaches_a_trusted_place_fails_and_leaves_nothing(dspa, 
     found = as_run(dspa, bucket, monkeypatch, opened)
     failed = {name for name, check in found.items() if check.result == "failed"}
     assert failed == {name for name, folder in CLOSED.items() if folder == opened}
-    assert all("give the runs another key" in found[name].remedy for name in failed)
+    assert all("give the runs a key whose policy" in found[name].remedy for name in failed)
     with only_allowed(ALL) as key:
         for name, value in key.items():
             monkeypatch.setenv(name, value)
@@ -458,11 +458,11 @@ def test_without_the_runs_key_nothing_has_to_be_denied(dspa, bucket):
 def test_trusted_places_that_are_not_given_are_skipped(dspa):
     checks = checked(dspa.url, {"store": ""}, closed={"holdout": "", "rankings": "", "songs": ""})
     assert {checks[name].result for name in CLOSED} == {"skipped"}
-    assert checks["no read of the holdout"].found == "give --holdout s3://…"
+    assert checks["no read of the holdout"].detail == "give --holdout s3://…"
 
 
 @pytest.mark.parametrize(
-    ("since", "result", "found"),
+    ("since", "result", "detail"),
     [
         ((0, []), "ok", "the code of this commit"),
         ((12, ["ml/cli/main.py"]), "ok", "the judge is 12 commits behind; gate code is the same"),
@@ -475,7 +475,7 @@ def test_trusted_places_that_are_not_given_are_skipped(dspa):
     ],
 )
 def test_the_code_of_the_judge_is_compared_with_this_checkout(
-    dspa, tmp_path, monkeypatch, since, result, found
+    dspa, tmp_path, monkeypatch, since, result, detail
 ):
     store = ModelStore(str(tmp_path / "store"), create=True)
     key, trust = trust_file(tmp_path / "keys")
@@ -484,9 +484,9 @@ def test_the_code_of_the_judge_is_compared_with_this_checkout(
     monkeypatch.setattr("ml.dspa.store_checks.commits_since", lambda code: asked.append(code) or since)
     check = checked(dspa.url, {"store": store.uri})["judge"]
     assert (check.result, asked) == (result, ["sha256:" + "1" * 64])
-    assert found in check.found
+    assert detail in check.detail
 
 
 def test_a_store_without_an_attestation_knows_of_no_judge(dspa, tmp_path):
     store = ModelStore(str(tmp_path / "store"), create=True)
-    assert checked(dspa.url, {"store": store.uri})["judge"].found == "nothing is attested yet"
+    assert checked(dspa.url, {"store": store.uri})["judge"].detail == "nothing is attested yet"

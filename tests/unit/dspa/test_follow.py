@@ -94,7 +94,7 @@ def test_a_run_that_is_being_cancelled_for_ever_is_waited_for_in_bounds(here):
 def test_a_state_that_nobody_knows_is_waited_for_in_bounds(here, state):
     here.dspa.script = Script(states=("RUNNING", state))
     named = state or "RUNTIME_STATE_UNSPECIFIED"
-    error = ends_in(here, PlatformError, f"is in state {named}, which this jukebox does not know")
+    error = ends_in(here, PlatformError, f"is in state {named}, which this version does not know")
     assert error.exit_code == 30
     assert here.count("get_run") > 2
 
@@ -110,13 +110,13 @@ def test_a_state_of_another_type_is_no_answer(here):
     here.dspa.fault = nth("get_run", {2: null})
     assert here.submit().verdict.passed
     here.dspa.fault = nth("get_run", dict.fromkeys(range(999), null))
-    with pytest.raises(Unavailable, match=r"the server's answer is not a run \(state\)"):
+    with pytest.raises(Unavailable, match=r"the server's answer is not a run \(field: state\)"):
         here.submit(here.submission("another"), outage=0.3)
 
 
 def test_a_run_that_has_vanished_has_failed(here):
     here.dspa.script = Script(never_ends=True, vanish_after=3)
-    ends_in(here, RunFailed, "has vanished from the DSPA: somebody deleted it")
+    ends_in(here, RunFailed, "is not in the DSPA any more: it was deleted")
     assert here.count("get_run") > 4
 
 
@@ -136,7 +136,7 @@ def test_a_404_that_is_not_the_servers_is_an_outage(here):
 def test_a_server_that_tells_of_another_run_is_not_believed(here):
     another = Fault.edited(lambda run: {**run, "run_id": "another", "state": "SUCCEEDED"})
     here.dspa.fault = nth("get_run", dict.fromkeys(range(999), another))
-    ends_in(here, Unavailable, "the server told of another", outage=0.2)
+    ends_in(here, Unavailable, "the server returned run another", outage=0.2)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_run_that_never_ends_is_left_alone_where_that_was_asked_for(here):
 def test_following_never_terminates(here):
     here.dspa.script = FOREVER
     run = here.begin()
-    with pytest.raises(DeadlineOver, match=f"run {run.run_id} goes on") as caught:
+    with pytest.raises(DeadlineOver, match=f"run {run.run_id} continues") as caught:
         here.follow(run.run_id, deadline=1)
     assert caught.value.details["run_id"] == run.run_id
     assert here.count("terminate") == 0
@@ -296,7 +296,7 @@ def test_a_token_that_is_refused_for_ever_ends_it_with_the_rule_and_leaves_the_r
     error = ends_in(here, Refused, "refused .HTTP 401")
     assert error.exit_code == 30
     assert "the token is not accepted" in str(error)
-    assert "goes on: `jukebox follow`" in str(error)
+    assert "continues: see `jukebox follow" in str(error)
     assert not here.runs()[0].terminated
     assert "first" not in str(error)
 
@@ -315,7 +315,7 @@ def test_a_burst_of_trouble_in_mid_run_is_outlived(here, fault):
 
 def test_trouble_for_ever_ends_in_bounds_and_says_that_the_run_goes_on(here):
     here.dspa.fault = nth("get_run", dict.fromkeys(range(2, 9999), Fault.busy(503)))
-    error = ends_in(here, Unavailable, "HTTP 503: try again later; run .* goes on", outage=0.3)
+    error = ends_in(here, Unavailable, "HTTP 503: try again later; run .* continues", outage=0.3)
     assert error.exit_code == 30
     assert here.count("terminate") == 0
 

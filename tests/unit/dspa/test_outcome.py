@@ -109,21 +109,21 @@ def test_a_run_that_failed_without_evidence_names_the_task_that_failed(here, pro
     here.dspa.profile = profile
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    ends_in(here, RunFailed, "failed before it had evidence: train")
+    ends_in(here, RunFailed, "failed before it wrote evidence: train")
 
 
 def test_a_run_that_failed_and_is_picked_up_later_names_the_task_that_failed(here):
     here.dspa.script = Script(final="FAILED", failed_task="train", running=9)
     here.dspa.on_finish = None
-    error = ends_in(here, RunFailed, "failed before it had evidence: train")
+    error = ends_in(here, RunFailed, "failed before it wrote evidence: train")
     assert error.exit_code == 20
-    with pytest.raises(RunFailed, match="failed before it had evidence: train"):
+    with pytest.raises(RunFailed, match="failed before it wrote evidence: train"):
         here.follow(error.details["run_id"])
 
 
 def test_a_run_that_succeeded_without_evidence_is_not_believed(here):
     here.dspa.on_finish = None
-    error = ends_in(here, EvidenceError, "succeeded, but left no evidence at")
+    error = ends_in(here, EvidenceError, "succeeded, but there is no evidence at")
     assert error.exit_code == 40
     assert error.details["evidence"].endswith(f"/{error.details['run_id']}.json")
 
@@ -261,7 +261,7 @@ def test_a_run_that_has_ended_is_not_said_to_go_on(here):
             file.truncate(MOST + 1)
 
     here.dspa.on_finish = bloat
-    assert "goes on" not in str(ends_in(here, PlatformError, "more than"))
+    assert "continues" not in str(ends_in(here, PlatformError, "more than"))
 
 
 def test_where_a_file_lies_in_the_place_of_the_evidence_folder_there_is_no_evidence(here):

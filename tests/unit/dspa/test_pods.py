@@ -3,7 +3,7 @@
 import pytest
 from pods import UNSCHEDULABLE, ended, pod, waiting
 
-from ml.dspa.cluster import last_word
+from ml.dspa.cluster import failure_reason
 from ml.dspa.pods import Cause, in_a_line, newest, read_pods
 
 FAILED = [
@@ -26,13 +26,13 @@ FAILED = [
     ({"main": ended(139)}, ("", "ended with code 139")),
     (
         {"main": ended(143)},
-        ("SIGTERM", "its pod was told to stop: the run was cancelled, or the node drained"),
+        ("SIGTERM", "its pod got SIGTERM: the run was cancelled, or the node was drained"),
     ),
     (
         {"init": ended(64, message="no such\nthing")},
         ("", "ended with code 64 in its container init: no such thing"),
     ),
-    ({}, ("", "its pod failed without a word")),
+    ({}, ("", "its pod failed and gives no reason")),
 ]
 WAITING = [
     (
@@ -46,7 +46,7 @@ WAITING = [
     ({"init": waiting("ErrImagePull")}, ("ErrImagePull", "image cannot be pulled: x")),
     (
         {"main": waiting("CreateContainerConfigError", 'secret "store" not found')},
-        ("CreateContainerConfigError", 'cannot begin: CreateContainerConfigError: secret "store" not found'),
+        ("CreateContainerConfigError", 'cannot start: CreateContainerConfigError: secret "store" not found'),
     ),
     (
         UNSCHEDULABLE,
@@ -128,8 +128,8 @@ def test_of_several_tries_the_newest_counts_and_a_driver_is_no_try():
         ("", ""),
     ],
 )
-def test_the_last_word_of_a_log_is_the_steps_own(log, expected):
-    assert last_word("train", log) == expected
+def test_the_failure_reason_of_a_log_is_the_steps_own(log, expected):
+    assert failure_reason("train", log) == expected
 
 
 def test_steps_with_one_reason_are_named_together():

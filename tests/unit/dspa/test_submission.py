@@ -190,7 +190,7 @@ def test_a_parameter_that_the_pipeline_does_not_have_is_refused(name):
 
 @pytest.mark.parametrize("name", [*OTHERS, "image", "nonce", "evidence_uri"])
 def test_a_parameter_that_jukebox_decides_is_refused(name):
-    refused(f"--param {name}: `jukebox submit` decides it", {name: "1"})
+    refused(f"--param {name}: `jukebox submit` sets it", {name: "1"})
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_snapshot_stands_in_for_both_tables():
     made_so = made(snapshot_uri="s3://snapshots/0123456789abcdef", **tables)
     assert made_so.parameters["snapshot_uri"] == "s3://snapshots/0123456789abcdef"
     refused("--snapshot /tmp/here is on this machine", snapshot_uri="/tmp/here", **tables)
-    refused("--snapshot: a password in it", snapshot_uri="s3://ada:hunter2@snapshots/x", **tables)
+    refused("--snapshot: a password in the URI", snapshot_uri="s3://ada:hunter2@snapshots/x", **tables)
 
 
 @pytest.mark.parametrize("flag", ["--evidence", "--store", "--rankings", "--songs"])
@@ -327,7 +327,7 @@ def place(flag: str, uri: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("attempt", ["", " ", "\t", "a\nb", "a\0b", "\x1b[31m", "x" * 201, "\udcff"])
 def test_an_attempt_that_is_no_key_is_refused(attempt):
-    refused("--attempt .*: give a key of 1 to 200 characters", attempt=attempt)
+    refused("--attempt .*: give 1 to 200 printable characters", attempt=attempt)
 
 
 @pytest.mark.parametrize("experiment", ["", " ", "a+b", "100%", "%2B", "a\nb", "\udcff"])
@@ -337,7 +337,7 @@ def test_an_experiment_that_cannot_be_looked_up_is_refused(experiment):
 
 def test_an_experiment_of_128_characters_is_taken_and_a_longer_one_refused():
     made(experiment="x" * 128)
-    refused("--experiment: 129 characters, and a DSPA takes 128", experiment="x" * 129)
+    refused("--experiment: 129 characters; a DSPA accepts at most 128", experiment="x" * 129)
 
 
 @pytest.mark.parametrize("name", ["team/jukebox", "Jukebox", "", "a" * 64, "-a", "a b", "a\n"])
@@ -407,7 +407,7 @@ def unread(tmp_path, data: bytes, message: str) -> None:
     assert str(path) in str(caught.value)
 
 
-NOT_OURS = "is not a pipeline of `jukebox compile`"
+NOT_OURS = "is not a pipeline compiled by `jukebox compile`"
 
 
 def test_a_pipeline_as_it_is_compiled_is_read(tmp_path):
@@ -475,14 +475,14 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     ],
 )
 def test_an_image_that_is_not_named_by_digest_is_refused(tmp_path, image):
-    unread(tmp_path, compiled().replace(IMAGE.encode(), image.encode()), "not one by its digest: compile it")
+    unread(tmp_path, compiled().replace(IMAGE.encode(), image.encode()), "without a digest: compile it")
 
 
 def test_a_pipeline_for_this_machine_only_is_refused(tmp_path):
     unread(
         tmp_path,
         compiled(image=None),
-        "names the image localhost/jukebox-python:local, not one by its digest",
+        "names the image localhost/jukebox-python:local without a digest",
     )
 
 

@@ -70,7 +70,7 @@ def test_a_work_tree_that_is_not_just_its_commit_is_told_before_anything_is_aske
     here.submit(submission)
     commit = submission.parameters["commit"][:12]
     assert len(submission.parameters["commit"]) == 40
-    assert here.said[1].startswith(f"note: the code is not just commit {commit}: the work tree has changes")
+    assert here.said[1].startswith(f"note: the code differs from commit {commit}: the work tree has changes")
 
 
 def test_a_second_submission_of_the_attempt_adopts_the_run_that_has_ended(here):
@@ -84,7 +84,7 @@ def test_an_attempt_whose_run_the_server_has_forgotten_is_refused(here):
     first = here.submit()
     del here.dspa.runs[first.run_id]
     refused(
-        here, here.submission(), f"has had a run, {first.run_id}, whose evidence .*: use another --attempt"
+        here, here.submission(), f"had run {first.run_id}, which the DSPA has deleted; .*: use another --attempt"
     )
 
 
@@ -160,7 +160,7 @@ def test_a_run_that_is_adopted_needs_no_policy_any_more(here):
 def test_the_same_attempt_with_something_else_is_refused_and_it_is_named(here, name, value):
     run = here.begin()
     changed = here.submission(**{name: value})
-    refused(here, changed, f"a run already, {run.run_id}, with another {name}: use another --attempt")
+    refused(here, changed, f"already has run {run.run_id}, with another {name}: use another --attempt")
 
 
 def test_the_same_attempt_with_several_other_things_is_refused_and_all_are_named(here):
@@ -179,12 +179,12 @@ def test_the_same_attempt_with_another_image_or_pipeline_is_refused(here):
 def test_an_attempt_whose_champion_has_changed_is_refused(here):
     run = here.begin()
     changed = here.submission(champion="c" * 64)
-    refused(here, changed, f"run {run.run_id} of this attempt began when another model was in production")
+    refused(here, changed, f"run {run.run_id} of this attempt started when another model was in production")
 
 
 def test_several_live_runs_of_an_attempt_are_refused_and_all_named(here):
     first, second = here.begin(ahead=-60), here.begin()
-    names = rf"2 runs of one attempt: {first.run_id} \(PENDING\), {second.run_id} \(PENDING\); none"
+    names = rf"this attempt has 2 runs: {first.run_id} \(PENDING\), {second.run_id} \(PENDING\); none"
     refused(here, here.submission(), names)
 
 
@@ -250,7 +250,7 @@ def test_a_run_that_was_never_begun_is_looked_for_and_then_asked_for_again(here,
 
 def test_a_run_that_never_appears_is_asked_for_a_bounded_number_of_times(here):
     here.dspa.fault = nth("create_run", dict.fromkeys(range(1, 99), Fault.reset()))
-    with pytest.raises(Unavailable, match="asked 3 times, no run jukebox ") as caught:
+    with pytest.raises(Unavailable, match="after 3 POSTs there is no run jukebox ") as caught:
         here.submit()
     assert caught.value.exit_code == 30
     assert here.count("create_run") == 3
@@ -277,7 +277,7 @@ def test_a_commit_that_comes_too_late_is_terminated_and_its_evidence_never_count
     found = here.submit()
     ours, second = here.runs()
     assert (found.run_id, ours.state, second.terminated) == (ours.run_id, "SUCCEEDED", True)
-    assert any(second.run_id in line and "second one" in line for line in here.said)
+    assert any(second.run_id in line and "second run" in line for line in here.said)
     # Even had it come to evidence that passes, it would not count.
     second.terminated, second.state = False, "SUCCEEDED"
     here.leave(second)
@@ -394,7 +394,7 @@ def test_two_submitters_that_create_the_experiment_at_once_share_it(here):
 def test_an_experiment_that_is_taken_but_never_shows_is_waited_for_in_bounds(here):
     here.dspa.fault = lambda request: Fault.json({}) if request.kind == "list_experiments" else None
     here.dspa.add_experiment("jukebox")
-    with pytest.raises(Unavailable, match="the experiment jukebox is there, but does not show"):
+    with pytest.raises(Unavailable, match="the experiment jukebox exists, but is not listed"):
         here.submit()
     assert here.count("create_run") == 0
 
@@ -402,7 +402,7 @@ def test_an_experiment_that_is_taken_but_never_shows_is_waited_for_in_bounds(her
 def test_an_experiment_that_differs_in_case_is_told_at_once(here):
     here.dspa.add_experiment("Jukebox")
     with pytest.raises(
-        UsageError, match="--experiment jukebox: the DSPA has Jukebox, and compares names without"
+        UsageError, match="--experiment jukebox: the DSPA has Jukebox and ignores case"
     ):
         here.submit()
     assert (here.count("create_experiment"), here.count("create_run")) == (0, 0)
@@ -421,7 +421,7 @@ def test_a_missing_right_to_create_runs_is_told_with_the_rule_and_in_bounds(here
     assert caught.value.exit_code == 30
     assert "datasciencepipelinesapplications/api" in str(caught.value)
     assert "verbs get and create" in str(caught.value)
-    assert "asked 3 times" in str(caught.value)
+    assert "after 3 POSTs" in str(caught.value)
     assert here.count("create_run") == 3
     assert here.runs() == []
 
@@ -448,7 +448,7 @@ def test_a_server_that_tells_of_other_parameters_than_were_asked_for_is_not_beli
         return Script()
 
     here.dspa.script = begin_another
-    with pytest.raises(EvidenceError, match=r"a run already|another model was in production"):
+    with pytest.raises(EvidenceError, match=r"already has run|another model was in production"):
         here.submit(here.submission(seed=7))
 
 
@@ -484,7 +484,7 @@ def test_a_run_that_another_submitter_has_made_meanwhile_is_left_alone(here):
     here.dspa.list_lag = 0
     (other,) = here.dspa.runs.values()
     other.created_at -= datetime.timedelta(hours=1)
-    with pytest.raises(EvidenceError, match="a run already"):
+    with pytest.raises(EvidenceError, match="already has run"):
         here.submit(here.submission(seed=7))
     (own,) = [run for run in here.dspa.runs.values() if run is not other]
     assert (other.terminated, own.terminated) == (False, True)
@@ -523,7 +523,7 @@ ANOTHER = {
     "step": "pipeline .it differs at pipeline_spec.root.dag.tasks.another.",
     "cache": r"pipeline .it differs at .*\.gate\.cachingOptions\.enableCache.",
     "platform": "pipeline .it differs at ",
-    "reference": "pipeline .it names one, and does not show it",
+    "reference": "pipeline .the answer does not contain it",
     "account": "runs as the service account admin, not as pipeline-runner-dspa",
     "root": "artifacts go to s3://elsewhere",
 }
@@ -533,7 +533,7 @@ ANOTHER = {
 def test_a_planted_run_with_our_name_and_parameters_is_refused(here, what):
     run = here.begin()
     as_another(here.dspa.runs[run.run_id], what)
-    refused(here, here.submission(), f"run {run.run_id} is not what was asked for: it.* {ANOTHER[what]}")
+    refused(here, here.submission(), f"run {run.run_id} is not what was submitted: it.* {ANOTHER[what]}")
 
 
 @pytest.mark.parametrize("what", sampled(ANOTHER, ["image", "account"]))
@@ -543,7 +543,7 @@ def test_a_run_of_ours_that_comes_back_as_another_is_terminated(here, what):
         return Script()
 
     here.dspa.script = begin_another
-    with pytest.raises(EvidenceError, match="is not what was asked for") as caught:
+    with pytest.raises(EvidenceError, match="is not what was submitted") as caught:
         here.submit()
     assert "\n" not in str(caught.value)
     (run,) = here.runs()

@@ -81,7 +81,7 @@ def test_where_it_is_not_known_the_run_is_ended(here, cluster):
     with pytest.raises(RunFailed, match="was terminated"):
         here.submit(task_run=task_run(), show=stop_at_running, stop=5)
     reason = "this account may not read taskruns in namespace jukebox"
-    assert f"note: whether the TaskRun was cancelled is not known: {reason}" in here.said
+    assert f"note: cannot determine whether the TaskRun was cancelled: {reason}" in here.said
 
 
 @pytest.mark.parametrize("canceling", [0, 2])
@@ -125,7 +125,7 @@ def test_a_run_that_a_pipeline_run_has_left_is_ended_by_the_next_submission(here
     with pytest.raises(RunFailed, match="left to its next try"):
         here.submit(task_run=task_run(), show=stop_at_running)
     assert here.dspa.runs[left.run_id].terminated is ended
-    told = f"run {left.run_id} was left behind by a PipelineRun that has ended: it is terminated"
+    told = f"run {left.run_id} is terminated: its PipelineRun has ended"
     assert (told in here.said) is ended
 
 

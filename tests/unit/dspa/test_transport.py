@@ -258,7 +258,7 @@ def test_what_is_no_json_object_is_no_answer(dspa, body):
 
 def test_what_is_no_healthz_is_no_dspa(dspa):
     dspa.fault = lambda _: Fault.json({"status": "up"})
-    assert "is --host a DSPA?" in str(failure(client(dspa.url).health, Unavailable))
+    assert "check --host" in str(failure(client(dspa.url).health, Unavailable))
 
 
 RUN = {"run_id": "r1", "experiment_id": "e1", "display_name": "a", "created_at": "2026-01-01T00:00:00Z"}
@@ -379,7 +379,7 @@ def test_a_request_ends_in_its_time(dspa, fault, method):
     path = HEALTH if method == "GET" else "/apis/v2beta1/experiments"
     begin = time.monotonic()
     error = failure(lambda: sender.send(method, path, body=body), Unavailable)
-    assert "no whole answer" in str(error) or "timed out" in str(error)
+    assert "no complete answer" in str(error) or "timed out" in str(error)
     assert time.monotonic() - begin < 20
     dspa.fault = None
     assert transport(dspa.url).send("GET", HEALTH)

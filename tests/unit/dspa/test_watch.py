@@ -38,7 +38,7 @@ def test_a_run_that_failed_says_what_each_step_said(here, tmp_path):
         error = fails(
             here,
             RunFailed,
-            "failed before it had evidence: validate: column daily_rank is missing; preprocess: no$",
+            "failed before it wrote evidence: validate: column daily_rank is missing; preprocess: no$",
         )
     assert error.details["evidence"] == ""
     assert error.details["causes"] == [
@@ -93,7 +93,7 @@ def test_where_the_pods_are_gone_the_log_that_the_dspa_keeps_says_it(here, tmp_p
 def test_what_cannot_begin_is_said_once_and_ends_the_run(here, tmp_path):
     here.dspa.script = Script(never_ends=True)
     with kubernetes(tmp_path, NO_NODE):
-        error = fails(here, Stuck, f"cannot go on: {LINE}", pods=0.01, stuck=0.3)
+        error = fails(here, Stuck, f"is stuck: {LINE}", pods=0.01, stuck=0.3)
     (run,) = here.runs()
     assert run.terminated
     assert f"run {run.run_id} was terminated" in str(error)
@@ -128,7 +128,7 @@ def test_a_run_without_pods_is_given_up_too(here, tmp_path):
 def test_following_gives_up_but_never_ends_the_run(here, tmp_path):
     here.dspa.script = Script(never_ends=True)
     run = here.begin()
-    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=f"{LINE}; run {run.run_id} goes on"):
+    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=f"{LINE}; run {run.run_id} continues"):
         here.follow(run.run_id, pods=0.01, stuck=0.1)
     assert here.count("terminate") == 0
 
@@ -152,7 +152,7 @@ def test_a_pod_that_has_not_begun_for_a_minute_is_explained_by_its_events(here, 
     young = pod("save", "Pending", main=waiting("ContainerCreating"), created="2999-01-01T00:00:00Z")
     with kubernetes(tmp_path, slow, young, events=(mount, older)) as site:
         causes = Cluster(NAMESPACE).waiting("a-run")
-    assert list(map(str, causes)) == ['fetch: cannot begin: secret "store" not found']
+    assert list(map(str, causes)) == ['fetch: cannot start: secret "store" not found']
     (asked,) = [line for line in site.asked if EVENTS in line]
     assert "involvedObject.name%3Djukebox-x-fetch%2Ctype%3DWarning" in asked
 
@@ -162,7 +162,9 @@ def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_pa
     with kubernetes(tmp_path):
         error = fails(here, Exception, "not done within", deadline=1, stop=1)
     (run,) = here.runs()
-    said = f"run {run.run_id} was told to end, and has not in 1 s (it has no pods: its workflow was deleted)"
+    said = (
+        f"run {run.run_id} was terminated and has not ended in 1 s (it has no pods: its workflow was deleted)"
+    )
     assert said in str(error)
     # Its attempt is not lost with it.
     here.dspa.script = Script()
@@ -188,7 +190,9 @@ def test_a_run_that_failed_for_what_may_pass_is_tried_again_and_passes(here, tmp
         found = here.submit(again=0.01)
     assert found.verdict.passed
     assert here.count("retry") == here.count("create_run") == 1
-    told = "evaluate: cannot reach the bucket; gate: ended with code 1; that may pass, so it is tried again"
+    told = (
+        "evaluate: cannot reach the bucket; gate: ended with code 1; the cause is transient, so it is retried"
+    )
     assert any(line.endswith(told) for line in here.said)
 
 
@@ -240,5 +244,5 @@ def test_an_answer_that_is_not_the_apis_costs_the_reason_only(here, tmp_path, an
     with kubernetes(tmp_path) as site:
         site.files[PODS] = answer
         fails(
-            here, RunFailed, r"evidence: validate \(the answer is (not the Kubernetes API's|no list of pods)"
+            here, RunFailed, r"evidence: validate \(the answer is (not the Kubernetes API's|not a list of pods)"
         )
