@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from dspa_server import Dspa, serving
 from dspa_command import TOKEN
+from dspa_server import Dspa, serving
 from submissions import world
 
 

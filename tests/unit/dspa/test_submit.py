@@ -84,7 +84,9 @@ def test_an_attempt_whose_run_the_server_has_forgotten_is_refused(here):
     first = here.submit()
     del here.dspa.runs[first.run_id]
     refused(
-        here, here.submission(), f"had run {first.run_id}, which the DSPA has deleted; .*: use another --attempt"
+        here,
+        here.submission(),
+        f"had run {first.run_id}, which the DSPA has deleted; .*: use another --attempt",
     )
 
 
@@ -401,9 +403,7 @@ def test_an_experiment_that_is_taken_but_never_shows_is_waited_for_in_bounds(her
 
 def test_an_experiment_that_differs_in_case_is_told_at_once(here):
     here.dspa.add_experiment("Jukebox")
-    with pytest.raises(
-        UsageError, match="--experiment jukebox: the DSPA has Jukebox and ignores case"
-    ):
+    with pytest.raises(UsageError, match="--experiment jukebox: the DSPA has Jukebox and ignores case"):
         here.submit()
     assert (here.count("create_experiment"), here.count("create_run")) == (0, 0)
 

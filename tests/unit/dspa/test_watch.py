@@ -244,5 +244,7 @@ def test_an_answer_that_is_not_the_apis_costs_the_reason_only(here, tmp_path, an
     with kubernetes(tmp_path) as site:
         site.files[PODS] = answer
         fails(
-            here, RunFailed, r"evidence: validate \(the answer is (not the Kubernetes API's|not a list of pods)"
+            here,
+            RunFailed,
+            r"evidence: validate \(the answer is (not the Kubernetes API's|not a list of pods)",
         )
