@@ -1,4 +1,4 @@
-"""Lists: filters, order, pages. The filter is unescaped once more than the client thinks."""
+"""Lists: filters, order, pages. The filter is unescaped once more than the client expects."""
 
 import base64
 import binascii
@@ -18,22 +18,16 @@ OPERATIONS = (
     "OPERATION_UNSPECIFIED EQUALS NOT_EQUALS GREATER_THAN _ GREATER_THAN_EQUALS LESS_THAN LESS_THAN_EQUALS"
     " IN IS_SUBSTRING".split()
 )
-VALUES = {
-    "string_value": str,
-    "int_value": int,
-    "long_value": int | str,
-    "timestamp_value": str,
-    "int_values": dict,
-    "long_values": dict,
-    "string_values": dict,
-}
+VALUES = {"string_value": str, "int_value": int, "long_value": int | str, "timestamp_value": str}
+VALUES |= {"int_values": dict, "long_values": dict, "string_values": dict}
 DEFAULT_PAGE, LARGEST_PAGE = 20, 200
+IN_TOKEN = {"SortByFieldName", "SortByFieldValue", "KeyFieldValue", "IsDesc", "ModelName", "Filter"}
 
 
 def select(
     items: Sequence[Item], query: Mapping[str, str], fields: Fields, model: str
 ) -> tuple[list[Item], int, str]:
-    """Return a page of the items, how many there are on all pages, and the next page's token."""
+    """Return a page of the items, the size of all pages, and the next page's token."""
     size = _page_size(query.get("page_size", ""))
     given, sort_by, filter_ = (query.get(name, "") for name in ("page_token", "sort_by", "filter"))
     token = _read_token(given, model) if given else None
@@ -43,35 +37,31 @@ def select(
         if token is None:
             token = {**asked, "ModelName": model}
         elif any(token.get(name) != value for name, value in asked.items()):
-            raise invalid(
-                "page token does not match the supplied sort by and/or filtering criteria. Either specify the"
-                " same criteria or leave the latter empty if page token is specified"
-            )
-    found = [item for item in items if _matches(item, token["Filter"], fields)]
+            raise invalid("page token does not match the supplied sort by and/or filtering criteria")
+    chosen = [item for item in items if _matches(item, token["Filter"], fields)]
     field, descending = fields[token["SortByFieldName"]], token["IsDesc"]
 
     def key(item: Item) -> tuple[Any, str]:
         return field(item), fields["id"](item)
 
-    rows = sorted(found, key=key, reverse=descending)
+    rows = sorted(chosen, key=key, reverse=descending)
     if "KeyFieldValue" in token:
         first = (token["SortByFieldValue"], token["KeyFieldValue"])
         rows = [item for item in rows if (key(item) <= first if descending else key(item) >= first)]
     if len(rows) <= size:
-        return rows, len(found), ""
+        return rows, len(chosen), ""
     value, name = key(rows[size])
     following = {**token, "SortByFieldValue": value, "KeyFieldName": "UUID", "KeyFieldValue": name}
-    return rows[:size], len(found), base64.b64encode(json.dumps(following).encode()).decode()
+    return rows[:size], len(chosen), base64.b64encode(json.dumps(following).encode()).decode()
 
 
 def _page_size(text: str) -> int:
     try:
         size = int(text or 0)
     except ValueError as error:
-        message = (
-            f'type mismatch, parameter: page_size, error: strconv.ParseInt: parsing "{text}": invalid syntax'
-        )
-        raise malformed(message) from error
+        raise malformed(
+            f'type mismatch, parameter: page_size, error: parsing "{text}": invalid syntax'
+        ) from error
     if size < 0:
         raise invalid(f"The page size should be greater than 0. Got {size}")
     return min(size or DEFAULT_PAGE, LARGEST_PAGE)
@@ -80,8 +70,7 @@ def _page_size(text: str) -> int:
 def _read_token(text: str, model: str) -> dict[str, Any]:
     try:
         token = json.loads(base64.b64decode(text, validate=True))
-        complete = {"SortByFieldName", "SortByFieldValue", "KeyFieldValue", "IsDesc", "ModelName", "Filter"}
-        if not complete.issubset(token):
+        if not IN_TOKEN.issubset(token):
             raise ValueError(text)
     except (binascii.Error, ValueError, TypeError) as error:
         raise invalid("Invalid page token") from error
@@ -93,15 +82,10 @@ def _read_token(text: str, model: str) -> dict[str, Any]:
 def _sort(text: str, fields: Fields, model: str) -> dict[str, Any]:
     words = text.lower().split()
     if len(words) > 2 or (len(words) == 2 and words[1] not in {"asc", "desc"}):
-        raise invalid(
-            f'Received invalid sort by format "{text}". Supported format: "field_name", "field_name desc", or'
-            ' "field_name asc"'
-        )
-    if not words:
-        return {}
-    if words[0] not in fields:
+        raise invalid(f'Received invalid sort by format "{text}"')
+    if words and words[0] not in fields:
         raise invalid(f'Invalid sorting field: "{words[0]}" on listable type {model}')
-    return {"SortByFieldName": words[0], "IsDesc": words[-1] == "desc"}
+    return {"SortByFieldName": words[0], "IsDesc": words[-1] == "desc"} if words else {}
 
 
 def _predicates(text: str, fields: Fields) -> list[list[Any]]:
@@ -120,19 +104,16 @@ def _predicates(text: str, fields: Fields) -> list[list[Any]]:
 
 
 def _predicate(given: Mapping[str, Any], fields: Fields) -> list[Any]:
-    item = {
-        re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", name): value for name, value in given.items()
-    }
+    item = {snake(name): value for name, value in given.items()}
     values = {name: value for name, value in item.items() if name in VALUES}
-    if set(item) - {"operation", "key", *VALUES} or len(values) > 1:
-        raise ValueError(f"unknown field in {given}")
+    wrong = [name for name, value in values.items() if not isinstance(value, VALUES[name])]
+    if set(item) - {"operation", "key", *VALUES} or len(values) > 1 or wrong:
+        raise ValueError(f"unknown field or invalid value in {given}")
     operation = item.get("operation", 0)
     if isinstance(operation, int):
         operation = OPERATIONS[operation] if operation < len(OPERATIONS) else str(operation)
     elif operation not in OPERATIONS:
         raise ValueError(f"invalid value for enum: {operation}")
-    if any(not isinstance(value, VALUES[name]) for name, value in values.items()):
-        raise ValueError(f"invalid value in {given}")
     if operation not in {"EQUALS", "NOT_EQUALS", "IS_SUBSTRING"} or not values:
         raise invalid(f"invalid predicate operation: {operation}")
     if item.get("key") not in fields:
@@ -140,15 +121,17 @@ def _predicate(given: Mapping[str, Any], fields: Fields) -> list[Any]:
     return [operation, item["key"], *values.values()]
 
 
+def snake(name: str) -> str:
+    """Return a name of protojson in its other spelling."""
+    return re.sub(r"([A-Z])", lambda letter: f"_{letter[1].lower()}", name)
+
+
 def _matches(item: Any, predicates: Sequence[Sequence[Any]], fields: Fields) -> bool:
+    """Return whether an item matches: the database ignores case, and its LIKE reads _ as any letter."""
     for operation, key, value in predicates:
-        found = fields[key](item)
-        # The database's collation ignores case, and LIKE takes _ for any letter.
-        found, value = str(found).casefold(), str(value).casefold()
-        pattern = ".*".join(["", re.escape(value).replace("_", "."), ""])
-        same = (
-            bool(re.fullmatch(pattern, found, re.DOTALL)) if operation == "IS_SUBSTRING" else found == value
-        )
+        stored, given = str(fields[key](item)).casefold(), str(value).casefold()
+        pattern = re.escape(given).replace("_", ".")
+        same = bool(re.search(pattern, stored, re.DOTALL)) if operation == "IS_SUBSTRING" else stored == given
         if same == (operation == "NOT_EQUALS"):
             return False
     return True

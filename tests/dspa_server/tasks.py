@@ -1,4 +1,4 @@
-"""How a run's steps look from outside: nodes of the workflow, or the tasks of newer servers."""
+"""The steps of a run as the API shows them: nodes of the workflow, or the tasks of newer servers."""
 
 import uuid
 from datetime import datetime
@@ -9,25 +9,23 @@ from dspa_server.state import Dspa
 
 
 def task_states(dspa: Dspa, run: RunRecord) -> list[tuple[str, str]]:
-    """List the tasks that have begun, with their states; when a run's end first shows they lag behind."""
+    """List the tasks that have started, with their states; they lag behind the end of the run."""
     names = dspa.task_names(run)
     settled = run.state in TERMINAL and (run.ended_turn is None or run.turn > run.ended_turn)
+    if settled and run.state == "SUCCEEDED":
+        return [(name, "SUCCEEDED") for name in names]
     if run.process is not None:
         seen = getattr(run.process, "task_states", dict)()
-        if settled and run.state == "SUCCEEDED":
-            seen = dict.fromkeys(names, "SUCCEEDED")
         return [(name, seen[name]) for name in names if name in seen]
     if not names or (run.running_gets == 0 and run.state not in {"SUCCEEDED", "FAILED"}):
         return []
-    if settled and run.state == "SUCCEEDED":
-        return [(name, "SUCCEEDED") for name in names]
     done = dspa.failing_task(run) if settled and not run.terminated else run.tasks_done
     ended = [(name, "SUCCEEDED") for name in names[:done]]
     return [*ended, (names[done], "FAILED" if settled else "RUNNING")]
 
 
 def task_details(dspa: Dspa, run: RunRecord) -> list[dict[str, Any]]:
-    """Write the workflow's nodes: the workflow, the root DAG, and three for each task."""
+    """List the workflow's nodes: the workflow, the root DAG, and three for each task."""
     states = task_states(dspa, run)
     if run.state == "PENDING" or (not states and run.running_gets == 0 and run.state not in TERMINAL):
         return []
@@ -49,6 +47,7 @@ def task_details(dspa: Dspa, run: RunRecord) -> list[dict[str, Any]]:
 
 def _node(run: RunRecord, name: str, state: str, children: list[str], task: str = "") -> dict[str, Any]:
     ended = _end(run) if state in TERMINAL else NEVER
+    updated = ended if ended != NEVER else run.created_at
     return message(
         {
             "run_id": run.run_id,
@@ -58,24 +57,21 @@ def _node(run: RunRecord, name: str, state: str, children: list[str], task: str 
             "start_time": timestamp(run.created_at),
             "end_time": timestamp(ended),
             "state": state,
-            "state_history": [
-                {"update_time": timestamp(ended if ended != NEVER else run.created_at), "state": state}
-            ],
+            "state_history": [{"update_time": timestamp(updated), "state": state}],
             "child_tasks": [{"pod_name": child} for child in children],
         }
     )
 
 
 def tasks(dspa: Dspa, run: RunRecord) -> list[dict[str, Any]]:
-    """Write the tasks as servers without ML Metadata do."""
-    root = _id(run, "root")
-    found = [_task(run, "root", root, "RUNNING" if run.state not in TERMINAL else str(run.state), "ROOT")]
-    for name, state in task_states(dspa, run):
-        found.append({**_task(run, name, _id(run, name), state, "RUNTIME"), "parent_task_id": root})
-    return found
+    """List the tasks as servers without ML Metadata do."""
+    root = _task(run, "root", "RUNNING" if run.state not in TERMINAL else str(run.state), "ROOT")
+    parent = {"parent_task_id": root["task_id"]}
+    return [root, *({**_task(run, *known, "RUNTIME"), **parent} for known in task_states(dspa, run))]
 
 
-def _task(run: RunRecord, name: str, task_id: str, state: str, kind: str) -> dict[str, Any]:
+def _task(run: RunRecord, name: str, state: str, kind: str) -> dict[str, Any]:
+    task_id = _id(run, name)
     return message(
         {
             "name": name,
