@@ -1,4 +1,4 @@
-"""A seed in, a schedule out: how the server, the run, the evidence and the submitter will misbehave."""
+"""Draws a schedule from a seed: the faults of server, run, evidence and submitter."""
 
 import random
 from collections.abc import Callable
@@ -7,26 +7,13 @@ from typing import Any
 
 from dspa_server import Fault, Script
 
-LEAVINGS = {
-    "pass": 20,
-    "late": 5,
-    "too late": 1,
-    "block": 4,
-    "missing": 2,
-    "other run": 2,
-    "other nonce": 2,
-    "other commit": 1,
-    "other champion": 1,
-    "garbled": 1,
-    "truncated": 1,
-    "lying": 2,
-    "candidate missing": 1,
-    "candidate tampered": 2,
-}
-"""What gate and save leave behind when a run ends, and how often."""
+LEAVINGS = {"pass": 20, "late": 5, "block": 4, **dict.fromkeys(("missing", "other run", "other nonce"), 2)}
+LEAVINGS |= {"lying": 2, "candidate tampered": 2, "candidate missing": 1, "too late": 1, "other commit": 1}
+LEAVINGS |= {"other champion": 1, "garbled": 1, "truncated": 1}
+"""What gate and save leave when a run ends, and how often."""
 
 HANG = 1.0
-"""Seconds of silence: longer than a submitter bears for one request."""
+"""Seconds of silence, longer than the submitter's timeout of one request."""
 
 
 def _edit(**changes: Any) -> Fault:
@@ -40,7 +27,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "close after": lambda _: Fault.close(after=True),
     "5xx before": lambda draw: Fault.status(draw.choice((500, 502, 503)), "oops\n"),
     "5xx after": lambda draw: Fault.status(draw.choice((500, 502, 503)), "oops\n", after=True),
-    "5xx without a word": lambda _: Fault.json({"code": 13}, 500),
+    "5xx without a message": lambda _: Fault.json({"code": 13}, 500),
     "504 before": lambda _: Fault.gateway_timeout(after=False),
     "504 after": lambda _: Fault.gateway_timeout(),
     "late commit": lambda draw: Fault.late_commit(draw.choice((0.02, 0.1, 0.5)), reset=draw.random() < 0.5),
@@ -67,7 +54,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "no parameters": lambda _: _edit(runtime_config=None),
     "huge": lambda draw: Fault.huge(33, chunked=draw.random() < 0.5),
 }
-"""What can happen to one request, by name."""
+"""The faults of one request, by name."""
 
 LOST_ANSWERS = ("reset after", "close after", "5xx after", "504 after", "hang after", "late commit")
 ODD_STATES = ("PAUSED", "RUNTIME_STATE_UNSPECIFIED", None, "CANCELING", "BOGUS", "RUNNING")
@@ -75,7 +62,7 @@ ODD_STATES = ("PAUSED", "RUNTIME_STATE_UNSPECIFIED", None, "CANCELING", "BOGUS",
 
 @dataclass(frozen=True)
 class Schedule:
-    """Everything that will go wrong, and when."""
+    """Everything that goes wrong, and when."""
 
     seed: int
     profile: str
@@ -86,21 +73,21 @@ class Schedule:
     faults: dict[int, tuple[str, Fault]]
     """By the number of the request at the server."""
     posts: dict[int, tuple[str, Fault]]
-    """By the number of the POST of a run; they go first."""
+    """By the number of the POST of a run; they take precedence."""
     token_expires: int | None
     token_rotated: int | None
-    """How many requests later the new token is in the file; None: never."""
+    """How many requests later the file has the new token; None: never."""
     deadline: float
     lives: int
-    """How often the submitter is started, at most: it is again after each failure and each kill."""
+    """How often the submitter is started at most: again after each failure and each kill."""
     deaths: dict[int, int]
-    """After how many requests which of the lives ends by SIGKILL; 0: when its POST has been committed."""
+    """After how many requests a life ends by SIGKILL; 0: when its POST has been committed."""
     interrupted: int | None
-    """At which news of the run the first life is told to stop."""
+    """At which change of the run the first life is interrupted."""
     twins: bool
-    """Two submitters with one key at one moment."""
+    """Two submitters with one key at the same time."""
     real: bool
-    """The submitter is a process of its own."""
+    """Whether the submitter is a process of its own."""
 
     @property
     def kinds(self) -> set[str]:
@@ -109,7 +96,7 @@ class Schedule:
 
 
 def schedule(seed: int) -> Schedule:
-    """Draw the schedule of a seed."""
+    """Return the schedule of a seed."""
     draw = random.Random(seed)
     real = seed % 25 == 0
     twins = not real and draw.random() < 0.08
