@@ -111,8 +111,9 @@ class World:
 
     def runs(self) -> list[RunRecord]:
         """List all runs of the key, oldest first."""
-        every = [*self.dspa.runs.values(), *self.dspa.shadows]
-        return sorted(every, key=lambda run: (run.created_at.replace(microsecond=0), run.run_id))
+        return sorted(
+            self.dspa.runs.values(), key=lambda run: (run.created_at.replace(microsecond=0), run.run_id)
+        )
 
     def finish(self, run: RunRecord) -> None:
         if run.terminated:

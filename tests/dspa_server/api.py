@@ -25,21 +25,9 @@ COMMON: Fields = {
     "name": lambda item: item.display_name,
     "display_name": lambda item: item.display_name,
     "created_at": lambda item: int(item.created_at.timestamp()),
-    "storage_state": lambda item: item.storage_state,
-    "experiment_id": lambda item: item.experiment_id,
 }
-EXPERIMENTS: Fields = {
-    **COMMON,
-    "id": lambda item: item.experiment_id,
-    "last_run_created_at": lambda item: int(item.last_run_created_at.timestamp()),
-}
-RUNS: Fields = {
-    **COMMON,
-    "id": lambda item: item.run_id,
-    "run_id": lambda item: item.run_id,
-    "finished_at": lambda item: int(item.finished_at.timestamp()),
-    "state": lambda item: item.state or "",
-}
+EXPERIMENTS: Fields = {**COMMON, "id": lambda item: item.experiment_id}
+RUNS: Fields = {**COMMON, "id": lambda item: item.run_id}
 
 
 @dataclass(frozen=True)
@@ -54,8 +42,6 @@ class Answer:
 def healthz(dspa: Dspa, _: Request) -> dict[str, Any]:
     version = dspa.version
     answer = {"commit_sha": version.commit_sha, "tag_name": version.tag_name, "multi_user": False}
-    if version.pipeline_store:
-        answer["pipeline_store"] = "database"
     return {name: value for name, value in {**answer, **dspa.health}.items() if value is not None}
 
 
@@ -91,30 +77,24 @@ def get_experiment(dspa: Dspa, request: Request) -> dict[str, Any]:
 
 
 def list_experiments(dspa: Dspa, request: Request) -> dict[str, Any]:
-    rows, total, token = select(list(dspa.experiments.values()), request.query, EXPERIMENTS, "experiments")
-    page = [experiment_json(row) for row in rows]
-    return message({"experiments": page, "total_size": total, "next_page_token": token})
+    page = select(list(dspa.experiments.values()), request.query, EXPERIMENTS)
+    return message({"experiments": [experiment_json(row) for row in page.pop("rows")], **page})
 
 
 def archive_experiment(dspa: Dspa, request: Request) -> dict[str, Any]:
-    """Archive or restore an experiment; its runs are archived with it, but not restored."""
+    """Archive an experiment and its runs."""
     experiment = experiment_of(dspa, request.ids[0])
-    experiment.storage_state = storage_state(request)
-    for run in dspa.runs.values():
-        if experiment.storage_state == "ARCHIVED" and run.experiment_id == experiment.experiment_id:
-            run.storage_state = "ARCHIVED"
+    for item in (experiment, *dspa.runs.values()):
+        if item.experiment_id == experiment.experiment_id:
+            item.storage_state = "ARCHIVED"
     return {}
-
-
-def storage_state(request: Request) -> str:
-    return "ARCHIVED" if request.kind.startswith("archive") else "AVAILABLE"
 
 
 # Runs.
 
 
 def create_run(dspa: Dspa, request: Request) -> dict[str, Any]:
-    """Start a run. Neither a name nor an id makes this idempotent."""
+    """Start a run; names are not unique."""
     given = read_body(request, dspa.version.run_fields, "Run")
     config = read_message(given.get("runtime_config", {}), ("parameters", "pipeline_root"), "RuntimeConfig")
     if not isinstance(config.get("parameters", {}), Mapping):
@@ -130,7 +110,7 @@ def create_run(dspa: Dspa, request: Request) -> dict[str, Any]:
     parameters = struct(config.get("parameters", {}))
     check_parameters(spec, parameters)
     run = RunRecord(
-        given.get("run_id") or str(uuid.uuid4()),
+        str(uuid.uuid4()),
         name,
         experiment_id,
         parameters,
@@ -141,8 +121,7 @@ def create_run(dspa: Dspa, request: Request) -> dict[str, Any]:
         pipeline_root=config.get("pipeline_root", ""),
         service_account=given.get("service_account") or "pipeline-runner-dspa",
     )
-    if not dspa.start(run):
-        raise internal(f"Failed to store run {name} to table", failed)
+    dspa.start(run)
     return run_json(dspa, run)
 
 
@@ -174,9 +153,8 @@ def list_runs(dspa: Dspa, request: Request) -> dict[str, Any]:
         run.hidden_lists = max(0, run.hidden_lists - 1)
         dspa.look(run)
     items = [run for run in listed if experiment_id in {"", run.experiment_id}]
-    rows, total, token = select(items, request.query, RUNS, "run_details")
-    page = [run_json(dspa, row) for row in rows]
-    return message({"runs": page, "total_size": total, "next_page_token": token})
+    page = select(items, request.query, RUNS)
+    return message({"runs": [run_json(dspa, row) for row in page.pop("rows")], **page})
 
 
 SAME = ("experiment_id", "run_id", "display_name", "storage_state", "description", "service_account", "state")
@@ -196,10 +174,7 @@ def run_json(dspa: Dspa, run: RunRecord, *, full: bool = False) -> dict[str, Any
     else:
         answer["pipeline_spec"] = {"pipeline_spec": spec, "platform_spec": platform} if platform else spec
     if dspa.version.task_details:
-        details = {"task_details": task_details(dspa, run)}
-        if dspa.version.context_ids and details["task_details"]:
-            details |= {"pipeline_context_id": "7", "pipeline_run_context_id": "8"}
-        answer["run_details"] = message(details)
+        answer["run_details"] = message({"task_details": task_details(dspa, run)})
     else:
         answer["task_count"] = len(tasks(dspa, run))
         answer["tasks"] = tasks(dspa, run) if full else []
@@ -225,7 +200,7 @@ def retry(dspa: Dspa, request: Request) -> dict[str, Any]:
 
 
 def archive(dspa: Dspa, request: Request) -> dict[str, Any]:
-    run_of(dspa, request, "Failed to archive a run").storage_state = storage_state(request)
+    run_of(dspa, request, "Failed to archive a run").storage_state = "ARCHIVED"
     return {}
 
 
@@ -247,7 +222,6 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("POST", "/experiments", "create_experiment", create_experiment),
     ("GET", f"/experiments/{ID}", "get_experiment", get_experiment),
     ("POST", f"/experiments/{ID}:archive", "archive_experiment", archive_experiment),
-    ("POST", f"/experiments/{ID}:unarchive", "unarchive_experiment", archive_experiment),
     ("GET", "/runs", "list_runs", list_runs),
     ("POST", "/runs", "create_run", create_run),
     ("GET", f"/runs/{ID}", "get_run", get_run),
@@ -255,7 +229,6 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("POST", f"/runs/{ID}:terminate", "terminate", terminate),
     ("POST", f"/runs/{ID}:retry", "retry", retry),
     ("POST", f"/runs/{ID}:archive", "archive", archive),
-    ("POST", f"/runs/{ID}:unarchive", "unarchive", archive),
 )
 ENDPOINTS = {kind: endpoint for _, _, kind, endpoint in ROUTES}
 

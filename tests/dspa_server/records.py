@@ -28,19 +28,15 @@ class Profile:
     run_fields: frozenset[str]
     unknown_spec_fields: frozenset[str] = frozenset()
     """Fields of the IR that are newer than this server; it refuses the whole spec."""
-    pipeline_store: bool = True
     gateway: int = 2
-    context_ids: bool = False
-    """Whether a run has the ids of its ML Metadata contexts: 64-bit integers, so strings in JSON."""
     task_details: bool = True
     """Whether a run has its workflow's nodes; without, `?view=FULL` returns tasks."""
 
 
 PLUGINS = {"plugins_input", "plugins_output"}
 NEWER = {"pipelineConfig", "taskConfigPassthroughs", "cacheKey"}
-OLD = {"unknown_spec_fields": frozenset(NEWER), "pipeline_store": False, "gateway": 1, "context_ids": True}
 PROFILES = {
-    "2.5": Profile("2.5.0", "8c6d6a0e2f5b4a1d9c3e7f6a5b4c3d2e1f0a9b8c", RUN_FIELDS, **OLD),
+    "2.5": Profile("2.5.0", "8c6d6a0e2f5b4a1d9c3e7f6a5b4c3d2e1f0a9b8c", RUN_FIELDS, frozenset(NEWER), 1),
     "2.16": Profile("2.16.1", "537860c41d1f4a0b8e2c6a7d9b5e3f1c0a4d8e6f", RUN_FIELDS | PLUGINS),
     "next": Profile(
         "2.99.0",

@@ -47,8 +47,6 @@ class Dspa:
     """Executes a new run, instead of its script."""
     requests: list[Request] = field(default_factory=list)
     runs: dict[str, RunRecord] = field(default_factory=dict)
-    shadows: list[RunRecord] = field(default_factory=list)
-    """Runs that exist in the cluster but not in the API's database: their id was taken."""
     experiments: dict[str, Experiment] = field(default_factory=dict)
     errors: list[BaseException] = field(default_factory=list)
     """Errors of the double itself or of a test's callback."""
@@ -70,9 +68,9 @@ class Dspa:
         return datetime.now(UTC) + timedelta(seconds=self.clock_skew)
 
     def live_runs(self) -> list[RunRecord]:
-        """List the runs that have not ended, including those that only the cluster knows."""
+        """List the runs that have not ended."""
         with self.lock:
-            return [run for run in [*self.runs.values(), *self.shadows] if run.state not in TERMINAL]
+            return [run for run in self.runs.values() if run.state not in TERMINAL]
 
     def add_experiment(self, name: str, description: str = "") -> Experiment:
         """Create an experiment."""
@@ -80,19 +78,15 @@ class Dspa:
         self.experiments[experiment.experiment_id] = experiment
         return experiment
 
-    def start(self, run: RunRecord) -> bool:
-        """Start a run; return False if its id was taken, although it runs."""
+    def start(self, run: RunRecord) -> None:
+        """Start a run."""
         run.script = self.script if isinstance(self.script, Script) else self.script(run)
         run.hidden_lists = self.list_lag
         run.state_history.append((self.now(), "PENDING"))
         if self.executor:
             run.process = self.executor(run)
-        if run.run_id in self.runs:
-            self.shadows.append(run)
-            return False
         self.runs[run.run_id] = run
         self.experiments[run.experiment_id].last_run_created_at = run.created_at
-        return True
 
     def advance(self, run: RunRecord) -> None:
         """Proceed with a run, because a GET of it is being answered."""
@@ -161,7 +155,7 @@ class Dspa:
     def stop(self) -> None:
         """Kill all executed runs."""
         self.stopping.set()
-        for run in [*self.runs.values(), *self.shadows]:
+        for run in self.runs.values():
             if run.process is not None and run.process.poll() is None:
                 with contextlib.suppress(OSError):
                     run.process.kill()

@@ -1,6 +1,5 @@
 """The API seen without a client: errors, numbers, lists, how runs proceed, and the server itself."""
 
-import dataclasses
 import itertools
 import json
 from datetime import UTC, datetime
@@ -52,16 +51,9 @@ def test_the_clock_can_be_wrong(dspa, api):
 # Messages.
 
 
-def test_empty_fields_are_omitted_and_64_bit_integers_are_strings(dspa, api):
+def test_empty_fields_are_omitted_and_numbers_are_doubles(api):
     assert {"description", "error", "run_details"}.isdisjoint(api.begin())
     assert "description" not in api.post("/experiments", {"display_name": "bare"}).json()
-    dspa.profile = "2.5"
-    run_id = api.begin()["run_id"]
-    api.states(run_id, 2)
-    assert api.get(f"/runs/{run_id}").json()["run_details"]["pipeline_context_id"] == "7"
-
-
-def test_numbers_are_doubles(api):
     parameters = {"text": "x", "number": 3.0, "share": 2**53 + 1}
     kept = api.begin(runtime_config={"parameters": parameters})["runtime_config"]["parameters"]
     assert (json.dumps(kept["number"]), kept["share"]) == ("3", 2**53)
@@ -87,26 +79,6 @@ def test_an_older_server_refuses_newer_fields(dspa, api, ir):
     assert api.post("/runs", api.run_body(pipeline_spec=spec)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("parameters", "complaint"),
-    [
-        ({}, "parameter text is not optional"),
-        ({"text": "x", "extra": 1}, "not required by pipeline: extra"),
-        ({"text": 1}, "text requires type string"),
-        ({"text": None}, "text requires type string"),
-        ({"text": "x", "number": "7"}, "number requires type double or integer"),
-        ({"text": "x", "number": True}, "number requires type double or integer"),
-        ({"text": "x", "flag": 1}, "flag requires type bool"),
-        ({"text": "x", "items": {}}, "items requires type list"),
-    ],
-)
-def test_parameters_that_do_not_fit_are_refused(dspa, api, parameters, complaint):
-    assert complaint in refused(
-        api.post("/runs", api.run_body(runtime_config={"parameters": parameters})), 400, 3
-    )
-    assert dspa.runs == {}
-
-
 INFO = {"pipelineInfo": {"name": "x"}}
 
 
@@ -130,21 +102,6 @@ def test_no_name_or_no_pipeline_is_an_internal_error(dspa, api, change):
     assert dspa.runs == {}
 
 
-def test_what_does_not_exist(api):
-    for path in ("/runs/none", "/experiments/none", "/nothing"):
-        refused(api.get(path), 404, 5)
-    refused(api.post("/runs/none:terminate"), 404, 5)
-    refused(api.post("/runs", api.run_body(experiment_id="none")), 404, 5)
-    refused(api.post("/healthz"), 501, 12)
-
-
-def test_a_run_id_is_honoured_and_no_guard_against_doubles(dspa, api):
-    assert api.begin("first", run_id="chosen")["run_id"] == "chosen"
-    refused(api.post("/runs", api.run_body("second", run_id="chosen")), 500, 13)
-    assert len(dspa.live_runs()) == 2
-    assert [run["display_name"] for run in api.get("/runs").json()["runs"]] == ["first"]
-
-
 # Lists.
 
 PREDICATE = {"operation": "EQUALS", "key": "display_name", "string_value": "x"}
@@ -164,11 +121,10 @@ def test_a_filter_is_unescaped_twice(api, name, taken_for):
     assert names(api, quote(name)) == [name]
 
 
-def test_filters_by_either_name_and_number_and_refused_ones(api):
+def test_filters_and_refused_ones(api):
     api.begin("one")
     api.begin("two")
     assert names(api, "one", key="name", operation=1) == ["one"]
-    assert names(api, "one", operation="NOT_EQUALS") == ["two"]
     assert names(api, "w", operation="IS_SUBSTRING") == ["two"]
     for change in (
         *({"string_value": value} for value in ("50%", 5)),
@@ -192,19 +148,9 @@ def test_pages(dspa, api):
     assert shown == [f"run {number}" for number in (4, 3, 2, 1, 0)]
     assert token is None
     assert "does not match" in refused(api.get("/runs", page_token=pages[0], sort_by="created_at"), 400, 3)
-    for made_up in ("2", "e30=", "bm90IGpzb24="):
-        refused(api.get("/runs", page_token=made_up), 400, 3)
-
-
-def test_sizes_and_orders_of_pages(dspa, api):
-    known = dspa.runs[api.begin()["run_id"]]
-    for number in range(220):
-        dspa.runs[f"{number}"] = dataclasses.replace(known, run_id=f"{number}")
-    assert len(api.get("/runs").json()["runs"]) == 20
-    assert len(api.get("/runs", page_size=1000).json()["runs"]) == 200
     for query in (
-        *({"page_size": size} for size in ("-1", "many")),
-        *({"sort_by": order} for order in ("colour", "name upwards", "name desc now")),
+        *({"page_token": made_up} for made_up in ("2", "e30=", "bm90IGpzb24=")),
+        *({"sort_by": "colour"}, {"sort_by": "name upwards"}, {"page_size": "many"}),
     ):
         refused(api.get("/runs", **query), 400, 3)
 
