@@ -186,7 +186,7 @@ class World:
         with pytest.raises(error, match=message) as caught:
             self.submit(**options)
         assert type(caught.value) is error
-        assert caught.value.details["run_id"] == self.runs()[0].run_id
+        assert caught.value.details["run_id"] == self.runs()[-1].run_id
         assert not caught.value.details.get("candidate")
         assert "\n" not in str(caught.value)
         return caught.value

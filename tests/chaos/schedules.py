@@ -139,8 +139,7 @@ def _death(draw: random.Random, real: bool) -> int:
 
 def _script(draw: random.Random) -> Script:
     how = draw.choices(
-        ("succeeds", "fails", "cancelled", "skipped", "odd", "vanishes", "never ends"),
-        (30, 5, 1, 1, 4, 1, 1),
+        ("succeeds", "fails", "cancelled", "skipped", "odd", "vanishes", "never ends"), (30, 5, 1, 1, 4, 1, 1)
     )[0]
     pending, running = draw.randint(0, 2), draw.randint(0, 4)
     final = {"fails": "FAILED", "cancelled": "CANCELED", "skipped": "SKIPPED"}.get(how, "SUCCEEDED")

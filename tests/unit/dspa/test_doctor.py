@@ -208,10 +208,7 @@ def test_clocks_that_differ(dspa, skew):
 
 @pytest.mark.parametrize(
     ("date", "detail"),
-    [
-        *((date, "the server sends no time") for date in ("", "today", "Mon, 99 Foo 2026")),
-        ("now", " s "),
-    ],
+    [*((date, "the server sends no time") for date in ("", "today", "Mon, 99 Foo 2026")), ("now", " s ")],
 )
 def test_a_server_without_a_usable_time_or_time_zone(date, detail):
     told = date.replace("now", f"{datetime.datetime.now(datetime.UTC):%a, %d %b %Y %H:%M:%S} -0000")

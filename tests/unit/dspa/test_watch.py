@@ -170,6 +170,9 @@ def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_pa
         f"run {run.run_id} was terminated and has not ended in 1 s (it has no pods: its workflow was deleted)"
     )
     assert said in str(error)
+    with kubernetes(tmp_path) as site:
+        site.status = 500
+        error = here.ends_in(DeadlineOver, "has not ended in 1 s; see", deadline=1, stop=1)
     # The attempt can have another run.
     here.dspa.script = Script()
     assert here.submit().run_id != run.run_id
