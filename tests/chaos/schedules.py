@@ -86,8 +86,6 @@ class Schedule:
     """At which change of the run the first life is interrupted."""
     twins: bool
     """Two submitters with one key at the same time."""
-    real: bool
-    """Whether the submitter is a process of its own."""
 
     @property
     def kinds(self) -> set[str]:
@@ -98,8 +96,7 @@ class Schedule:
 def schedule(seed: int) -> Schedule:
     """Return the schedule of a seed."""
     draw = random.Random(seed)
-    real = seed % 25 == 0
-    twins = not real and draw.random() < 0.08
+    twins = draw.random() < 0.08
     density, length = draw.choice((0, 0, 0.05, 0.15, 0.3, 0.6)), draw.randint(5, 40)
     favourite = draw.choice(list(FAULTS))
     struck = [number for number in range(1, length) if draw.random() < density]
@@ -110,9 +107,8 @@ def schedule(seed: int) -> Schedule:
     ]
     faults = {number: (name, FAULTS[name](draw)) for number, name in zip(struck, names, strict=True)}
     lost = [draw.choice(LOST_ANSWERS) for _ in range(draw.choice((0, 0, 1, 1, 2, 3)))]
-    lives = draw.choice((1, 1, 2, 3)) if not real else 3
-    mortal = real or draw.random() < 0.25
-    deaths = {life: _death(draw, real) for life in range(draw.choice((1, 2)) if mortal else 0)}
+    lives = draw.choice((1, 1, 2, 3))
+    deaths = {life: _death(draw) for life in range(draw.choice((1, 2)) if draw.random() < 0.3 else 0)}
     return Schedule(
         seed=seed,
         profile=draw.choice(("2.5", "2.16", "next")),
@@ -129,12 +125,11 @@ def schedule(seed: int) -> Schedule:
         deaths=deaths,
         interrupted=draw.randint(1, 4) if draw.random() < 0.06 else None,
         twins=twins,
-        real=real,
     )
 
 
-def _death(draw: random.Random, real: bool) -> int:
-    return 0 if draw.random() < (0.6 if real else 0.4) else draw.randint(1, 14)
+def _death(draw: random.Random) -> int:
+    return 0 if draw.random() < 0.4 else draw.randint(1, 14)
 
 
 def _script(draw: random.Random) -> Script:

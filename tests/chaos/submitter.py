@@ -1,18 +1,11 @@
-"""The submitter under test: the call of `jukebox submit`, in a thread, or in a process that may be killed.
-
-As a program it reads its arguments as JSON from the command line, and prints the outcome as JSON.
-"""
+"""The submitter under test: the call of `jukebox submit`, with short waits."""
 
 import contextlib
-import json
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ml.core.canonical import digest
-from ml.core.errors import JukeboxError
 from ml.dspa import run, session, transport
 from ml.dspa.client import Client
 from ml.dspa.compiled import Pipeline
@@ -97,21 +90,3 @@ def submit(
     client = Client(connection, timeouts)
     # An attribute of its module, which the tests replace.
     return run.submit(client, submission(home), timeouts=timeouts, say=say, show=show)
-
-
-def main(arguments: str) -> None:
-    """Submit once, and print the outcome as one line of JSON."""
-    given = json.loads(arguments)
-    connection = Connection(host=given["host"], token_file=Path(given["token_file"]))
-    said: list[str] = []
-    try:
-        with hurried():
-            passed = submit(connection, Path(given["home"]), given["deadline"], said.append, lambda *_: None)
-        outcome: dict[str, Any] = {"known": passed.model_dump_json()}
-    except JukeboxError as error:
-        outcome = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    print(json.dumps({**outcome, "said": said}))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -24,7 +24,7 @@ PLAIN = dataclasses.replace(
     posts={},
     deaths={},
     **dict.fromkeys(("token_expires", "interrupted")),
-    **dict.fromkeys(("list_lag", "twins", "real"), 0),
+    **dict.fromkeys(("list_lag", "twins"), 0),
 )
 """A schedule in which nothing goes wrong."""
 
@@ -144,10 +144,10 @@ def test_the_schedules_have_everything_in_them():
     assert {plan.profile for plan in plans} == set(PROFILES)
     assert {plan.list_lag for plan in plans} >= {0, 6}
     assert {plan.script.final for plan in plans} == {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
-    for trait in ("real", "twins", "deaths", "interrupted", "token_expires"):
+    for trait in ("twins", "deaths", "interrupted", "token_expires"):
         assert sum(bool(getattr(plan, trait)) for plan in plans) >= 20, trait
     assert sum(plan.script.never_ends for plan in plans) >= 3
     assert sum(plan.script.vanish_after is not None for plan in plans) >= 3
     assert sum(plan.deadline < 6 for plan in plans) >= 20
-    # A kill of a real process when its POST was committed.
-    assert sum(plan.real and 0 in plan.deaths.values() for plan in plans) >= 8
+    # A kill when the POST was committed.
+    assert sum(0 in plan.deaths.values() for plan in plans) >= 20

@@ -1,11 +1,5 @@
 """Runs one schedule: a server of its own, and submitters that are killed and started again."""
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,7 +21,6 @@ from ml.dspa.outcome import RunOutcome
 
 TOKENS = ("sha256~the-first-secret", "sha256~the-second-secret")
 TOO_LATE = 30.0
-TESTS = Path(__file__).parent.parent
 
 
 class FastDspa(Dspa):
@@ -95,9 +88,6 @@ class World:
     """POSTs of a run whose answers had no fault."""
     hit: set[str] = field(default_factory=set)
     posts: int = 0
-    in_life: int = 0
-    victim: Any = None
-    death: int | None = None
 
     def __post_init__(self):
         self.token_file.write_text(TOKENS[0])
@@ -133,7 +123,6 @@ class World:
         """Return the fault of a request; called once for each, before it is handled."""
         with self.dspa.lock:
             self._turn_token(request.number)
-            self.in_life += 1
             accepted = request.headers["Authorization"].split()[-1] in self.dspa.tokens
             fault = self._planned(request)
             if fault and fault.edit and not accepted:
@@ -149,7 +138,7 @@ class World:
                 self.listed |= {
                     run.run_id for run in self.dspa.runs.values() if not run.hidden_lists and not run.vanished
                 }
-            return self._kill(request) or fault
+            return fault
 
     def _planned(self, request: Request) -> Fault | None:
         if request.kind == "create_run":
@@ -174,36 +163,15 @@ class World:
             fresh.write_text(TOKENS[1])
             fresh.rename(self.token_file)
 
-    def _kill(self, request: Request) -> Fault | None:
-        """Kill a submitter process: before a request is handled, or when its POST is committed."""
-        victim, death = self.victim, self.death
-        if victim is None or death is None or self.in_life < death:
-            return None
-        if death:
-            os.kill(victim.pid, signal.SIGKILL)
-            return Fault.hang(0.1)
-        if request.kind != "create_run":
-            return None
-        before = len(self.dspa.runs)
-
-        def kill() -> None:
-            with contextlib.suppress(AssertionError):
-                self.dspa.wait(lambda dspa: len(dspa.runs) > before, 1)
-            victim.kill()
-
-        threading.Thread(target=kill, daemon=True).start()
-        return Fault.hang(5, after=True)
-
     def live(self, life: int) -> Outcome:
         """Run a submitter to its end."""
-        death = self.schedule.deaths.get(life)
-        self.in_life, begun = 0, time.monotonic()
-        outcome = self._process(death) if self.schedule.real else self._thread(life, death)
+        begun = time.monotonic()
+        outcome = self._submit(life, self.schedule.deaths.get(life))
         outcome.seconds = time.monotonic() - begun
         self.outcomes.append(outcome)
         return outcome
 
-    def _thread(self, life: int, death: int | None) -> Outcome:
+    def _submit(self, life: int, death: int | None) -> Outcome:
         connection = Doomed(host=self.dspa.url, namespace="ci", token_file=self.token_file)
         if death:
             connection._left = death
@@ -226,29 +194,6 @@ class World:
         except BaseException as error:
             return Outcome(0, None, "crash", message=f"{type(error).__name__}: {error}", said=said)
         return Outcome(0, passed, said=said)
-
-    def _process(self, death: int | None) -> Outcome:
-        given = {"host": self.dspa.url, "token_file": str(self.token_file), "home": str(self.home)}
-        given |= {"deadline": self.schedule.deadline}
-        command = [sys.executable, "-m", "chaos.submitter", json.dumps(given)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, cwd=TESTS, **pipes)
-        self.victim, self.death = process, death
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            return Outcome(0, None, "crash", message="the process did not end")
-        finally:
-            self.victim = None
-        if process.returncode == -signal.SIGKILL:
-            return Outcome(0, None, "killed")
-        if process.returncode:
-            return Outcome(0, None, "crash", message=err.strip()[-2000:])
-        told = json.loads(out)
-        passed = RunOutcome.model_validate_json(told.pop("known")) if "known" in told else None
-        return Outcome(0, passed, **told)
 
     def ended(self, run: RunRecord) -> bool:
         """Return whether a run has ended or was terminated."""

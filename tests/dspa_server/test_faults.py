@@ -80,33 +80,6 @@ def test_a_late_commit_answers_first(dspa, api, reset, said):
     dspa.wait(lambda dspa: len(dspa.runs) == 1)
 
 
-@pytest.mark.parametrize(
-    ("fault", "code", "kind", "text"),
-    [
-        (Fault.login_page(), 200, "text/html; charset=utf-8", "<title>Log In</title>"),
-        (Fault.unauthorized(), 401, "text/plain; charset=utf-8", "Unauthorized\n"),
-        (Fault.forbidden(), 403, "text/plain; charset=utf-8", "Forbidden\n"),
-        (Fault.json([]), 200, "application/json", "[]"),
-        (Fault.json(None), 200, "application/json", "null"),
-        (Fault.status(418, "tea", "text/tea"), 418, "text/tea", "tea"),
-        (Fault.redirect("/elsewhere"), 302, "text/plain; charset=utf-8", ""),
-    ],
-)
-def test_other_answers(dspa, fault, code, kind, text):
-    dspa.fault = lambda _: fault
-    response = requests.get(f"{dspa.url}/apis/v2beta1/healthz", allow_redirects=False, timeout=20)
-    assert (response.status_code, response.headers["Content-Type"]) == (code, kind)
-    assert text in response.text
-    assert (response.headers.get("Location") == "/elsewhere") == (code == 302)
-
-
-@pytest.mark.parametrize(("code", "after"), [(429, "7"), (503, None)])
-def test_retry_after(dspa, api, code, after):
-    dspa.fault = lambda _: Fault.busy(code, after)
-    response = api.get("/runs")
-    assert (response.status_code, response.headers.get("Retry-After")) == (code, after)
-
-
 def test_an_edited_answer_to_a_chosen_request(dspa, api):
     run_id = api.begin()["run_id"]
     edited = Fault.edited(lambda run: {**run, "state": 5, "run_id": [run["run_id"]]})
@@ -142,11 +115,3 @@ def test_a_slow_answer_comes_in_pieces_and_is_complete_in_the_end(dspa, api, mak
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_huge_body(dspa, api, chunked):
-    dspa.fault = lambda _: Fault.huge(3, chunked=chunked)
-    response = api.get("/runs")
-    assert len(response.json()["padding"]) == 3 << 20
-    assert ("Content-Length" in response.headers) != chunked
