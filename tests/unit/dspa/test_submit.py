@@ -441,7 +441,7 @@ ANOTHER = {
     f"{BOX}.command": (["sh"], f"pipeline .it differs at {BOX}.command."),
     f"{PLATFORM}.secretAsEnv": (
         PLANTED,
-        r"it differs at platform_spec.*\.exec-train\.secretAsEnv.",
+        r"pipeline .it differs at platform.*\.exec-train\.secretAsEnv.",
     ),
     f"{SPEC}.root.dag.tasks.another": ({}, f"pipeline .it differs at {SPEC}.root.dag.tasks.another."),
     CACHED: ({"enableCache": 1}, rf"pipeline .it differs at {CACHED}\.enableCache."),
