@@ -75,17 +75,21 @@ def kubernetes(
     for step, text in (logs or {}).items():
         site.files[f"{PODS}/jukebox-x-{step}/log"] = text.encode()
     with serving(site):
-        entry = {"cluster": "c", "user": "u"}
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "x",
-            "clusters": [{"name": "c", "cluster": {"server": site.url}}],
-            "users": [{"name": "u", "user": {"token": "a-token"}}],
-            "contexts": [{"name": "x", "context": entry}],
-        }
-        (home / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+        kubeconfig(home, site.url)
         yield site
+
+
+def kubeconfig(home: Path, url: str) -> None:
+    """Write ``home/kubeconfig`` for a server."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "a-token"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    }
+    (home / "kubeconfig").write_text(yaml.safe_dump(content))
 
 
 def listed(*pods: dict[str, Any]) -> bytes:

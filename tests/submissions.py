@@ -181,6 +181,16 @@ class World:
             show=lambda state, tasks: self.shown.append((state, dict(tasks))),
         )
 
+    def ends_in(self, error: type[JukeboxError], message: str, **options: Any) -> JukeboxError:
+        """Submit, and check that it ends in just this error, in one line, about its one run."""
+        with pytest.raises(error, match=message) as caught:
+            self.submit(**options)
+        assert type(caught.value) is error
+        assert caught.value.details["run_id"] == self.runs()[-1].run_id
+        assert not caught.value.details.get("candidate")
+        assert "\n" not in str(caught.value)
+        return caught.value
+
     def begin(self, submission: Submission | None = None, *, ahead: float = 0) -> Run:
         """Start a run past `jukebox submit`, on a server whose clock is so many seconds ahead."""
         known = [found for found in self.dspa.experiments.values() if found.display_name == "jukebox"]

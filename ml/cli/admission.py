@@ -38,12 +38,12 @@ def admit(
     from ml.dspa.compiled import read_pipeline
 
     compiled = read_pipeline(pipeline, image)
-    findings = examine(compiled, read_admission(policy))
+    violations = examine(compiled, read_admission(policy))
     if not as_json:
-        for line in findings:
+        for line in violations:
             out.print(escape(tame(line)))
-    require_admitted(findings, str(pipeline))
+    require_admitted(violations, str(pipeline))
     if as_json:
-        print_json({"admitted": True, "findings": [], "image": compiled.image, "pipeline": compiled.digest})
+        print_json({"admitted": True, "violations": [], "image": compiled.image, "pipeline": compiled.digest})
         return
     out.print(f"admitted: {len(compiled.executors)} executors, {compiled.digest}")

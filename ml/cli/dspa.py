@@ -256,7 +256,7 @@ def doctor(
         words = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]skipped[/]"}
         width = max(len(check.name) for check in checks)
         for check in checks:
-            out.print(f"{check.name:<{width}}  {words[check.result]}  {escape(check.found)}")
+            out.print(f"{check.name:<{width}}  {words[check.result]}  {escape(check.detail)}")
             if check.remedy:
                 out.print(f"{'':<{width}}  to do: {escape(check.remedy)}")
     failed = [check.name for check in checks if check.result == "failed"]

@@ -104,7 +104,7 @@ def _write(file: Path, known: dict[str, Any]) -> None:
 
 def _show(known: dict[str, Any], *, verbose: bool) -> None:
     """Print the checks or why it was not admitted, and where everything is, as far as it is known."""
-    for line in known.get("findings", ()):
+    for line in known.get("violations", ()):
         out.print(tame(line), markup=False)
     if checks := known.get("checks"):
         out.print()

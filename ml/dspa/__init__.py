@@ -1,5 +1,6 @@
-"""Data Science Pipelines of OpenShift AI, by direct REST: admit, submit once, follow, say what came of it.
+"""Client of Data Science Pipelines (the DSPA) by direct REST: admit, submit once, follow, decide the outcome.
 
-It imports nothing heavy: the submitter's pod is small. Start reading at `run`; `transport` decides what is
-tried again, `submit` that exactly one run belongs to an attempt.
+It may import release, gate, storage and core, but neither kfp nor TensorFlow: the submitter's pod is
+small. Start reading at `run`. `transport` turns each answer into a result or an error, `session` retries,
+`submit` keeps one run for each attempt, `outcome` decides by the run's state and its evidence.
 """

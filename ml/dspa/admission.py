@@ -1,7 +1,7 @@
-"""Decide whether a compiled pipeline may be submitted: what it asks of the cluster, against a typed policy.
+"""Check a compiled pipeline against the admission policy before it is submitted.
 
-Everything is refused that the policy does not name, and every field of the IR that `ml.dspa.ir` does not
-know. A command is no boundary: the commit's image may run anything, so commands and arguments are not judged.
+Whatever the policy does not name is refused, and so is every field of the IR that `ml.dspa.ir` does not
+declare. Commands and arguments are not checked: the commit's image may run anything.
 """
 
 import re
@@ -25,54 +25,53 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 }
 """The types of the pipeline's own parameters."""
 
-
 GIGABYTE = 1e9
 """The unit of memory where kfp writes a number."""
 
 
-def require_admitted(findings: Sequence[str], about: str) -> None:
-    """Pass where nothing was found.
+def require_admitted(violations: Sequence[str], about: str) -> None:
+    """Raise if there are violations of the admission policy.
 
     Raises:
-        NotAdmitted: with the first finding in its line, and all of them as ``details``.
+        NotAdmitted: the message has the first violation, ``details`` all of them.
     """
-    if findings:
-        more = f" (and {len(findings) - 1} more)" if findings[1:] else ""
-        raise NotAdmitted(f"{about} is not admitted: {findings[0]}{more}", {"findings": list(findings)})
+    if violations:
+        more = f" (and {len(violations) - 1} more)" if violations[1:] else ""
+        raise NotAdmitted(f"{about} is not admitted: {violations[0]}{more}", {"violations": [*violations]})
 
 
 def examine(pipeline: Pipeline, policy: AdmissionPolicy) -> list[str]:
-    """Return everything in a compiled pipeline that the policy does not allow, one line each.
+    """Return each violation of the policy in a compiled pipeline, as one line.
 
     Args:
-        pipeline: what is to be submitted; its ``image`` is the component by digest, as the caller knows it.
+        pipeline: the pipeline; its ``image`` is the component image by digest, as the caller knows it.
         policy: what is allowed.
     """
-    found = [*_unknown(Specification, pipeline.spec), *_unknown(Platform, pipeline.platform)]
+    violations = [*_unknown(Specification, pipeline.spec), *_unknown(Platform, pipeline.platform)]
     try:
-        # The rest is judged too, so that one look shows everything.
+        # Unknown fields are reported above; the known ones are checked all the same.
         spec = Specification.model_validate(pipeline.spec, extra="ignore")
         platform = Platform.model_validate(pipeline.platform, extra="ignore")
     except ValidationError:
-        return found
+        return violations
     given = platform.platforms.kubernetes.deployment_spec.executors
     for name, executor in spec.deployment_spec.executors.items():
         lines = [*_image(executor.container.image, pipeline.image, policy)]
         lines += _resources(executor.container.resources, policy)
         lines += _given(given[name], policy) if name in given else ["a timeout is missing"]
-        found += [f"executor {name}: {line}" for line in lines]
-    strange = [name for name in given if name not in spec.deployment_spec.executors]
-    found += [f"executor {name}: not in the specification" for name in strange]
-    return [*found, *_graph(spec, policy), *_declared(spec, pipeline.image, policy)]
+        violations += [f"executor {name}: {line}" for line in lines]
+    unknown = [name for name in given if name not in spec.deployment_spec.executors]
+    violations += [f"executor {name}: not in the specification" for name in unknown]
+    return [*violations, *_graph(spec, policy), *_declared(spec, pipeline.image, policy)]
 
 
 def examine_parameters(
     pipeline: Pipeline, parameters: Mapping[str, Any], policy: AdmissionPolicy
 ) -> list[str]:
-    """Return what the policy does not allow in the parameters of a run of an admitted pipeline."""
+    """Return each violation of the policy in the parameters of a run of an admitted pipeline."""
     known = pipeline.parameters
-    found = [
-        f"parameter {name}: the pipeline has none of this name" for name in parameters if name not in known
+    violations = [
+        f"parameter {name}: the pipeline has no such parameter" for name in parameters if name not in known
     ]
     for name, value in parameters.items():
         kind = known.get(name, {}).get("parameterType", "")
@@ -81,15 +80,15 @@ def examine_parameters(
         )
         fits = fits and (kind != "STRUCT" or is_flat(value))
         if not fits:
-            found.append(f"parameter {name}: not a {kind}")
-    return found + _places(parameters, policy)
+            violations.append(f"parameter {name}: not a {kind}")
+    return violations + _places(parameters, policy)
 
 
 def below(uri: str, places: Iterable[str]) -> bool:
-    """Tell whether a URI is one of some places, or below one; a place that ends in / or : is a prefix.
+    """Return whether a URI is one of the places, or below one; a place that ends in / or : is a prefix.
 
-    A URI with a query, a fragment, an escape or a step upwards is below nothing: servers read those in
-    different ways (``s3://bucket/x?endpoint=…`` is another server).
+    A URI with a query, a fragment, an escape or ``..`` is below no place: servers interpret those
+    differently (``s3://bucket/x?endpoint=…`` names another server).
     """
     if not uri.isprintable() or set("?#%\\ ") & set(uri) or {".", ".."} & set(uri.split("/")):
         return False
@@ -100,19 +99,19 @@ def below(uri: str, places: Iterable[str]) -> bool:
 
 
 def _places(values: Mapping[str, Any], policy: AdmissionPolicy) -> list[str]:
-    """Return which parameters point where they must not."""
-    found = []
+    """Return the parameters that are URIs outside the allowed places."""
+    violations = []
     for name, value in values.items():
         places = policy.uris.get(name, ())
         points = value is not None and (name in policy.uris or name.endswith(("_uri", "_uris")))
         for uri in (value.values() if isinstance(value, dict) else [value]) if points else ():
             if not below(str(uri), ("", *places)):
-                found.append(f"parameter {name}: {_shown(str(uri))} is not allowed{_of(places)}")
-    return found
+                violations.append(f"parameter {name}: {_shown(str(uri))} is not allowed{_of(places)}")
+    return violations
 
 
 def _shown(uri: str) -> str:
-    """Return a URI without the password or the signature that it may hold."""
+    """Return a URI without its password or signature."""
     where, query, _ = re.sub("//[^/]*@", "//…@", uri).partition("?")
     return f"{where}?…" if query else where
 
@@ -128,7 +127,7 @@ def _image(image: str, component: str, policy: AdmissionPolicy) -> list[str]:
 
 
 def _resources(resources: Resources, policy: AdmissionPolicy) -> Iterator[str]:
-    """Say which bounds of a step are too high; each is written twice, and both count."""
+    """Return the resource bounds of a step that are too high; the IR has each bound twice, and both count."""
     bounds = {"cpu": (policy.max_cpu, 1.0), "memory": (policy.max_memory, GIGABYTE)}
     for field, value in resources.model_dump(by_alias=True).items():
         most, unit = bounds["cpu" if "cpu" in field.lower() else "memory"]
@@ -138,13 +137,13 @@ def _resources(resources: Resources, policy: AdmissionPolicy) -> Iterator[str]:
             yield f"{field}: {error}"
             continue
         if not has and "limit" in field.lower():
-            yield f"{field} is 0, which is no limit"
+            yield f"{field} is 0, which means no limit"
         if has > amount(most):
-            yield f"{field} {value} is too much; the policy allows {most}"
+            yield f"{field} {value} exceeds {most}, the most that the policy allows"
 
 
 def _given(given: Given, policy: AdmissionPolicy) -> Iterator[str]:
-    """Say which things of the cluster a step must not be given."""
+    """Return the secrets, claims and other objects of the cluster that a step must not get."""
     secrets = [env.secret_name for env in given.secret_as_env]
     secrets += [volume.secret_name for volume in given.secret_as_volume]
     config_maps = [env.config_map_name for env in given.config_map_as_env]
@@ -164,7 +163,7 @@ def _given(given: Given, policy: AdmissionPolicy) -> Iterator[str]:
         for name in sorted({*names} - {*allowed}):
             yield f"{what} {name} is not allowed{_of(allowed)}"
     if int(given.active_deadline_seconds) > 60 * policy.max_minutes:
-        yield f"a timeout of {given.active_deadline_seconds} s; the policy allows {60 * policy.max_minutes}"
+        yield f"a timeout of {given.active_deadline_seconds} s; the policy allows {60 * policy.max_minutes} s"
 
 
 def _labels(labels: Mapping[str, str]) -> list[str]:
@@ -172,7 +171,7 @@ def _labels(labels: Mapping[str, str]) -> list[str]:
 
 
 def _graph(spec: Specification, policy: AdmissionPolicy) -> Iterator[str]:
-    """Say where there is too much of the graph."""
+    """Return the limits that the graph exceeds, and its pipeline root if it is not allowed."""
     tasks = spec.root.dag.tasks
     if len(tasks) > policy.max_steps:
         yield f"the pipeline: {len(tasks)} steps; the policy allows {policy.max_steps}"
@@ -182,29 +181,29 @@ def _graph(spec: Specification, policy: AdmissionPolicy) -> Iterator[str]:
             yield f"task {name}: {retries} retries; the policy allows {policy.max_retries}"
     root = spec.default_pipeline_root
     if not below(root, ("", *policy.pipeline_roots)):
-        yield f"the pipeline: its root {_shown(root)} is not allowed{_of(policy.pipeline_roots)}"
+        yield f"the pipeline: root {_shown(root)} is not allowed{_of(policy.pipeline_roots)}"
 
 
 def _declared(spec: Specification, image: str, policy: AdmissionPolicy) -> Iterator[str]:
-    """Say which parameters of the pipeline have a type or a default that they must not have."""
+    """Return the parameters of the pipeline whose type or default is not allowed."""
     parameters = spec.root.input_definitions.parameters
     for name, known in parameters.items():
         if known.parameter_type not in KINDS:
-            yield f"parameter {name}: a run is given no {known.parameter_type}"
+            yield f"parameter {name}: a pipeline parameter cannot be a {known.parameter_type}"
     defaults = {name: known.default_value for name, known in parameters.items()}
     if defaults.get("image") not in (None, image):
-        yield f"parameter image: its default {defaults['image']} is not {image}"
+        yield f"parameter image: its default is {defaults['image']}, not {image}"
     yield from _places(defaults, policy)
 
 
 def _unknown(model: type[Part], document: Any) -> list[str]:
-    """Return what a document has that is not known, or lacks, one line each."""
+    """Return the fields of a document that are unknown, missing or invalid, one line each."""
     try:
         model.model_validate(document)
     except ValidationError as error:
         problems = error.errors()
         unknown = {problem["loc"][:-1] for problem in problems if problem["type"] == "extra_forbidden"}
-        # What is missing beside a field that is not known is only that field's shadow.
+        # Beside an unknown field, a missing one is most likely the same field under its other name.
         return [
             _line(problem["loc"], problem["type"], problem["msg"])
             for problem in problems
@@ -220,11 +219,11 @@ WHOSE = (
     (("root", "dag", "tasks"), "task"),
     (("root", "inputDefinitions", "parameters"), "parameter"),
 )
-"""What stands at which place of the IR, by name."""
+"""Paths of the IR at which a name follows, and what that name is of."""
 
 
 def _line(where: tuple[int | str, ...], kind: str, message: str) -> str:
-    """Say in one line what is wrong with a place of the IR."""
+    """Return one line about an invalid field of the IR."""
     subject, path = "the pipeline", where
     for place, what in WHOSE:
         if where[: len(place)] == place and len(where) > len(place):

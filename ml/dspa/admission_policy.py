@@ -1,7 +1,7 @@
-"""The admission policy: what a compiled pipeline may ask of the cluster, typed, with nothing by default.
+"""The admission policy: what a compiled pipeline may request from the cluster.
 
-The file is YAML; `admission.yaml` beside this module is the default, with the reason for each key. It must
-name every key: a missing one is an error, never a silent default.
+The file is YAML and must have every key. `admission.yaml` beside this module is the default, with the
+reason for each key.
 """
 
 import re
@@ -23,15 +23,15 @@ QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(m|k|M|G|T|Ki|Mi|Gi|Ti|)")
 
 
 def amount(text: str) -> float:
-    """Return what a quantity of Kubernetes amounts to, as 0.2 for 200m and 1024 for 1Ki.
+    """Return a Kubernetes quantity as a number: 0.2 for 200m, 1024 for 1Ki.
 
     Raises:
-        ValueError: it is not one, or written with an exponent, as only machines do.
+        ValueError: it is not a quantity, or has an exponent.
     """
-    found = QUANTITY.fullmatch(text)
-    if not found:
-        raise ValueError(f"{text!r} is not a quantity, as 500m or 2Gi")
-    return float(found[1]) * UNITS[found[2]]
+    match = QUANTITY.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a quantity such as 500m or 2Gi")
+    return float(match[1]) * UNITS[match[2]]
 
 
 def _quantity(text: str) -> str:
@@ -43,7 +43,7 @@ Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
 class AdmissionPolicy(Record):
-    """What a compiled pipeline may ask for; `admission.yaml` says what each key means."""
+    """What a compiled pipeline may request; `admission.yaml` explains each key."""
 
     schema_: Literal["jukebox.admission/v1"] = Field(alias="schema")
     images: tuple[Annotated[str, Field(pattern=f"^{IMAGE.pattern}$")], ...]
@@ -72,7 +72,7 @@ def read_admission(path: Path | None) -> AdmissionPolicy:
         default = resources.files("ml.dspa").joinpath("admission.yaml")
         documents = read_documents((path or default).read_bytes())
         if len(documents) != 1:
-            raise ValueError(f"{len(documents)} documents, not one")
+            raise ValueError(f"it has {len(documents)} documents, not one")
         return AdmissionPolicy.load(documents[0])
     except OSError as error:
         raise UsageError(f"the admission policy {path} cannot be read: {error.strerror}") from error

@@ -1,6 +1,7 @@
-"""The pods of a run, read from the Kubernetes API. The caller's right to do so is optional.
+"""The pods of a run, read from the Kubernetes API.
 
-Reading needs the verb list on pods and events, and get on pods/log, in the runs' namespace.
+The right to read them is optional: the verb list on pods and events, and get on pods/log, in the runs'
+namespace.
 """
 
 import datetime
@@ -13,24 +14,26 @@ RUN_LABEL = "pipeline/runid"
 """The label that each pod of a run has."""
 
 TAIL = 50
-"""Lines of a log among which a step's last word is looked for."""
+"""Lines at the end of a log that are searched for the reason of a failure."""
 
 LAUNCHER = re.compile(r"F\d{4} .*\] failed to execute component: (.*)")
-"""KFP's launcher around each step, and what it could not do."""
+"""An error of KFP's launcher, which runs each step."""
 
 NOISE = re.compile(r"exit status \d+$|^time=.* argo=true")
-"""What launcher and Argo say of a step that has ended by itself."""
+"""Lines that launcher and Argo write after a step has ended."""
 
 SLOW = datetime.timedelta(seconds=60)
-"""A pod that has not begun for so long may have a reason that only its events tell."""
+"""Age from which the events of a pending pod are read: some reasons are in events only."""
 
 NO_PODS = Cause(
-    step="the run", line="it has no pods: its workflow was deleted, or nothing takes it up", kind="NoPods"
+    step="the run",
+    line="it has no pods: its workflow was deleted, or no controller has started it",
+    kind="NoPods",
 )
 
 
 class Cluster:
-    """The pods of runs in one namespace. Every method raises NotReadable where they cannot be read."""
+    """The pods of runs in one namespace. Every method raises NotReadable if they cannot be read."""
 
     def __init__(self, namespace: str) -> None:
         """Prepare; nothing is asked yet."""
@@ -38,43 +41,43 @@ class Cluster:
         self._api = Api(namespace)
 
     def waiting(self, run_id: str) -> list[Cause]:
-        """Say which steps of a run cannot begin, and why."""
+        """Return the steps of a run that cannot start, with the cause."""
         pods = self.pods(run_id)
         if not pods:
             return [NO_PODS]
         return [cause for pod in newest(pods) if (cause := self._waits_for(pod))]
 
     def failures(self, run_id: str) -> list[Cause]:
-        """Say which steps of a run failed or could not begin, and why."""
-        found = []
+        """Return the steps of a run that failed or could not start, with the cause."""
+        causes = []
         for pod in newest(self.pods(run_id)):
             cause = pod.failed_for() or self._waits_for(pod)
-            if cause and not cause.kind and (word := self._last_word(pod)):
-                cause = cause.model_copy(update={"line": word})
+            if cause and not cause.kind and (reason := self._reason_in_log(pod)):
+                cause = cause.model_copy(update={"line": reason})
             if cause:
-                found.append(cause)
-        return found
+                causes.append(cause)
+        return causes
 
     def pods(self, run_id: str) -> list[Pod]:
         """List the pods of a run, oldest first."""
         label = f"{RUN_LABEL}={run_id}"
-        found = self._api.read_json("CoreV1Api", "list_namespaced_pod", label_selector=label)
+        answer = self._api.read_json("CoreV1Api", "list_namespaced_pod", label_selector=label)
         try:
-            return read_pods(found["items"])
+            return read_pods(answer["items"])
         except (KeyError, TypeError, ValueError) as error:
-            raise NotReadable("the answer is no list of pods", lasting=True) from error
+            raise NotReadable("the answer is not a list of pods", lasting=True) from error
 
     def log(self, pod: Pod, lines: int | None = None) -> str:
-        """Return the log of a pod's step, or the last lines of it."""
+        """Return the log of a pod's step, or its last ``lines`` lines."""
         limit = {"tail_lines": lines} if lines else {}
         data = self._api.read("CoreV1Api", "read_namespaced_pod_log", name=pod.name, container=MAIN, **limit)
         return data.decode("utf-8", "replace")
 
-    def _last_word(self, pod: Pod) -> str:
+    def _reason_in_log(self, pod: Pod) -> str:
         try:
-            return last_word(pod.step, self.log(pod, TAIL))
+            return failure_reason(pod.step, self.log(pod, TAIL))
         except NotReadable:
-            # The pod itself was read: what it says is the reason then.
+            # The pod could be read: its status has to do.
             return ""
 
     def _waits_for(self, pod: Pod) -> Cause | None:
@@ -83,21 +86,21 @@ class Cluster:
         if cause or pod.status.phase != "Pending" or age < SLOW:
             return cause
         about = f"involvedObject.name={pod.name},type=Warning"
-        found = self._api.read_json("CoreV1Api", "list_namespaced_event", field_selector=about)
-        events = found.get("items")
+        answer = self._api.read_json("CoreV1Api", "list_namespaced_event", field_selector=about)
+        events = answer.get("items")
         if not events:
             return None
         last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-        return pod.cause(f"cannot begin: {last.get('message', '')}", last.get("reason", ""))
+        return pod.cause(f"cannot start: {last.get('message', '')}", last.get("reason", ""))
 
 
-def last_word(step: str, log: str) -> str:
-    """Return why a step ended, out of its log.
+def failure_reason(step: str, log: str) -> str:
+    """Return the line of a log that says why a step failed.
 
-    That is the launcher's error, where it is its own, as when it could not write to the store after a step
-    that went well; else the step's last line; else the last line of all.
+    It is the launcher's own error (it can fail to write to the store after the step succeeded), else the last
+    line that the step itself has written, else the last line of the log.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip() and not NOISE.search(line)]
-    launcher = [found[1] for line in lines if (found := LAUNCHER.match(line))]
+    launcher = [error[1] for line in lines if (error := LAUNCHER.match(line))]
     own = [line.removeprefix(f"{step}: ") for line in lines if step and line.startswith(f"{step}: ")]
     return (launcher or own or lines or [""])[-1][:1000]

@@ -1,6 +1,6 @@
-"""Read what `jukebox compile` wrote, without kfp: the specification and the platform's part.
+"""Read the specification and the platform specification of a compiled pipeline, without kfp.
 
-Whether it may be run, `ml.dspa.admission` says.
+`ml.dspa.admission` decides whether it may run.
 """
 
 import re
@@ -23,9 +23,9 @@ HYPERPARAMETERS = "hyperparameters"
 
 
 class Pipeline(BaseModel):
-    """A compiled pipeline: its specification, what it needs of the platform, and the digest of its bytes.
+    """A compiled pipeline: its specification, its platform specification, and the digest of the file.
 
-    ``image`` is the component that its steps are to run in.
+    ``image`` is the component image in which its steps must run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,22 +42,22 @@ class Pipeline(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that it takes, by name, as the IR describes them."""
+        """The pipeline's parameters by name, as the IR describes them."""
         return dict(self.spec["root"]["inputDefinitions"]["parameters"])
 
     @property
     def tasks(self) -> list[str]:
-        """The names of its tasks."""
+        """The names of the tasks."""
         return list(self.spec["root"]["dag"]["tasks"])
 
     @property
     def executors(self) -> dict[str, Any]:
-        """What the platform gives each executor, by name."""
+        """The platform's settings of each executor, by name."""
         return dict(self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
 
     @property
     def mounts_store(self) -> bool:
-        """Whether steps mount the claim in which a folder can be a store."""
+        """Whether a step mounts the claim that can hold a store as a folder."""
         mounts = [mount for given in self.executors.values() for mount in given.get("pvcMount", ())]
         return any(mount["mountPath"] == STORE_MOUNT for mount in mounts)
 
@@ -67,32 +67,32 @@ def read_pipeline(path: Path, image: str = "") -> Pipeline:
 
     Args:
         path: the file.
-        image: the component image by digest; "" takes the one that the file names itself.
+        image: the component image by digest; "" takes the image that the file names.
 
     Raises:
-        UsageError: the file cannot be read or is no pipeline, or the image is not named by its digest.
+        UsageError: the file cannot be read or is not a compiled pipeline, or the image has no digest.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         documents = read_documents(data)
         if len(documents) != 2:
-            raise NotPlain(f"{len(documents)} documents, not a specification and a platform")
+            raise NotPlain(f"it has {len(documents)} documents, not a specification and a platform")
         spec, platform = documents
         named = spec["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"]
         pipeline = Pipeline(spec=spec, platform=platform, digest=digest(data), image=image or named)
         if not data.endswith(b"\n"):
-            raise NotPlain("it was cut off")
+            raise NotPlain("the file is truncated")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except NotPlain as error:
-        raise UsageError(f"{path} is not a pipeline of `jukebox compile`: {error}") from error
+        raise UsageError(f"{path} is not a pipeline compiled by `jukebox compile`: {error}") from error
     except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is not a pipeline of `jukebox compile`") from error
+        raise UsageError(f"{path} is not a pipeline compiled by `jukebox compile`") from error
     if not IMAGE.fullmatch(pipeline.image):
         if image:
             raise UsageError(f"--image {image}: name the image by its digest, as REF@sha256:…")
         raise UsageError(
-            f"{path} names the image {named}, not one by its digest: compile it with --image REF@sha256:…"
+            f"{path} names the image {named} without a digest: compile it with --image REF@sha256:…"
         )
     return pipeline

@@ -1,4 +1,4 @@
-"""Where the DSPA is, and who we are: from flags and JUKEBOX_* variables, and in a pod from the pod itself."""
+"""Address and credentials of the DSPA, from options, JUKEBOX_* variables and the pod's service account."""
 
 import ipaddress
 import os
@@ -12,7 +12,7 @@ from ml.core.errors import UsageError
 from ml.dspa.dashboard import experiments_page
 
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes puts a pod's token and namespace, and OpenShift the CA of its services."""
+"""The folder of a pod's token and namespace, and in OpenShift of the service CA."""
 
 TOKEN = "JUKEBOX_TOKEN"  # noqa: S105 - the variable's name
 ADDRESS = re.compile(r"https?://[^\s/?#\\]+(/[^\s\\]*)?([?#]\S*)?")
@@ -20,9 +20,9 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Connection(BaseModel):
-    """How to reach one DSPA. The token is a variable's or a file's; a file is read for every request.
+    """Address and credentials of one DSPA. The token is a value or a file, which is read for every request.
 
-    ``experiments`` is where the dashboard has them, "" where nobody has said it.
+    ``experiments`` is the dashboard's page of experiments, "" if it was not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,11 +37,11 @@ class Connection(BaseModel):
     pipeline_root: str = ""
 
     def token(self) -> str:
-        """Return the token as it is now, "" for none.
+        """Return the current token, "" for none.
 
         Raises:
             OSError: its file cannot be read.
-            ValueError: its file holds no token. The message does not quote it.
+            ValueError: its file has no token. The message does not quote the content.
         """
         if self.token_value is not None:
             return self.token_value.get_secret_value()
@@ -49,7 +49,7 @@ class Connection(BaseModel):
 
     @property
     def rule(self) -> str:
-        """The right that a service account needs, in words."""
+        """A sentence about the Role that a service account needs."""
         return (
             f"its account needs a Role{self._where} with the verbs get and create on "
             "datasciencepipelinesapplications/api (apiGroup datasciencepipelinesapplications.opendatahub.io, "
@@ -58,14 +58,14 @@ class Connection(BaseModel):
 
     @property
     def missing_right(self) -> str:
-        """What to do about a token that is accepted, and may not do this."""
-        return f"{self.rule}; the DSPA's proxy may go on refusing for some minutes after it was given"
+        """What to do if the token is accepted, but lacks the right."""
+        return f"{self.rule}; the DSPA's proxy may still refuse for some minutes after the Role was granted"
 
     @property
     def rule_of_route(self) -> str:
-        """What to do where the proxy is an oauth-proxy, which shows a login page instead of refusing."""
+        """What to do if the proxy may be an oauth-proxy, which answers with a login page instead of a 403."""
         return (
-            f"{self.rule}, and where the DSPA has an oauth-proxy the verb get on routes (apiGroup "
+            f"{self.rule}, and, if the DSPA has an oauth-proxy, the verb get on routes (apiGroup "
             f"route.openshift.io, resourceNames [ds-pipeline-{self.dspa}])"
         )
 
@@ -84,15 +84,15 @@ def connect(
     pipeline_root: str = "",
     pod: Path = POD,
 ) -> Connection:
-    """Complete what a user has said with what the pod knows.
+    """Return a connection from the options, completed from the pod's service account.
 
     Raises:
-        UsageError: host, token or CA is missing or cannot be used, or the dashboard is no address.
+        UsageError: host, token or CA is missing or invalid, or the dashboard is not an address.
     """
     namespace = namespace_of(namespace, pod)
     for flag, name in (("--dspa", dspa), ("--namespace", namespace)):
         if name and not NAME.fullmatch(name):
-            raise UsageError(f"{flag} {name!r}: not a name of Kubernetes")
+            raise UsageError(f"{flag} {name!r}: not a valid Kubernetes name")
     if not host:
         if not namespace:
             raise UsageError("no DSPA: give --host https://ds-pipeline-… (oc get route ds-pipeline-dspa)")
@@ -115,7 +115,7 @@ def connect(
     if token_file is None and not value and not _is_loopback(host):
         raise UsageError(f"no token: set {TOKEN} (oc whoami -t prints one), or give --token-file")
     if value and not _fits_header(value):
-        raise UsageError(f"{TOKEN} holds no token: it has characters that no header may have")
+        raise UsageError(f"{TOKEN} is not a token: it has characters that an HTTP header cannot have")
     return Connection(
         host=host,
         dspa=dspa,
@@ -129,12 +129,16 @@ def connect(
 
 
 def namespace_of(namespace: str | None, pod: Path = POD) -> str:
-    """Return the namespace of the runs as it was given, or this pod's own; "" outside of one."""
+    """Return the given namespace, else that of this pod; "" outside a pod."""
     return namespace or _read(pod / "namespace")
 
 
 def _checked(host: str) -> str:
-    """Return the address of the DSPA without a slash at its end, if it may be used."""
+    """Return the address of the DSPA without its last slash.
+
+    Raises:
+        UsageError: it is not an allowed address.
+    """
     host = host.strip()
     try:
         parsed = urlparse(host)
@@ -144,9 +148,9 @@ def _checked(host: str) -> str:
     if not known:
         raise UsageError(f"--host {host.rpartition('@')[2]}: not a URL; write https://HOST[:PORT]")
     if parsed.username or parsed.password or "?" in host or "#" in host:
-        raise UsageError(f"--host: {parsed.hostname}: neither a password nor a query belongs there")
+        raise UsageError(f"--host: {parsed.hostname}: remove the password and the query")
     if parsed.scheme == "http" and not _is_loopback(host):
-        raise UsageError(f"--host {host}: http would send the token in the open; use https")
+        raise UsageError(f"--host {host}: http would send the token unencrypted; use https")
     return host.rstrip("/")
 
 
@@ -177,7 +181,7 @@ def _token_in(path: Path) -> str:
     if not token:
         raise ValueError("it is empty")
     if not _fits_header(token):
-        raise ValueError("it holds no token: it has characters that no header may have")
+        raise ValueError("not a token: it has characters that an HTTP header cannot have")
     return token
 
 

@@ -1,8 +1,7 @@
-"""What the key of a run must not be able to do, each tried: the trusted side's places are closed to it.
+"""Checks of `jukebox doctor --runs-key`: the key of the runs must be denied access to the trusted side.
 
-A step of a run executes the commit's own code with the runs' key, which `jukebox doctor --runs-key` has too.
-Nothing of the trusted ring may be within its reach: the source tables and the sealed holdout, which it would
-train on, and the promoted models and the log, which say what is in production.
+A step of a run executes the commit's code with this key. The key must not reach the source tables and the
+sealed holdout, on which the code could train, nor the promoted models and the log.
 """
 
 import functools
@@ -14,22 +13,22 @@ from ml.dspa.experiment import Failed
 from ml.storage.objects import Denied, create_object, delete_object, get_object
 
 LARGEST = 1 << 34
-"""Bytes of a table; it is not read, only asked for."""
+"""Most bytes of a table; only its metadata are requested."""
 
-OTHER_KEY = "give the runs another key: its policy must not name this place (docs/security.md)"
+OTHER_KEY = "give the runs a key whose policy does not allow this place (docs/security.md)"
 
 
 def attempts(
     store: str, holdout: str, tables: Mapping[str, str]
 ) -> Iterator[tuple[str, Callable[[], str] | None, str]]:
-    """Return what has to be denied to a run: its name, the attempt, and the option that names the place.
+    """Return what must be denied to a run: the name of the check, the attempt, and the option for the place.
 
-    An attempt raises `Failed` where it is not denied; it is None where the place is not known or, as a
-    folder, can deny nothing.
+    An attempt raises `Failed` if it is not denied. It is None if the place is not known, or is a folder,
+    which cannot deny anything.
 
     Args:
         store: the model store.
-        holdout: the judge's place.
+        holdout: the judge's folder or prefix.
         tables: the URIs of the source tables by name.
     """
 
@@ -54,16 +53,16 @@ def _write(folder: str) -> str:
     try:
         delete_object(probe)
     except JukeboxError:
-        raise Failed(f"{probe} was written, and stays: no right to delete it", OTHER_KEY) from None
+        raise Failed(f"{probe} was written and remains: the key may not delete it", OTHER_KEY) from None
     raise Failed(f"{probe} was written and deleted again", OTHER_KEY)
 
 
 def _read(uri: str) -> str:
     try:
-        found = get_object(uri, LARGEST, whole=False)
+        data = get_object(uri, LARGEST, whole=False)
     except Denied:
         return "denied"
     except UsageError as error:
         raise Failed(f"{uri}: {error}", "correct the URI") from error
-    told = f"{uri} can be read" if found is not None else f"{uri}: the key learns that it is not there"
-    raise Failed(told, OTHER_KEY)
+    readable = data is not None
+    raise Failed(f"{uri} can be read" if readable else f"{uri}: the key may see that it is absent", OTHER_KEY)

@@ -1,7 +1,7 @@
-"""What is wrong with the way to the DSPA and to the buckets, and how to mend it.
+"""Check the connection to the DSPA and to the buckets, and say how to correct each problem.
 
-Each check is an experiment: it does what `jukebox submit` will do, on something that is not there or that
-it has made itself. A check whose groundwork failed is skipped, so that the first failure is the one to mend.
+Each check does what `jukebox submit` does, with an object that is absent or that the check created. A check
+is skipped if a check that it needs has failed, so the first failure is the one to correct.
 """
 
 import base64
@@ -23,10 +23,10 @@ from ml.dspa.store_checks import compare_judge, try_place
 from ml.dspa.timeouts import Timeouts
 
 SKEW = 60
-"""Seconds that two clocks may differ. S3 refuses at 15 minutes, tokens are read to the second."""
+"""Seconds that two clocks may differ. S3 refuses requests at 15 minutes; tokens expire to the second."""
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
-"""The id of no run: terminating it needs the right to POST, and does nothing."""
+"""An id that no run has: terminating it needs the right to POST, and has no effect."""
 
 
 def examine(
@@ -36,11 +36,11 @@ def examine(
     *,
     closed: Mapping[str, str] | None = None,
 ) -> list[DoctorCheck]:
-    """Check the way to the DSPA, the places in the object store, and what the runs' key must not reach.
+    """Check the DSPA, the places in the object store, and what the runs' key must not reach.
 
     Args:
         connection: the DSPA.
-        places: URIs by what they are for; an empty one is skipped.
+        places: URIs by their purpose; an empty one is skipped.
         timeouts: how long to wait for an answer.
         closed: the URIs of ``holdout`` and of each source table, where the AWS_* variables hold the runs'
             key; these, the promoted models and the log must be closed to it.
@@ -50,21 +50,21 @@ def examine(
     checks: list[DoctorCheck] = []
 
     def check(name: str, probe: Callable[[], str], *, needs: str = "") -> None:
-        sound = {known.name for known in checks if known.result == "ok"}
-        if needs and needs not in sound:
-            checks.append(DoctorCheck(name=name, result="skipped", found=f"needs {needs}"))
+        passed = {known.name for known in checks if known.result == "ok"}
+        if needs and needs not in passed:
+            checks.append(DoctorCheck(name=name, result="skipped", detail=f"needs {needs}"))
             return
         try:
-            checks.append(DoctorCheck(name=name, result="ok", found=probe()))
+            checks.append(DoctorCheck(name=name, result="ok", detail=probe()))
         except Failed as error:
-            checks.append(DoctorCheck(name=name, result="failed", found=error.found, remedy=error.remedy))
+            checks.append(DoctorCheck(name=name, result="failed", detail=error.detail, remedy=error.remedy))
         except NotInTime:
-            found, remedy = "no answer in time", "check endpoint and network"
-            checks.append(DoctorCheck(name=name, result="failed", found=found, remedy=remedy))
+            detail, remedy = "no answer in time", "check endpoint and network"
+            checks.append(DoctorCheck(name=name, result="failed", detail=detail, remedy=remedy))
         except JukeboxError as error:
             remedy = _remedy(error)
-            found = str(error).removesuffix(remedy).rstrip(":; ")
-            checks.append(DoctorCheck(name=name, result="failed", found=found, remedy=remedy))
+            detail = str(error).removesuffix(remedy).rstrip(":; ")
+            checks.append(DoctorCheck(name=name, result="failed", detail=detail, remedy=remedy))
 
     check("name", lambda: _resolve(connection, timeouts))
     check("connection", lambda: _connect(connection, timeouts), needs="name")
@@ -77,7 +77,7 @@ def examine(
         if uri:
             check(f"{name} bucket", lambda uri=uri: try_place(uri, timeouts))  # type: ignore[misc]
         else:
-            checks.append(DoctorCheck(name=f"{name} bucket", result="skipped", found=f"give --{name}"))
+            checks.append(DoctorCheck(name=f"{name} bucket", result="skipped", detail=f"give --{name}"))
     if places.get("store"):
         check("judge", lambda: compare_judge(places["store"], timeouts), needs="store bucket")
     if closed is not None:
@@ -86,7 +86,7 @@ def examine(
             if attempt:
                 check(name, lambda attempt=attempt: call_within(timeouts.storage, attempt))  # type: ignore[misc]
             else:
-                checks.append(DoctorCheck(name=name, result="skipped", found=f"give {option} s3://…"))
+                checks.append(DoctorCheck(name=name, result="skipped", detail=f"give {option} s3://…"))
     return checks
 
 
@@ -95,7 +95,7 @@ def _remedy(error: JukeboxError) -> str:
         return error.remedy
     if isinstance(error, Untrusted):
         return "give the CA's certificate with --ca FILE"
-    return "see the message; for S3 the AWS_* variables say where and who"
+    return "see the message; for S3, the AWS_* variables set endpoint and key"
 
 
 def _address(connection: Connection) -> tuple[str, int]:
@@ -106,13 +106,15 @@ def _address(connection: Connection) -> tuple[str, int]:
 def _resolve(connection: Connection, timeouts: Timeouts) -> str:
     name, port = _address(connection)
     try:
-        found = call_within(timeouts.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+        addresses = call_within(
+            timeouts.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        )
     except (OSError, UnicodeError, NotInTime) as error:
         raise Failed(
-            f"{name} has no address ({error or 'no answer'})",
+            f"{name} cannot be resolved ({error or 'no answer'})",
             "correct --host: oc get route ds-pipeline-dspa -o jsonpath='{.spec.host}'",
         ) from error
-    return str(found[0][4][0])
+    return str(addresses[0][4][0])
 
 
 def _connect(connection: Connection, timeouts: Timeouts) -> str:
@@ -122,7 +124,7 @@ def _connect(connection: Connection, timeouts: Timeouts) -> str:
     except OSError as error:
         raise Failed(
             f"port {port} does not answer ({error})",
-            "check the port (in the cluster 8443), and that no NetworkPolicy or firewall stands between",
+            "check the port (8443 in the cluster), NetworkPolicies and firewalls",
         ) from error
     return f"port {port}"
 
@@ -143,7 +145,7 @@ def _certificate(connection: Connection, timeouts: Timeouts) -> str:
     except ssl.SSLCertVerificationError as error:
         trusted = connection.ca or "the CAs of this Python"
         raise Failed(
-            f"not vouched for by {trusted}: {error.verify_message}",
+            f"not trusted by {trusted}: {error.verify_message}",
             "give the CA with --ca FILE: the ingress CA for a route (configmap default-ingress-cert in "
             "openshift-config-managed), the service CA for a service",
         ) from error
@@ -163,7 +165,7 @@ def _token(connection: Connection) -> str:
     try:
         end = datetime.datetime.fromtimestamp(float(str(expiry)), datetime.UTC)
     except (ValueError, OverflowError, OSError):
-        return "does not say when it expires"
+        return "has no readable expiry"
     if end < datetime.datetime.now(datetime.UTC):
         raise Failed(
             f"expired at {end:%Y-%m-%d %H:%M:%SZ}", "fetch a new one: oc whoami -t, or oc create token"
@@ -172,7 +174,7 @@ def _token(connection: Connection) -> str:
 
 
 def _claims(token: str) -> dict[str, object]:
-    """Read what a token says of itself; OpenShift's own tokens say nothing."""
+    """Return the claims of a JWT; OpenShift's own tokens have none."""
     parts = token.split(".")
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
@@ -189,7 +191,7 @@ def _version(client: Client) -> str:
 def _clock(client: Client) -> str:
     _, date = client.health()
     if date is None:
-        return "the server does not tell the time"
+        return "the server sends no time"
     skew = abs((datetime.datetime.now(datetime.UTC) - date).total_seconds())
     if skew > SKEW:
         raise Failed(
@@ -202,5 +204,5 @@ def _post(client: Client) -> str:
     try:
         client.terminate(NOBODY)
     except Rejected:
-        return "the server itself answered"
-    raise Failed("a run that is not there was terminated", "is --host a DSPA?")
+        return "the API server answered"
+    raise Failed("terminating a run that does not exist succeeded", "check that --host is a DSPA")

@@ -1,4 +1,4 @@
-"""What `jukebox doctor` says of one experiment: what was found, and what to change if it failed."""
+"""The result of one check of `jukebox doctor`."""
 
 from typing import Literal
 
@@ -6,20 +6,20 @@ from pydantic import BaseModel, ConfigDict
 
 
 class DoctorCheck(BaseModel):
-    """One check: what was found, and what to change if it failed."""
+    """One check: its result in detail, and what to change if it failed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     result: Literal["ok", "failed", "skipped"]
-    found: str = ""
+    detail: str = ""
     remedy: str = ""
 
 
 class Failed(Exception):
-    """A check has failed: what was found, and what to change."""
+    """A check has failed: the detail, and what to change."""
 
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(found)
-        self.found = found
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
         self.remedy = remedy

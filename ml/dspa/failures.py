@@ -1,4 +1,4 @@
-"""What can go wrong between us and the DSPA: each failure by its kind, and in one line a person can use."""
+"""Errors of the connection to the DSPA, by kind; each message is one line that says what to do."""
 
 import email.utils
 import json
@@ -13,13 +13,13 @@ from ml.dspa.connection import Connection
 
 
 class NotAdmitted(GateBlocked):
-    """The compiled pipeline asks for something that the admission policy does not allow. Nothing was sent."""
+    """The admission policy does not allow the compiled pipeline. Nothing was sent."""
 
 
 class Unavailable(PlatformError):
-    """No usable answer. Whether a POST had its effect is unknown; asking again later may help.
+    """There was no usable answer: whether a POST took effect is unknown, and a retry may help.
 
-    ``wait`` are the seconds that the server asked for (Retry-After), 0 for none.
+    ``wait`` is the Retry-After of the answer in seconds, 0 for none.
     """
 
     def __init__(self, message: str, wait: float = 0) -> None:
@@ -28,17 +28,17 @@ class Unavailable(PlatformError):
 
 
 NOT_ACCEPTED = (
-    "the token is not accepted: it is over, or of another cluster or audience; give one that is current "
+    "the token is not accepted: it has expired, or is for another cluster or audience; get a current one "
     "(`oc whoami -t`, or `oc create token` for a service account)"
 )
-"""What to do about a 401; a missing right is a 403."""
+"""What to do about a 401. A missing right is a 403."""
 
 
 class Refused(PlatformError):
     """The token was not accepted: 401, 403, a redirect or a login page.
 
-    ``remedy`` is what to do; ``certain`` is whether nothing has happened: a page from between may have
-    replaced an answer.
+    ``remedy`` says what to do. ``certain`` is whether the request certainly had no effect: a proxy's page may
+    have replaced the answer.
     """
 
     def __init__(self, message: str, remedy: str = "", *, certain: bool = True) -> None:
@@ -48,11 +48,11 @@ class Refused(PlatformError):
 
 
 class Untrusted(PlatformError):
-    """The server's certificate is not one that our CA vouches for. Nothing was sent."""
+    """The server's certificate is not trusted. Nothing was sent."""
 
 
 class Rejected(PlatformError):
-    """The API server itself has said no, for good. ``status`` is the HTTP status. Nothing has happened."""
+    """The API server rejected the request, which had no effect. ``status`` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class Rejected(PlatformError):
 
 
 def retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After, which may be a date; nonsense is 0, and our own back-off holds."""
+    """Return Retry-After in seconds, which may be a date; 0 if it is missing or invalid."""
     value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -71,7 +71,7 @@ def retry_after(response: requests.Response) -> float:
 
 
 def host_of(location: str) -> str:
-    """Name the host that a redirect leads to."""
+    """Return the host of a redirect, "elsewhere" if it has none."""
     try:
         return _line(urlparse(location).hostname or "") or "elsewhere"
     except ValueError:
@@ -79,12 +79,12 @@ def host_of(location: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Make one printable line of what the server wrote: a terminal obeys some characters."""
+    """Return text of the server as one printable line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
 
 
 def reason_in(content: bytes) -> str:
-    """Say what a server gave as its reason, in one short line."""
+    """Return the reason in an answer as one short line, "" for none."""
     try:
         value = json.loads(content)
         text = str(value.get("message") or value.get("error_message") or "")
@@ -94,7 +94,7 @@ def reason_in(content: bytes) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """Name the innermost cause of a failed request: requests and urllib3 wrap it several times."""
+    """Return the innermost cause of a failed request: requests and urllib3 wrap it several times."""
     inner: Any = error
     while reasons := [
         reason
@@ -107,22 +107,22 @@ def cause_of(error: BaseException) -> str:
 
 
 def tls_failure(what: str, connection: Connection, error: Exception) -> PlatformError:
-    """Tell a certificate that is not trusted from a connection that broke during the handshake."""
+    """Return `Untrusted` for an invalid certificate, `Unavailable` for a broken handshake."""
     cause = cause_of(error)
     if "certificate" not in cause.lower() and "hostname" not in cause.lower():
         return Unavailable(f"{what}: TLS: {cause}")
-    mended = {
-        "expired": "renew it, or set this machine's clock",
-        "not yet valid": "set this machine's clock",
-        "ostname": "use the name that is in it as --host",
-        "IP address": "use the name that is in it as --host",
+    remedies = {
+        "expired": "renew it, or correct this machine's clock",
+        "not yet valid": "correct this machine's clock",
+        "ostname": "give --host a name that is in the certificate",
+        "IP address": "give --host a name that is in the certificate",
     }
-    for word, remedy in mended.items():
+    for word, remedy in remedies.items():
         if word in cause:
-            return Untrusted(f"{what}: the server's certificate cannot be used ({cause}): {remedy}")
+            return Untrusted(f"{what}: the server's certificate is not valid ({cause}): {remedy}")
     trusted = f"the CA in {connection.ca}" if connection.ca else "this machine's CAs"
     return Untrusted(
-        f"{what}: the server's certificate is not vouched for by {trusted} ({cause}): give the cluster's CA "
+        f"{what}: the server's certificate is not trusted by {trusted} ({cause}): give the cluster's CA "
         "with --ca FILE (oc get configmap -n openshift-config-managed default-ingress-cert -o "
         "jsonpath='{.data.ca-bundle\\.crt}')"
     )

@@ -1,8 +1,8 @@
-"""Follow a run to its end, whatever the end is.
+"""Follow a run to its end.
 
-Only SUCCEEDED, FAILED, CANCELED and SKIPPED end a run. PENDING, RUNNING and PAUSED are waited for until the
-deadline, CANCELING and states that nobody knows for a bounded time, and a run that the server has lost is
-one that has failed. What a run says of its tasks is shown, and never decides.
+A run ends in SUCCEEDED, FAILED, CANCELED or SKIPPED. PENDING, RUNNING and PAUSED may last until the deadline;
+CANCELING and unknown states have timeouts of their own. A run that the server no longer has counts as failed.
+The states of tasks are displayed and decide nothing.
 """
 
 import re
@@ -17,7 +17,7 @@ from ml.dspa.submit import ENDED
 from ml.dspa.timeouts import DeadlineOver, jittered
 
 Show = Callable[[str, Mapping[str, str]], None]
-"""Takes the state of a run, and those of its tasks by name."""
+"""Displays the state of a run, and the states of its tasks by name."""
 
 DRIVER = "-driver"
 TRY = re.compile(r"\(\d+\)$")
@@ -26,19 +26,19 @@ WAITED_FOR = ("PENDING", "RUNNING", "PAUSED")
 
 
 def follow(session: Session, run: Run, show: Show) -> Run:
-    """Return the run as it was last seen: ended, or being cancelled for too long.
+    """Return the run once it has ended, or has been CANCELING for `Timeouts.canceling`.
 
     Args:
-        session: whom to ask.
-        run: as it is known.
-        show: is called whenever something has changed.
+        session: the DSPA.
+        run: its last known state.
+        show: called after each change.
 
     Raises:
-        DeadlineOver: the deadline came first.
-        Stuck: a step cannot begin, and has not for too long.
-        RunFailed: the run has vanished.
-        PlatformError: the DSPA was out of reach or refused the token for too long, or says a state that
-            this version does not know.
+        DeadlineOver: the deadline is reached.
+        Stuck: a step did not start within `Timeouts.stuck`.
+        RunFailed: the run was deleted.
+        PlatformError: the DSPA was unavailable or refused the token for too long, or the run stays in a
+            state that this version does not know.
     """
     pause, since = session.timeouts.poll, time.monotonic()
     show(_shown(run), task_states(run))
@@ -47,7 +47,7 @@ def follow(session: Session, run: Run, show: Show) -> Run:
         if run.state == "CANCELING" and stuck > session.timeouts.canceling:
             return run
         if run.state not in (*WAITED_FOR, "CANCELING") and stuck > session.timeouts.unknown:
-            raise PlatformError(f"run {run.run_id} is in state {run.state}, which this jukebox does not know")
+            raise PlatformError(f"run {run.run_id} is in state {run.state}, which this version does not know")
         try:
             session.deadline.sleep(jittered(pause))
             now = _look(session, run)
@@ -67,12 +67,12 @@ def follow(session: Session, run: Run, show: Show) -> Run:
 
 
 def _shown(run: Run) -> str:
-    """Return the state to show: a run that nothing has taken up yet has none."""
+    """Return the state to display: a run that has not been scheduled yet has none."""
     return "PENDING" if run.state == UNSPECIFIED else run.state
 
 
 def _look(session: Session, run: Run) -> Run:
-    """Look at a run; one that is gone may be back in a moment, from a database that lagged."""
+    """Return the run; retry a 404 for `Timeouts.vanished`, because the server's database may lag behind."""
     gone = 0.0
     while True:
         try:
@@ -80,20 +80,18 @@ def _look(session: Session, run: Run) -> Run:
         except Rejected as error:
             gone = gone or time.monotonic()
             if error.status == 404 and time.monotonic() - gone > session.timeouts.vanished:
-                raise RunFailed(
-                    f"run {run.run_id} has vanished from the DSPA: somebody deleted it"
-                ) from error
+                raise RunFailed(f"run {run.run_id} is not in the DSPA any more: it was deleted") from error
             if error.status != 404:
                 raise
         session.deadline.sleep(jittered(session.timeouts.poll))
 
 
 def task_states(run: Run) -> Mapping[str, str]:
-    """Return the state of each task, by name, in the order in which the server tells them.
+    """Return the state of each task by name, in the server's order.
 
     Older servers list the nodes of the workflow: `<task>-driver`, which decides whether a task runs, then
-    `<task>` itself, and an `executor` within it; each may come with the number of its try, as `<task>(0)`.
-    Newer ones list the tasks. A task has no state until it begins; where its driver failed, it never will.
+    `<task>` itself, and an `executor` in it; each name may have the number of the try, as `<task>(0)`.
+    Newer servers list the tasks. A task has no state until it starts; after a failed driver it never starts.
     """
     nodes = [
         (TRY.sub("", name), node.state)
@@ -117,7 +115,7 @@ def task_states(run: Run) -> Mapping[str, str]:
 
 
 def failed_tasks(run: Run) -> list[str]:
-    """Name the tasks that failed, as far as the server tells."""
+    """Return the names of the failed tasks that the server lists."""
     return [name for name, state in task_states(run).items() if state == "FAILED"]
 
 

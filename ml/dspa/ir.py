@@ -1,8 +1,8 @@
-"""The IR as far as we know it: what kfp 2.17 writes for a flat graph of container steps, and nothing else.
+"""The accepted part of the IR: what kfp 2.17 writes for a flat graph of container steps.
 
-A field that is not here is refused, whatever it means: importers, resolvers, nested graphs, conditions,
-loops, exit handlers, security contexts, host paths and other volumes, tolerations, pod metadata. So is a
-field under its other name (``secret_as_env``), which a server would read too.
+Every other field is refused: importers, resolvers, nested graphs, conditions, loops, exit handlers, security
+contexts, host paths and other volumes, tolerations, pod metadata. So is a field under its other name
+(``secret_as_env``), which a server would accept too.
 """
 
 from typing import Annotated, Any, Literal
@@ -36,7 +36,7 @@ Kind = Literal["STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN", "LIST", "
 
 
 class Part(BaseModel):
-    """The base of everything in an IR: closed, strict, with the field names of the IR."""
+    """The base of all parts of an IR: no unknown fields, strict types, field names in camel case."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, alias_generator=to_camel
@@ -44,14 +44,14 @@ class Part(BaseModel):
 
 
 class ArtifactType(Part):
-    """What kind of artifact it is."""
+    """The type of an artifact."""
 
     schema_title: Text
     schema_version: Text
 
 
 class Artifact(Part):
-    """An artifact that a step takes or makes."""
+    """An input or output artifact of a step."""
 
     artifact_type: ArtifactType
     description: str = ""
@@ -59,7 +59,7 @@ class Artifact(Part):
 
 
 class Parameter(Part):
-    """A parameter that a step or the pipeline takes, or a step returns."""
+    """An input or output parameter of a step, or a parameter of the pipeline."""
 
     parameter_type: Kind
     default_value: Plain = None
@@ -68,7 +68,7 @@ class Parameter(Part):
 
 
 class Definitions(Part):
-    """What a component takes or makes."""
+    """The inputs or the outputs of a component."""
 
     artifacts: dict[Text, Artifact] = {}
     parameters: dict[Text, Parameter] = {}
@@ -83,14 +83,14 @@ class Component(Part):
 
 
 class EnvVar(Part):
-    """A variable with a literal value."""
+    """An environment variable with a literal value."""
 
     name: Text
     value: str
 
 
 class Resources(Part):
-    """What a step requests and may use; kfp writes each bound twice, and older servers read the numbers."""
+    """Requests and limits of a step; kfp writes each of them twice, and older servers read the numbers."""
 
     cpu_limit: NonNegative
     cpu_request: NonNegative
@@ -103,7 +103,7 @@ class Resources(Part):
 
 
 class Container(Part):
-    """What a step runs. Command and arguments are not judged: the image may run anything."""
+    """The container of a step. Command and arguments are not checked: the image may run anything."""
 
     image: Text
     command: list[str] = []
@@ -113,7 +113,7 @@ class Container(Part):
 
 
 class Executor(Part):
-    """How a component is run: in a container."""
+    """How a component runs: in a container."""
 
     container: Container
 
@@ -132,26 +132,26 @@ class TaskOutputArtifact(Part):
 
 
 class TaskOutputParameter(Part):
-    """A value that another task has returned."""
+    """An output parameter of another task."""
 
     output_parameter_key: Text
     producer_task: Text
 
 
 class InputArtifact(Part):
-    """Where a task has an artifact from."""
+    """The source of a task's input artifact."""
 
     task_output_artifact: TaskOutputArtifact
 
 
 class Constant(Part):
-    """A value that is written in the IR."""
+    """A literal value."""
 
     constant: Plain
 
 
 class InputParameter(Part):
-    """Where a task has a value from."""
+    """The source of a task's input parameter."""
 
     component_input_parameter: str = ""
     runtime_value: Constant | None = None
@@ -159,14 +159,14 @@ class InputParameter(Part):
 
 
 class TaskInputs(Part):
-    """What a task is given."""
+    """The inputs of a task."""
 
     artifacts: dict[Text, InputArtifact] = {}
     parameters: dict[Text, InputParameter] = {}
 
 
 class Caching(Part):
-    """Whether a step may be served from the cache, under the server's own key."""
+    """Whether a step may use the server's cache."""
 
     enable_cache: bool = False
 
@@ -178,7 +178,7 @@ class Named(Part):
 
 
 class Retry(Part):
-    """How often a step is tried again."""
+    """The retries of a step."""
 
     max_retry_count: Count
     backoff_duration: str = ""
@@ -204,7 +204,7 @@ class Graph(Part):
 
 
 class Parameters(Part):
-    """What a pipeline takes: parameters only."""
+    """The inputs of a pipeline: parameters only."""
 
     parameters: dict[Text, Parameter]
 
@@ -217,7 +217,7 @@ class Root(Part):
 
 
 class Info(Part):
-    """What the pipeline is called. The name becomes part of paths, so it is a plain one."""
+    """The name of the pipeline, which is part of paths, and its description."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
     description: str = ""

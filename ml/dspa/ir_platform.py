@@ -1,7 +1,7 @@
-"""The platform's part of the IR as far as we know it: what an executor is given of Kubernetes.
+"""The accepted part of the platform specification: the Kubernetes settings of an executor.
 
-Volumes of other kinds, security contexts, tolerations, affinities, pod metadata and fields of the pod as
-variables are not here, and are refused.
+Other fields are refused: volumes of other kinds, security contexts, tolerations, affinities, pod metadata
+and fields of the pod as variables.
 """
 
 from typing import Annotated
@@ -13,14 +13,14 @@ from ml.dspa.ir import Part
 
 
 class SecretKey(Part):
-    """A key of a secret as a variable."""
+    """A key of a secret as an environment variable."""
 
     env_var: Text
     secret_key: Text
 
 
 class SecretAsEnv(Part):
-    """A secret as variables."""
+    """A secret as environment variables."""
 
     key_to_env: list[SecretKey]
     secret_name: Text
@@ -34,14 +34,14 @@ class SecretAsVolume(Part):
 
 
 class ConfigMapKey(Part):
-    """A key of a config map as a variable."""
+    """A key of a config map as an environment variable."""
 
     config_map_key: Text
     env_var: Text
 
 
 class ConfigMapAsEnv(Part):
-    """A config map as variables."""
+    """A config map as environment variables."""
 
     config_map_name: Text
     key_to_env: list[ConfigMapKey]
@@ -55,26 +55,26 @@ class ConfigMapAsVolume(Part):
 
 
 class ClaimMount(Part):
-    """A claim, by its name and no other reference."""
+    """A claim, referred to by its name."""
 
     constant: Text
     mount_path: Text
 
 
 class PullSecret(Part):
-    """A secret to pull the image with."""
+    """A secret for pulling the image."""
 
     secret_name: Text
 
 
 class NodeSelector(Part):
-    """Labels of the nodes that a step may run on."""
+    """The labels that a step's node must have."""
 
     labels: dict[str, str]
 
 
 class Given(Part):
-    """What one executor is given of the cluster."""
+    """The Kubernetes settings of one executor."""
 
     active_deadline_seconds: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")]
     config_map_as_env: list[ConfigMapAsEnv] = Field(default_factory=list)
@@ -87,19 +87,19 @@ class Given(Part):
 
 
 class PlatformDeployment(Part):
-    """What each executor is given, by name."""
+    """The settings of each executor, by name."""
 
     executors: dict[Text, Given]
 
 
 class Kubernetes(Part):
-    """The part of the platform that we know."""
+    """The settings for Kubernetes."""
 
     deployment_spec: PlatformDeployment
 
 
 class Platforms(Part):
-    """Which platforms the pipeline says something to."""
+    """The platforms that the pipeline has settings for."""
 
     kubernetes: Kubernetes
 

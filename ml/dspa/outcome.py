@@ -1,7 +1,7 @@
-"""The outcome of a run, which its state and its evidence decide together, and nothing else.
+"""The outcome of a run, decided by its state and its evidence.
 
-Pass needs both: SUCCEEDED, and evidence bound to this run that passes under our policy, for a candidate
-that is in the store byte for byte. Where state and evidence disagree, the run is blocked, and told so.
+A pass needs both: the state SUCCEEDED, and evidence bound to this run that passes our policy, for a candidate
+that is in the store byte for byte. If state and evidence disagree, the run is blocked as inconsistent.
 """
 
 import functools
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
 from ml.dspa.client import Run
-from ml.dspa.cluster import last_word
+from ml.dspa.cluster import failure_reason
 from ml.dspa.follow import failed_tasks
 from ml.dspa.pods import Cause, in_a_line
 from ml.dspa.session import Session
@@ -27,13 +27,13 @@ from ml.storage.objects import get_object
 
 T = TypeVar("T")
 MOST = 16 << 20
-"""Bytes of an evidence; a real one has some twenty thousand."""
+"""Most bytes of an evidence file; a typical one has about twenty thousand."""
 
 
 class RunOutcome(BaseModel):
-    """What is known of a run after its end. An empty string stands for what could not be found out.
+    """What is known of a run that has ended; a value that could not be determined is an empty string.
 
-    ``claimed`` is what an attestation lists as the run's own claims, where we have submitted it.
+    ``claimed`` is what an attestation lists as the run's own claims, if this command submitted the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -53,30 +53,30 @@ class RunOutcome(BaseModel):
     claimed: Claimed | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON, with the checks of the verdict one by one."""
+        """Return it as JSON, with the checks of the verdict."""
         checks = [check.to_json() for check in self.verdict.checks] if self.verdict else []
         passed = bool(self.candidate)
         return {**self.model_dump(exclude={"verdict"}), "checks": checks, "passed": passed}
 
 
 def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_text: str) -> RunOutcome:
-    """Find out what came of a run that has ended, and return what passed.
+    """Return the outcome of a run that passed, and raise for every other outcome.
 
     Args:
-        session: whom to ask.
-        run: as it was last seen.
-        parameters: what it was submitted with, as we know it: the evidence has to say the same.
+        session: the DSPA.
+        run: its last state.
+        parameters: what it was submitted with; the evidence must agree with them.
         policy_text: our policy.
 
     Raises:
         GateBlocked: the evidence blocks, or state and evidence disagree.
-        RunFailed: the run was cancelled or skipped, or failed before the gate had decided.
+        RunFailed: the run was cancelled or skipped, or failed before the gate decided.
         EvidenceError: the evidence or the candidate is missing, changed, or not this run's.
-        PlatformError: evidence or store cannot be read.
+        PlatformError: the evidence or the store cannot be read.
     """
     expected = subject_of(run.run_id, parameters)
     where = str(parameters["evidence_uri"]).replace("{run_id}", run.run_id)
-    found = RunOutcome(
+    outcome = RunOutcome(
         run_id=run.run_id,
         run=run.display_name,
         state=run.state,
@@ -87,38 +87,40 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
     )
     if run.state not in ("SUCCEEDED", "FAILED") or (run.state == "FAILED" and run.cancelled):
         how = {"SKIPPED": "skipped: nothing was measured"}.get(run.state, "cancelled")
-        raise RunFailed(f"run {run.run_id} was {how}", found.to_json())
+        raise RunFailed(f"run {run.run_id} was {how}", outcome.to_json())
     data = _evidence(session, where, run.state)
     if data is None:
         if run.state == "FAILED":
             why, causes = _why(session, run)
-            told = found.model_copy(update={"evidence": ""}).to_json() | causes
-            raise RunFailed(f"run {run.run_id} failed before it had evidence: {why}", told)
-        raise EvidenceError(f"run {run.run_id} succeeded, but left no evidence at {where}", found.to_json())
+            details = outcome.model_copy(update={"evidence": ""}).to_json() | causes
+            raise RunFailed(f"run {run.run_id} failed before it wrote evidence: {why}", details)
+        raise EvidenceError(
+            f"run {run.run_id} succeeded, but there is no evidence at {where}", outcome.to_json()
+        )
     try:
         judgement = judge(data, where, expected, policy_text)
     except EvidenceError as error:
-        raise EvidenceError(str(error), found.to_json()) from error
+        raise EvidenceError(str(error), outcome.to_json()) from error
     verdict = judgement.verdict
-    found = found.model_copy(update={"evidence_digest": judgement.digest, "verdict": verdict})
+    outcome = outcome.model_copy(update={"evidence_digest": judgement.digest, "verdict": verdict})
     if run.state == "SUCCEEDED" and not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
-        disagree = f"run {run.run_id} says SUCCEEDED, but its evidence does not pass ({names})"
-        raise GateBlocked(f"blocked as inconsistent: {disagree}", found.to_json())
+        disagree = f"run {run.run_id} is SUCCEEDED, but its evidence does not pass ({names})"
+        raise GateBlocked(f"blocked as inconsistent: {disagree}", outcome.to_json())
     if run.state == "FAILED" and verdict.passed:
         why, causes = _why(session, run)
         disagree = f"the evidence of run {run.run_id} passes, but a step after the gate failed: {why}"
-        raise GateBlocked(f"blocked as inconsistent: {disagree}", found.to_json() | causes)
+        raise GateBlocked(f"blocked as inconsistent: {disagree}", outcome.to_json() | causes)
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
-        raise GateBlocked(f"the gate blocked the model ({names})", found.to_json())
+        raise GateBlocked(f"the gate blocked the model ({names})", outcome.to_json())
     uri = str(parameters["store_uri"])
     try:
         proven = session.in_time(lambda: prove(ModelStore(uri), judgement.evidence), uri)
     except (EvidenceError, PlatformError) as error:
-        raise type(error)(str(error), found.to_json()) from error
-    session.deadline.check(f"run {run.run_id} has ended, but the time is over")
-    return found.model_copy(
+        raise type(error)(str(error), outcome.to_json()) from error
+    session.deadline.check(f"run {run.run_id} has ended, but after the deadline")
+    return outcome.model_copy(
         update={
             "candidate": proven.candidate,
             "model_uri": proven.model_uri,
@@ -128,36 +130,36 @@ def conclude(session: Session, run: Run, parameters: Mapping[str, Any], policy_t
 
 
 def _why(session: Session, run: Run) -> tuple[str, dict[str, Any]]:
-    """Say why a run failed: step by step as its pods tell, or which tasks, and the command that shows more.
+    """Return why a run failed: the cause of each step, else the failed tasks and the command that shows more.
 
     Returns:
-        the line, and ``causes`` for a machine.
+        the line for a person, and ``causes`` for a program.
     """
     causes, instead = session.watch.why(run.run_id)
     if not causes:
-        # The list of tasks lags behind the state of the run.
+        # Read the run again: the list of tasks lags behind its state.
         failed = failed_tasks(session.ask(functools.partial(session.client.run, run.run_id)))
-        causes = _kept_words(session, run.run_id, failed)
+        causes = _causes_in_kept_logs(session, run.run_id, failed)
     if not causes:
-        return f"{', '.join(failed) or 'no task is named'} ({instead})", {"causes": []}
+        return f"{', '.join(failed) or 'the server names no failed task'} ({instead})", {"causes": []}
     return in_a_line(causes), {"causes": [cause.model_dump() for cause in causes]}
 
 
-def _kept_words(session: Session, run_id: str, failed: list[str]) -> list[Cause]:
-    """Return the last lines of the logs that the DSPA keeps of failed steps; none without a key to them."""
+def _causes_in_kept_logs(session: Session, run_id: str, failed: list[str]) -> list[Cause]:
+    """Return the causes in the logs that the DSPA keeps of failed steps; none if they cannot be read."""
     root = session.client.connection.pipeline_root
     try:
         kept = dict(session.in_time(lambda: kept_logs(root, run_id, ""), root)) if root else {}
     except PlatformError as error:
         session.say(f"note: {error}")
         return []
-    return [Cause(step=step, line=last_word(step, kept[step])) for step in failed if step in kept]
+    return [Cause(step=step, line=failure_reason(step, kept[step])) for step in failed if step in kept]
 
 
 def _evidence(session: Session, where: str, state: str) -> bytes | None:
-    """Read the evidence of a run that has ended; it may come late, or not at all.
+    """Return the evidence of a run that has ended, None if it does not appear within `Timeouts.evidence`.
 
-    A failed run has mostly failed before the gate, and nothing is going to come: it is waited for less.
+    Most failed runs failed before the gate and have no evidence, so the wait for theirs is shorter.
     """
     end = Deadline(session.timeouts.evidence / (6 if state == "FAILED" else 1))
     while True:

@@ -1,6 +1,6 @@
-"""YAML without what YAML expands: plain JSON values, each key once, no anchors, no tags, bounded.
+"""Read YAML that has JSON values only: unique keys, no anchors, no tags, bounded in size and depth.
 
-What is read here was written by the commit under test, and is judged and sent exactly as it was read.
+The commit under test wrote the file; what is read is checked and sent unchanged.
 """
 
 from typing import Any
@@ -10,33 +10,33 @@ import yaml
 from ml.core.canonical import canonical_bytes
 
 MOST_BYTES = 4 << 20
-"""Bytes of a file; a compiled pipeline has some sixty thousand."""
+"""Most bytes of a file; a compiled pipeline has about sixty thousand."""
 
 DEEPEST = 64
-"""Levels of nesting; a compiled pipeline has twelve."""
+"""Most levels of nesting; a compiled pipeline has twelve."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class NotPlain(ValueError):
-    """The YAML uses something that none of our files needs; the message says what."""
+    """The YAML has a feature that is not allowed; the message names it."""
 
 
 class _Plain(_Loader):  # type: ignore[misc] # mypy does not know which of the two it is
-    """A safe loader whose mappings have text for keys, each of them once."""
+    """A safe loader whose mappings have unique strings as keys."""
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
     line = node.start_mark.line + 1
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in node.value:
-        # "<<" has a tag of its own: it would merge another mapping into this one.
+        # The key "<<" (merge) has a tag of its own and is refused as well.
         if key.tag != "tag:yaml.org,2002:str":
-            raise NotPlain(f"a key of the mapping in line {line} is no text")
-        if key.value in found:
-            raise NotPlain(f"the key {key.value!r} stands twice in the mapping in line {line}")
-        found[key.value] = loader.construct_object(value, deep=True)
-    return found
+            raise NotPlain(f"a key of the mapping in line {line} is not a string")
+        if key.value in mapping:
+            raise NotPlain(f"the key {key.value!r} is twice in the mapping in line {line}")
+        mapping[key.value] = loader.construct_object(value, deep=True)
+    return mapping
 
 
 _Plain.add_constructor("tag:yaml.org,2002:map", _mapping)
@@ -46,14 +46,14 @@ def read_documents(data: bytes) -> list[Any]:
     """Return the documents of a file as plain JSON values.
 
     Raises:
-        NotPlain: the bytes are too many, or use anchors, tags or keys that stand twice.
-        ValueError, TypeError: they hold what is no JSON: NaN, a date.
-        yaml.YAMLError: they are not YAML.
+        NotPlain: the file is too large, or has anchors, tags, duplicate keys or deep nesting.
+        ValueError, TypeError: a value is not JSON, as NaN or a date.
+        yaml.YAMLError: the file is not YAML.
     """
     if len(data) > MOST_BYTES:
         raise NotPlain(f"more than {MOST_BYTES >> 20} MB")
     depth = 0
-    # Before anything is built: a few lines of aliases can stand for terabytes.
+    # Checked before objects are built: a few lines of aliases can expand to terabytes.
     for event in yaml.parse(data, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):

@@ -1,7 +1,7 @@
-"""What the pods of a run say: why a step failed, or does not begin. The DSPA's own API tells neither.
+"""Read from the pods of a run why a step failed or does not start; the DSPA's API does not say.
 
-A step leaves its last line as its container's termination message (`ml.pipeline.steps`). One that dies
-without a word, whose image cannot be pulled, or that fits no node, is told of by Kubernetes.
+A step writes its error as the termination message of its container (`ml.pipeline.steps`). For a step without
+one, and for images that cannot be pulled and pods that fit no node, the pod's status has the reason.
 """
 
 import re
@@ -12,11 +12,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 NODE_NAME = "workflows.argoproj.io/node-name"
-"""The annotation with which Argo tells a pod's place in the workflow: `jukebox-x.root.train.executor`."""
+"""Argo's annotation with a pod's place in the workflow: `jukebox-x.root.train.executor`."""
 
 STEP = re.compile(r"\.root(?:\(\d+\))?\.([a-z0-9-]+?)(?:\(\d+\))?(-driver(?:\(\d+\))?)?(?:\.executor.*)?$")
-WORD = re.compile(r"([A-Z]\w+): (.*)", re.DOTALL)
-"""A step's last line: the kind of its failure, and the line."""
+MESSAGE = re.compile(r"([A-Z]\w+): (.*)", re.DOTALL)
+"""A step's termination message: the kind of its failure, and the reason."""
 
 UNPULLABLE = (
     "ErrImagePull",
@@ -25,17 +25,17 @@ UNPULLABLE = (
     "ErrImageNeverPull",
     "ImageInspectError",
 )
-BEGINNING = ("", "ContainerCreating", "PodInitializing")
-"""What a container waits for that is well."""
+STARTING = ("", "ContainerCreating", "PodInitializing")
+"""Reasons for waiting that are no problem."""
 
-PASSING = ("", "PlatformError", "Evicted", "Preempting", "NodeShutdown")
-"""Kinds of failures that may pass. One without a kind is KFP's own, as when it cannot write to the store."""
+TRANSIENT = ("", "PlatformError", "Evicted", "Preempting", "NodeShutdown")
+"""Kinds of transient failures. A failure of KFP itself has no kind, as when it cannot write to the store."""
 
 STOPPED = 143
-"""The exit code of a container that has heeded SIGTERM."""
+"""The exit code of a container that ended on SIGTERM."""
 
 MAIN = "main"
-"""The container of a pod in which the step runs."""
+"""The name of the container in which the step runs."""
 
 
 class _Part(BaseModel):
@@ -99,9 +99,9 @@ class _Spec(_Part):
 
 
 class Cause(BaseModel):
-    """Why a step failed or does not begin.
+    """Why a step failed or does not start.
 
-    ``kind`` is the class of the error that the step ended with, or Kubernetes' reason; "" for neither.
+    ``kind`` is the class of the step's error, or Kubernetes' reason; "" for neither.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,9 +111,9 @@ class Cause(BaseModel):
     kind: str = ""
 
     @property
-    def passing(self) -> bool:
-        """Whether it may go better next time: a service or a node was away, and nothing has been decided."""
-        return self.kind in PASSING
+    def transient(self) -> bool:
+        """Whether a retry may succeed: a service or a node was unavailable."""
+        return self.kind in TRANSIENT
 
     def __str__(self) -> str:
         """Return it as one line."""
@@ -121,7 +121,7 @@ class Cause(BaseModel):
 
 
 def in_a_line(causes: Iterable[Cause]) -> str:
-    """Return causes as one line; steps with the same one are named together."""
+    """Return causes as one line; steps with the same cause are grouped."""
     steps: dict[str, list[str]] = {}
     for cause in causes:
         steps.setdefault(cause.line, []).append(cause.step)
@@ -129,7 +129,7 @@ def in_a_line(causes: Iterable[Cause]) -> str:
 
 
 class Pod(_Part):
-    """As much of a pod as tells how its step fares."""
+    """The fields of a pod that tell the state of its step."""
 
     metadata: _Metadata
     spec: _Spec = Field(default=_Spec())
@@ -142,23 +142,23 @@ class Pod(_Part):
 
     @property
     def step(self) -> str:
-        """The step that it runs, or whose driver it is; "" for the driver of the whole graph."""
-        found = STEP.search(self.metadata.annotations.get(NODE_NAME, ""))
-        return found[1] if found else ""
+        """The step that it runs, or whose driver it is; "" for the driver of the graph."""
+        node = STEP.search(self.metadata.annotations.get(NODE_NAME, ""))
+        return node[1] if node else ""
 
     @property
     def driver(self) -> bool:
-        """Whether it only decides if its step runs, and with what."""
-        found = STEP.search(self.metadata.annotations.get(NODE_NAME, ""))
-        return not found or bool(found[2])
+        """Whether it is a driver, which decides if its step runs, and with which inputs."""
+        node = STEP.search(self.metadata.annotations.get(NODE_NAME, ""))
+        return not node or bool(node[2])
 
     @property
-    def last_word(self) -> str:
-        """What the step itself has left for a reason, "" for nothing."""
+    def termination_message(self) -> str:
+        """The termination message of the step, "" for none."""
         return next((one.message for name, one in self._terminated() if name == MAIN), "")
 
     def waits_for(self) -> Cause | None:
-        """Say what keeps the pod from beginning, if that does not pass by itself; None where all is well."""
+        """Return why the pod cannot start, None if nothing prevents it."""
         if self.status.phase != "Pending":
             return None
         for condition in self.status.conditions:
@@ -166,17 +166,17 @@ class Pod(_Part):
                 return self.cause(f"cannot be scheduled: {condition.message}", condition.reason)
         for container in (*self.status.init_container_statuses, *self.status.container_statuses):
             waiting = container.state.waiting
-            if waiting is None or waiting.reason in BEGINNING:
+            if waiting is None or waiting.reason in STARTING:
                 continue
             if waiting.reason in UNPULLABLE:
-                # Of the runtime's errors, each wrapped in the next, the innermost.
+                # The container runtime wraps its errors: the innermost comes last.
                 why = f"{container.image}: {waiting.message.rpartition(': ')[2]}"
                 return self.cause(f"image cannot be pulled: {why}", waiting.reason)
-            return self.cause(f"cannot begin: {waiting.reason}: {waiting.message}", waiting.reason)
+            return self.cause(f"cannot start: {waiting.reason}: {waiting.message}", waiting.reason)
         return None
 
     def failed_for(self) -> Cause | None:
-        """Say why the pod failed, as far as it tells; None where it did not fail."""
+        """Return why the pod failed, None if it did not fail."""
         if self.status.phase != "Failed":
             return None
         ends = dict(self._terminated())
@@ -188,17 +188,17 @@ class Pod(_Part):
             return self.cause(
                 f"OOMKilled at {limits.get(killed[0])} ({self._raise('memory_limit')})", "OOMKilled"
             )
-        if word := WORD.fullmatch(self.last_word):
-            return self.cause(word[2], word[1])
+        if message := MESSAGE.fullmatch(self.termination_message):
+            return self.cause(message[2], message[1])
         reason = self.status.reason
         if reason == "DeadlineExceeded":
             minutes = self.spec.active_deadline_seconds / 60
             return self.cause(f"not done in {minutes:g} minutes ({self._raise('minutes')})", reason)
-        said = f"{reason}: {self.status.message}" if reason else "its pod failed without a word"
+        said = f"{reason}: {self.status.message}" if reason else "its pod failed and gives no reason"
         for name, end in ends.items():
             if end.exit_code and not reason:
                 if end.exit_code == STOPPED:
-                    line = "its pod was told to stop: the run was cancelled, or the node drained"
+                    line = "its pod got SIGTERM: the run was cancelled, or the node was drained"
                     return self.cause(line, "SIGTERM")
                 where = "" if name == MAIN else f" in its container {name}"
                 said = f"ended with code {end.exit_code}{where}: {end.message}"
@@ -209,22 +209,22 @@ class Pod(_Part):
         return f"raise {bound} of {self.step} with `jukebox compile --resources`"
 
     def _terminated(self) -> Iterator[tuple[str, _Terminated]]:
-        """List what has ended, the step's own container first."""
-        found = [*self.status.container_statuses, *self.status.init_container_statuses]
-        for container in sorted(found, key=lambda one: one.name != MAIN):
+        """Iterate over the terminated containers by name, the step's own first."""
+        statuses = [*self.status.container_statuses, *self.status.init_container_statuses]
+        for container in sorted(statuses, key=lambda one: one.name != MAIN):
             if container.state.terminated:
                 yield container.name, container.state.terminated
 
     def cause(self, line: str, kind: str = "") -> Cause:
-        """Give its step this reason."""
+        """Return a cause for its step, as one bounded line."""
         return Cause(step=self.step or "the run", line=" ".join(line.split()).rstrip(" :")[:1000], kind=kind)
 
 
 def read_pods(items: list[Any]) -> list[Pod]:
-    """Read a list of pods as the Kubernetes API gives it, oldest first."""
+    """Parse pods of the Kubernetes API; the oldest is first."""
     return sorted(map(Pod.model_validate, items), key=lambda pod: pod.metadata.creation_timestamp)
 
 
 def newest(pods: list[Pod]) -> list[Pod]:
-    """Of the pods of each step, drivers apart, keep the newest: earlier ones were tries."""
+    """Return the newest pod of each step and of each driver: earlier ones are earlier tries."""
     return list({(pod.step, pod.driver): pod for pod in pods}.values())

@@ -1,4 +1,4 @@
-"""Tekton results: one small file each, together below the 4 KB that all steps of a pod share."""
+"""Write Tekton results: one small file each, together below the 4 KB that all steps of a pod share."""
 
 import datetime
 import json
@@ -9,21 +9,21 @@ from ml.core.errors import GateBlocked, JukeboxError
 from ml.core.files import write_bytes
 
 MOST = 3000
-"""Bytes of all results together: the longest name of a model is there twice, and Tekton adds to each."""
+"""Most bytes of all results: less than 4 KB, because Tekton adds to each."""
 
 ARTIFACT = "model-ARTIFACT_OUTPUTS"
-"""What Tekton Chains takes for the output of a TaskRun, and signs."""
+"""The result that Tekton Chains reads as the output of a TaskRun, and signs."""
 
 
-def write_results(folder: Path, found: dict[str, Any], error: BaseException | None) -> None:
+def write_results(folder: Path, known: dict[str, Any], error: BaseException | None) -> None:
     """Write RUN_ID, VERDICT, CANDIDATE, MODEL_URI, MODEL_DIGEST, EVIDENCE_DIGEST and TEST_OUTPUT.
 
-    For a pass, Tekton Chains' ``model-ARTIFACT_OUTPUTS`` besides: a model that did not pass is no output.
+    A pass also has Tekton Chains' ``model-ARTIFACT_OUTPUTS``: only a model that passed is an output.
 
     Args:
-        folder: where Tekton looks for them.
-        found: as `RunOutcome.to_json`, as far as it is known.
-        error: what went wrong, None for a pass.
+        folder: the folder of the results.
+        known: the fields of `RunOutcome.to_json` that are known.
+        error: the failure, None for a pass.
 
     Raises:
         OSError: they cannot be written.
@@ -31,17 +31,17 @@ def write_results(folder: Path, found: dict[str, Any], error: BaseException | No
     blocked = isinstance(error, GateBlocked)
     verdict = "block" if blocked else "error" if error else "pass"
     values = {
-        "RUN_ID": str(found.get("run_id", "")),
+        "RUN_ID": str(known.get("run_id", "")),
         "VERDICT": verdict,
-        # What did not pass is no model to point at.
-        "CANDIDATE": "" if error else str(found["candidate"]),
-        "MODEL_URI": "" if error else str(found["model_uri"]),
-        "MODEL_DIGEST": "" if error else str(found["model_digest"]),
-        "EVIDENCE_DIGEST": str(found.get("evidence_digest", "")),
+        # Only a candidate that passed is named.
+        "CANDIDATE": "" if error else str(known["candidate"]),
+        "MODEL_URI": "" if error else str(known["model_uri"]),
+        "MODEL_DIGEST": "" if error else str(known["model_digest"]),
+        "EVIDENCE_DIGEST": str(known.get("evidence_digest", "")),
     }
-    checks = found.get("checks", [])
+    checks = known.get("checks", [])
     passed = sum(check["passed"] for check in checks)
-    aside = sum(
+    accepted = sum(
         not check["passed"] and (check.get("level") == "warn" or bool(check.get("waiver")))
         for check in checks
     )
@@ -51,8 +51,8 @@ def write_results(folder: Path, found: dict[str, Any], error: BaseException | No
         "note": "",
         "namespace": "jukebox",
         "successes": passed,
-        "failures": max(len(checks) - passed - aside, 0 if verdict == "pass" else 1),
-        "warnings": aside,
+        "failures": max(len(checks) - passed - accepted, 0 if verdict == "pass" else 1),
+        "warnings": accepted,
     }
     note = (
         str(error) if isinstance(error, JukeboxError) else "all checks passed" if error is None else "stopped"

@@ -1,9 +1,8 @@
-"""Tell whether a run is what was asked for: pipeline, parameters, root of artifacts, account, experiment.
+"""Compare a run with what was submitted: pipeline, parameters, pipeline root, service account, experiment.
 
-A name proves nothing: whoever may create runs can create one with our name and another pipeline. The API
-server keeps a pipeline that is sent inline as YAML and returns it as a Struct (read in its source, 2.5 to
-2.17, and tried with its own functions): every field comes back, nothing is added, and numbers are doubles.
-So the comparison is exact, but for 2 and 2.0 being one number.
+The name of a run proves nothing: whoever may create runs can use our name for another pipeline. The API
+server (2.5 to 2.17) stores an inline pipeline as YAML and returns it as a Struct: every field comes back, no
+field is added, and numbers are doubles. So the comparison is exact, except that 2 and 2.0 are equal.
 """
 
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from ml.dspa.submission import DERIVED, Submission
 
 
 class Asked(NamedTuple):
-    """What a run has to be. ``accounts`` are the service accounts that it may have."""
+    """What a run must be. ``accounts`` are the service accounts that it may have."""
 
     pipeline: Any
     parameters: Mapping[str, Any]
@@ -24,14 +23,14 @@ class Asked(NamedTuple):
 
 
 def asked_for(submission: Submission, experiment_id: str, dspa: str) -> Asked:
-    """Return what the run of a submission to a DSPA has to be."""
+    """Return what the run of a submission must be."""
     pipeline = submission.body(experiment_id)["pipeline_spec"]
     accounts = (f"pipeline-runner-{dspa}", *submission.service_accounts)
     return Asked(pipeline, submission.parameters, accounts, experiment_id)
 
 
 def as_seen(run: Run) -> Asked:
-    """Return what a run was at first sight: it has to stay that."""
+    """Return what a run is at the first look; it must not change."""
     config = run.runtime_config
     return Asked(
         run.pipeline_spec, config.parameters, (run.service_account,), run.experiment_id, config.pipeline_root
@@ -39,22 +38,22 @@ def as_seen(run: Run) -> Asked:
 
 
 def differences(run: Run, parameters: Mapping[str, Any]) -> list[str]:
-    """Name the parameters in which a run differs from what is wanted, those that explain the rest alone."""
+    """Return the parameters in which a run differs; derived ones only if no other differs."""
     has = run.runtime_config.parameters
     names = sorted({*has, *parameters})
-    found = [
+    differing = [
         name
         for name in names
         if name not in has or name not in parameters or _differ(parameters[name], has[name]) is not None
     ]
-    return [name for name in found if name not in DERIVED] or found
+    return [name for name in differing if name not in DERIVED] or differing
 
 
 def unlike(run: Run, asked: Asked) -> str:
-    """Say what is wrong with a run beside its parameters, "" for nothing."""
+    """Return how a run differs apart from its parameters, "" if it does not."""
     where = _differ(asked.pipeline, run.pipeline_spec)
     if where is not None:
-        place = f"it differs at {'.'.join(where)}" if where else "it names one, and does not show it"
+        place = f"it differs at {'.'.join(where)}" if where else "the answer does not contain it"
         return f"it runs another pipeline ({place})"
     if run.service_account not in asked.accounts:
         return (
@@ -69,10 +68,10 @@ def unlike(run: Run, asked: Asked) -> str:
 
 
 def _differ(ours: Any, theirs: Any) -> tuple[str, ...] | None:
-    """Return the first place at which two JSON values differ, None if they are the same."""
+    """Return the path at which two JSON values differ first, None if they are equal."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        if apart := ours.keys() ^ theirs.keys():
-            return (min(apart),)
+        if unmatched := ours.keys() ^ theirs.keys():
+            return (min(unmatched),)
         pairs = [(name, ours[name], theirs[name]) for name in sorted(ours)]
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         pairs = [(str(index), *pair) for index, pair in enumerate(zip(ours, theirs, strict=True))]

@@ -1,4 +1,4 @@
-"""Asking the DSPA again while what went wrong may pass, and never for longer than it is worth."""
+"""Call the DSPA with retries: each kind of failure has its own timeout, and all end at the deadline."""
 
 import functools
 import time
@@ -17,16 +17,16 @@ from ml.dspa.watch import Watch
 
 T = TypeVar("T")
 FIRST = 0.5
-"""Seconds before the first repetition; each later one waits twice as long, up to `Timeouts.poll_most`."""
+"""Seconds before the first retry; each later one waits twice as long, up to `Timeouts.poll_most`."""
 
 
 class Session:
-    """One command's dealings with one DSPA. ``say`` takes a line for the user."""
+    """The calls of one command to one DSPA. ``say`` prints a line for the user."""
 
     def __init__(
         self, client: Client, timeouts: Timeouts, deadline: Deadline, say: Callable[[str], None]
     ) -> None:
-        """Prepare; nothing is asked yet."""
+        """Store the arguments; send nothing."""
         self.client = client
         self.timeouts = timeouts
         self.deadline = deadline
@@ -35,7 +35,7 @@ class Session:
         self.watch = Watch(Cluster(namespace) if namespace else None, timeouts, say)
 
     def link(self, run: Run) -> str:
-        """Return the address of a run in the dashboard, or in the API where the dashboard is not known."""
+        """Return the address of a run in the dashboard, or in the API if the dashboard is not known."""
         where = self.client.connection
         if where.namespace and self._experiments:
             return f"{self._experiments}/{where.namespace}/{run.experiment_id}/runs/{run.run_id}"
@@ -43,18 +43,18 @@ class Session:
 
     @functools.cached_property
     def _experiments(self) -> str:
-        """Where the dashboard has experiments; asked for once, and only for a link."""
+        """The dashboard's page of experiments; looked up once, for the first link."""
         where = self.client.connection
         route = f"ds-pipeline-{where.dspa}-{where.namespace}"
         return where.experiments or find_experiments(where.host, route, Api(where.namespace))
 
     def begin(self) -> str:
-        """Make the first contact and return the server's version.
+        """Connect and return the server's version.
 
-        A token that is refused at once is wrong, and a certificate is: only silence is worth waiting for.
+        A refused token or an invalid certificate is an error at once; only a missing answer is retried.
 
         Raises:
-            PlatformError: no contact.
+            PlatformError: the DSPA cannot be used.
         """
         health, _ = self.ask(self.client.health, outage=self.timeouts.start, refused=0)
         return health.tag_name or health.commit_sha
@@ -62,17 +62,17 @@ class Session:
     def ask(
         self, call: Callable[[float], T], *, outage: float | None = None, refused: float | None = None
     ) -> T:
-        """Call, and retry while the DSPA is out of reach or refuses the token, each for its time.
+        """Call, and retry while the DSPA is unavailable or refuses the token, each up to its timeout.
 
         Args:
-            call: takes the most seconds that it may need. It must be safe to repeat.
+            call: gets the seconds that it may take. It must be idempotent.
             outage: seconds to retry while there is no answer; `Timeouts.outage` by default.
             refused: seconds to retry a refused request (a token is being rotated).
 
         Raises:
             DeadlineOver: the command's deadline is reached; the message names the last failure.
-            Unavailable, Refused: for longer than that.
-            Untrusted, Rejected: at once.
+            Unavailable, Refused: the retries are over.
+            Untrusted, Rejected: without a retry.
         """
         allowed: dict[type, float] = {
             Unavailable: self.timeouts.outage if outage is None else outage,
@@ -91,7 +91,7 @@ class Session:
                     since[kind] = now
                     if allowed[kind]:
                         most = min(allowed[kind], self.deadline.remaining)
-                        self.say(f"{what}; trying again for up to {most:.0f} s")
+                        self.say(f"{what}; retrying for up to {most:.0f} s")
                 left = allowed[kind] - (now - since[kind])
                 if left <= 0:
                     raise
@@ -108,11 +108,11 @@ class Session:
                 return answer
 
     def in_time(self, call: Callable[[], T], where: str) -> T:
-        """Look into the object store without outstaying the deadline.
+        """Call a function that reads the object store, with a timeout.
 
         Args:
-            call: looks.
-            where: what it looks at, for messages.
+            call: the function.
+            where: what it reads, for messages.
 
         Raises:
             DeadlineOver: the command's deadline is reached.
@@ -122,7 +122,7 @@ class Session:
         try:
             return call_within(seconds, call)
         except UsageError as error:
-            # It is not what was typed: places are checked before anything is asked of the DSPA.
+            # Not an error of the command line: places are checked before the first request to the DSPA.
             raise PlatformError(str(error)) from error
         except NotInTime:
             self.deadline.check(f"{where} does not answer")

@@ -1,4 +1,4 @@
-"""Experiments of `jukebox doctor` in the object store: can runs use it, is the judge's code up to date?"""
+"""Checks of `jukebox doctor` in the object store: the rights of the key, the version of the judge's code."""
 
 import re
 import secrets
@@ -19,11 +19,11 @@ JUDGES = re.compile(
 
 
 def try_place(uri: str, timeouts: Timeouts) -> str:
-    """Write, read, create-if-absent and delete one small object, and return what the key may do.
+    """Write, read, conditionally create and delete one small object, and return what the key may do.
 
     Raises:
-        Failed: the place cannot be used.
-        JukeboxError: it cannot be reached.
+        Failed: the place is not usable.
+        JukeboxError: the store cannot be reached.
     """
     probe = f"{uri.rstrip('/')}/candidates/doctor-{secrets.token_hex(8)}"
 
@@ -32,15 +32,15 @@ def try_place(uri: str, timeouts: Timeouts) -> str:
         created = create_object(probe, data)
         try:
             if not created or get_object(probe, len(data)) != data:
-                raise Failed(f"{probe} does not hold what was written", "check that nothing rewrites objects")
+                raise Failed(f"{probe} differs from what was written", "check that nothing rewrites objects")
             if create_object(probe, b""):
                 raise Failed(
-                    "the server overwrites where it was to create only (it ignores If-None-Match)",
-                    "use a newer MinIO or Ceph: two promotions could both win on this one",
+                    "the server overwrites an object in a conditional create (it ignores If-None-Match)",
+                    "use a newer MinIO or Ceph: with this one two promotions could both succeed",
                 )
         finally:
             left = _delete(probe)
-        # What `submit` reads before it begins: the promotion log, and the list of candidates.
+        # `submit` reads the promotion log and the list of candidates first.
         store = ModelStore(uri)
         store.log()
         store.candidates()
@@ -53,19 +53,19 @@ def try_place(uri: str, timeouts: Timeouts) -> str:
 
 
 def _delete(probe: str) -> str:
-    """Delete what was written; a key without the right to leaves it, and that is said."""
+    """Delete the object; return a note if the key may not delete."""
     try:
         delete_object(probe)
     except PlatformError:
-        return f"; no right to delete, so {probe} is left"
+        return f"; no right to delete, so {probe} remains"
     return ""
 
 
 def compare_judge(uri: str, timeouts: Timeouts) -> str:
-    """Compare the code of the judge that attested the model in production with this checkout's.
+    """Compare the code of the judge that made the newest attestation with this checkout.
 
     Raises:
-        Failed: code that decides differs.
+        Failed: code that decides about a model differs.
         JukeboxError: the store cannot be read.
     """
 
@@ -79,7 +79,7 @@ def compare_judge(uri: str, timeouts: Timeouts) -> str:
         return "nothing is attested yet"
     since = commits_since(code)
     if since is None:
-        return f"its code {code[7:19]} is of no commit known here (run it in a checkout to compare)"
+        return f"its code {code[7:19]} is of no commit known here (run this in a checkout to compare)"
     ahead, changed = since
     decides = sorted(path for path in changed if JUDGES.fullmatch(path))
     if decides:

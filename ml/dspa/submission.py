@@ -1,7 +1,6 @@
-"""What is submitted, and how it is known again: name, nonce and parameters follow from what the run is about.
+"""What is submitted. Name, nonce and parameters are derived from commit, image, pipeline, data and attempt.
 
-A retry that knows the same things arrives at the same submission, finds the run by its name, and knows the
-nonce that the evidence has to hold.
+So a retry derives the same submission, finds its run by the name, and knows the nonce of the evidence.
 """
 
 import math
@@ -26,13 +25,13 @@ DERIVED = ("nonce", "evidence_uri")
 """Parameters that follow from the others."""
 
 LONGEST = 800
-"""Bytes of a place: with the rest of a key below the 1,024 of S3, and in a Tekton result."""
+"""Most bytes of a place: a key in it must fit the 1,024 bytes of S3, and a Tekton result."""
 
 LONGEST_NAME = 128
-"""Characters of an experiment's name; the API server answers a longer one with an error of its own."""
+"""Most characters of an experiment's name; the API server refuses a longer one."""
 
 PLACES = ("evidence_uri", "store_uri")
-"""Parameters that say where the evidence and the candidate are."""
+"""Parameters with the places of the evidence and the candidate."""
 
 
 def _finite(text: str) -> float:
@@ -44,7 +43,7 @@ def _finite(text: str) -> float:
 
 def _whole(text: str) -> int:
     value = int(text)
-    # On the wire every number is a double.
+    # In the API every number is a double.
     if abs(value) > 2**53:
         raise ValueError(text)
     return value
@@ -61,12 +60,12 @@ NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 class Submission(BaseModel):
-    """One run to ask for.
+    """One run to submit.
 
-    ``attempt`` is the caller's key: one key, one run. ``cause`` is for people. ``pipeline_run`` is the
-    namespace and name of the PipelineRun that submits, "" outside of Tekton. ``service_accounts`` are those
-    that the run may have beside the DSPA's own. ``policy_text`` is our policy: the run gets its digest, and
-    the text as a file.
+    ``attempt`` is the caller's key: one key, one run. ``cause`` is for display. ``pipeline_run`` is the
+    namespace and name of the PipelineRun that submits, "" outside Tekton. ``service_accounts`` are those that
+    the run may have beside the DSPA's own. ``policy_text`` is our policy: the run gets its digest as a
+    parameter, and the text as a file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,12 +81,12 @@ class Submission(BaseModel):
 
     @property
     def key(self) -> str:
-        """What the names of all runs of this attempt hold."""
+        """The key in the names of all runs of this attempt."""
         return key_of(self.attempt)
 
     @property
     def name(self) -> str:
-        """The run's name; with the same commit, image, pipeline, data and attempt its end is the same."""
+        """The run's name; its end depends on commit, image, pipeline, data and attempt only."""
         about = {
             "attempt": self.attempt,
             "commit": self.parameters["commit"],
@@ -95,18 +94,18 @@ class Submission(BaseModel):
             "image": self.pipeline.image,
             "pipeline": self.pipeline.digest,
         }
-        found = digest(canonical_bytes(about)).removeprefix("sha256:")
+        about_digest = digest(canonical_bytes(about)).removeprefix("sha256:")
         model, commit = self.parameters["model_name"], self.parameters["commit"]
-        return run_name(model, commit, self.cause, self.attempt, found)
+        return run_name(model, commit, self.cause, self.attempt, about_digest)
 
     def claims(self, run_id: str) -> Claimed:
-        """Return what an attestation of the run's candidate lists as claimed: what we have submitted."""
+        """Return what an attestation of the run's candidate lists as claimed: what was submitted."""
         names = ("commit", "dirty", "image", "data_version", "model_name", "model_version")
         about = {name: self.parameters[name] for name in names}
         return Claimed(run_id=run_id, pipeline_digest=self.pipeline.digest, **about)
 
     def body(self, experiment_id: str) -> dict[str, Any]:
-        """Return what is posted."""
+        """Return the body of the POST."""
         nested = {"pipeline_spec": self.pipeline.spec, "platform_spec": self.pipeline.platform}
         return {
             "display_name": self.name,
@@ -132,19 +131,19 @@ def make_submission(
     chosen: Mapping[str, str],
     policy_text: str,
 ) -> Submission:
-    """Put together all parameters of a run.
+    """Return the submission of a run with all its parameters.
 
     Args:
-        pipeline: what is run.
+        pipeline: the pipeline to run.
         experiment: the name of the experiment.
         attempt: the caller's key.
         evidence: the folder or prefix for evidence.
-        decided: parameters that jukebox decides: data, code, champion, store.
+        decided: parameters that jukebox sets: data, code, champion, store.
         chosen: hyperparameters as a user typed them.
-        policy_text: our policy, valid.
+        policy_text: our policy, which is valid.
 
     Raises:
-        UsageError: a parameter is unknown, has a value that it cannot have, or is missing.
+        UsageError: a parameter is unknown, invalid or missing.
     """
     _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
@@ -155,9 +154,9 @@ def make_submission(
         for name, kind in known.items()
         if name not in {*parameters, *DERIVED} and "defaultValue" not in kind and not kind.get("isOptional")
     ]
-    strange = sorted({*parameters, *DERIVED} - known.keys())
-    if missing or strange:
-        what = f"needs {', '.join(missing)}" if missing else f"does not know {', '.join(strange)}"
+    unknown = sorted({*parameters, *DERIVED} - known.keys())
+    if missing or unknown:
+        what = f"needs {', '.join(missing)}" if missing else f"does not know {', '.join(unknown)}"
         raise UsageError(f"the pipeline {what}: compile it with this version of jukebox")
     places = {"--evidence": evidence, "--store": parameters["store_uri"]}
     if snapshot := parameters.get("snapshot_uri"):
@@ -170,15 +169,15 @@ def make_submission(
         except ValueError as error:
             raise UsageError(f"{flag}: not a URI: {error}") from error
         if "@" in place:
-            raise UsageError(f"{flag}: a password in it would be written down; use the AWS_* variables")
+            raise UsageError(f"{flag}: a password in the URI would be logged; use the AWS_* variables")
         if len(uri.encode()) > LONGEST:
             raise UsageError(f"{flag}: more than {LONGEST} bytes")
         writes = flag in ("--evidence", "--store")
         if writes and (scheme not in ("", "file", "s3") or (scheme == "s3" and not place)):
-            raise UsageError(f"{flag} {uri}: nothing can be written there; use s3://bucket/prefix")
+            raise UsageError(f"{flag} {uri}: not writable; use s3://bucket/prefix")
         if scheme in ("", "file") and not (pipeline.mounts_store and _below_mount(uri)):
             raise UsageError(
-                f"{flag} {uri} is on this machine, where the steps do not see it: use s3://, or compile with "
+                f"{flag} {uri} is on this machine, where steps cannot read it: use s3://, or compile with "
                 f"--store-pvc and give a path below {STORE_MOUNT}"
             )
     submission = Submission(
@@ -189,16 +188,16 @@ def make_submission(
         parameters=parameters,
     )
     nonce = digest(canonical_bytes({"name": submission.name, **parameters})).removeprefix("sha256:")[:32]
-    # The gate puts the run's id in: two runs never write one object.
+    # The gate replaces {run_id}, so two runs never write the same object.
     derived = {"nonce": nonce, "evidence_uri": f"{evidence.rstrip('/')}/{nonce}/{{run_id}}.json"}
     return submission.model_copy(update={"parameters": {**parameters, **derived}})
 
 
 def subject_of(run_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the evidence of a run has to be about, field by field of `Subject`.
+    """Return the fields of `Subject` that the evidence of a run must have.
 
     Raises:
-        EvidenceError: the run was not started by `jukebox submit`: it lacks parameters.
+        EvidenceError: the run lacks parameters, so `jukebox submit` did not start it.
     """
     about = {**parameters, "run_id": run_id}
     missing = [name for name in (*Subject.model_fields, *PLACES) if name not in about]
@@ -215,15 +214,15 @@ def _below_mount(uri: str) -> bool:
 
 
 def _require_names(attempt: str, experiment: str, model: str) -> None:
-    """Refuse names that server, store or model server would refuse, or confuse, after the training."""
+    """Refuse names that the DSPA, the store or the model server would refuse later."""
     if not attempt.strip() or not attempt.isprintable() or len(attempt) > 200:
-        raise UsageError(f"--attempt {attempt!r}: give a key of 1 to 200 characters, as a PipelineRun's uid")
+        raise UsageError(f"--attempt {attempt!r}: give 1 to 200 printable characters, as a PipelineRun's uid")
     if not experiment.strip() or not experiment.isprintable() or set("+%") & set(experiment):
         raise UsageError(
-            f"--experiment {experiment!r}: a name without + and %, which the DSPA cannot look up"
+            f"--experiment {experiment!r}: give a name without + and %, which the DSPA cannot look up"
         )
     if len(experiment) > LONGEST_NAME:
-        raise UsageError(f"--experiment: {len(experiment)} characters, and a DSPA takes {LONGEST_NAME}")
+        raise UsageError(f"--experiment: {len(experiment)} characters; a DSPA accepts at most {LONGEST_NAME}")
     if not re.fullmatch(MODEL_NAME, model):
         raise UsageError(f"--model-name {model!r}: use lower-case letters, digits, dots and dashes")
 

@@ -1,14 +1,14 @@
-"""Submit exactly once, though the API offers no way to say so.
+"""Submit exactly one run for each attempt, although the API has no idempotent create.
 
-Creating a run is not idempotent, names are not unique, and an answer can be lost. So: a name that follows
-from what is submitted; a look-up before each POST; after a POST without an answer a look-up again and again
-until `Timeouts.settle` is over, and only then another POST.
+Names of runs are not unique, and the answer to a POST can be lost. So the name is derived from what is
+submitted, and a look-up precedes each POST. After a POST without an answer the run is looked up until
+`Timeouts.settle` is over, and only then there is another POST.
 
-What can still leave two runs: a POST that was accepted, whose answer was lost, and whose run appears only
-after that; and two submitters with one key at the same moment, each looking before the other has posted.
-Both are found by the look-up after each POST and by the one before the verdict, which must show our own run:
-a list that does not lags behind. Whoever has posted keeps the oldest and terminates the younger; evidence
-counts for the run that is kept, alone. Whoever comes later and finds several that may still pass refuses.
+Two runs are still possible: if a run appears only after `Timeouts.settle`, and if two submitters with one key
+look up before either has posted. The look-ups after each POST and before the verdict detect both; each must
+list our own run, because a list without it lags behind. The submitter keeps the oldest run and terminates the
+others, and only the evidence of the kept run counts. A later submitter that finds several runs that may
+still pass refuses them.
 """
 
 import functools
@@ -28,62 +28,61 @@ from ml.storage.objects import names_below
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
-"""States from which a run cannot pass any more."""
+"""States from which a run cannot pass."""
 
 
 @dataclass
 class Trace:
-    """How far a submission has come: what an interrupted one has to clean up."""
+    """The progress of a submission, for the clean-up after an interruption."""
 
     asked: bool = False
     run: Run | None = None
 
 
 def find_experiment(session: Session, name: str) -> Experiment:
-    """Find the experiment, or create it.
+    """Return the experiment; create it if it does not exist.
 
     Raises:
-        UsageError: there is one whose name differs in case only, and the server does not tell them apart.
-        PlatformError: it cannot be had.
+        UsageError: one with another case of the name exists, and the server does not distinguish them.
+        PlatformError: it can be neither read nor created.
     """
 
     def get_or_create(within: float) -> Experiment:
         deadline = Deadline(within)
-        found = session.client.experiments(name, deadline.remaining)
-        if found:
-            return _of_name(found, name)
+        existing = session.client.experiments(name, deadline.remaining)
+        if existing:
+            return _of_name(existing, name)
         try:
             return session.client.create_experiment(name, deadline.remaining)
         except Rejected as error:
             if error.status != 409:
                 raise
-        # Somebody else has just created it.
-        found = session.client.experiments(name, deadline.remaining)
-        if not found:
-            raise Unavailable(f"the experiment {name} is there, but does not show")
-        return _of_name(found, name)
+        # Another client created it between the two calls.
+        existing = session.client.experiments(name, deadline.remaining)
+        if not existing:
+            raise Unavailable(f"the experiment {name} exists, but is not listed")
+        return _of_name(existing, name)
 
     experiment = session.ask(get_or_create)
     if experiment.archived:
-        session.say(f"note: the experiment {name} is archived: the dashboard shows its runs there only")
+        session.say(f"note: the experiment {name} is archived, and so are its runs in the dashboard")
     return experiment
 
 
-def _of_name(found: list[Experiment], name: str) -> Experiment:
-    """Return the experiment of just this name."""
-    same = [experiment for experiment in found if experiment.display_name == name]
+def _of_name(existing: list[Experiment], name: str) -> Experiment:
+    """Return the experiment whose name matches in case."""
+    same = [experiment for experiment in existing if experiment.display_name == name]
     if not same:
         raise UsageError(
-            f"--experiment {name}: the DSPA has {found[0].display_name}, and compares names without case; "
-            "give it as it is there"
+            f"--experiment {name}: the DSPA has {existing[0].display_name} and ignores case; give that name"
         )
     return same[0]
 
 
 def submit_once(session: Session, experiment: Experiment, submission: Submission, trace: Trace) -> Run:
-    """Return the one run of this submission: the one that is there already, or a new one.
+    """Return the run of this submission: the existing one, or a new one.
 
-    ``trace`` says at any moment whether a run has been asked for, and which one it is.
+    ``trace`` is kept up to date for the clean-up.
 
     Raises:
         EvidenceError: the attempt has runs already that are not this submission's, or several, or its place
@@ -94,16 +93,16 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
     asked = asked_for(submission, experiment.experiment_id, session.client.connection.dspa)
     for _ in range(session.timeouts.posts):
         own = ""
-        found = [run for run in _look_up(session, experiment, submission) if not run.given_up]
-        if found:
+        existing = [run for run in _look_up(session, experiment, submission) if not run.given_up]
+        if existing:
             # Several may be our own, from POSTs that were not answered.
             if trace.asked:
-                run = keep_one(session, experiment.experiment_id, submission.key, found)
+                run = keep_one(session, experiment.experiment_id, submission.key, existing)
             else:
-                run = _only(found)
+                run = _only(existing)
             _check_same(run, submission, asked)
             trace.run = run
-            session.say(f"run {run.run_id} of this attempt is there already: it is adopted")
+            session.say(f"run {run.run_id} of this attempt exists already: it is adopted")
             return run
         if not trace.asked:
             _require_unused(session, submission)
@@ -114,14 +113,14 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
             own = created[0].run_id
         except Refused as error:
             last: PlatformError = error
-            session.say(f"{error}; trying again")
+            session.say(f"{error}; retrying")
             if error.certain:
-                # Nothing was done. Whether it is a rotation or a missing right, the next POST will show.
+                # The POST had no effect. The token may be rotating: post again.
                 session.deadline.sleep(jittered(session.timeouts.refused / session.timeouts.posts))
                 continue
             created = _await(session, experiment, submission, 0)
         except Unavailable as error:
-            session.say(f"{error}; looking for the run")
+            session.say(f"{error}; looking up the run")
             created = _await(session, experiment, submission, error.wait)
             last = error
         if created:
@@ -131,19 +130,19 @@ def submit_once(session: Session, experiment: Experiment, submission: Submission
                 _check_same(run, submission, asked)
             except EvidenceError:
                 if run.run_id == own:
-                    session.say(f"run {own} is not what was asked for: it is terminated")
+                    session.say(f"run {own} is not what was submitted: it is terminated")
                     cancel(session, own)
                 raise
             return run
-    raise type(last)(f"{last}; asked {session.timeouts.posts} times, no run {submission.name} has appeared")
+    raise type(last)(f"{last}; after {session.timeouts.posts} POSTs there is no run {submission.name}")
 
 
 def _require_unused(session: Session, submission: Submission) -> None:
-    """Refuse an attempt that has had its run: servers forget runs after some time, and evidence stays."""
+    """Refuse an attempt that has evidence of an earlier run: a server deletes runs, evidence stays."""
     place = str(submission.parameters["evidence_uri"]).rpartition("/")[0]
     for name in session.in_time(lambda: names_below(place), place):
         run_id = name.removesuffix(".json")
-        # Runs can write there: what is no run's id says nothing, and must not get into an address.
+        # Runs can write here: a name that is not an id must not become part of a URL.
         if run_id == name or not re.fullmatch(IDENTIFIER, run_id):
             continue
         try:
@@ -152,24 +151,24 @@ def _require_unused(session: Session, submission: Submission) -> None:
             if error.status != 404:
                 raise
             raise EvidenceError(
-                f"this attempt has had a run, {run_id}, whose evidence is in {place}; the DSPA does not know "
-                "it any more: use another --attempt"
+                f"this attempt had run {run_id}, which the DSPA has deleted; its evidence is in {place}: use "
+                "another --attempt"
             ) from error
 
 
 def _leave_policy(session: Session, submission: Submission) -> None:
-    """Have the policy in its place before a run can ask for it."""
+    """Write the policy to its place before a run can read it."""
     where = str(submission.parameters["evidence_uri"])
     session.in_time(lambda: leave_policy(where, submission.policy_text), where)
 
 
 def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -> Run:
-    """Return the run of an attempt that counts, the oldest that was not cancelled, and terminate all younger.
+    """Return the run of an attempt that counts, the oldest not cancelled, and terminate the younger ones.
 
-    A younger one that has ended already does not count either: evidence is bound to the id of its run.
+    A younger run that has ended does not count either: evidence is bound to the id of its run.
 
     Raises:
-        PlatformError: the list cannot be read, or a run not be terminated.
+        PlatformError: the list cannot be read, or a run cannot be terminated.
     """
     end = Deadline(session.timeouts.settle)
     while True:
@@ -177,26 +176,26 @@ def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -
         missing = {run.run_id for run in known} - {run.run_id for run in listed}
         if not missing or not end.remaining:
             break
-        # A list that does not show our own run lags behind, and may hide an older one too.
+        # A list without our own run lags behind, and may lack an older run too.
         session.deadline.sleep(jittered(session.timeouts.poll))
     if missing and known[0].state in ENDED:
         raise PlatformError(
-            f"the list of runs does not show {', '.join(missing)}: an older run of this attempt may be "
-            "hidden as well, so nothing counts"
+            f"the list of runs lacks {', '.join(missing)} and may lack an older run of this attempt: no run "
+            "counts"
         )
     every = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
     runs = [run for run in every if not run.given_up] or every
     for younger in runs[1:]:
         if younger.state not in (*ENDED, "CANCELING"):
-            session.say(f"run {younger.run_id} is a second one of this attempt: it is terminated")
+            session.say(f"run {younger.run_id} is a second run of this attempt: it is terminated")
             cancel(session, younger.run_id)
     return runs[0]
 
 
 def cancel(session: Session, run_id: str) -> bool:
-    """Terminate a run and archive it; False when it has ended already, or is gone.
+    """Terminate and archive a run; return False if it has ended or does not exist.
 
-    The server's record of a run that ends at once does not show the cancellation; the archived state does.
+    The state history of a run that ends at once does not show the cancellation; being archived does.
     """
     try:
         session.ask(lambda within: session.client.terminate(run_id, within))
@@ -207,7 +206,7 @@ def cancel(session: Session, run_id: str) -> bool:
     try:
         session.ask(lambda within: session.client.archive(run_id, within))
     except PlatformError as error:
-        session.say(f"note: run {run_id} was terminated, and could not be archived: {error}")
+        session.say(f"note: run {run_id} was terminated, but could not be archived: {error}")
     return True
 
 
@@ -217,41 +216,39 @@ def _look_up(session: Session, experiment: Experiment, submission: Submission) -
 
 
 def _await(session: Session, experiment: Experiment, submission: Submission, wait: float) -> list[Run]:
-    """Look for a run whose POST was not answered, until it shows or its time is over."""
+    """Look up a run whose POST got no answer, until it appears or the time is over."""
     end = Deadline(max(session.timeouts.settle, wait))
     pause = session.timeouts.settle / 60
     while end.remaining:
         session.deadline.sleep(min(jittered(pause), end.remaining))
         pause *= 2
-        if found := [run for run in _look_up(session, experiment, submission) if not run.given_up]:
-            return found
+        if existing := [run for run in _look_up(session, experiment, submission) if not run.given_up]:
+            return existing
     return []
 
 
-def _only(found: list[Run]) -> Run:
-    """Return the one run that can count, of those that an attempt has already."""
-    oldest, *younger = found
+def _only(existing: list[Run]) -> Run:
+    """Return the run that counts of the existing runs of an attempt."""
+    oldest, *younger = existing
     if any(run.state not in LOST for run in younger):
-        names = ", ".join(f"{run.run_id} ({run.state})" for run in found)
+        names = ", ".join(f"{run.run_id} ({run.state})" for run in existing)
         raise EvidenceError(
-            f"{len(found)} runs of one attempt: {names}; none of them counts. Terminate them and submit with "
+            f"this attempt has {len(existing)} runs: {names}; none counts. Terminate them and submit with "
             "another --attempt"
         )
     return oldest
 
 
 def _check_same(run: Run, submission: Submission, asked: Asked) -> None:
-    """Make sure that a run is the one that we would submit now."""
+    """Raise unless a run is what this submission would start."""
     other = differences(run, submission.parameters)
     if other == ["champion"]:
         raise EvidenceError(
-            f"run {run.run_id} of this attempt began when another model was in production: submit with "
+            f"run {run.run_id} of this attempt started when another model was in production: submit with "
             "another --attempt"
         )
     if other or not same_run(run.display_name, submission.name):
         what = f"another {', '.join(other)}" if other else "another pipeline or image"
-        raise EvidenceError(
-            f"this attempt has a run already, {run.run_id}, with {what}: use another --attempt"
-        )
+        raise EvidenceError(f"this attempt already has run {run.run_id}, with {what}: use another --attempt")
     if what := unlike(run, asked):
-        raise EvidenceError(f"run {run.run_id} is not what was asked for: {what}; use another --attempt")
+        raise EvidenceError(f"run {run.run_id} is not what was submitted: {what}; use another --attempt")

@@ -1,4 +1,4 @@
-"""What Tekton knows of who submits: whether a SIGTERM means the run too, and which runs nobody follows."""
+"""Read from Tekton whether a SIGTERM is for the TaskRun or only its pod, and which runs are abandoned."""
 
 import re
 from typing import Any
@@ -10,48 +10,52 @@ PIPELINE_RUN = "tekton.dev/pipelineRun"
 """The label of a TaskRun that names its PipelineRun."""
 
 STARTED_BY = re.compile(r"jukebox submit, attempt (\S+), PipelineRun ([a-z0-9-]+)/([a-z0-9.-]+)(: .*)?")
-"""What the description of a run says, where a PipelineRun has submitted it."""
+"""The description of a run that a PipelineRun has submitted."""
 
 
 class TaskRun:
     """The TaskRun in whose pod this command runs."""
 
     def __init__(self, api: Api, name: str) -> None:
-        """Prepare; nothing is asked yet."""
+        """Store the arguments; send nothing."""
         self._api = api
         self._name = name
 
     def ended(self) -> bool:
-        """Whether it was cancelled or deleted, or its time is over; when a pod is only removed, it goes on.
+        """Return whether it was cancelled or deleted, or timed out; without its pod it continues.
 
         Raises:
-            NotReadable: it cannot be found out.
+            NotReadable: it cannot be read.
         """
-        found = self._read("taskruns", self._name)
-        return found is None or over(found)
+        task_run = self._read("taskruns", self._name)
+        return task_run is None or has_ended(task_run)
 
     def pipeline_run(self) -> str:
-        """Return namespace and name of its PipelineRun, "" where it has none or cannot be read."""
+        """Return namespace and name of its PipelineRun, "" if it has none or cannot be read."""
         try:
             labels = self._api.tekton("taskruns", self._name)["metadata"].get("labels", {})
         except NotReadable:
             return ""
         return f"{self._api.namespace}/{labels[PIPELINE_RUN]}" if PIPELINE_RUN in labels else ""
 
-    def forsaken(self, run: Run) -> bool:
-        """Whether a PipelineRun of this namespace has started a run, and has ended or is gone.
+    def abandoned(self, run: Run) -> bool:
+        """Return whether a PipelineRun of this namespace started the run, and has ended or was deleted.
 
         Raises:
-            NotReadable: it cannot be found out.
+            NotReadable: it cannot be read.
         """
-        found = STARTED_BY.fullmatch(run.description)
-        if not found or found[2] != self._api.namespace:
+        started_by = STARTED_BY.fullmatch(run.description)
+        if not started_by or started_by[2] != self._api.namespace:
             return False
-        there = self._read("pipelineruns", found[3])
-        return there is None or there["metadata"]["uid"] != found[1] or over(there)
+        pipeline_run = self._read("pipelineruns", started_by[3])
+        return (
+            pipeline_run is None
+            or pipeline_run["metadata"]["uid"] != started_by[1]
+            or has_ended(pipeline_run)
+        )
 
     def _read(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Read an object; None for one that is not there."""
+        """Return an object, None if it does not exist."""
         try:
             return self._api.tekton(kind, name)
         except NotReadable as error:
@@ -60,8 +64,8 @@ class TaskRun:
             raise
 
 
-def over(found: dict[str, Any]) -> bool:
-    """Tell whether a TaskRun or PipelineRun was told to end, or has ended."""
-    conditions = found.get("status", {}).get("conditions", [])
+def has_ended(run: dict[str, Any]) -> bool:
+    """Return whether a TaskRun or PipelineRun has ended, or was cancelled."""
+    conditions = run.get("status", {}).get("conditions", [])
     ended = any(one["type"] == "Succeeded" and one["status"] != "Unknown" for one in conditions)
-    return ended or bool(found["spec"].get("status"))
+    return ended or bool(run["spec"].get("status"))

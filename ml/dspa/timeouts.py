@@ -22,7 +22,7 @@ class Timeouts(BaseModel):
     refused: float = Field(120, description="to retry 401 and 403 during a run: a token is being rotated")
     settle: float = Field(60, description="for a run to appear after a POST without an answer")
     unknown: float = Field(300, description="for a state that this version does not know to change")
-    vanished: float = Field(30, description="for a run that the server has lost to appear again")
+    vanished: float = Field(30, description="for a run that is missing on the server to appear again")
     canceling: float = Field(300, description="for a cancelled run to end")
     evidence: float = Field(60, description="for evidence to appear after the run has ended")
     storage: float = Field(300, description="for one read of the object store, retries included")
@@ -31,30 +31,30 @@ class Timeouts(BaseModel):
     poll_most: float = Field(30, description="between two looks at a run that does not change")
     pods: float = Field(20, description="between two looks at the pods of a run")
     stuck: float = Field(600, description="for a step that cannot start, before the run is ended")
-    again: float = Field(30, description="before a run that failed for a passing cause is retried")
+    again: float = Field(30, description="before a run that failed for a transient cause is retried")
     tries: int = Field(2, description="retries of such a run, each after twice the wait")
-    posts: int = Field(3, description="POSTs of a run while no answer comes and no run appears")
+    posts: int = Field(3, description="POSTs of a run that get no answer and start no run")
 
 
 class DeadlineOver(PlatformError):
-    """The command's own deadline is over."""
+    """The deadline of the command is reached."""
 
 
 class Deadline:
-    """A moment after which nothing is waited for."""
+    """The end of a time span that starts now."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin to run out now."""
+        """Start the span."""
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left, never less than 0."""
+        """Seconds that are left, at least 0."""
         return max(0.0, self._end - time.monotonic())
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the deadline.
+        """Sleep, at most until the deadline.
 
         Raises:
             DeadlineOver: it is reached.
@@ -63,15 +63,15 @@ class Deadline:
         self.check()
 
     def check(self, what: str = "") -> None:
-        """Make sure that there is time left.
+        """Raise if the deadline is reached.
 
         Raises:
-            DeadlineOver: there is none.
+            DeadlineOver: it is reached; the message ends with ``what``.
         """
         if not self.remaining:
             raise DeadlineOver(f"not done within {self.seconds:g} s (--timeout){': ' if what else ''}{what}")
 
 
 def jittered(seconds: float) -> float:
-    """Spread a wait by a quarter, so that many submitters do not ask in step."""
+    """Return a wait varied by up to a quarter, so that submitters do not ask at the same time."""
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - nothing secret

@@ -1,7 +1,7 @@
-"""One HTTP request to the DSPA, with everything that can go wrong given a name.
+"""Send one HTTP request to the DSPA, and return a JSON object or raise an error of `ml.dspa.failures`.
 
-No request follows a redirect or a proxy of the environment, none goes out without verifying the
-certificate, and none waits or reads without bound. What comes back is a JSON object or an error.
+Requests do not follow redirects or use proxies of the environment. Certificates are always verified, and time
+and size of an answer are bounded.
 """
 
 import json
@@ -27,7 +27,7 @@ from ml.dspa.failures import (
 from ml.dspa.timeouts import Timeouts
 
 MOST = 8 << 20
-"""Bytes of an answer. A run with its whole specification is below one megabyte."""
+"""Most bytes of an answer. A run with its whole specification has less than one megabyte."""
 
 AGAIN = Retry(
     total=2,
@@ -40,21 +40,21 @@ AGAIN = Retry(
     backoff_jitter=0.1,
     respect_retry_after_header=False,
 )
-"""For GET only, and for broken connections only: whoever asked decides about everything else."""
+"""Retries of broken connections, for GET only; `ml.dspa.session` retries everything else."""
 
 Method = Literal["GET", "POST"]
 Json = dict[str, Any]
 
 
 class Transport:
-    """Sends requests with our token, one at a time."""
+    """Sends requests with the token, one at a time."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
-        """Prepare; nothing is sent yet."""
+        """Create the HTTP sessions; send nothing."""
         self.connection = connection
         self._timeouts = timeouts
         self._reader = _session(connection, AGAIN)
-        # A POST goes out once, on a connection of its own: one kept alive may be dead already.
+        # A POST is sent once, on a new connection: one that was kept alive may be closed already.
         self._writer = _session(connection, Retry(total=0, redirect=False))
         self._writer.headers["Connection"] = "close"
 
@@ -71,13 +71,13 @@ class Transport:
 
         Args:
             method: GET or POST.
-            path: below the host.
-            query: the parameters of the address.
+            path: the path below the host.
+            query: the query parameters.
             body: JSON to send.
-            within: most seconds for all of it; `Timeouts.request` at most.
+            within: most seconds for the whole request, if less than `Timeouts.request`.
 
         Raises:
-            Unavailable, Refused, Untrusted, Rejected: as they say.
+            Unavailable, Refused, Untrusted, Rejected: see `ml.dspa.failures`.
         """
         seconds = min(self._timeouts.request, self._timeouts.request if within is None else within)
         what = f"{method} {path}"
@@ -104,8 +104,8 @@ class Transport:
         try:
             response, content = call_within(seconds, call)
         except NotInTime:
-            self._reader = _session(self.connection, AGAIN)  # the old one is still busy
-            raise Unavailable(f"{what}: no whole answer within {seconds:.0f} s") from None
+            self._reader = _session(self.connection, AGAIN)  # the old one is still in use
+            raise Unavailable(f"{what}: no complete answer within {seconds:.0f} s") from None
         except requests.exceptions.SSLError as error:
             raise tls_failure(what, self.connection, error) from None
         except (requests.RequestException, OSError, ValueError) as error:
@@ -113,7 +113,7 @@ class Transport:
         return self._understand(what, response, content), response.headers
 
     def _understand(self, what: str, response: requests.Response, content: bytes) -> Json:
-        """Return the JSON object of an answer, or raise what the answer means."""
+        """Return the JSON object of an answer, or raise the error that it means."""
         status = response.status_code
         if status in (401, 403):
             remedy = NOT_ACCEPTED if status == 401 else self.connection.missing_right
@@ -121,8 +121,8 @@ class Transport:
         if 300 <= status < 400:
             target = host_of(response.headers.get("Location", ""))
             raise Refused(
-                f"{what}: redirected to {target}, which is never followed with the token: is --host the "
-                "DSPA's own route, and the token a token of the cluster?",
+                f"{what}: redirected to {target}, which is not followed: check that --host is the DSPA's own "
+                "route, and that the token is of this cluster",
                 self.connection.rule_of_route,
                 certain=False,
             )
@@ -130,7 +130,7 @@ class Transport:
         if html and status < 300:
             raise Refused(
                 f"{what}: a login page (HTML with HTTP {status}) instead of an answer: the proxy in front of "
-                f"the DSPA does not take the token; {self.connection.rule_of_route}",
+                f"the DSPA does not accept the token; {self.connection.rule_of_route}",
                 self.connection.rule_of_route,
                 certain=False,
             )
@@ -141,25 +141,25 @@ class Transport:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            # Not from the API server, which speaks JSON only: a router without a route, a proxy's own page.
+            # Not from the API server, which sends JSON only, but from a router or a proxy.
             raise Unavailable(f"{what}: HTTP {status} without a JSON object")
         if status >= 400:
             if "code" not in value and "error_message" not in value:
-                raise Unavailable(f"{what}: HTTP {status}, but not in the API's words")
+                raise Unavailable(f"{what}: HTTP {status} without an error of the API")
             raise Rejected(f"{what}: HTTP {status}{reason_in(content)}", status)
         return value
 
 
 class _Session(requests.Session):
-    """A session that does not even look where a redirect leads: requests would read the answer whole."""
+    """A session that ignores redirects: requests would read their whole answer to follow them."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Know of no redirects."""
+        """Return None: there is no redirect to follow."""
 
 
 def _session(connection: Connection, retries: Retry) -> requests.Session:
     session = _Session()
-    # Neither HTTP_PROXY nor ~/.netrc nor REQUESTS_CA_BUNDLE: only what the connection says.
+    # Ignore HTTP_PROXY, ~/.netrc and REQUESTS_CA_BUNDLE: only the connection counts.
     session.trust_env = False
     session.verify = str(connection.ca) if connection.ca else True
     session.headers.update({"Accept": "application/json", "User-Agent": "jukebox"})
@@ -169,7 +169,11 @@ def _session(connection: Connection, retries: Retry) -> requests.Session:
 
 
 def _bounded(response: requests.Response) -> bytes:
-    """Read an answer piece by piece, and not more than `MOST` bytes."""
+    """Return the body of an answer.
+
+    Raises:
+        ValueError: it has more than `MOST` bytes.
+    """
     pieces, size = [], 0
     for piece in response.iter_content(1 << 16):
         pieces.append(piece)

@@ -1,4 +1,4 @@
-"""Watch the pods of a run while it is followed, and say in the end why it failed."""
+"""Watch the pods of a run while it is followed, and find the cause if it fails."""
 
 import time
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from ml.dspa.timeouts import Timeouts
 
 
 class Stuck(RunFailed):
-    """A step cannot begin, and has not for too long."""
+    """A step did not start within `Timeouts.stuck`."""
 
 
 class Watch:
-    """Looks at the pods of one run from time to time.
+    """Reads the pods of one run every `Timeouts.pods` seconds.
 
-    Where they cannot be read nothing is lost but the reason: the run itself is followed by the DSPA's API.
+    If they cannot be read, only the cause of a failure is missing: the run is followed by the DSPA's API.
     """
 
     def __init__(self, cluster: Cluster | None, timeouts: Timeouts, say: Callable[[str], None]) -> None:
-        """Prepare. ``say`` takes a line for the user; ``cluster`` is None for an unknown namespace."""
+        """Store the arguments. ``say`` prints a line; ``cluster`` is None if the namespace is not known."""
         self._cluster = cluster
         self._timeouts = timeouts
         self._say = say
@@ -31,10 +31,10 @@ class Watch:
         self._said: set[tuple[str, str]] = set()
 
     def look(self, run_id: str) -> None:
-        """Say what keeps steps from beginning, each once.
+        """Report why steps cannot start, each cause once.
 
         Raises:
-            Stuck: one has not begun within `Timeouts.stuck`.
+            Stuck: a step did not start within `Timeouts.stuck`.
         """
         now = time.monotonic()
         if self._cluster is None or self._blind or now < self._next:
@@ -48,24 +48,24 @@ class Watch:
         earlier, self._since = self._since, {}
         for cause in waiting:
             since = self._since[cause.step] = earlier.get(cause.step, now)
-            # The kubelet words the same trouble now in one way, now in another.
+            # The kubelet alternates between messages for the same problem.
             what = (cause.step, cause.line.partition(":")[0])
-            # What is seen in two looks is no passing moment.
+            # Report a cause only if two looks in a row show it.
             if cause.step in earlier and what not in self._said:
                 self._said.add(what)
                 left = self._timeouts.stuck - (now - since)
-                self._say(f"{cause}; if that lasts, the run is given up in {left:.0f} s (--stuck)")
+                self._say(f"{cause}; if that lasts, the run is terminated in {left:.0f} s (--stuck)")
             if now - since > self._timeouts.stuck:
                 details = {"causes": [cause.model_dump()]}
-                raise Stuck(f"run {run_id} cannot go on: {cause}", details)
+                raise Stuck(f"run {run_id} is stuck: {cause}", details)
 
     @property
     def troubled(self) -> bool:
-        """Whether something could not begin at the last look: then the run is looked at more often."""
+        """Whether a step could not start at the last look; then the run is polled more often."""
         return bool(self._since)
 
     def without_pods(self, run_id: str) -> str:
-        """Return an aside that the run has no pods, so that nothing ends it; "" where that is not known."""
+        """Return a note if the run has no pods, so that nothing ends it; "" otherwise."""
         try:
             none = self._cluster is not None and not self._cluster.pods(run_id)
         except NotReadable:
@@ -73,13 +73,13 @@ class Watch:
         return " (it has no pods: its workflow was deleted)" if none else ""
 
     def why(self, run_id: str) -> tuple[list[Cause], str]:
-        """Return why a run failed, and what to do where that cannot be found out: one of them is empty."""
+        """Return why a run failed, or else how to find out: one of the two is empty."""
         reason = "the namespace of the runs is not known: give --namespace"
         if self._cluster is not None:
             try:
                 if causes := self._cluster.failures(run_id):
                     return causes, ""
-                reason = f"namespace {self._cluster.namespace} has no pod of it that failed"
+                reason = f"namespace {self._cluster.namespace} has no failed pod of it"
             except NotReadable as error:
                 reason = str(error)
         where = self._cluster.namespace if self._cluster else "NAMESPACE"

@@ -48,7 +48,7 @@ class Bound(BaseModel):
 RETRIED = ("champion", "fetch")
 """They read from the world outside the cluster. `save` ends a blocked run, which is final.
 
-What fails for something that may pass, `jukebox submit` has begun again (`ml.dspa.again`)."""
+`jukebox submit` retries a run that failed for a transient cause (`ml.dspa.retry`)."""
 
 NEVER_CACHED = ("gate", "save")
 """A verdict is about this run, and a candidate has to be in the store now: neither is ever old."""

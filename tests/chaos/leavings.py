@@ -1,4 +1,4 @@
-"""What gate and save leave behind when a run ends: the truth, and everything that only looks like it."""
+"""What gate and save leave when a run ends: the truth, and everything that only looks like it."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,8 @@ from submissions import files_of
 
 from ml.core.canonical import canonical_bytes
 from ml.gate.evidence import Subject
-from policies import default_policy
 from ml.release.store import ModelStore
 
-POLICY = default_policy().text
 BROKEN = "evaluation.gain_over_prior.low"
 ABOUT = {
     "other run": {"run_id": "another-run"},
@@ -20,32 +18,25 @@ ABOUT = {
     "other commit": {"commit": "f" * 40},
     "other champion": {"champion": "f" * 64},
 }
-"""Evidence that is about something else, in the place of the run's own."""
+"""Evidence about something else in the place of the run's own."""
 
 TRUE = ("pass", "late", "too late")
 
 
 def leave(run: RunRecord, leaves: str) -> None:
-    """Leave evidence and candidate behind, in one of the ways of `schedules.LEAVINGS`."""
-    about = Subject(
-        **{
-            **{name: run.parameters[name] for name in Subject.model_fields if name != "run_id"},
-            "run_id": run.run_id,
-            **ABOUT.get(leaves, {}),
-        }
-    )
-    broken = BROKEN if leaves in ("block", "lying") else ""
-    files = files_of(about, broken)
+    """Leave evidence and candidate, in one of the ways of `schedules.LEAVINGS`."""
+    own = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
+    about = Subject(**{**own, "run_id": run.run_id, **ABOUT.get(leaves, {})})
+    files = files_of(about, BROKEN if leaves in ("block", "lying") else "")
+    data = files["evidence.json"]
     if leaves == "lying":
         verdict = json.loads(files_of(about)["evidence.json"])["verdict"]
-        files["evidence.json"] = canonical_bytes({**json.loads(files["evidence.json"]), "verdict": verdict})
+        files["evidence.json"] = data = canonical_bytes({**json.loads(data), "verdict": verdict})
     if leaves not in ("block", "candidate missing", "missing"):
-        store = ModelStore(run.parameters["store_uri"], create=True)
-        candidate = store_run(store, files)
+        store = Path(run.parameters["store_uri"])
+        candidate = store_run(ModelStore(str(store), create=True), files)
         if leaves == "candidate tampered":
-            path = Path(run.parameters["store_uri"]) / "candidates" / candidate / "model.onnx"
-            path.write_bytes(b"another graph")
-    data = files["evidence.json"]
+            (store / "candidates" / candidate / "model.onnx").write_bytes(b"another graph")
     if leaves == "garbled":
         data = data.replace(b'"passed":true', b'"passed": true', 1)
     if leaves == "truncated":

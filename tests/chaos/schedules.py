@@ -1,4 +1,4 @@
-"""A seed in, a schedule out: how the server, the run, the evidence and the submitter will misbehave."""
+"""Draws a schedule from a seed: the faults of server, run, evidence and submitter."""
 
 import random
 from collections.abc import Callable
@@ -7,26 +7,13 @@ from typing import Any
 
 from dspa_server import Fault, Script
 
-LEAVINGS = {
-    "pass": 20,
-    "late": 5,
-    "too late": 1,
-    "block": 4,
-    "missing": 2,
-    "other run": 2,
-    "other nonce": 2,
-    "other commit": 1,
-    "other champion": 1,
-    "garbled": 1,
-    "truncated": 1,
-    "lying": 2,
-    "candidate missing": 1,
-    "candidate tampered": 2,
-}
-"""What gate and save leave behind when a run ends, and how often."""
+LEAVINGS = {"pass": 20, "late": 5, "block": 4, **dict.fromkeys(("missing", "other run", "other nonce"), 2)}
+LEAVINGS |= {"lying": 2, "candidate tampered": 2, "candidate missing": 1, "too late": 1, "other commit": 1}
+LEAVINGS |= {"other champion": 1, "garbled": 1, "truncated": 1}
+"""What gate and save leave when a run ends, and how often."""
 
 HANG = 1.0
-"""Seconds of silence: longer than a submitter bears for one request."""
+"""Seconds of silence, longer than the submitter's timeout of one request."""
 
 
 def _edit(**changes: Any) -> Fault:
@@ -40,7 +27,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "close after": lambda _: Fault.close(after=True),
     "5xx before": lambda draw: Fault.status(draw.choice((500, 502, 503)), "oops\n"),
     "5xx after": lambda draw: Fault.status(draw.choice((500, 502, 503)), "oops\n", after=True),
-    "5xx without a word": lambda _: Fault.json({"code": 13}, 500),
+    "5xx without a message": lambda _: Fault.json({"code": 13}, 500),
     "504 before": lambda _: Fault.gateway_timeout(after=False),
     "504 after": lambda _: Fault.gateway_timeout(),
     "late commit": lambda draw: Fault.late_commit(draw.choice((0.02, 0.1, 0.5)), reset=draw.random() < 0.5),
@@ -67,7 +54,7 @@ FAULTS: dict[str, Callable[[random.Random], Fault]] = {
     "no parameters": lambda _: _edit(runtime_config=None),
     "huge": lambda draw: Fault.huge(33, chunked=draw.random() < 0.5),
 }
-"""What can happen to one request, by name."""
+"""The faults of one request, by name."""
 
 LOST_ANSWERS = ("reset after", "close after", "5xx after", "504 after", "hang after", "late commit")
 ODD_STATES = ("PAUSED", "RUNTIME_STATE_UNSPECIFIED", None, "CANCELING", "BOGUS", "RUNNING")
@@ -75,7 +62,7 @@ ODD_STATES = ("PAUSED", "RUNTIME_STATE_UNSPECIFIED", None, "CANCELING", "BOGUS",
 
 @dataclass(frozen=True)
 class Schedule:
-    """Everything that will go wrong, and when."""
+    """Everything that goes wrong, and when."""
 
     seed: int
     profile: str
@@ -86,21 +73,19 @@ class Schedule:
     faults: dict[int, tuple[str, Fault]]
     """By the number of the request at the server."""
     posts: dict[int, tuple[str, Fault]]
-    """By the number of the POST of a run; they go first."""
+    """By the number of the POST of a run; they take precedence."""
     token_expires: int | None
     token_rotated: int | None
-    """How many requests later the new token is in the file; None: never."""
+    """How many requests later the file has the new token; None: never."""
     deadline: float
     lives: int
-    """How often the submitter is started, at most: it is again after each failure and each kill."""
+    """How often the submitter is started at most: again after each failure and each kill."""
     deaths: dict[int, int]
-    """After how many requests which of the lives ends by SIGKILL; 0: when its POST has been committed."""
+    """After how many requests a life ends by SIGKILL; 0: when its POST has been committed."""
     interrupted: int | None
-    """At which news of the run the first life is told to stop."""
+    """At which change of the run the first life is interrupted."""
     twins: bool
-    """Two submitters with one key at one moment."""
-    real: bool
-    """The submitter is a process of its own."""
+    """Two submitters with one key at the same time."""
 
     @property
     def kinds(self) -> set[str]:
@@ -109,10 +94,9 @@ class Schedule:
 
 
 def schedule(seed: int) -> Schedule:
-    """Draw the schedule of a seed."""
+    """Return the schedule of a seed."""
     draw = random.Random(seed)
-    real = seed % 25 == 0
-    twins = not real and draw.random() < 0.08
+    twins = draw.random() < 0.08
     density, length = draw.choice((0, 0, 0.05, 0.15, 0.3, 0.6)), draw.randint(5, 40)
     favourite = draw.choice(list(FAULTS))
     struck = [number for number in range(1, length) if draw.random() < density]
@@ -123,9 +107,8 @@ def schedule(seed: int) -> Schedule:
     ]
     faults = {number: (name, FAULTS[name](draw)) for number, name in zip(struck, names, strict=True)}
     lost = [draw.choice(LOST_ANSWERS) for _ in range(draw.choice((0, 0, 1, 1, 2, 3)))]
-    lives = draw.choice((1, 1, 2, 3)) if not real else 3
-    mortal = real or draw.random() < 0.25
-    deaths = {life: _death(draw, real) for life in range(draw.choice((1, 2)) if mortal else 0)}
+    lives = draw.choice((1, 1, 2, 3))
+    deaths = {life: _death(draw) for life in range(draw.choice((1, 2)) if draw.random() < 0.3 else 0)}
     return Schedule(
         seed=seed,
         profile=draw.choice(("2.5", "2.16", "next")),
@@ -142,18 +125,16 @@ def schedule(seed: int) -> Schedule:
         deaths=deaths,
         interrupted=draw.randint(1, 4) if draw.random() < 0.06 else None,
         twins=twins,
-        real=real,
     )
 
 
-def _death(draw: random.Random, real: bool) -> int:
-    return 0 if draw.random() < (0.6 if real else 0.4) else draw.randint(1, 14)
+def _death(draw: random.Random) -> int:
+    return 0 if draw.random() < 0.4 else draw.randint(1, 14)
 
 
 def _script(draw: random.Random) -> Script:
     how = draw.choices(
-        ("succeeds", "fails", "cancelled", "skipped", "odd", "vanishes", "never ends"),
-        (30, 5, 1, 1, 4, 1, 1),
+        ("succeeds", "fails", "cancelled", "skipped", "odd", "vanishes", "never ends"), (30, 5, 1, 1, 4, 1, 1)
     )[0]
     pending, running = draw.randint(0, 2), draw.randint(0, 4)
     final = {"fails": "FAILED", "cancelled": "CANCELED", "skipped": "SKIPPED"}.get(how, "SUCCEEDED")

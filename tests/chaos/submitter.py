@@ -1,16 +1,11 @@
-"""The submitter under test: the call that `jukebox submit` makes, here or in a process that may be killed.
+"""The submitter under test: the call of `jukebox submit`, with short waits."""
 
-As a module it reads a JSON of its arguments from its command line, and prints what came of it.
-"""
-
-import json
-import sys
-from collections.abc import Callable, Mapping
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ml.core.canonical import digest
-from ml.core.errors import JukeboxError
 from ml.dspa import run, session, transport
 from ml.dspa.client import Client
 from ml.dspa.compiled import Pipeline
@@ -25,40 +20,30 @@ IMAGE = "localhost/jukebox@" + digest(b"image")
 EXPERIMENT, NONCE = "jukebox", "0123456789abcdef0123456789abcdef"
 TYPES = {"dirty": "BOOLEAN"}
 WAITS = {
-    "connect": 0.5,
-    "read": 0.4,
-    "request": 0.6,
-    "start": 1,
-    "outage": 1,
-    "refused": 0.4,
-    "settle": 0.3,
-    "unknown": 0.1,
-    "vanished": 0.05,
-    "canceling": 0.1,
-    "evidence": 0.4,
-    "storage": 3,
-    "stop": 0.6,
-    "poll": 0.01,
-    "poll_most": 0.03,
+    **{"connect": 0.5, "read": 0.4, "request": 0.6, "start": 1, "outage": 1, "refused": 0.4, "settle": 0.3},
+    **{"unknown": 0.1, "vanished": 0.05, "canceling": 0.1, "evidence": 0.4, "storage": 3, "stop": 0.6},
+    **{"poll": 0.01, "poll_most": 0.03},
 }
-"""All waits, about two hundred times shorter than in life."""
+"""All waits, about two hundred times shorter than usual."""
 
 
-def hurry() -> dict[str, Any]:
-    """Shorten the pauses that are constants, and return what they were."""
-    before = {"FIRST": session.FIRST, "AGAIN": transport.AGAIN}
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Shorten the pauses that are constants, and silence the library that logs every fault."""
+    log = logging.getLogger("urllib3.connectionpool")
+    before = session.FIRST, transport.AGAIN, log.level
     session.FIRST = 0.01
     transport.AGAIN = transport.AGAIN.new(backoff_factor=0.005, backoff_jitter=0)
-    return before
-
-
-def restore(before: Mapping[str, Any]) -> None:
-    """Undo `hurry`."""
-    session.FIRST, transport.AGAIN = before["FIRST"], before["AGAIN"]
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        session.FIRST, transport.AGAIN = before[:2]
+        log.setLevel(before[2])
 
 
 def submission(home: Path) -> Submission:
-    """Put together what is submitted: all that is decided on, for a pipeline of one task."""
+    """Return a submission of a pipeline of one task."""
     parameters = {
         "model_name": "jukebox",
         "model_version": "1",
@@ -72,18 +57,15 @@ def submission(home: Path) -> Submission:
         "store_uri": f"{home}/store",
     }
     kinds = {name: {"parameterType": TYPES.get(name, "STRING")} for name in parameters}
+    task = {"taskInfo": {"name": "gate"}, "componentRef": {"name": "comp-gate"}}
+    container = {"image": IMAGE, "command": ["python"]}
     spec = {
         "pipelineInfo": {"name": "tiny"},
         "schemaVersion": "2.1.0",
         "sdkVersion": "kfp-2.17.0",
-        "root": {
-            "dag": {"tasks": {"gate": {"taskInfo": {"name": "gate"}, "componentRef": {"name": "comp-gate"}}}},
-            "inputDefinitions": {"parameters": kinds},
-        },
+        "root": {"dag": {"tasks": {"gate": task}}, "inputDefinitions": {"parameters": kinds}},
         "components": {"comp-gate": {"executorLabel": "exec-gate"}},
-        "deploymentSpec": {
-            "executors": {"exec-gate": {"container": {"image": IMAGE, "command": ["python"]}}}
-        },
+        "deploymentSpec": {"executors": {"exec-gate": {"container": container}}},
     }
     assert set(Subject.model_fields) - {"run_id"} <= set(parameters)
     pipeline = Pipeline(spec=spec, platform={}, digest=digest(b"pipeline"), image=IMAGE)
@@ -103,26 +85,8 @@ def submit(
     say: Callable[[str], None],
     show: Callable[[str, Mapping[str, str]], None],
 ) -> RunOutcome:
-    """Do what `jukebox submit` does, in a hurry."""
+    """Do what `jukebox submit` does, with short waits."""
     timeouts = Timeouts(deadline=deadline, **WAITS)
     client = Client(connection, timeouts)
-    # As an attribute of its module: the tests break it there.
+    # An attribute of its module, which the tests replace.
     return run.submit(client, submission(home), timeouts=timeouts, say=say, show=show)
-
-
-def main(arguments: str) -> None:
-    """Submit once, and print what came of it as one line of JSON."""
-    given = json.loads(arguments)
-    hurry()
-    connection = Connection(host=given["host"], token_file=Path(given["token_file"]))
-    said: list[str] = []
-    try:
-        found = submit(connection, Path(given["home"]), given["deadline"], said.append, lambda *_: None)
-        outcome: dict[str, Any] = {"known": found.model_dump_json()}
-    except JukeboxError as error:
-        outcome = {"error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    print(json.dumps({**outcome, "said": said}))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -1,11 +1,5 @@
-"""Lives through one schedule: a server of its own, and submitters that are killed and started again."""
+"""Runs one schedule: a server of its own, and submitters that are killed and started again."""
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,11 +21,10 @@ from ml.dspa.outcome import RunOutcome
 
 TOKENS = ("sha256~the-first-secret", "sha256~the-second-secret")
 TOO_LATE = 30.0
-TESTS = Path(__file__).parent.parent
 
 
 class FastDspa(Dspa):
-    """A server whose clock goes as much faster as the submitter's waits are shorter."""
+    """A server whose clock is as much faster as the submitter's waits are shorter."""
 
     def now(self) -> Any:
         now = super().now()
@@ -40,11 +33,11 @@ class FastDspa(Dspa):
 
 
 class Killed(BaseException):
-    """A submitter ends here, as by SIGKILL: it says nothing and cleans nothing up."""
+    """Ends a submitter as SIGKILL does: without a message or a clean-up."""
 
 
 class Doomed(Connection):
-    """A connection whose submitter dies instead of sending one request too many."""
+    """A connection whose submitter dies instead of sending a request beyond its number."""
 
     _left: float = PrivateAttr(default=float("inf"))
     _posted: Any = PrivateAttr(default=None)
@@ -57,14 +50,14 @@ class Doomed(Connection):
 
 
 def cancelled(run: RunRecord) -> bool:
-    """Whether somebody ended a run: it does not count, and gives its place to the next."""
+    """Return whether a run was cancelled: it does not count, and the next may replace it."""
     states = {run.state, *(state for _, state in run.state_history)}
     return run.terminated or not states.isdisjoint(("CANCELING", "CANCELED"))
 
 
 @dataclass
 class Outcome:
-    """How one life of the submitter ended: with an outcome, an error, or by SIGKILL."""
+    """The end of one life of the submitter: an outcome, an error, or SIGKILL."""
 
     seconds: float
     known: RunOutcome | None = None
@@ -81,23 +74,20 @@ class Outcome:
 
 @dataclass
 class World:
-    """What happened in a schedule, for `invariants` to judge."""
+    """What happens in a schedule, for `invariants`."""
 
     schedule: Schedule
     home: Path
     dspa: Dspa
     outcomes: list[Outcome] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
-    """The runs that a list has shown, and nothing went wrong with it."""
+    """The runs in lists whose answers had no fault."""
     blind: list[str] = field(default_factory=list)
-    """POSTs of a run although one that may count had been listed."""
+    """POSTs of a run although a list had one that may count."""
     answered: int = 0
-    """POSTs of a run that were answered in good order."""
+    """POSTs of a run whose answers had no fault."""
     hit: set[str] = field(default_factory=set)
     posts: int = 0
-    in_life: int = 0
-    victim: Any = None
-    death: int | None = None
 
     def __post_init__(self):
         self.token_file.write_text(TOKENS[0])
@@ -111,8 +101,9 @@ class World:
 
     def runs(self) -> list[RunRecord]:
         """List all runs of the key, oldest first."""
-        found = [*self.dspa.runs.values(), *self.dspa.shadows]
-        return sorted(found, key=lambda run: (run.created_at.replace(microsecond=0), run.run_id))
+        return sorted(
+            self.dspa.runs.values(), key=lambda run: (run.created_at.replace(microsecond=0), run.run_id)
+        )
 
     def finish(self, run: RunRecord) -> None:
         if run.terminated:
@@ -129,10 +120,9 @@ class World:
         threading.Thread(target=later, daemon=True).start()
 
     def fault(self, request: Request) -> Fault | None:
-        """Say what goes wrong with a request; called once for each, before it is handled."""
+        """Return the fault of a request; called once for each, before it is handled."""
         with self.dspa.lock:
             self._turn_token(request.number)
-            self.in_life += 1
             accepted = request.headers["Authorization"].split()[-1] in self.dspa.tokens
             fault = self._planned(request)
             if fault and fault.edit and not accepted:
@@ -140,7 +130,6 @@ class World:
             clean = fault is None and accepted
             if request.kind == "create_run":
                 known = [self.dspa.runs[run] for run in self.listed]
-                # One that was cancelled gives its place to the next.
                 there = [run.run_id for run in known if not (run.vanished or cancelled(run))]
                 if there:
                     self.blind.append(f"request {request.number}, after {there} were listed")
@@ -149,7 +138,7 @@ class World:
                 self.listed |= {
                     run.run_id for run in self.dspa.runs.values() if not run.hidden_lists and not run.vanished
                 }
-            return self._kill(request) or fault
+            return fault
 
     def _planned(self, request: Request) -> Fault | None:
         if request.kind == "create_run":
@@ -159,7 +148,7 @@ class World:
                 return planned[1]
         name, fault = self.schedule.faults.get(request.number, ("", None))
         if name == "empty" and request.kind == "list_runs":
-            return None  # {} is how the server writes an empty list: that would be a lie, not a fault
+            return None  # {} is an empty list: a lie, not a fault
         if name:
             self.hit.add(name)
         return fault
@@ -174,36 +163,15 @@ class World:
             fresh.write_text(TOKENS[1])
             fresh.rename(self.token_file)
 
-    def _kill(self, request: Request) -> Fault | None:
-        """Kill a submitter that is a process: before a request is handled, or when its POST is committed."""
-        victim, death = self.victim, self.death
-        if victim is None or death is None or self.in_life < death:
-            return None
-        if death:
-            os.kill(victim.pid, signal.SIGKILL)
-            return Fault.hang(0.1)
-        if request.kind != "create_run":
-            return None
-        before = len(self.dspa.runs)
-
-        def kill() -> None:
-            with contextlib.suppress(AssertionError):
-                self.dspa.wait(lambda dspa: len(dspa.runs) > before, 1)
-            victim.kill()
-
-        threading.Thread(target=kill, daemon=True).start()
-        return Fault.hang(5, after=True)
-
     def live(self, life: int) -> Outcome:
-        """Run a submitter to its end, whatever that is."""
-        death = self.schedule.deaths.get(life)
-        self.in_life, begun = 0, time.monotonic()
-        outcome = self._process(death) if self.schedule.real else self._thread(life, death)
+        """Run a submitter to its end."""
+        begun = time.monotonic()
+        outcome = self._submit(life, self.schedule.deaths.get(life))
         outcome.seconds = time.monotonic() - begun
         self.outcomes.append(outcome)
         return outcome
 
-    def _thread(self, life: int, death: int | None) -> Outcome:
+    def _submit(self, life: int, death: int | None) -> Outcome:
         connection = Doomed(host=self.dspa.url, namespace="ci", token_file=self.token_file)
         if death:
             connection._left = death
@@ -217,57 +185,23 @@ class World:
             if life == 0 and len(shown) == self.schedule.interrupted:
                 raise Interrupted
 
-        def say(line: str) -> None:
-            said.append(line)
-
         try:
-            found = submitter.submit(connection, self.home, self.schedule.deadline, say, show)
+            passed = submitter.submit(connection, self.home, self.schedule.deadline, said.append, show)
         except JukeboxError as error:
             return Outcome(0, None, type(error).__name__, error.exit_code, str(error), said)
         except Killed:
             return Outcome(0, None, "killed", said=said)
         except BaseException as error:
             return Outcome(0, None, "crash", message=f"{type(error).__name__}: {error}", said=said)
-        return Outcome(0, found, said=said)
-
-    def _process(self, death: int | None) -> Outcome:
-        given = {
-            "host": self.dspa.url,
-            "token_file": str(self.token_file),
-            "home": str(self.home),
-            "deadline": self.schedule.deadline,
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.submitter", json.dumps(given)],
-            cwd=TESTS,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.victim, self.death = process, death
-        try:
-            out, err = process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            return Outcome(0, None, "crash", message="the process did not end")
-        finally:
-            self.victim = None
-        if process.returncode == -signal.SIGKILL:
-            return Outcome(0, None, "killed")
-        if process.returncode:
-            return Outcome(0, None, "crash", message=err.strip()[-2000:])
-        told = json.loads(out)
-        found = RunOutcome.model_validate_json(told.pop("known")) if "known" in told else None
-        return Outcome(0, found, **told)
+        return Outcome(0, passed, said=said)
 
     def ended(self, run: RunRecord) -> bool:
-        """Whether a run has ended, or is about to because it was told to."""
+        """Return whether a run has ended or was terminated."""
         return run.terminated or run.state in TERMINAL or run.vanished
 
 
 def live_through(schedule: Schedule) -> World:
-    """Live through a schedule: a pipeline that starts its step again until it passes, or gives up."""
+    """Run a schedule: a pipeline that retries its step until it passes or the lives are over."""
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
         dspa = FastDspa(profile=schedule.profile, script=schedule.script, list_lag=schedule.list_lag)
         with serving(dspa):

@@ -1,4 +1,4 @@
-"""A server and a client that hides nothing, for the double's own tests."""
+"""A server, and a client that returns raw responses, for the double's own tests."""
 
 import pytest
 
@@ -13,8 +13,8 @@ def ir(tmp_path_factory):
 
 @pytest.fixture
 def dspa():
-    with serving(Dspa()) as found:
-        yield found
+    with serving(Dspa()) as served:
+        yield served
 
 
 @pytest.fixture

@@ -2,67 +2,46 @@
 
 from typing import Any
 
-INVALID, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION = 3, 5, 6, 9
-UNIMPLEMENTED, INTERNAL = 12, 13
-
-HTTP_STATUS = {
-    INVALID: 400,
-    NOT_FOUND: 404,
-    ALREADY_EXISTS: 409,
-    FAILED_PRECONDITION: 400,
-    UNIMPLEMENTED: 501,
-    INTERNAL: 500,
-}
+STATUS = {3: 400, 5: 404, 6: 409, 12: 501, 13: 500}
 PREFIX = {
-    INVALID: "Invalid input error: ",
-    NOT_FOUND: "ResourceNotFoundError: ",
-    ALREADY_EXISTS: "Already exist error: ",
-    INTERNAL: "InternalServerError: ",
+    3: "Invalid input error: ",
+    5: "ResourceNotFoundError: ",
+    6: "Already exist error: ",
+    13: "InternalServerError: ",
 }
 
 
 class ApiError(Exception):
-    """A request is refused. What the gateway itself refuses has no details."""
+    """A request is refused with a code of gRPC. An error of the gateway has no details."""
 
     def __init__(self, code: int, message: str, context: str = "", *, gateway: bool = False):
         super().__init__(message)
-        self.code = code
-        self.external = message
-        self.context = context
-        self.gateway = gateway
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return HTTP_STATUS[self.code]
+        self.code, self.status, self.gateway = code, STATUS[code], gateway
+        self.text = (
+            message if gateway else f"{context}{': ' if context else ''}{PREFIX.get(code, '')}{message}"
+        )
 
     def body(self, gateway_version: int) -> dict[str, Any]:
-        """Return the answer's JSON."""
-        text = self.external
-        if not self.gateway:
-            text = f"{self.context}{': ' if self.context else ''}{PREFIX.get(self.code, '')}{text}"
-        found: dict[str, Any] = {"code": self.code, "message": text}
+        """Return the answer's JSON; the first version of the gateway has the message twice."""
+        answer: dict[str, Any] = {"code": self.code, "message": self.text}
         if not self.gateway:
             detail = {"@type": "type.googleapis.com/google.rpc.Status"}
-            found["details"] = [{**detail, "code": self.code, "message": self.external}]
-        return {"error": text, **found} if gateway_version == 1 else found
+            answer["details"] = [{**detail, "code": self.code, "message": str(self)}]
+        return {"error": self.text, **answer} if gateway_version == 1 else answer
 
 
 def invalid(message: str, context: str = "") -> ApiError:
-    """Make an InvalidArgument of the API server."""
-    return ApiError(INVALID, message, context)
+    return ApiError(3, message, context)
 
 
 def malformed(message: str) -> ApiError:
-    """Make an InvalidArgument of the gateway, which never reached the API server."""
-    return ApiError(INVALID, message, gateway=True)
+    """Return an InvalidArgument of the gateway: the request did not reach the API server."""
+    return ApiError(3, message, gateway=True)
 
 
 def not_found(what: str, name: str, context: str = "") -> ApiError:
-    """Make a NotFound."""
-    return ApiError(NOT_FOUND, f"{what} {name} not found", context)
+    return ApiError(5, f"{what} {name} not found", context)
 
 
 def internal(message: str, context: str = "") -> ApiError:
-    """Make an Internal error."""
-    return ApiError(INTERNAL, message, context)
+    return ApiError(13, message, context)

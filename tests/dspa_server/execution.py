@@ -1,7 +1,7 @@
-"""Runs that are really executed: each in a process of its own, which runs the IR with kfp.local.
+"""Executes a run: a process of its own runs the IR with kfp.local.
 
-The process is started from this file, in the interpreter and the environment of the tests, and is given only
-what a pod would have: the variables of the test, the secrets that the IR asks for, and the way to its Python.
+The process starts from this file in the tests' interpreter, and has only what a pod would have: the variables
+of the test, the secrets that the IR names, and the path of Python.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ STATES = {"start": "RUNNING", "end": "SUCCEEDED", "error": "FAILED"}
 
 
 class SecretMissing(Exception):
-    """The cluster has no such secret, or the secret no such key."""
+    """The cluster has no such secret or key."""
 
 
 @dataclass
 class LocalExecution:
-    """A run's process, or why it never began."""
+    """A run's process; None if it could not start."""
 
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
 
     def poll(self) -> int | None:
-        """Return the exit code, or None."""
+        """Return the exit code, None while it runs."""
         return 1 if self.process is None else self.process.poll()
 
     def kill(self) -> None:
-        """End it with all of its steps."""
+        """Kill it with all of its steps."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def task_states(self) -> dict[str, str]:
-        """Tell what the steps said of themselves."""
+        """Return the states that the steps wrote themselves."""
         events = self.folder / "events.jsonl"
         lines = events.read_text(encoding="utf-8").split("\n")[:-1] if events.exists() else []
         told = [json.loads(line) for line in lines]
@@ -58,12 +58,12 @@ class LocalExecution:
 def kfp_local(
     folder: Path, env: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]] | None = None
 ) -> "Callable[[RunRecord], LocalExecution]":
-    """Make an executor that runs each run below a folder, as ``folder/<run_id>/``.
+    """Return an executor that runs each run in ``folder/<run_id>/``, where ``run.log`` is what it printed.
 
     Args:
-        folder: where everything about the runs lies; ``run.log`` is what a run printed.
+        folder: the folder of all runs.
         env: the variables of every step.
-        secrets: the cluster's secrets; a run that asks for another fails.
+        secrets: the cluster's secrets; a run that needs another fails.
     """
 
     def execute(run: "RunRecord") -> LocalExecution:
@@ -83,7 +83,7 @@ def kfp_local(
                 return LocalExecution(home)
             inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
             told = {"JUKEBOX_EVENTS": str(home / "events.jsonl"), "TMPDIR": str(home / "tmp")}
-            # -P: the modules beside this file are not the child's to import.
+            # -P: the child must not import the modules beside this file.
             command = [sys.executable, "-P", __file__, str(home), str(os.getpid())]
             process = subprocess.Popen(
                 command,
@@ -100,23 +100,23 @@ def kfp_local(
 
 
 def secret_variables(run: "RunRecord", secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Collect the variables that the platform spec takes from secrets, of all steps together.
+    """Return the variables that all steps take from secrets.
 
     Raises:
-        SecretMissing: one is not there, and not optional.
+        SecretMissing: one is missing and not optional.
     """
     kubernetes = run.platform_spec.get("platforms", {}).get("kubernetes", {})
-    found = {}
+    variables = {}
     for executor in kubernetes.get("deploymentSpec", {}).get("executors", {}).values():
         for item in executor.get("secretAsEnv", ()):
             name = _secret_name(item, run.parameters)
             for key in item.get("keyToEnv", ()):
                 value = secrets.get(name, {}).get(key["secretKey"])
                 if value is not None:
-                    found[key["envVar"]] = value
+                    variables[key["envVar"]] = value
                 elif not item.get("optional"):
                     raise SecretMissing(f'secret "{name}" with the key "{key["secretKey"]}" not found')
-    return found
+    return variables
 
 
 def _secret_name(item: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ def _die_with(parent: int) -> None:
 
 
 def main(home: Path, parent: int) -> None:
-    """Run the IR that lies in a folder; this is the child."""
+    """Run the IR in a folder; this is the child process."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, local
     from kfp.local import subprocess_task_handler

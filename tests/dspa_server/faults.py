@@ -1,4 +1,4 @@
-"""What can go wrong between a client and the API: one fault, for one request."""
+"""Faults between a client and the API: one fault for one request."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ LOGIN_PAGE = """<!DOCTYPE html>
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault. With ``after`` the request is handled first, and only its answer goes wrong."""
+    """A fault. With ``after`` the request is handled, and only its answer goes wrong."""
 
     kind: str
     after: bool = False
@@ -31,17 +31,17 @@ class Fault:
     @classmethod
     def reset(cls, *, after: bool = False) -> "Fault":
         """Reset the connection (RST) without an answer."""
-        return cls("reset", after=after)
+        return cls("reset", after)
 
     @classmethod
     def close(cls, *, after: bool = False) -> "Fault":
-        """Close the connection in good order, without an answer."""
-        return cls("close", after=after)
+        """Close the connection without an answer."""
+        return cls("close", after)
 
     @classmethod
     def hang(cls, seconds: float, *, after: bool = False) -> "Fault":
-        """Say nothing for so long, then close; before that the request is handled, or never."""
-        return cls("hang", after=after, seconds=seconds)
+        """Send nothing for so long, then close."""
+        return cls("hang", after, seconds)
 
     @classmethod
     def status(
@@ -49,66 +49,60 @@ class Fault:
         code: int,
         body: str | bytes = "",
         content_type: str = TEXT,
-        headers: Mapping[str, str] | None = None,
         *,
         after: bool = False,
+        **headers: str,
     ) -> "Fault":
-        """Answer something else."""
+        """Send another answer."""
         data = body.encode() if isinstance(body, str) else body
-        return cls(
-            "status",
-            after=after,
-            code=code,
-            body=data,
-            headers={"Content-Type": content_type, **(headers or {})},
-        )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return cls("status", after, code=code, body=data, headers={"Content-Type": content_type, **named})
 
     @classmethod
     def json(cls, value: Any, code: int = 200, *, after: bool = False) -> "Fault":
-        """Answer JSON of another shape: a list, an empty object, null, a run with other types."""
+        """Send other JSON."""
         return cls.status(code, json.dumps(value), "application/json", after=after)
 
     @classmethod
     def login_page(cls) -> "Fault":
-        """Answer 200 with the HTML of a login page, as oauth-proxy does."""
+        """Send 200 and the HTML of a login page, as oauth-proxy does."""
         return cls.status(200, LOGIN_PAGE, "text/html; charset=utf-8")
 
     @classmethod
     def unauthorized(cls) -> "Fault":
-        """Answer as kube-rbac-proxy to a token that it does not know."""
+        """Answer as kube-rbac-proxy does for an unknown token."""
         return cls.status(401, "Unauthorized\n")
 
     @classmethod
     def forbidden(cls) -> "Fault":
-        """Answer as kube-rbac-proxy to a user without the right."""
+        """Answer as kube-rbac-proxy does for a missing right."""
         return cls.status(403, "Forbidden\n")
 
     @classmethod
     def redirect(cls, url: str, code: int = 302) -> "Fault":
-        """Send the client elsewhere."""
-        return cls.status(code, headers={"Location": url})
+        return cls.status(code, Location=url)
 
     @classmethod
     def busy(cls, code: int = 503, retry_after: str | None = None) -> "Fault":
-        """Answer 429 or 503, with or without `Retry-After`."""
-        headers = {} if retry_after is None else {"Retry-After": retry_after}
-        return cls.status(code, "try again later\n", headers=headers)
-
-    @classmethod
-    def gateway_timeout(cls, *, after: bool = True) -> "Fault":
-        """Answer 504 as the router does, although the request was handled, or before it was."""
+        """Send 429 or 503, with or without `Retry-After`."""
         return cls.status(
-            504, "<html><body><h1>504 Gateway Time-out</h1></body></html>", "text/html", after=after
+            code, "try again later\n", **({} if retry_after is None else {"Retry_After": retry_after})
         )
 
     @classmethod
+    def gateway_timeout(cls, *, after: bool = True) -> "Fault":
+        """Send 504 as the router does."""
+        page = "<html><body><h1>504 Gateway Time-out</h1></body></html>"
+        return cls.status(504, page, "text/html", after=after)
+
+    @classmethod
     def late_commit(cls, seconds: float, *, reset: bool = False) -> "Fault":
-        """Answer 504 (or reset) now, and handle the request so many seconds later."""
+        """Send 504 (or reset) now, and handle the request so many seconds later."""
         return cls("late_commit", seconds=seconds, flag=reset)
 
     @classmethod
     def slow_body(cls, seconds: float, piece: int = 16) -> "Fault":
-        """Send the right answer's body in pieces of so many bytes, with so long between them."""
+        """Send the right answer's body in pieces of so many bytes, with pauses between them."""
         return cls("slow_body", seconds=seconds, size=piece)
 
     @classmethod
@@ -118,15 +112,15 @@ class Fault:
 
     @classmethod
     def truncated(cls, *, matching: bool = False) -> "Fault":
-        """Send half of the right answer: with its whole length and then close, or with a length that fits."""
+        """Send half of the right answer, with the length of the whole or, if matching, of the half."""
         return cls("truncated", flag=matching)
 
     @classmethod
     def edited(cls, edit: Callable[[Any], Any]) -> "Fault":
-        """Handle the request, and send what this makes of the answer's JSON."""
+        """Handle the request, and send what ``edit`` returns for the answer's JSON."""
         return cls("edited", edit=edit)
 
     @classmethod
     def huge(cls, megabytes: int, *, chunked: bool = False) -> "Fault":
-        """Answer 200 with one JSON object of so many MB; chunked, it has no Content-Length."""
+        """Send one JSON object of so many MB; chunked, it has no Content-Length."""
         return cls("huge", size=megabytes, flag=chunked)

@@ -1,154 +1,75 @@
-"""Lists: filters, order, pages. The filter is unescaped once more than the client thinks."""
+"""Lists: filters, order, pages. The filter is unescaped once more than the client expects."""
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
-from dspa_server.errors import internal, invalid, malformed
+from dspa_server.errors import invalid, malformed
 
 Item = TypeVar("Item")
 Fields = Mapping[str, Callable[[Any], Any]]
 """The fields that a list can be filtered and sorted by; `id` is the key."""
 
-OPERATIONS = (
-    "OPERATION_UNSPECIFIED EQUALS NOT_EQUALS GREATER_THAN _ GREATER_THAN_EQUALS LESS_THAN LESS_THAN_EQUALS"
-    " IN IS_SUBSTRING".split()
-)
-VALUES = {
-    "string_value": str,
-    "int_value": int,
-    "long_value": int | str,
-    "timestamp_value": str,
-    "int_values": dict,
-    "long_values": dict,
-    "string_values": dict,
-}
-DEFAULT_PAGE, LARGEST_PAGE = 20, 200
+OPERATIONS = {"EQUALS": "EQUALS", 1: "EQUALS", "IS_SUBSTRING": "IS_SUBSTRING", 9: "IS_SUBSTRING"}
+"""The operations of the API that this double knows, by name and number."""
 
 
-def select(
-    items: Sequence[Item], query: Mapping[str, str], fields: Fields, model: str
-) -> tuple[list[Item], int, str]:
-    """Return a page of the items, how many there are on all pages, and the next page's token."""
-    size = _page_size(query.get("page_size", ""))
-    given, sort_by, filter_ = (query.get(name, "") for name in ("page_token", "sort_by", "filter"))
-    token = _read_token(given, model) if given else None
-    if token is None or sort_by or filter_:
-        asked = {"SortByFieldName": "created_at", "IsDesc": False, **_sort(sort_by, fields, model)}
-        asked["Filter"] = _predicates(filter_, fields)
-        if token is None:
-            token = {**asked, "ModelName": model}
-        elif any(token.get(name) != value for name, value in asked.items()):
-            raise invalid(
-                "page token does not match the supplied sort by and/or filtering criteria. Either specify the"
-                " same criteria or leave the latter empty if page token is specified"
-            )
-    found = [item for item in items if _matches(item, token["Filter"], fields)]
-    field, descending = fields[token["SortByFieldName"]], token["IsDesc"]
-
-    def key(item: Item) -> tuple[Any, str]:
-        return field(item), fields["id"](item)
-
-    rows = sorted(found, key=key, reverse=descending)
-    if "KeyFieldValue" in token:
-        first = (token["SortByFieldValue"], token["KeyFieldValue"])
-        rows = [item for item in rows if (key(item) <= first if descending else key(item) >= first)]
-    if len(rows) <= size:
-        return rows, len(found), ""
-    value, name = key(rows[size])
-    following = {**token, "SortByFieldValue": value, "KeyFieldName": "UUID", "KeyFieldValue": name}
-    return rows[:size], len(found), base64.b64encode(json.dumps(following).encode()).decode()
+def select(items: Sequence[Item], query: Mapping[str, str], fields: Fields) -> dict[str, Any]:
+    """Return a page of the items as ``rows``, the size of all pages, and the next page's token."""
+    asked = {name: query[name] for name in ("sort_by", "filter") if query.get(name)}
+    page = _read_token(query["page_token"]) if query.get("page_token") else {**asked, "first": 0}
+    if any(page.get(name) != value for name, value in asked.items()):
+        raise invalid("page token does not match the supplied sort by and/or filtering criteria")
+    size = query.get("page_size", "20")
+    if not size.isdigit():
+        raise malformed(f'type mismatch, parameter: page_size, error: parsing "{size}": invalid syntax')
+    name, _, direction = page.get("sort_by", "created_at").partition(" ")
+    if name not in fields or direction not in {"", "asc", "desc"}:
+        raise invalid(f'Received invalid sort by format "{page["sort_by"]}"')
+    predicates = _predicates(page.get("filter", ""), fields)
+    chosen = [item for item in items if all(_matches(item, *one, fields) for one in predicates)]
+    chosen.sort(key=lambda item: (fields[name](item), fields["id"](item)), reverse=direction == "desc")
+    last = page["first"] + int(size)
+    token = base64.b64encode(json.dumps({**page, "first": last}).encode()).decode()
+    answer = {"rows": chosen[page["first"] : last], "total_size": len(chosen)}
+    return {**answer, "next_page_token": token if last < len(chosen) else ""}
 
 
-def _page_size(text: str) -> int:
-    try:
-        size = int(text or 0)
-    except ValueError as error:
-        message = (
-            f'type mismatch, parameter: page_size, error: strconv.ParseInt: parsing "{text}": invalid syntax'
-        )
-        raise malformed(message) from error
-    if size < 0:
-        raise invalid(f"The page size should be greater than 0. Got {size}")
-    return min(size or DEFAULT_PAGE, LARGEST_PAGE)
-
-
-def _read_token(text: str, model: str) -> dict[str, Any]:
+def _read_token(text: str) -> dict[str, Any]:
     try:
         token = json.loads(base64.b64decode(text, validate=True))
-        complete = {"SortByFieldName", "SortByFieldValue", "KeyFieldValue", "IsDesc", "ModelName", "Filter"}
-        if not complete.issubset(token):
-            raise ValueError(text)
-    except (binascii.Error, ValueError, TypeError) as error:
+        return {**token, "first": int(token["first"])}
+    except (ValueError, TypeError, KeyError) as error:
         raise invalid("Invalid page token") from error
-    if token["ModelName"] != model:
-        raise internal("Failed to list: unknown column")
-    return token
 
 
-def _sort(text: str, fields: Fields, model: str) -> dict[str, Any]:
-    words = text.lower().split()
-    if len(words) > 2 or (len(words) == 2 and words[1] not in {"asc", "desc"}):
-        raise invalid(
-            f'Received invalid sort by format "{text}". Supported format: "field_name", "field_name desc", or'
-            ' "field_name asc"'
-        )
-    if not words:
-        return {}
-    if words[0] not in fields:
-        raise invalid(f'Invalid sorting field: "{words[0]}" on listable type {model}')
-    return {"SortByFieldName": words[0], "IsDesc": words[-1] == "desc"}
-
-
-def _predicates(text: str, fields: Fields) -> list[list[Any]]:
+def _predicates(text: str, fields: Fields) -> list[tuple[str, str, str]]:
     """Read a filter that the HTTP layer has unescaped already: the server unescapes it again."""
-    if not text:
-        return []
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise invalid(f'failed to parse valid filter from "{text}": invalid URL escape')
     try:
-        message = json.loads(unquote_plus(text))
-        if set(message) - {"predicates"}:
-            raise ValueError(f"unknown field in {message}")
-        return [_predicate(item, fields) for item in message.get("predicates", [])]
-    except (ValueError, TypeError, AttributeError) as error:
-        raise invalid(f'failed to parse valid filter from "{text}": proto: {error}') from error
+        if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+            raise ValueError("invalid URL escape")
+        given = json.loads(unquote_plus(text or "{}")).get("predicates", [])
+        read = [{snake(name): value for name, value in one.items()} for one in given]
+        predicates = [(one.pop("operation"), one.pop("key"), one.pop("string_value"), one) for one in read]
+        for operation, key, value, more in predicates:
+            if operation not in OPERATIONS or key not in fields or not isinstance(value, str) or more:
+                raise ValueError(f"unsupported {operation}, {key}, {value}, {more}")
+        return [(OPERATIONS[one[0]], *one[1:3]) for one in predicates]
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise invalid(f'failed to parse valid filter from "{text}": {error}') from error
 
 
-def _predicate(given: Mapping[str, Any], fields: Fields) -> list[Any]:
-    item = {
-        re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", name): value for name, value in given.items()
-    }
-    values = {name: value for name, value in item.items() if name in VALUES}
-    if set(item) - {"operation", "key", *VALUES} or len(values) > 1:
-        raise ValueError(f"unknown field in {given}")
-    operation = item.get("operation", 0)
-    if isinstance(operation, int):
-        operation = OPERATIONS[operation] if operation < len(OPERATIONS) else str(operation)
-    elif operation not in OPERATIONS:
-        raise ValueError(f"invalid value for enum: {operation}")
-    if any(not isinstance(value, VALUES[name]) for name, value in values.items()):
-        raise ValueError(f"invalid value in {given}")
-    if operation not in {"EQUALS", "NOT_EQUALS", "IS_SUBSTRING"} or not values:
-        raise invalid(f"invalid predicate operation: {operation}")
-    if item.get("key") not in fields:
-        raise invalid(f'no support for filtering on unrecognized field "{item.get("key", "")}"')
-    return [operation, item["key"], *values.values()]
+def snake(name: str) -> str:
+    """Return a name of protojson in its other spelling."""
+    return re.sub(r"([A-Z])", lambda letter: f"_{letter[1].lower()}", name)
 
 
-def _matches(item: Any, predicates: Sequence[Sequence[Any]], fields: Fields) -> bool:
-    for operation, key, value in predicates:
-        found = fields[key](item)
-        # The database's collation ignores case, and LIKE takes _ for any letter.
-        found, value = str(found).casefold(), str(value).casefold()
-        pattern = ".*".join(["", re.escape(value).replace("_", "."), ""])
-        same = (
-            bool(re.fullmatch(pattern, found, re.DOTALL)) if operation == "IS_SUBSTRING" else found == value
-        )
-        if same == (operation == "NOT_EQUALS"):
-            return False
-    return True
+def _matches(item: Any, operation: str, key: str, value: str, fields: Fields) -> bool:
+    """Return whether an item matches: the database ignores case, and its LIKE reads _ as any letter."""
+    stored, given = str(fields[key](item)).casefold(), value.casefold()
+    if operation == "EQUALS":
+        return stored == given
+    return bool(re.search(re.escape(given).replace("_", "."), stored, re.DOTALL))

@@ -1,4 +1,4 @@
-"""What the server keeps and what it is told: requests, scripts, runs, experiments, pipelines."""
+"""What the server keeps: requests, runs, experiments; and the versions of servers that it can be."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,11 +11,45 @@ NEVER = datetime(1, 1, 1, tzinfo=UTC)
 """How the end of a node that has not ended is written."""
 
 TERMINAL = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})
+RUN_FIELDS = frozenset(
+    "experiment_id run_id display_name storage_state description pipeline_version_id pipeline_spec"
+    " pipeline_version_reference runtime_config service_account created_at scheduled_at finished_at state"
+    " error run_details recurring_run_id state_history".split()
+)
+"""The fields of a run that every v2beta1 server knows."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A server's version, as far as a client can tell."""
+
+    tag_name: str
+    commit_sha: str
+    run_fields: frozenset[str]
+    unknown_spec_fields: frozenset[str] = frozenset()
+    """Fields of the IR that are newer than this server; it refuses the whole spec."""
+    gateway: int = 2
+    task_details: bool = True
+    """Whether a run has its workflow's nodes; without, `?view=FULL` returns tasks."""
+
+
+PLUGINS = {"plugins_input", "plugins_output"}
+NEWER = {"pipelineConfig", "taskConfigPassthroughs", "cacheKey"}
+PROFILES = {
+    "2.5": Profile("2.5.0", "8c6d6a0e2f5b4a1d9c3e7f6a5b4c3d2e1f0a9b8c", RUN_FIELDS, frozenset(NEWER), 1),
+    "2.16": Profile("2.16.1", "537860c41d1f4a0b8e2c6a7d9b5e3f1c0a4d8e6f", RUN_FIELDS | PLUGINS),
+    "next": Profile(
+        "2.99.0",
+        "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
+        RUN_FIELDS | PLUGINS | {"task_count", "tasks", "namespace", "pipeline_reference"},
+        task_details=False,
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in; ``kind`` says which call of the API it is."""
+    """A request; ``kind`` is the call of the API."""
 
     number: int
     method: str
@@ -29,32 +63,28 @@ class Request:
 
 @dataclass(frozen=True)
 class Script:
-    """How a run goes, counted in answered GETs of that run."""
+    """How a run proceeds, counted in answered GETs of that run."""
 
     pending: int = 1
     running: int = 2
     final: str = "SUCCEEDED"
     states: tuple[str | None, ...] | None = None
-    """One a GET, the last for ever; None leaves the field out."""
-    tasks: tuple[str, ...] = ()
-    """The names of the tasks; the default is the IR's."""
+    """One for each GET, the last for ever; None omits the field."""
     vanish_after: int | None = None
     never_ends: bool = False
     failed_task: str | None = None
     canceling: int | None = 2
     """How many GETs show CANCELING after a termination; None: all."""
     canceled: str = "FAILED"
-    """What a terminated run ends as."""
+    """The final state of a terminated run."""
 
 
 class Execution(Protocol):
     """A run that is really executed; a `subprocess.Popen` will do."""
 
-    def poll(self) -> int | None:
-        """Return the exit code, or None."""
+    def poll(self) -> int | None: ...
 
-    def kill(self) -> None:
-        """End it now."""
+    def kill(self) -> None: ...
 
 
 @dataclass
@@ -72,6 +102,7 @@ class RunRecord:
     pipeline_root: str = ""
     service_account: str = ""
     reference: dict[str, str] | None = None
+    """A pipeline version, which an answer has instead of the spec."""
     script: Script = field(default_factory=Script)
     process: Execution | None = None
     state: str | None = "PENDING"
@@ -80,7 +111,7 @@ class RunRecord:
     storage_state: str = "AVAILABLE"
     gets: int = 0
     turn: int = 0
-    """GETs since the run began, or was retried."""
+    """GETs since the run started or was retried."""
     running_gets: int = 0
     tasks_done: int = 0
     terminated: bool = False
@@ -90,9 +121,8 @@ class RunRecord:
 
     @property
     def vanished(self) -> bool:
-        """Whether the script has it gone by now."""
-        limit = self.script.vanish_after
-        return limit is not None and self.gets >= limit
+        """Whether the script has removed it."""
+        return self.script.vanish_after is not None and self.gets >= self.script.vanish_after
 
 
 @dataclass
@@ -107,30 +137,18 @@ class Experiment:
     last_run_created_at: datetime = EPOCH
 
 
-@dataclass
-class Pipeline:
-    """An uploaded pipeline, or a version of one."""
-
-    display_name: str
-    created_at: datetime
-    description: str = ""
-    pipeline_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    version_id: str = ""
-    documents: tuple[dict[str, Any], dict[str, Any]] = field(default_factory=lambda: ({}, {}))
-
-
 def timestamp(moment: datetime) -> str:
-    """Write a moment as the server does: UTC, whole seconds."""
+    """Return a moment as the server writes it: UTC, whole seconds."""
     return f"{moment.replace(microsecond=0, tzinfo=None).isoformat()}Z"
 
 
 def message(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a message as the server does: without its empty fields."""
+    """Return a message as the server writes it: without its empty fields."""
     return {name: value for name, value in fields.items() if value not in (None, "", 0, [], {})}
 
 
 def struct(value: Any) -> Any:
-    """Pass a value through google.protobuf.Struct: numbers are doubles, written as short as it goes."""
+    """Return a value as google.protobuf.Struct writes it: numbers are doubles in their shortest form."""
     if isinstance(value, Mapping):
         return {str(name): struct(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

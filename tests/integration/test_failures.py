@@ -146,7 +146,7 @@ FAILURES = {
     ),
     "empty policy": Failure(_policy("# nothing\n"), 2, "the policy is empty"),
     "policy that is not there": Failure(lambda home: (*SAMPLE, "--policy", "none.yaml"), 2, "none.yaml"),
-    "pipeline that is none": Failure(_pipeline, 2, "is not a pipeline of `jukebox compile`"),
+    "pipeline that is none": Failure(_pipeline, 2, "is not a pipeline compiled by `jukebox compile`"),
     "server that is not there": Failure(
         lambda home: ("--data", f"http://127.0.0.1:{closed_port()}/tables"),
         30,

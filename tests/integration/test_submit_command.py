@@ -202,7 +202,7 @@ def test_the_outcome_of_a_pass_is_what_json_would_say(way):
 @SLOW
 def test_the_commit_that_was_given_is_the_runs(way):
     assert (way.run.parameters["commit"], way.run.parameters["dirty"]) == (COMMIT, False)
-    assert "note: the code is not just commit" not in way.submitted.stdout
+    assert "note: the code differs from commit" not in way.submitted.stdout
 
 
 @SLOW
@@ -214,7 +214,7 @@ def test_the_cause_is_in_the_runs_description_and_in_no_parameter(way):
 @SLOW
 def test_the_same_attempt_adopts_the_run(way):
     assert (way.adopted.code, way.adopted.stderr) == (0, "")
-    assert f"run {way.run.run_id} of this attempt is there already" in way.adopted.stdout
+    assert f"run {way.run.run_id} of this attempt exists already" in way.adopted.stdout
     assert way.adopted.results["MODEL_DIGEST"] == way.submitted.results["MODEL_DIGEST"]
 
 

@@ -194,7 +194,7 @@ def test_a_follower_leaves_the_run_alone(dspa, start, tmp_path):
     wait_for(lambda: run.gets > gets + 1)
     follower.process.send_signal(signal.SIGINT)
     done = stopped(follower.finish(30), run.run_id)
-    assert f"run {run.run_id} goes on" in done.line
+    assert f"run {run.run_id} continues" in done.line
     assert not run.terminated
     assert "terminate" not in kinds(dspa)
 

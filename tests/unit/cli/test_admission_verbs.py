@@ -37,7 +37,7 @@ def test_a_pipeline_is_admitted(jukebox):
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("admitted: 11 executors, sha256:")
     done = jukebox("admit", "fit.yaml", "--image", IMAGE, "--json")
-    assert (done.code, done.json["admitted"], done.json["findings"]) == (0, True, [])
+    assert (done.code, done.json["admitted"], done.json["violations"]) == (0, True, [])
     assert done.json["image"] == IMAGE
 
 
@@ -46,7 +46,7 @@ def test_each_finding_is_a_line_and_the_first_one_is_the_error(jukebox):
     assert (done.code, tuple(done.out.splitlines())) == (10, LINES)
     assert done.refusal == f"greedy.yaml is not admitted: {LINES[0]} (and 1 more)"
     done = jukebox("admit", "greedy.yaml", "--image", IMAGE, "--json")
-    assert (done.code, done.json["exit_code"], len(done.json["findings"])) == (10, 10, 2)
+    assert (done.code, done.json["exit_code"], len(done.json["violations"])) == (10, 10, 2)
 
 
 def test_another_image_than_the_one_that_was_built_is_refused(jukebox):

@@ -1,11 +1,10 @@
-"""In Tekton a SIGTERM is for the pod or for the run: the TaskRun tells. What is left behind is ended."""
+"""In Tekton the TaskRun tells whether a SIGTERM is for the run, and abandoned runs are terminated."""
 
 import json
 
 import pytest
 from dspa_server import Fault, Script
 from pods import kubernetes
-from submissions import world
 
 from ml.core.errors import Interrupted, RunFailed
 from ml.core.kubernetes import Api
@@ -13,144 +12,112 @@ from ml.dspa.tekton import TaskRun
 from ml.dspa.timeouts import DeadlineOver
 
 TEKTON = "/apis/tekton.dev/v1/namespaces/jukebox"
-GOING = {"type": "Succeeded", "status": "Unknown"}
+NAME = "train-1-submit-run"
+RUNNING = {"type": "Succeeded", "status": "Unknown"}
+OVER = {"type": "Succeeded", "status": "False", "reason": "TaskRunTimeout"}
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    with world(tmp_path) as found:
-        found.dspa.script = Script(never_ends=True)
-        yield found
-
-
-@pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, here):
+    here.dspa.script = Script(never_ends=True)
     with kubernetes(tmp_path) as site:
         yield site
 
 
-def put(cluster, kind: str, name: str, *, status: str = "", condition=None, uid: str = "uid-1") -> None:
-    labels = {"tekton.dev/pipelineRun": "train-1"}
-    found = {
-        "metadata": {"name": name, "uid": uid, "labels": labels},
+def put(cluster, kind="taskruns", name=NAME, *, status="", condition=RUNNING, uid="uid-1") -> None:
+    entry = {
+        "metadata": {"name": name, "uid": uid, "labels": {"tekton.dev/pipelineRun": "train-1"}},
         "spec": {"status": status} if status else {},
-        "status": {"conditions": [condition or GOING]},
+        "status": {"conditions": [condition]},
     }
-    cluster.files[f"{TEKTON}/{kind}/{name}"] = json.dumps(found).encode()
+    cluster.files[f"{TEKTON}/{kind}/{name}"] = json.dumps(entry).encode()
 
 
 def task_run() -> TaskRun:
-    return TaskRun(Api("jukebox"), "train-1-submit-run")
+    return TaskRun(Api("jukebox"), NAME)
 
 
-def stop_at_running(state: str, _) -> None:
-    """Take the states of a run, and want to stop when it runs."""
-    if state == "RUNNING":
-        raise Interrupted
+def interrupted(here, message: str) -> str:
+    """Interrupt a submission while its run runs, and return the line."""
+
+    def stop(state: str, _) -> None:
+        if state == "RUNNING":
+            raise Interrupted
+
+    with pytest.raises(RunFailed, match=f"^interrupted; .*{message}") as caught:
+        here.submit(task_run=task_run(), show=stop, stop=5)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("status", "condition", "left"),
-    [
-        ("", None, True),
-        ("TaskRunCancelled", None, False),
-        ("", {"type": "Succeeded", "status": "False", "reason": "TaskRunTimeout"}, False),
-    ],
+    [("", RUNNING, True), ("TaskRunCancelled", RUNNING, False), ("", OVER, False)],
 )
-def test_only_a_cancelled_task_run_means_the_run(here, cluster, status, condition, left):
-    put(cluster, "taskruns", "train-1-submit-run", status=status, condition=condition)
-    with pytest.raises(RunFailed) as caught:
-        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
+def test_only_an_ended_task_run_means_the_run(here, cluster, status, condition, left):
+    put(cluster, status=status, condition=condition)
+    line = interrupted(here, "left to its next try" if left else "was terminated")
     (run,) = here.runs()
-    said = "left to its next try" if left else f"run {run.run_id} was terminated"
-    assert str(caught.value).startswith("interrupted; ")
-    assert said in str(caught.value)
-    assert run.terminated is not left
+    assert (run.terminated, run.run_id in line) == (not left, not left)
 
 
-def test_a_task_run_that_was_deleted_means_the_run(here, cluster):
-    with pytest.raises(RunFailed, match="was terminated"):
-        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
-    assert not any("is not known" in line for line in here.said)
-
-
-def test_where_it_is_not_known_the_run_is_ended(here, cluster):
-    put(cluster, "taskruns", "train-1-submit-run")
+def test_a_deleted_or_unreadable_task_run_means_the_run(here, cluster):
+    interrupted(here, "was terminated")
+    assert not any("cannot determine" in line for line in here.said)
+    put(cluster)
     cluster.status = 403
-    with pytest.raises(RunFailed, match="was terminated"):
-        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
+    interrupted(here, "was terminated")
     reason = "this account may not read taskruns in namespace jukebox"
-    assert f"note: whether the TaskRun was cancelled is not known: {reason}" in here.said
+    assert f"note: cannot determine whether the TaskRun was cancelled: {reason}" in here.said
 
 
 @pytest.mark.parametrize("canceling", [0, 2])
-def test_the_next_try_adopts_a_run_that_was_left_and_replaces_one_that_was_cancelled(
-    here, cluster, canceling
-):
-    """Also where the run ended at once, so that its history knows of no cancelling."""
+def test_the_next_try_adopts_a_run_that_was_left_and_replaces_a_cancelled_one(here, cluster, canceling):
+    # A run that ends at once has no CANCELING in its history.
     here.dspa.script = Script(never_ends=True, canceling=canceling)
-    put(cluster, "taskruns", "train-1-submit-run")
-    with pytest.raises(RunFailed, match="left to its next try"):
-        here.submit(task_run=task_run(), show=stop_at_running)
+    put(cluster)
+    interrupted(here, "left to its next try")
     (left,) = here.runs()
-    put(cluster, "taskruns", "train-1-submit-run", status="TaskRunCancelled")
-    with pytest.raises(RunFailed, match=f"run {left.run_id} was terminated"):
-        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
+    put(cluster, status="TaskRunCancelled")
+    interrupted(here, f"run {left.run_id} was terminated")
     assert len(here.runs()) == 1
     assert ("CANCELING" in [state for _, state in left.state_history]) is bool(canceling)
     here.dspa.script = Script()
-    found = here.submit(task_run=task_run())
-    assert found.run_id != left.run_id
+    assert here.submit(task_run=task_run()).run_id != left.run_id
     assert len(here.runs()) == 2
 
 
 @pytest.mark.parametrize(
-    ("name", "ended"),
+    ("name", "terminated"),
     [
-        ("jukebox/gone", True),
-        ("jukebox/over", True),
-        ("jukebox/again", True),
-        ("jukebox/going", False),
-        ("elsewhere/gone", False),
-        ("", False),
+        *((f"jukebox/{name}", True) for name in ("gone", "over", "again")),
+        *((name, False) for name in ("jukebox/running", "jukebox/unreadable", "elsewhere/gone", "")),
     ],
 )
-def test_a_run_that_a_pipeline_run_has_left_is_ended_by_the_next_submission(here, cluster, name, ended):
-    put(cluster, "taskruns", "train-1-submit-run")
-    put(cluster, "pipelineruns", "over", condition={"type": "Succeeded", "status": "False"}, uid="other")
+def test_a_run_whose_pipeline_run_has_ended_is_terminated_by_the_next_submission(
+    here, cluster, name, terminated
+):
+    put(cluster)
+    for name_of_ended in ("over", "unreadable"):
+        put(cluster, "pipelineruns", name_of_ended, condition=OVER, uid="other")
     put(cluster, "pipelineruns", "again", uid="another")
-    put(cluster, "pipelineruns", "going", uid="other")
+    put(cluster, "pipelineruns", "running", uid="other")
+    cluster.status = 500 if name.endswith("unreadable") else 200
     left = here.begin(here.submission("other").model_copy(update={"pipeline_run": name}))
-    with pytest.raises(RunFailed, match="left to its next try"):
-        here.submit(task_run=task_run(), show=stop_at_running)
-    assert here.dspa.runs[left.run_id].terminated is ended
-    told = f"run {left.run_id} was left behind by a PipelineRun that has ended: it is terminated"
-    assert (told in here.said) is ended
-
-
-def test_what_cannot_be_found_out_is_left_alone(here, cluster):
-    put(cluster, "taskruns", "train-1-submit-run")
-    put(cluster, "pipelineruns", "over", condition={"type": "Succeeded", "status": "False"})
-    left = here.begin(here.submission("other").model_copy(update={"pipeline_run": "jukebox/over"}))
-    cluster.status = 500
-    with pytest.raises(RunFailed):
-        here.submit(task_run=task_run(), show=stop_at_running, stop=5)
-    assert not here.dspa.runs[left.run_id].terminated
+    interrupted(here, "")
+    assert here.dspa.runs[left.run_id].terminated is terminated
+    assert (f"run {left.run_id} is terminated: its PipelineRun has ended" in here.said) is terminated
 
 
 def test_the_pipeline_run_is_named_by_its_task_run(cluster, here):
     assert task_run().pipeline_run() == ""
-    put(cluster, "taskruns", "train-1-submit-run")
+    put(cluster)
     assert task_run().pipeline_run() == "jukebox/train-1"
     submission = here.submission().model_copy(update={"pipeline_run": "jukebox/train-1", "cause": "a push"})
-    assert submission.body("e")["description"] == (
-        "jukebox submit, attempt attempt-1, PipelineRun jukebox/train-1: a push"
-    )
+    description = "jukebox submit, attempt attempt-1, PipelineRun jukebox/train-1: a push"
+    assert submission.body("e")["description"] == description
 
 
-def test_a_run_that_cannot_be_archived_was_terminated_all_the_same(here):
+def test_a_run_that_cannot_be_archived_was_terminated_all_the_same(here, cluster):
     here.dspa.fault = lambda request: Fault.busy(503) if request.kind == "archive" else None
-    with pytest.raises(DeadlineOver, match="was terminated"):
-        here.submit(deadline=1, outage=0.1, stop=5)
+    here.ends_in(DeadlineOver, "was terminated", deadline=1, outage=0.1, stop=5)
     assert here.runs()[0].terminated

@@ -1,139 +1,141 @@
-"""Why a run failed reaches whoever follows it, and what cannot begin is not waited for for ever."""
+"""Why a run failed is reported, and a step that cannot start has a timeout."""
 
 import pytest
 from dspa_server import Script
 from pods import EVENTS, NAMESPACE, PODS, UNSCHEDULABLE, ended, kubernetes, listed, pod, waiting
-from submissions import World, world
 
 from ml.core.errors import GateBlocked, RunFailed
 from ml.dspa.cluster import Cluster
+from ml.dspa.timeouts import DeadlineOver
 from ml.dspa.watch import Stuck
 
 FAILED = Script(final="FAILED", failed_task="validate")
+FOREVER = Script(never_ends=True)
+REASON = "cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory."
 NO_NODE = pod("train", "Pending", **UNSCHEDULABLE)
-LINE = "train: cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory."
+
+
+def failing(step: str, message: str = ""):
+    return pod(step, "Failed", main=ended(1, message=message))
+
+
+AWAY = failing("evaluate", "PlatformError: cannot reach the bucket")
+BROKEN = failing("validate", "DataError: column daily_rank is missing")
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    with world(tmp_path) as found:
-        yield found
-
-
-def fails(here: World, error: type[Exception], message: str, **options) -> Exception:
-    with pytest.raises(error, match=message) as caught:
-        here.submit(**options)
-    return caught.value
-
-
-def test_a_run_that_failed_says_what_each_step_said(here, tmp_path):
+def failed(here):
+    """A run that will fail without evidence."""
     here.dspa.script, here.dspa.on_finish = FAILED, None
-    pods = [
-        pod("fetch", "Succeeded", main=ended(0)),
-        pod("validate", "Failed", main=ended(1, message="DataError: column daily_rank is missing")),
-        pod("preprocess", "Failed", main=ended(1)),
-    ]
-    with kubernetes(tmp_path, *pods, logs={"preprocess": "preprocess: no\nF exit status 1\n"}) as site:
-        error = fails(
-            here,
-            RunFailed,
-            "failed before it had evidence: validate: column daily_rank is missing; preprocess: no$",
-        )
+    return here
+
+
+def test_a_failed_run_has_the_reason_of_each_step(failed, tmp_path):
+    logs = {"preprocess": "preprocess: no\nF exit status 1\n"}
+    pods = (pod("fetch", "Succeeded", main=ended(0)), BROKEN, failing("preprocess"))
+    with kubernetes(tmp_path, *pods, logs=logs) as site:
+        line = "failed before it wrote evidence: validate: column daily_rank is missing; preprocess: no$"
+        error = failed.ends_in(RunFailed, line)
     assert error.details["evidence"] == ""
     assert error.details["causes"] == [
         {"step": "validate", "line": "column daily_rank is missing", "kind": "DataError"},
         {"step": "preprocess", "line": "no", "kind": ""},
     ]
-    (run,) = here.runs()
+    (run,) = failed.runs()
     assert any(f"labelSelector=pipeline%2Frunid%3D{run.run_id}" in asked for asked in site.asked)
 
 
-def test_a_run_that_failed_after_its_gate_says_why_too(here, tmp_path):
+def test_a_run_that_failed_after_its_gate_has_the_reason_too(here, tmp_path):
     here.dspa.script = Script(final="FAILED", failed_task="save")
-    with kubernetes(tmp_path, pod("save", "Failed", main=ended(1, message="PlatformError: no bucket"))):
-        fails(here, GateBlocked, "passes, but a step after the gate failed: save: no bucket")
+    with kubernetes(tmp_path, failing("save", "PlatformError: no bucket")):
+        here.ends_in(GateBlocked, "passes, but a step after the gate failed: save: no bucket")
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(403, f"this account may not read pods in namespace {NAMESPACE}"), (500, "the Kubernetes API says 500")],
+    [
+        (403, f"this account may not read pods in namespace {NAMESPACE}"),
+        (500, "the Kubernetes API says 500"),
+        (0, "there is no kubeconfig here"),
+    ],
 )
-def test_without_the_right_it_names_the_task_and_the_command(here, tmp_path, status, reason):
-    here.dspa.script, here.dspa.on_finish = FAILED, None
+def test_without_the_pods_the_task_and_the_command_are_named(failed, tmp_path, status, reason):
     with kubernetes(tmp_path) as site:
         site.status = status
-        error = fails(here, RunFailed, rf"evidence: validate \({reason}")
-    (run,) = here.runs()
-    assert (
-        f"`kubectl logs -n ci -l pipeline/runid={run.run_id} -c main --prefix --tail=50` shows its logs"
-        in str(error)
-    )
+        if not status:
+            (tmp_path / "kubeconfig").unlink()
+        error = failed.ends_in(RunFailed, rf"evidence: validate \({reason}")
+    command = f"kubectl logs -n ci -l pipeline/runid={error.details['run_id']} -c main --prefix --tail=50"
+    assert f"`{command}` shows its logs" in str(error)
 
 
-def test_without_a_kubeconfig_nothing_but_the_reason_is_lost(here):
-    here.dspa.script, here.dspa.on_finish = FAILED, None
-    fails(here, RunFailed, r"evidence: validate \(there is no kubeconfig here; `kubectl logs")
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b"[]", b"{}", b'{"items": [{"metadata": {}}]}'])
+def test_an_answer_that_is_not_the_kubernetes_apis_costs_the_reason_only(failed, tmp_path, answer):
+    with kubernetes(tmp_path) as site:
+        site.files[PODS] = answer
+        reason = "the answer is (not the Kubernetes API's|not a list of pods)"
+        failed.ends_in(RunFailed, rf"evidence: validate \({reason}")
 
 
-def test_where_the_pods_are_gone_the_log_that_the_dspa_keeps_says_it(here, tmp_path):
-    here.dspa.script, here.dspa.on_finish = FAILED, None
-    here.pipeline_root = str(tmp_path / "root")
+def test_without_pods_the_log_that_the_dspa_keeps_has_the_reason(failed, tmp_path):
+    failed.pipeline_root = str(tmp_path / "root")
 
-    def leave(run):
+    def keep(run):
         kept = tmp_path / "root" / "jukebox-train" / run.run_id / "validate" / "1234"
         kept.mkdir(parents=True)
         (kept / "executor-logs-0").write_text("validate: column daily_rank is missing\nexit status 1\n")
 
-    here.dspa.on_finish = leave
+    failed.dspa.on_finish = keep
     with kubernetes(tmp_path):
-        fails(here, RunFailed, "evidence: validate: column daily_rank is missing$")
+        failed.ends_in(RunFailed, "evidence: validate: column daily_rank is missing$")
 
 
-def test_what_cannot_begin_is_said_once_and_ends_the_run(here, tmp_path):
-    here.dspa.script = Script(never_ends=True)
+# Steps that cannot start.
+
+
+def test_a_step_that_cannot_start_is_reported_once_and_ends_the_run(here, tmp_path):
+    here.dspa.script = FOREVER
     with kubernetes(tmp_path, NO_NODE):
-        error = fails(here, Stuck, f"cannot go on: {LINE}", pods=0.01, stuck=0.3)
+        error = here.ends_in(Stuck, f"is stuck: train: {REASON}", pods=0.01, stuck=0.3)
     (run,) = here.runs()
-    assert run.terminated
-    assert f"run {run.run_id} was terminated" in str(error)
-    assert error.exit_code == 20
-    assert error.details["causes"] == [
-        {"step": "train", "line": LINE.partition(": ")[2], "kind": "Unschedulable"}
-    ]
-    assert [line.partition(";")[0] for line in here.said if "train" in line] == [LINE]
+    assert (run.terminated, f"run {run.run_id} was terminated" in str(error), error.exit_code) == (
+        True,
+        True,
+        20,
+    )
+    assert error.details["causes"] == [{"step": "train", "line": REASON, "kind": "Unschedulable"}]
+    assert [line.partition(";")[0] for line in here.said if "train" in line] == [f"train: {REASON}"]
 
 
-def test_what_begins_after_all_is_no_reason_to_end(here, tmp_path):
+def test_a_step_that_starts_after_all_does_not_end_the_run(here, tmp_path):
     here.dspa.script = Script(running=60)
     with kubernetes(tmp_path, NO_NODE) as site:
-        asked = here.dspa.fault
 
-        def get_better(request):
+        def recover(_):
             if here.count("get_run") > 30:
                 site.files[PODS] = listed(pod("train", "Running"))
-            return asked(request) if asked else None
 
-        here.dspa.fault = get_better
+        here.dspa.fault = recover
         assert here.submit(pods=0.01, stuck=30).verdict.passed
-    assert any(line.startswith(LINE) for line in here.said)
+    assert any(line.startswith(f"train: {REASON}") for line in here.said)
 
 
-def test_a_run_without_pods_is_given_up_too(here, tmp_path):
-    here.dspa.script = Script(never_ends=True)
+def test_a_run_without_pods_is_stuck_too(here, tmp_path):
+    here.dspa.script = FOREVER
     with kubernetes(tmp_path):
-        fails(here, Stuck, "the run: it has no pods: its workflow was deleted", pods=0.01, stuck=0.2)
+        here.ends_in(Stuck, "the run: it has no pods: its workflow was deleted", pods=0.01, stuck=0.2)
 
 
-def test_following_gives_up_but_never_ends_the_run(here, tmp_path):
-    here.dspa.script = Script(never_ends=True)
+def test_following_ends_but_never_terminates_the_run(here, tmp_path):
+    here.dspa.script = FOREVER
     run = here.begin()
-    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=f"{LINE}; run {run.run_id} goes on"):
+    message = f"{REASON}; run {run.run_id} continues"
+    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=message):
         here.follow(run.run_id, pods=0.01, stuck=0.1)
     assert here.count("terminate") == 0
 
 
-def test_the_right_that_is_missing_is_asked_for_once(here, tmp_path):
+def test_a_missing_right_is_tried_once(here, tmp_path):
     here.dspa.script = Script(running=40)
     with kubernetes(tmp_path) as site:
         site.status = 403
@@ -141,7 +143,7 @@ def test_the_right_that_is_missing_is_asked_for_once(here, tmp_path):
     assert len(site.asked) == 1
 
 
-def test_a_pod_that_has_not_begun_for_a_minute_is_explained_by_its_events(here, tmp_path):
+def test_the_reason_of_a_pod_that_is_pending_for_a_minute_is_in_its_events(here, tmp_path):
     mount = {
         "reason": "FailedMount",
         "message": 'secret "store" not found',
@@ -152,93 +154,87 @@ def test_a_pod_that_has_not_begun_for_a_minute_is_explained_by_its_events(here, 
     young = pod("save", "Pending", main=waiting("ContainerCreating"), created="2999-01-01T00:00:00Z")
     with kubernetes(tmp_path, slow, young, events=(mount, older)) as site:
         causes = Cluster(NAMESPACE).waiting("a-run")
-    assert list(map(str, causes)) == ['fetch: cannot begin: secret "store" not found']
-    (asked,) = [line for line in site.asked if EVENTS in line]
-    assert "involvedObject.name%3Djukebox-x-fetch%2Ctype%3DWarning" in asked
+        site.files[EVENTS] = b'{"items": []}'
+        assert Cluster(NAMESPACE).waiting("a-run") == []
+    assert list(map(str, causes)) == ['fetch: cannot start: secret "store" not found']
+    asked = [line for line in site.asked if EVENTS in line]
+    assert (len(asked), "involvedObject.name%3Djukebox-x-fetch%2Ctype%3DWarning" in asked[0]) == (2, True)
 
 
 def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_path):
     here.dspa.script = Script(states=("RUNNING",), canceled="CANCELING")
     with kubernetes(tmp_path):
-        error = fails(here, Exception, "not done within", deadline=1, stop=1)
+        error = here.ends_in(DeadlineOver, "not done within", deadline=1, stop=1)
     (run,) = here.runs()
-    said = f"run {run.run_id} was told to end, and has not in 1 s (it has no pods: its workflow was deleted)"
+    said = (
+        f"run {run.run_id} was terminated and has not ended in 1 s (it has no pods: its workflow was deleted)"
+    )
     assert said in str(error)
-    # Its attempt is not lost with it.
+    with kubernetes(tmp_path) as site:
+        site.status = 500
+        error = here.ends_in(DeadlineOver, "has not ended in 1 s; see", deadline=1, stop=1)
+    # The attempt can have another run.
     here.dspa.script = Script()
     assert here.submit().run_id != run.run_id
 
 
-AWAY = pod("evaluate", "Failed", main=ended(1, message="PlatformError: cannot reach the bucket"))
-UNSAVED = pod("gate", "Failed", main=ended(1))
-BROKEN = pod("validate", "Failed", main=ended(1, message="DataError: column daily_rank is missing"))
-
-
-def test_a_run_that_failed_for_what_may_pass_is_tried_again_and_passes(here, tmp_path):
-    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="evaluate"), None
-    with kubernetes(tmp_path, AWAY, UNSAVED) as site:
-
-        def get_better(request):
-            if request.kind == "retry":
-                (run,) = here.runs()
-                run.script, here.dspa.on_finish = Script(), here.leave
-                site.files[PODS] = listed()
-
-        here.dspa.fault = get_better
-        found = here.submit(again=0.01)
-    assert found.verdict.passed
-    assert here.count("retry") == here.count("create_run") == 1
-    told = "evaluate: cannot reach the bucket; gate: ended with code 1; that may pass, so it is tried again"
-    assert any(line.endswith(told) for line in here.said)
-
-
-def test_what_does_not_pass_is_tried_again_so_many_times_and_no_more(here, tmp_path):
-    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="evaluate"), None
-    with kubernetes(tmp_path, AWAY):
-        fails(here, RunFailed, "evaluate: cannot reach the bucket", again=0.01, settle=0.05)
-    assert here.count("retry") == 2
-
-
-@pytest.mark.parametrize("pods", [(AWAY, BROKEN), ()])
-def test_what_is_decided_or_not_known_is_final(here, tmp_path, pods):
-    here.dspa.script, here.dspa.on_finish = Script(final="FAILED", failed_task="validate"), None
-    with kubernetes(tmp_path, *pods):
-        fails(here, RunFailed, "validate", again=0.01)
-    assert here.count("retry") == 0
-
-
-def test_a_cancelled_run_is_not_tried_again_and_a_follower_tries_nothing(here, tmp_path):
-    here.dspa.script, here.dspa.on_finish = Script(final="CANCELED"), None
-    with kubernetes(tmp_path, AWAY):
-        fails(here, RunFailed, "was cancelled", again=0.01)
-        here.dspa.script = Script(final="FAILED")
-        run = here.begin(here.submission("another"))
-        with pytest.raises(RunFailed, match="cannot reach the bucket"):
-            here.follow(run.run_id, again=0.01)
-    assert here.count("retry") == 0
-
-
-def test_one_trouble_in_two_wordings_is_said_once(here, tmp_path):
-    here.dspa.script = Script(never_ends=True)
-    wordings = [
-        listed(pod("fetch", "Pending", main=waiting(reason, "not found")))
-        for reason in ("ErrImagePull", "ImagePullBackOff")
-    ]
+def test_one_problem_in_two_wordings_is_reported_once(here, tmp_path):
+    here.dspa.script = FOREVER
+    reasons = ("ErrImagePull", "ImagePullBackOff")
+    wordings = [listed(pod("fetch", "Pending", main=waiting(reason, "not found"))) for reason in reasons]
     with kubernetes(tmp_path) as site:
 
         def reword(_):
             site.files[PODS] = wordings[here.count("get_run") // 5 % 2]
 
         here.dspa.fault = reword
-        fails(here, Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
+        here.ends_in(Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
     assert len([line for line in here.said if "cannot be pulled" in line]) == 1
 
 
-@pytest.mark.parametrize("answer", [b"<html>log in</html>", b"[]", b"{}", b'{"items": [{"metadata": {}}]}'])
-def test_an_answer_that_is_not_the_apis_costs_the_reason_only(here, tmp_path, answer):
-    here.dspa.script, here.dspa.on_finish = FAILED, None
-    with kubernetes(tmp_path) as site:
-        site.files[PODS] = answer
-        fails(
-            here, RunFailed, r"evidence: validate \(the answer is (not the Kubernetes API's|no list of pods)"
-        )
+# Retries of failed runs.
+
+
+def test_a_run_that_failed_for_transient_causes_is_retried_and_passes(failed, tmp_path):
+    with kubernetes(tmp_path, AWAY, failing("gate")) as site:
+
+        def recover(request):
+            if request.kind == "retry":
+                failed.runs()[0].script, failed.dspa.on_finish = Script(), failed.leave
+                site.files[PODS] = listed()
+
+        failed.dspa.fault = recover
+        assert failed.submit().verdict.passed
+    assert failed.count("retry") == failed.count("create_run") == 1
+    causes = "evaluate: cannot reach the bucket; gate: ended with code 1"
+    assert any(line.endswith(f"{causes}; the cause is transient, so it is retried") for line in failed.said)
+
+
+def test_retries_are_bounded(failed, tmp_path):
+    with kubernetes(tmp_path, AWAY):
+        failed.ends_in(RunFailed, "evaluate: cannot reach the bucket", settle=0.05)
+    assert failed.count("retry") == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "pods", "message"),
+    [
+        (FAILED, (AWAY, BROKEN), "validate"),
+        (FAILED, (), "validate"),
+        (Script(final="CANCELED"), (AWAY,), "was cancelled"),
+    ],
+)
+def test_a_final_or_unknown_cause_and_a_cancelled_run_are_not_retried(
+    failed, tmp_path, script, pods, message
+):
+    failed.dspa.script = script
+    with kubernetes(tmp_path, *pods):
+        failed.ends_in(RunFailed, message)
+    assert failed.count("retry") == 0
+
+
+def test_a_follower_retries_nothing(failed, tmp_path):
+    run = failed.begin()
+    with kubernetes(tmp_path, AWAY), pytest.raises(RunFailed, match="cannot reach the bucket"):
+        failed.follow(run.run_id)
+    assert failed.count("retry") == 0

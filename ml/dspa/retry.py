@@ -1,7 +1,7 @@
-"""Try a run again that failed for what may pass: a minute without the object store must not cost it.
+"""Retry a run that failed for a transient cause, such as a minute without the object store.
 
-KFP begins it again from the steps that failed, under the same id. What was decided (a broken contract, a
-verdict, an error of the code) is final.
+KFP restarts it from the failed steps, under the same id. A broken contract, a verdict and an error in the
+code are final.
 """
 
 import functools
@@ -14,29 +14,29 @@ from ml.dspa.submit import ENDED
 from ml.dspa.timeouts import Deadline, jittered
 
 
-def may_pass(session: Session, run: Run) -> bool:
-    """Whether a run failed, and every step that failed did so for what may pass; not where nobody knows."""
+def is_transient(session: Session, run: Run) -> bool:
+    """Return whether a run failed for transient causes only; False if a cause is not known."""
     if run.state != "FAILED" or run.given_up:
         return False
     causes, _ = session.watch.why(run.run_id)
-    if not causes or not all(cause.passing for cause in causes):
+    if not causes or not all(cause.transient for cause in causes):
         return False
-    session.say(f"run {run.run_id} failed: {in_a_line(causes)}; that may pass, so it is tried again")
+    session.say(f"run {run.run_id} failed: {in_a_line(causes)}; the cause is transient, so it is retried")
     return True
 
 
-def try_again(session: Session, run: Run, pause: float) -> Run:
-    """Wait, begin the run again, and return it once it goes on.
+def retry_run(session: Session, run: Run, pause: float) -> Run:
+    """Wait, retry the run, and return it once it runs again.
 
     Raises:
-        PlatformError: the DSPA does not begin it.
-        DeadlineOver: the deadline came first.
+        PlatformError: the DSPA does not retry it.
+        DeadlineOver: the deadline is reached.
     """
     session.deadline.sleep(jittered(pause))
     try:
         session.ask(functools.partial(session.client.retry, run.run_id))
     except Rejected as error:
-        # An answer that was lost: it goes on already.
+        # The answer to an earlier request was lost: the run has been restarted.
         if error.status != 400:
             raise
     end = Deadline(session.timeouts.settle)
