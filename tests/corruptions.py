@@ -227,6 +227,13 @@ def _random_countries(share: float) -> Change:
     return changed
 
 
+def _global_somewhere(rankings: pd.DataFrame, songs: pd.DataFrame) -> Tables:
+    """Give Global's rows to the country where its songs chart most."""
+    ids = rankings.loc[rankings["country"].isna(), "spotify_id"]
+    home = rankings.loc[rankings["spotify_id"].isin(ids), "country"].value_counts().index[0]
+    return rankings.assign(country=rankings["country"].fillna(home)), songs
+
+
 def _songs_only(keep: Callable[[pd.DataFrame], pd.Series]) -> Change:
     """Keep some songs, and their chart rows."""
 
@@ -291,17 +298,19 @@ CORRUPTIONS = (
     Corruption("every other song missing", lambda r, s: (r, s[::2]), "data.rankings.known_songs"),
     Corruption("a twentieth of the tempos is 0", _fill("tempo", 0.05, 0.0), "data.songs.broken"),
     Corruption("ids are null in a few chart rows",
-               _ranking("spotify_id", lambda v: v.mask(np.arange(len(v)) < 3, None)), "data.rankings.song_present"),
+               _ranking("spotify_id", lambda v: v.mask(np.arange(len(v)) < 3, None)),
+                "data.rankings.song_present"),
     Corruption("countries in lower case",
                _ranking("country", lambda v: v.str.lower()), "data.rankings.country_code"),
     Corruption("ranks count from 0", _ranking("daily_rank", lambda v: v - 1), "data.rankings.daily_rank"),
     Corruption("dates that begin in 1970",
-               _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())), "data.rankings.snapshot_date"),
+               _ranking("snapshot_date", lambda v: pd.Timestamp(0) + (v - v.min())),
+                "data.rankings.snapshot_date"),
     Corruption("dates of release with the day first",
-               lambda r, s: (r.assign(album_release_date=r["snapshot_date"].dt.strftime("%d.%m.%Y")), s), "data.rankings.release_date"),
+               lambda r, s: (r.assign(album_release_date=r["snapshot_date"].dt.strftime("%d.%m.%Y")), s),
+                "data.rankings.release_date"),
     Corruption("every chart row twice", lambda r, s: (pd.concat([r, r]), s), "data.rankings.unique"),
-    Corruption("Global's rows given to a country",
-               lambda r, s: (r.assign(country=r["country"].fillna(r.loc[r["spotify_id"].isin(r.loc[r["country"].isna(), "spotify_id"]), "country"] .value_counts() .index[0])), s), "data.rankings.unique"),
+    Corruption("Global's rows given to a country", _global_somewhere, "data.rankings.unique"),
     Corruption("every song twice", lambda r, s: (r, pd.concat([s, s])), "data.songs.unique"),
     Corruption("a feature has nulls", _nulls("energy"), "data.songs.features_present"),
     Corruption("loudness without its sign", _feature("loudness", abs), "data.songs.features_in_range"),

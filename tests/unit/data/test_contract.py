@@ -79,12 +79,15 @@ def test_of_a_snapshot_it_is_told_what_that_leaves_out(check):
 @pytest.mark.parametrize(
     ("tables", "name", "value", "detail"),
     [
-        (messages(lambda m: m.drop(columns="links")), "messages.columns", 1, "column links is missing; the table has"),
+        (messages(lambda m: m.drop(columns="links")), "messages.columns", 1,
+         "column links is missing; the table has"),
         (messages(lambda m: m.assign(links="many", capitals=None)), "messages.types", 1,
          "column links is not a number, e.g. 'many' (row 1)"),
-        (messages(lambda m: m[:99]).__or__({"votes": sample(99)["votes"]}), "messages.rows", 99, "only 99 rows"),
+        (messages(lambda m: m[:99]).__or__({"votes": sample(99)["votes"]}), "messages.rows", 99,
+         "only 99 rows"),
         ({**sample(), "votes": sample(500)["votes"]}, "votes.unknown", None, "messages that are not there"),
-        (messages(lambda m: m.assign(links=-1)), "messages.in_range", 400, "column links: 400 rows, e.g. -1.0 (message m"),
+        (messages(lambda m: m.assign(links=-1)), "messages.in_range", 400,
+         "column links: 400 rows, e.g. -1.0 (message m"),
         (messages(lambda m: m[:0]), "messages.rows", 0, "only 0 rows"),
     ],
 )  # fmt: skip
@@ -93,7 +96,7 @@ def test_a_broken_contract_is_an_error_that_names_the_check_and_leaves_a_report(
 ):
     report, profile, said = check(tables)
     failed = {check.name: check for check in report.checks if not check.passed}
-    assert list(failed)[0] == name
+    assert next(iter(failed)) == name
     assert value in (None, failed[name].value)
     assert detail in failed[name].detail
     assert said.startswith(f"the data contract is broken: {name}: {failed[name].detail}")

@@ -107,7 +107,8 @@ CANNOT = "the champion's profile cannot be read: "
     ("profile", "reason"),
     [
         (b"", "nobody kept it"),
-        (json.dumps(V1, separators=(",", ":")).encode(), "the champion's profile is of an earlier release, and cannot"),
+        (json.dumps(V1, separators=(",", ":")).encode(),
+         "the champion's profile is of an earlier release, and cannot"),
         (b"{", CANNOT + "Expecting property name"),
         (b"\xff", "invalid start byte"),
         (b"[]", "object"),

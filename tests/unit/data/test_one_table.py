@@ -52,12 +52,17 @@ def test_a_sound_table_at_its_bounds_passes(path, table):
 @pytest.mark.parametrize(
     ("column", "values", "expected"),
     [
-        ("kind", ["y", None, "x", None], {"things.present": (2, 0, "column kind: 2 rows, e.g. nan (id a, row 2)")}),
-        ("height", [4, 5, None, 7], {"things.present": (1, 0, "column height: 1 rows, e.g. nan (id b, row 3)")}),
-        ("id", ["c", "a", None, "d"], {"things.present": (1, 0, "column id: 1 rows, e.g. nan (id nan, row 3)")}),
+        ("kind", ["y", None, "x", None], {"things.present": (2, 0,
+         "column kind: 2 rows, e.g. nan (id a, row 2)")}),
+        ("height", [4, 5, None, 7], {"things.present": (1, 0,
+         "column height: 1 rows, e.g. nan (id b, row 3)")}),
+        ("id", ["c", "a", None, "d"], {"things.present": (1, 0,
+         "column id: 1 rows, e.g. nan (id nan, row 3)")}),
         ("id", ["c", "a", "d", "d"], {"things.unique": (2, 0, "column id: 2 rows, e.g. d (id d, row 3)")}),
-        ("width", [0, -0.1, 2, 2.1], {"things.in_range": (2, 0, "column width: 2 rows, e.g. -0.1 (id a, row 2)")}),
-        ("width", [0, np.inf, 2, 1], {"things.in_range": (1, 0, "column width: 1 rows, e.g. inf (id a, row 2)")}),
+        ("width", [0, -0.1, 2, 2.1], {"things.in_range": (2, 0,
+         "column width: 2 rows, e.g. -0.1 (id a, row 2)")}),
+        ("width", [0, np.inf, 2, 1], {"things.in_range": (1, 0,
+         "column width: 1 rows, e.g. inf (id a, row 2)")}),
         ("height", [9e9, -9e9, 2, 2.1], {}),
     ],
 )  # fmt: skip

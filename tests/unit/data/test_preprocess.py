@@ -1,4 +1,4 @@
-"""Tables in, splits out: by recording where the tables are the source's, by share where they are a snapshot's."""
+"""Tables in, splits out: by recording, or by share where the tables are a snapshot's."""
 
 from pathlib import Path
 
@@ -114,13 +114,17 @@ def test_a_snapshot_is_split_by_its_shares(tmp_path):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        (snapshot(["train", "validation", "sealed"]), r"messages: column share: 'sealed' \(id m2\) is none of"),
-        (snapshot(["train", "validation", "self-test"], "aba"), r"\(id m0\) is not that of all of its recording"),
+        (snapshot(["train", "validation", "sealed"]),
+         r"messages: column share: 'sealed' \(id m2\) is none of"),
+        (snapshot(["train", "validation", "self-test"], "aba"),
+         r"\(id m0\) is not that of all of its recording"),
         (snapshot(["train", "validation"]), "only 2 messages, so the test split is empty; give more of them"),
         ({**sample(9), "votes": votes([])}, "votes: the table is empty"),
         ({**sample(9), "votes": votes([("elsewhere", "späm", 1)])}, "votes: column verdict: no message has"),
-        ({**sample(9), "messages": sample(9)["messages"].drop(columns="links")}, "messages: column links is missing"),
-        ({**sample(9), "votes": sample(9)["votes"].assign(message=1)}, "votes: column message is not text, e.g. 1"),
+        ({**sample(9), "messages": sample(9)["messages"].drop(columns="links")},
+         "messages: column links is missing"),
+        ({**sample(9), "votes": sample(9)["votes"].assign(message=1)},
+         "votes: column message is not text, e.g. 1"),
     ],
 )  # fmt: skip
 def test_tables_that_make_no_splits_are_refused(tmp_path, tables, message):

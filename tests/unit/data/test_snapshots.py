@@ -1,4 +1,4 @@
-"""A training snapshot: read whole, as its manifest says, and only under the definition that the judge knows."""
+"""A training snapshot: read as its manifest says, and only under the definition that it was made with."""
 
 import json
 from pathlib import Path
@@ -50,11 +50,11 @@ def test_its_tables_are_copied_and_the_source_says_what_it_leaves_out(folder):
     rows = {name: len(table) for name, table in sample(20).items()}
     assert said == f"snapshot {VERSION}: {rows['votes']} rows of votes, 20 rows of messages (synthetic)"
     source = json.loads((folder.parent / "run/source.json").read_bytes())
-    for name in rows:
+    for name, count in rows.items():
         data = (folder / f"{name}.parquet").read_bytes()
         assert (folder.parent / "run" / f"{name}.parquet").read_bytes() == data
         uri = f"{folder}/{name}.parquet"
-        assert source["tables"][name] == {"uri": uri, "version": digest(data), "rows": rows[name]}
+        assert source["tables"][name] == {"uri": uri, "version": digest(data), "rows": count}
     assert (source["data_version"], source["snapshot"], source["source_version"]) == (
         VERSION,
         str(folder),
@@ -70,7 +70,7 @@ def test_the_version_of_a_run_is_that_of_its_snapshot_or_of_its_tables(folder):
 
 
 def test_a_definition_that_the_judge_does_not_know_is_refused(folder):
-    told = "the snapshot is of the definition spam/v1, and this commit has digits/v1: .*; release it, and update JUDGE_IMAGE$"
+    told = "is of the definition spam/v1, and this commit has digits/v1: .*; release it, and update JUDGE_IMAGE$"
     for refused in (lambda: resolve_data(digits, {}, str(folder)), lambda: fetched(folder, digits)):
         with pytest.raises(UsageError, match=told):
             refused()

@@ -1,4 +1,4 @@
-"""Where tables come from: named by --data, copied from files and servers, versioned by content, no secret told."""
+"""Where tables come from: named by --data, copied, versioned by content, and no secret told."""
 
 import json
 import os
@@ -54,7 +54,8 @@ def version_of(uri: str) -> str:
         (definition, ["sample:9"], {"votes": "sample:9", "messages": "sample:9"}),
         (definition, ["/data"], both("/data")),
         (definition, ["s3://bucket/x/"], both("s3://bucket/x")),
-        (definition, ["messages=a.csv", "votes=http://h/v?x=1"], {"votes": "http://h/v?x=1", "messages": "a.csv"}),
+        (definition, ["messages=a.csv", "votes=http://h/v?x=1"],
+         {"votes": "http://h/v?x=1", "messages": "a.csv"}),
         (digits, ["x.csv"], {"digits": "x.csv"}),
         (digits, ["x.PARQUET"], {"digits": "x.PARQUET"}),
         (digits, ["x"], {"digits": "x/digits.parquet"}),
@@ -74,7 +75,8 @@ def test_data_names_each_table(problem, data, expected):
         (["votes=a", "votes=b"], f"--data votes=b: give NAME=URI once for each of {TABLES}"),
         (["votes=a", "other=b"], f"--data other=b: give NAME=URI once for each of {TABLES}"),
         (["votes=a", "b"], f"--data b: give NAME=URI once for each of {TABLES}"),
-        (["votes=sample:", "messages=a"], "--data votes=sample:: the sample has all tables: give --data sample: alone"),
+        (["votes=sample:", "messages=a"],
+         "--data votes=sample:: the sample has all tables: give --data sample: alone"),
     ],
 )  # fmt: skip
 def test_data_that_does_not_name_each_table_once_is_refused(data, message):

@@ -1,4 +1,4 @@
-"""Splits: decided by the recording's key alone, in the proportions that were promised, and read as written."""
+"""Splits: decided by the recording's key alone, in the promised proportions, and read as written."""
 
 import numpy as np
 import pytest

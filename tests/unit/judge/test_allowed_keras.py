@@ -67,8 +67,9 @@ for _ in range(allowed_keras.DEEPEST):
 @pytest.mark.parametrize(
     ("inner", "message"),
     [
-        (layer("Lambda", function=CODE), "layer 'lambda' uses keras.layers.Lambda, which the judge does not load"),
-        *((layer(name), f"uses keras.layers.{name}") for name in ("TFSMLayer", "TorchModuleWrapper", "StringLookup")),
+        (layer("Lambda", function=CODE), "layer 'lambda' uses keras.layers.Lambda, which the judge does not"),
+        *((layer(name), f"uses keras.layers.{name}") for name in ("TFSMLayer", "TorchModuleWrapper",
+         "StringLookup")),
         *((layer(name), f"uses keras.layers.{name}") for name in ("TextVectorization", "RandomFlip")),
         (layer("Map", "keras.src.ops.core"), "uses keras.src.ops.core.Map"),
         (layer("Dense", "keras.src.layers.core.dense"), "uses keras.src.layers.core.dense.Dense"),
@@ -80,8 +81,10 @@ for _ in range(allowed_keras.DEEPEST):
         ({**DENSE, "registered_name": "my_package>Dense"}, "the registered object 'my_package>Dense'"),
         (layer("Dense", activation="my_package>phone"), "activation 'my_package>phone'"),
         (layer("Dense", activation="get_file"), "activation 'get_file'"),
-        *((layer("Dense", **{key: "mine"}), f"{key} 'mine'") for key in ("recurrent_activation", "kernel_initializer")),
-        *((layer("Dense", **{key: "mine"}), f"{key} 'mine'") for key in ("bias_regularizer", "kernel_constraint")),
+        *((layer("Dense", **{key: "mine"}), f"{key} 'mine'") for key in ("recurrent_activation",
+         "kernel_initializer")),
+        *((layer("Dense", **{key: "mine"}), f"{key} 'mine'") for key in ("bias_regularizer",
+         "kernel_constraint")),
         # In a model within it would be loaded.
         ({**functional(DENSE), "compile_config": {"loss": "mine"}}, "save it uncompiled"),
         (DEEP, "nested too deeply"),
@@ -112,9 +115,11 @@ def nested(inner: dict[str, Any]) -> dict[str, dict[str, Any]]:
     "evil",
     [
         {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}},
-        {"class_name": "__typespec__", "spec_name": "x", "module": "os", "registered_name": None, "config": []},
+        {"class_name": "__typespec__", "spec_name": "x", "module": "os", "registered_name": None,
+         "config": []},
         {"class_name": "function", "config": "system", "module": "builtins", "registered_name": "system"},
-        {"class_name": "Lambda", "module": "keras.layers", "config": {"function": "x"}, "registered_name": None},
+        {"class_name": "Lambda", "module": "keras.layers", "config": {"function": "x"},
+         "registered_name": None},
         {"class_name": ["Dense"], "module": "keras.layers", "config": {}, "registered_name": None},
     ],
     ids=["lambda", "typespec", "function", "layer", "list"],
@@ -153,15 +158,19 @@ def test_weights_that_are_not_plain_numbers_in_the_file_are_refused(keras, fill,
 
 
 def test_a_group_that_contains_itself_ends(keras):
-    keras(members={"model.weights.h5": weights(lambda file: file.__setitem__("layers/again", file["layers"]))})
+    keras(
+        members={"model.weights.h5": weights(lambda file: file.__setitem__("layers/again", file["layers"]))}
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        *(("config.json", text, "") for text in (b"", b"[]", b"{}", b"{", b"\xff", b'{"a": 1, "a": 2}', b"[" * 99_999)),
+        *(("config.json", text, "") for text in (b"", b"[]", b"{}", b"{", b"\xff", b'{"a": 1, "a": 2}',
+         b"[" * 99_999)),
         ("model.weights.h5", b"no weights", "is not an HDF5 file"),
-        *((name, b"x", repr(name)) for name in ("assets/vocabulary.txt", "../../etc/cron.d/job", "/etc/passwd", "x.py")),
+        *((name, b"x", repr(name)) for name in ("assets/vocabulary.txt", "../../etc/cron.d/job",
+         "/etc/passwd", "x.py")),
     ],
 )  # fmt: skip
 def test_a_file_of_the_archive_that_is_none_of_keras_is_refused(keras, name, data, message):

@@ -58,12 +58,16 @@ def disguised(model):
 
 
 def sparse(model):
-    values, indices = (numpy_helper.from_array(np.array(one), "x") for one in (np.float32([1]), np.int64([0])))
+    values, indices = (
+        numpy_helper.from_array(np.array(one), "x") for one in (np.float32([1]), np.int64([0]))
+    )
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [5]))
 
 
 def function(model):
-    model.functions.append(helper.make_function("local", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 18)]))
+    model.functions.append(
+        helper.make_function("local", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 18)])
+    )
 
 
 CONSTANT = external(numpy_helper.from_array(WEIGHTS, "constant"))
@@ -117,7 +121,8 @@ def other_order(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        *((lambda _, text=text: text, "is not an ONNX model") for text in (b"", b"import os\n", b"\x08\x0a" + b"text " * 9)),
+        *((lambda _, text=text: text, "is not an ONNX model") for text in (b"", b"import os\n",
+         b"\x08\x0a" + b"text " * 9)),
         (lambda data: data[:4] + b"ORTM" + data[8:], "is not an ONNX model"),
         (other_order, "is not an ONNX model"),
         # Field 500, a text of two bytes.

@@ -74,12 +74,6 @@ def test_the_features_are_those_of_the_sealed_examples_and_nothing_else(world, t
     assert not any(one.encode() in path.read_bytes() for one in SEALED.ids)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_candidate_that_was_changed_is_refused(world, tmp_path, name):
-    Path(world[0].uri, "candidates", world[1], name).write_bytes(b"another")
-    refused(f"{name} is missing or was changed", world, tmp_path)
-
-
 def test_a_candidate_or_a_holdout_that_is_not_there_is_refused(world, tmp_path):
     refused("there is no candidate", world, tmp_path, candidate="a" * 64)
     refused("there is no holdout 00", world, tmp_path, version="0" * 16)
@@ -87,22 +81,22 @@ def test_a_candidate_or_a_holdout_that_is_not_there_is_refused(world, tmp_path):
     refused("there is no folder", world, tmp_path, UsageError)
 
 
-@pytest.mark.parametrize("name", ["examples.parquet", "labels.json", "baselines.parquet", "profile.json"])
-def test_a_holdout_that_was_changed_is_refused(world, tmp_path, name):
-    path = tmp_path / "holdout" / DATA_VERSION / name
+@pytest.mark.parametrize("name", [*FILES, *HOLDOUT_FILES])
+def test_a_file_that_was_changed_is_refused(world, tmp_path, name):
+    model = Path(world[0].uri, "candidates", world[1], name)
+    path = model if name in FILES else tmp_path / "holdout" / DATA_VERSION / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    refused(f"{name} is missing or was changed; `jukebox judge holdout`", world, tmp_path)
+    remedy = "" if name in FILES else "; `jukebox judge holdout`"
+    refused(f"{name} is missing or was changed{remedy}", world, tmp_path)
 
 
-def test_the_manifest_of_another_version_is_refused(world, tmp_path):
-    shutil.copytree(tmp_path / "holdout" / DATA_VERSION, tmp_path / "holdout" / ("f" * 16))
+def test_a_manifest_that_is_none_or_of_another_version_is_one_line(world, tmp_path):
+    holdout = tmp_path / "holdout" / DATA_VERSION
+    shutil.copytree(holdout, tmp_path / "holdout" / ("f" * 16))
     refused("of another version", world, tmp_path, version="f" * 16)
-
-
-@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff"])
-def test_a_manifest_that_is_none_is_one_line(world, tmp_path, text):
-    (tmp_path / "holdout" / DATA_VERSION / "holdout.json").write_bytes(text)
-    refused(r"holdout\.json: ", world, tmp_path)
+    for text in (b"", b"{}", b"[]", b"\xff"):
+        (holdout / "holdout.json").write_bytes(text)
+        refused(r"holdout\.json: ", world, tmp_path)
 
 
 def test_a_self_checked_champion_is_named_and_not_compared_with(world, tmp_path):

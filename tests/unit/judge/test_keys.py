@@ -78,10 +78,14 @@ def test_a_disk_that_is_full_leaves_nothing(folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_made_and_a_namespace_that_is_none_are_refused(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"--out .*/file/keys: Not a directory"):
         make_keys(tmp_path / "file" / "keys")
+    for namespace in ("Judge", "a b", "-a", "a\n", "a: b", "x" * 64):
+        with pytest.raises(UsageError, match="no name of a namespace"):
+            make_keys(folder, namespace)
+    assert not folder.exists()
 
 
 def test_the_manifests_hold_what_the_files_hold(folder):
@@ -98,11 +102,8 @@ def test_the_manifests_hold_what_the_files_hold(folder):
     assert found["jukebox-signing-key"]["stringData"] == {"key.pem": made[SIGNING]}
     assert found["jukebox-trust"]["data"] == {"trust.pem": made[TRUST]}
     assert [each.get("immutable", False) for each in found.values()] == [True, True, False]
-
-
-def test_without_a_namespace_kubectl_chooses_it(folder):
-    make_keys(folder)
-    for each in yaml.safe_load_all((folder / MANIFEST).read_text()):
+    # Without one kubectl chooses it.
+    for each in yaml.safe_load_all(manifests(made[HOLDOUT], "signing", "trust", "")):
         assert "namespace" not in each["metadata"]
 
 
@@ -110,10 +111,3 @@ def test_without_a_namespace_kubectl_chooses_it(folder):
 def test_a_key_that_looks_like_a_number_stays_text(key):
     first, *_ = yaml.safe_load_all(manifests(key, "signing", "trust", ""))
     assert first["stringData"]["key"] == key
-
-
-@pytest.mark.parametrize("namespace", ["Judge", "a b", "-a", "a\n", "a: b", "x" * 64])
-def test_what_is_no_namespace_is_refused(folder, namespace):
-    with pytest.raises(UsageError, match="no name of a namespace"):
-        make_keys(folder, namespace)
-    assert not folder.exists()

@@ -1,4 +1,4 @@
-"""A problem's modules by the problem's name: one that is not there is one line, an error inside is its own."""
+"""A problem's modules by its name: one that is not there is one line, an error inside is its own."""
 
 import sys
 

@@ -100,7 +100,8 @@ BREAKS = [
           ("column country is missing; the table has spotify_id",)),
     Break("rankings.types", rankings_are(lambda r: r.assign(daily_rank="first")), 1, 0,
           ("column daily_rank is not a number", "'first'")),
-    Break("rankings.rows", rankings_are(lambda r: r.sample(999, random_state=1)), 999, 1000, ("only 999 rows",)),
+    Break("rankings.rows", rankings_are(lambda r: r.sample(999, random_state=1)), 999, 1000,
+     ("only 999 rows",)),
     Break("rankings.rows", rankings_are(lambda r: r[:0]), 0, 1000, ("only 0 rows",)),
     Break("rankings.countries", rankings_are(lambda r: r[r["country"].isin(["DE", "FR", "GB", "US"])]), 4, 5,
           ("column country", "only 4 countries")),
@@ -111,28 +112,33 @@ BREAKS = [
     *(Break("rankings.country_code", ranking("country", code), 1, 0,
             (f"column country: 1 rows, e.g. {code} (spotify_id {TOP['spotify_id']}", f", row {FIRST + 1})"))
       for code in ("Germany", "de", "")),
-    *(Break("rankings.daily_rank", ranking("daily_rank", rank), 1, 0, (f"column daily_rank: 1 rows, e.g. {rank}",))
+    *(Break("rankings.daily_rank", ranking("daily_rank", rank), 1, 0,
+     (f"column daily_rank: 1 rows, e.g. {rank}",))
       for rank in (0, 1001, np.nan)),
-    *(Break("rankings.snapshot_date", ranking("snapshot_date", day), 1, 0, (f"snapshot_date: 1 rows, e.g. {day}",))
+    *(Break("rankings.snapshot_date", ranking("snapshot_date", day), 1, 0,
+     (f"snapshot_date: 1 rows, e.g. {day}",))
       for day in (pd.Timestamp("2008-10-06"), SOON, pd.NaT)),
     Break("rankings.release_date", day_first, DATED // 50 / DATED, 0.01,
           (f"album_release_date: {DATED // 50} of {DATED} dates", "'01.12.2023'")),
     Break("rankings.unique", rankings_are(lambda r: again(r, FIRST)), 1, 0,
           ("columns spotify_id, country, snapshot_date: 1 rows", TOP["spotify_id"], TOP["country"])),
-    Break("songs.columns", songs_are(lambda s: s.drop(columns="tempo")), 1, 0, ("column tempo is missing; the table",)),
+    Break("songs.columns", songs_are(lambda s: s.drop(columns="tempo")), 1, 0,
+     ("column tempo is missing; the table",)),
     Break("songs.types", songs_are(lambda s: s.assign(energy="loud", tempo="fast")), 2, 0,
           ("column energy is not a number", "'loud'", "column tempo is not a number", "'fast'")),
     Break("songs.rows", fewer_songs, 99, 100, ("only 99 rows",)),
     Break("songs.broken", song("tempo", *[0.0] * 5), 7 / 600, 0.01,
           ("columns duration_ms, tempo", "7 of 600 songs", "e.g.")),
-    Break("songs.song_present", songs_are(lambda s: again(s, 3, spotify_id=None)), 1, 0, ("spotify_id: 1 rows, e.g.",)),
+    Break("songs.song_present", songs_are(lambda s: again(s, 3, spotify_id=None)), 1, 0,
+     ("spotify_id: 1 rows, e.g.",)),
     Break("songs.unique", songs_are(lambda s: again(s, 3)), 2, 0, ("column spotify_id: 2 rows", SONG)),
     Break("songs.features_present", song("energy", np.nan), 1, 0, ("column energy: 1 rows, e.g. nan",)),
     Break("songs.features_present", song("is_explicit", None, None), 2, 0, ("column is_explicit: 2 rows",)),
     *(Break("songs.features_in_range", song(name, low, high, low - 0.01, high + 0.01, np.inf, 1e39), 4, 0,
             (f"column {name}: 4 rows, e.g.",)) for name, (low, high) in RANGES.items()
       if name not in ("duration_ms", "tempo")),
-    *(Break("songs.features_in_range", song(name, high, -0.01, high + 0.01, -np.inf), 3, 0, (f"column {name}: 3 rows",))
+    *(Break("songs.features_in_range", song(name, high, -0.01, high + 0.01, -np.inf), 3, 0,
+     (f"column {name}: 3 rows",))
       for name, (_, high) in RANGES.items() if name in ("duration_ms", "tempo")),
 ]  # fmt: skip
 
@@ -144,7 +150,7 @@ def test_the_sample_passes(tmp_path):
     report = json.loads((tmp_path / "data_report.json").read_bytes())
     assert report["rows"] == {"rankings": 25_550, "songs": 600}
     assert report["set_aside"] == {"Global rows": 350, "broken songs": 2}
-    # So every check of the contract has a table here that breaks it, and the policy asks for each with its bound.
+    # So every check of the contract has a table here that breaks it, and the policy has the same bounds.
     assert {check["name"] for check in report["checks"]} == checks
     required = {f"{check['name']} {check['relation']} {check['bound']:g}" for check in report["checks"]}
     assert required == set(default_policy().data.required_checks)

@@ -38,7 +38,7 @@ def oracle(rankings: pd.DataFrame, songs: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_rows_are_counted_by_song_and_country_and_others_left_out(tmp_path):
-    """Global rows have no country; unknown songs, broken ones and those that never charted are no examples."""
+    """Global rows have no country; unknown, broken and uncharted songs are no examples."""
     rows = [
         ("b", "DE", 3),
         ("b", "FR", 1),
@@ -91,7 +91,7 @@ def test_any_small_charts_count_as_pandas_counts(tmp_path, rows, broken):
 
 def test_no_song_in_common_is_an_error(tmp_path):
     with pytest.raises(
-        DataError, match="column spotify_id: none of the songs that chart .* e.g. a; give the songs"
+        DataError, match=r"column spotify_id: none of the songs that chart .* e.g. a; give the songs"
     ):
         made(tmp_path, charts([("a", "DE", 1)]), songs_of(["b"]))
 

@@ -46,7 +46,7 @@ def test_training_writes_a_model_and_tells_its_losses(tmp_path):
 
 def test_a_loss_that_is_not_a_number_leaves_no_model(tmp_path):
     wild = QUICK.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(ValueError, match="the training diverged: .*; lower learning_rate"):
+    with pytest.raises(ValueError, match=r"the training diverged: .*; lower learning_rate"):
         train(*SPLITS, wild, tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []
 
