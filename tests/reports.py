@@ -31,11 +31,8 @@ DAY = datetime.date(2026, 11, 25)
 KERAS, ONNX = b"the weights", b"the graph"
 PROFILE = canonical_bytes({"schema": "jukebox.profile/v2"})
 DATA_VERSION = "59ddef4777eb0125"
-SERVED = {
-    "schema": "jukebox.served/v1",
-    "runtime": "openvino",
-    "settings": {"INFERENCE_PRECISION_HINT": "f32"},
-}
+PINNED = {"INFERENCE_PRECISION_HINT": "f32"}
+SERVED = {"schema": "jukebox.served/v1", "runtime": "openvino", "settings": PINNED}
 """``served.json``."""
 
 DIGESTS = {
@@ -48,15 +45,10 @@ DIGESTS = {
 CHAMPION, CHAMPION_ONNX = "c0ffee" + 58 * "1", b"the graph in production"
 MANIFEST = manifest_of({"model.keras": KERAS, "model.onnx": ONNX, "served.json": canonical_bytes(SERVED)})
 OTHER_DIGEST = digest(b"something else")
+IMAGE = "localhost/jukebox@" + digest(b"image")
 
-NOUNS = {
-    "example": "image",
-    "examples": "images",
-    "class_": "digit",
-    "classes": "digits",
-    "row": "view",
-    "rows": "views",
-}
+WORDS = ("image", "images", "digit", "digits", "view", "views")
+NOUNS = dict(zip(("example", "examples", "class_", "classes", "row", "rows"), WORDS, strict=True))
 OPTIONAL_CHECK = "views.colour"
 """A check of the data report that the policy does not ask for."""
 
@@ -93,22 +85,11 @@ SLICES = {
 MARGINS = {"log_loss": 0.05, "top5_mass": 0.03, "hit_at_5": 0.05}
 """The margins of the default policy."""
 
-POINTS = {
-    "log_loss": (4.0, 4.0 + 2**-8),
-    "top5_mass": (0.1875, 0.1875 - 2**-8),
-    "hit_at_5": (0.875, 0.9375),
-}
+POINTS = {"log_loss": (4.0, 4.0 + 2**-8), "top5_mass": (0.1875, 0.1875 - 2**-8), "hit_at_5": (0.875, 0.9375)}
 """Each metric of the champion and of the challenger on what they share: worse, worse and better."""
 
-FAMILIES = {
-    "test": EXAMPLES,
-    "extremes": 26,
-    "zeros": 1,
-    "out_of_range": 26,
-    "denormals": 112,
-    "huge": 112,
-    "nonfinite": 140,
-}
+OTHERS = {"extremes": 26, "zeros": 1, "out_of_range": 26, "denormals": 112, "huge": 112, "nonfinite": 140}
+FAMILIES = {"test": EXAMPLES, **OTHERS}
 """The families of inputs that parity compares, and how many rows each has."""
 
 RUNTIMES = {
@@ -124,67 +105,37 @@ BINDING = {"served": 0, "onnxruntime": 1}
 BATCHES = {1: 100, 7: 18, 64: 2, EXAMPLES: 1}
 """By batch size, how many requests were made."""
 
-REFUSED = (
-    "wrong_shape",
-    "shape_of_other_data",
-    "wrong_name",
-    "wrong_type",
-    "text",
-    "nan",
-    "no_input",
-    "huge",
-)
-BAD_REQUESTS = {"empty": 422, "not_json": 422, "not_text": 400, **dict.fromkeys(REFUSED, 400)}
+REFUSED = "not_text wrong_shape shape_of_other_data wrong_name wrong_type text nan no_input huge".split()
+BAD_REQUESTS = {"empty": 422, "not_json": 422, **dict.fromkeys(REFUSED, 400)}
 """By what is wrong with it, what a request was answered."""
 
 
+# fmt: off
 def data_report(champion: str = CHAMPION) -> dict[str, Any]:
     return {
-        "schema": "jukebox.data-report/v4",
-        "definition": "images/v1",
-        "nouns": dict(NOUNS),
-        "data_version": DATA_VERSION,
-        "synthetic": True,
-        "tables": "source",
-        "rows": {"views": 25550, "images": 600},
-        "examples_table": "images",
-        "set_aside": {"blank images": 2},
-        "both_sides": 3,
-        "near_copies": 3,
+        "schema": "jukebox.data-report/v4", "definition": "images/v1", "nouns": dict(NOUNS),
+        "data_version": DATA_VERSION, "synthetic": True, "tables": "source",
+        "rows": {"views": 25550, "images": 600}, "examples_table": "images", "set_aside": {"blank images": 2},
+        "both_sides": 3, "near_copies": 3, "drift": drift(champion),
         "checks": [
             {"name": name, "value": value, "relation": how, "bound": bound, "passed": True, "detail": ""}
             for name, (value, how, bound) in DATA_CHECKS.items()
         ],
-        "drift": drift(champion),
     }
 
 
 def drift(champion: str = CHAMPION) -> dict[str, Any] | None:
     """Make a drift that passes without a warning; None for the champion ""."""
-    if not champion:
-        return None
-    return {
-        "champion": champion,
-        "profile_digest": digest(PROFILE),
-        "not_compared": "",
-        "measured": {
-            "before": {"examples": 500, "rows": 20_000},
-            "after": {"examples": 550, "rows": 25_000},
-            "trained_on_synthetic": True,
-            "features": {name: {"psi": 0.0625, "ks": 0.03125} for name in FEATURES},
-            "class_shift": 0.125,
-            "lost_classes": ["3"],
-            "new_classes": ["8"],
-            "lost_share": 0.0078125,
-            "correlation_change": 0.125,
-            "correlated": "width and height",
-            "known_examples": 256,
-            "changed_examples": 1,
-            "moved_examples": 64,
-            "twins_before": 0.0078125,
-            "twins_after": 0.015625,
-        },
+    measured = {
+        "before": {"examples": 500, "rows": 20_000}, "after": {"examples": 550, "rows": 25_000},
+        "trained_on_synthetic": True, "features": {name: {"psi": 0.0625, "ks": 0.03125} for name in FEATURES},
+        "class_shift": 0.125, "lost_classes": ["3"], "new_classes": ["8"], "lost_share": 0.0078125,
+        "correlation_change": 0.125, "correlated": "width and height",
+        "known_examples": 256, "changed_examples": 1, "moved_examples": 64,
+        "twins_before": 0.0078125, "twins_after": 0.015625,
     }
+    about = {"champion": champion, "profile_digest": digest(PROFILE), "not_compared": ""}
+    return {**about, "measured": measured} if champion else None
 
 
 def interval(value: float, half: float = 0.0078125) -> dict[str, float]:
@@ -192,14 +143,8 @@ def interval(value: float, half: float = 0.0078125) -> dict[str, float]:
 
 
 def metrics(log_loss: float, top1: float, top5: float, hit: float) -> dict[str, Any]:
-    return {
-        "log_loss": interval(log_loss),
-        "top1_mass": interval(top1),
-        "top5_mass": interval(top5),
-        "hit_at_5": interval(hit),
-        "macro_f1": 0.025,
-        "calibration_error": 0.015,
-    }
+    masses = {"top1_mass": interval(top1), "top5_mass": interval(top5), "hit_at_5": interval(hit)}
+    return {"log_loss": interval(log_loss), **masses, "macro_f1": 0.025, "calibration_error": 0.015}
 
 
 def slice_of(name: str, examples: int, rows: int, gain: float, p_value: float = 1.0) -> dict[str, Any]:
@@ -210,24 +155,19 @@ def slice_of(name: str, examples: int, rows: int, gain: float, p_value: float = 
 def evaluation(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
     return {
         "schema": "jukebox.evaluation/v3",
-        "model_digest": digests["model.keras"],
-        "test_digest": digests["test.parquet"],
-        "examples": EXAMPLES,
-        "rows": 5234,
-        "labels": 73,
+        "model_digest": digests["model.keras"], "test_digest": digests["test.parquet"],
+        "examples": EXAMPLES, "rows": 5234, "labels": 73,
         "model": metrics(4.0, 0.0625, 0.1875, 0.9375),
         "uniform": metrics(4.3125, 0.015625, 0.078125, 0.78125),
         "prior": metrics(4.3, 0.015625, 0.046875, 0.65625),
         "logistic": metrics(4.0625, 0.03125, 0.15625, 0.921875),
-        "gain_over_prior": interval(0.3),
-        "gain_over_logistic": interval(0.0625),
+        "gain_over_prior": interval(0.3), "gain_over_logistic": interval(0.0625),
         "classes": {
             "1": {"log_loss": 3.9, "prior_log_loss": 4.25, "rows": 2617, "examples": 90},
             "7": {"log_loss": 4.1, "prior_log_loss": 4.35, "rows": 2617, "examples": 80},
         },
         "slices": {
-            "floor": -0.25,
-            "resampling": {"resamples": 10_000, "alpha": 0.05, "seed": 7},
+            "floor": -0.25, "resampling": {"resamples": 10_000, "alpha": 0.05, "seed": 7},
             "slices": [slice_of(name, *numbers) for name, numbers in SLICES.items()],
         },
         "bootstrap": {"resamples": 2000, "confidence": 0.95, "seed": 7},
@@ -237,8 +177,7 @@ def evaluation(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -
 
 def standing(champion: float, challenger: float, sign: int = 1, error: float = 2**-7) -> dict[str, Any]:
     """Make a standing with a standard error; the bounds are three of these away."""
-    value = sign * (challenger - champion)
-    difference = {"standard_error": error, **interval(value, 3 * error)}
+    difference = {"standard_error": error, **interval(sign * (challenger - champion), 3 * error)}
     superior = difference["low"] > 1e-6
     return {"champion": champion, "challenger": challenger, "difference": difference, "superior": superior}
 
@@ -246,18 +185,10 @@ def standing(champion: float, challenger: float, sign: int = 1, error: float = 2
 def comparison(champion: str = CHAMPION, model: bytes = CHAMPION_ONNX) -> dict[str, Any] | None:
     """Make the comparison with a champion and its model; None for the champion ""."""
     shared = {
-        "features": 13,
-        "champion_labels": 72,
-        "challenger_labels": 73,
-        "shared_labels": 71,
-        "examples": 125,
-        "examples_left_out": 3,
-        "rows": 5000,
-        "rows_left_out": 234,
+        "features": 13, "champion_labels": 72, "challenger_labels": 73, "shared_labels": 71,
+        "examples": 125, "examples_left_out": 3, "rows": 5000, "rows_left_out": 234,
         **{name: standing(*points, -1 if name == "log_loss" else 1) for name, points in POINTS.items()},
-        "resamples": 10_000,
-        "alpha": 0.05,
-        "seed": 7,
+        "resamples": 10_000, "alpha": 0.05, "seed": 7,
     }
     about = {"champion": champion, "onnx_digest": digest(model), "incomparable": "", "shared": shared}
     return about if champion else None
@@ -266,18 +197,10 @@ def comparison(champion: str = CHAMPION, model: bytes = CHAMPION_ONNX) -> dict[s
 def family(name: str) -> dict[str, Any]:
     rows = FAMILIES[name]
     return {
-        "name": name,
-        "rows": rows,
-        "batch_sizes": list(dict.fromkeys((1, 7, 64, 10000, rows))),
-        "max_difference": 6e-8,
-        "p99_difference": 1e-8,
-        "worst_ratio": 0.0005,
-        "worst_row": "row 0, 7, batches of 1",
-        "violations": 0,
-        "top1_disagreements": 0,
-        "top1_ties": 1 if name == "test" else 0,
-        "unanswered": rows if name == "nonfinite" else 0,
-        "nonfinite": 0,
+        "name": name, "rows": rows, "batch_sizes": list(dict.fromkeys((1, 7, 64, 10000, rows))),
+        "max_difference": 6e-8, "p99_difference": 1e-8, "worst_ratio": 0.0005, "violations": 0,
+        "worst_row": "row 0, 7, batches of 1", "top1_disagreements": 0, "top1_ties": int(name == "test"),
+        "unanswered": rows if name == "nonfinite" else 0, "nonfinite": 0,
         "row_sum_error": 2e-7 if name == "test" else 1e-7,
     }
 
@@ -285,10 +208,7 @@ def family(name: str) -> dict[str, Any]:
 def runtime(name: str) -> dict[str, Any]:
     engine, version, settings = RUNTIMES[name]
     return {
-        "name": name,
-        "engine": engine,
-        "version": version,
-        "precision": "float32",
+        "name": name, "engine": engine, "version": version, "precision": "float32",
         "settings": dict(settings),
         "families": [family(name) for name in FAMILIES],
         "layouts": {"fortran": "same", "strided": "refused", "reversed": "same"},
@@ -299,49 +219,31 @@ def runtime(name: str) -> dict[str, Any]:
 
 def parity(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
     return {
-        "schema": "jukebox.parity/v3",
-        "reference": "native",
-        "model_digest": digests["model.keras"],
-        "onnx_digest": digests["model.onnx"],
-        "test_digest": digests["test.parquet"],
-        "served": copy.deepcopy(SERVED),
-        "opset": 18,
-        "atol": 1e-5,
-        "rtol": 1e-3,
-        "interface_problems": [],
+        "schema": "jukebox.parity/v3", "reference": "native", "model_digest": digests["model.keras"],
+        "onnx_digest": digests["model.onnx"], "test_digest": digests["test.parquet"],
+        "served": copy.deepcopy(SERVED), "opset": 18, "atol": 1e-5, "rtol": 1e-3, "interface_problems": [],
         "runtimes": [runtime(name) for name in RUNTIMES],
-        "model_bytes": 46767,
-        "latency": {"p50_ms": 0.0055, "p99_ms": 0.0625, "calls": 1000},
+        "model_bytes": 46767, "latency": {"p50_ms": 0.0055, "p99_ms": 0.0625, "calls": 1000},
     }
 
 
 def serving(digests: Mapping[str, str] = DIGESTS) -> dict[str, Any]:
     right = {"max_difference": 3e-8, "violations": 0, "top1_flips": 0}
     return {
-        "schema": "jukebox.serving/v2",
-        "model_digest": digests["model.keras"],
-        "onnx_digest": digests["model.onnx"],
-        "test_digest": digests["test.parquet"],
+        "schema": "jukebox.serving/v2", "model_digest": digests["model.keras"],
+        "onnx_digest": digests["model.onnx"], "test_digest": digests["test.parquet"],
         "served_digest": digests["served.json"],
-        "server": "kserve",
-        "version": "0.21.0",
-        "protocol": "v2 over HTTP",
-        "interface_problems": [],
-        "ready_seconds": 2.5,
-        "rows": EXAMPLES,
-        "atol": 1e-5,
-        "rtol": 1e-3,
+        "server": "kserve", "version": "0.21.0", "protocol": "v2 over HTTP", "interface_problems": [],
+        "ready_seconds": 2.5, "rows": EXAMPLES, "atol": 1e-5, "rtol": 1e-3,
         "batches": [
             {"size": size, "requests": requests, "rows": size * requests, **right}
             for size, requests in BATCHES.items()
         ],
         "bad_requests": [{"name": name, "status": status} for name, status in BAD_REQUESTS.items()],
-        "wrong_after_bad": 0,
-        "latency": {"p50_ms": 1.5, "p99_ms": 6.5, "calls": 300},
-        "peak_memory_mb": 218.5,
-        "ended_cleanly": True,
-        "processes_left": 0,
+        "wrong_after_bad": 0, "latency": {"p50_ms": 1.5, "p99_ms": 6.5, "calls": 300},
+        "peak_memory_mb": 218.5, "ended_cleanly": True, "processes_left": 0,
     }
+# fmt: on
 
 
 def passing_reports(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPION) -> dict[str, Any]:
@@ -356,18 +258,16 @@ def passing_reports(digests: Mapping[str, str] = DIGESTS, champion: str = CHAMPI
 
 def subject(**changes: Any) -> Subject:
     """Make what the evidence is about."""
-    values = {
-        "run_id": "40564379",
-        "nonce": "1473488091b832078092e2636c865f50",
+    run = {"run_id": "40564379", "nonce": "1473488091b832078092e2636c865f50", "image": IMAGE}
+    model = {
         "model_name": "jukebox",
         "model_version": "1",
-        "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac",
-        "dirty": False,
-        "image": "localhost/jukebox@" + digest(b"image"),
-        "data_version": DATA_VERSION,
         "champion": CHAMPION,
+        "data_version": DATA_VERSION,
     }
-    return Subject(**{**values, **changes})
+    return Subject(
+        **{**run, **model, "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac", "dirty": False, **changes}
+    )
 
 
 def passing_evidence() -> Evidence:

@@ -15,9 +15,6 @@ from reports import (
     unmet,
 )
 
-from ml.gate.subjects.champion import Comparison
-from ml.gate.waivers import WAIVABLE
-
 WORSE = {f"{SHARED}.log_loss": standing(4.0, 4.2, -1)}
 NO_MARGIN = {"champion.margin_log_loss_nats": 0.0}
 
@@ -39,20 +36,16 @@ def test_a_champion_that_is_not_comparable_blocks_with_the_reason():
     assert found == ("champion.comparable", "incomparable", "it does not load")
 
 
-@pytest.mark.parametrize(
-    "edits",
-    [
-        {"evaluation.champion.incomparable": "and yet it was compared"},
-        {SHARED: None},
-        {f"{SHARED}.shared_labels": 1},
-        {f"{SHARED}.features": 0},
-        {f"{SHARED}.alpha": 0.5},
-        {f"{SHARED}.alpha": 0.0},
-        {"evaluation.champion.champion": ""},
-        {"evaluation.champion.champion": "the production model"},
-    ],
-    ids=str,
-)
+IMPOSSIBLE = [
+    {"evaluation.champion.incomparable": "and yet it was compared"},
+    {SHARED: None},
+    *({f"{SHARED}.{key}": value} for key, value in (("shared_labels", 1), ("features", 0))),
+    *({f"{SHARED}.alpha": alpha} for alpha in (0.0, 0.5)),
+    *({"evaluation.champion.champion": name} for name in ("", "the production model")),
+]
+
+
+@pytest.mark.parametrize("edits", IMPOSSIBLE, ids=str)
 def test_a_comparison_that_cannot_be_one_is_malformed(edits):
     assert failing(changed(edits)) == {"evaluation"}
 
@@ -98,30 +91,11 @@ def test_a_margin_of_nothing_and_enormous_errors_are_decided_without_raising():
     assert "champion.log_loss.power" in unmet(changed(huge, policy_with(dict.fromkeys(NO_MARGIN, 1e-300))))
 
 
-def test_bounds_made_more_strictly_than_the_policy_asks_are_good_enough():
-    assert changed({f"{SHARED}.alpha": 0.025}).passed
-
-
 @pytest.mark.parametrize("what", ["rows", "examples"])
 def test_a_share_is_one_of_all_or_of_none(what):
     for count in (0, 1):
         verdict = changed({f"{SHARED}.{what}": count, f"{SHARED}.{what}_left_out": 0})
         assert check_of(verdict, f"champion.shared_{what}").value == count
-
-
-def test_only_what_was_measured_and_found_worse_can_be_waived():
-    assert {*names(judge(passing_reports()))} & {*WAIVABLE} == {
-        f"champion.{name}.not_worse" for name in MARGINS
-    }
-    waiver = {"check": "champion.log_loss.not_worse", "who": "Ada", "why": "labels", "until": "2026-11-25"}
-    verdict = changed(WORSE, policy_with({"waivers": [waiver]}))
-    assert verdict.passed
-    assert [found.name for found in verdict.waived] == ["champion.log_loss.not_worse"]
-
-
-def test_the_comparison_reads_back_as_it_was_written():
-    raw = passing_reports()["evaluation"]["champion"]
-    assert Comparison.load(raw).to_json() == raw
 
 
 def test_on_a_snapshot_the_comparison_only_warns():

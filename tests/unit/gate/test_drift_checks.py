@@ -47,11 +47,6 @@ def test_a_synthetic_champion_does_not_excuse_what_is_not_a_measure():
     assert (failure.name, failure.reason) == ("drift.features", f"not compared: {FEATURES[0]}")
 
 
-def test_synthetic_data_after_a_real_champion_blocks_however_alike():
-    verdict = drifted({"trained_on_synthetic": False}, synthetic=True)
-    assert failing(verdict) == {"drift.synthetic"}
-
-
 @pytest.mark.parametrize(("measure", "label"), [("psi", "PSI"), ("ks", "KS")])
 @pytest.mark.parametrize(
     ("values", "worst"),
@@ -88,43 +83,29 @@ def test_one_example_of_one_row_is_a_volume():
 
 @pytest.mark.parametrize(("before", "after", "value"), [(0.5, 0.25, 0), (0.25, 0.5, 0.25)])
 def test_fewer_twins_than_before_are_no_drift(before, after, value):
-    found = check_of(drifted({"twins_before": before, "twins_after": after}), "drift.twins")
-    assert found.value == value
+    assert check_of(drifted({"twins_before": before, "twins_after": after}), "drift.twins").value == value
 
 
 @pytest.mark.parametrize(
-    ("edits", "name", "reason"),
+    ("name", "reason", "edits"),
     [
         (
-            {"lost_classes": list("ABCDEF"), "lost_share": 0.0625},
             "lost_classes",
             "gone are A, B, C, D, E, with 6.2%",
+            {"lost_classes": [*"ABCDEF"], "lost_share": 0.0625},
         ),
-        (
-            {"after": {"examples": 550, "rows": 5000}},
-            "volume",
-            "5000 views of 550 images, before 20000 of 500",
-        ),
+        ("volume", "5000 views of 550 images, before 20000 of 500", {"after.rows": 5000}),
     ],
 )
-def test_the_reason_says_what_is_different(edits, name, reason):
+def test_the_reason_says_what_is_different(name, reason, edits):
     (failure,) = drifted(edits).failures
     assert failure.name == f"drift.{name}"
     assert failure.reason.startswith(reason)
 
 
-@pytest.mark.parametrize(
-    ("edits", "problem"),
-    [
-        ({"before.examples": 0, "known_examples": 0}, "greater than or equal to 1"),
-        ({"after.rows": 0}, "greater than or equal to 1"),
-        ({"features": {}}, "at least 1 item"),
-    ],
-)
-def test_numbers_that_cannot_be_are_malformed(edits, problem):
-    verdict = drifted(edits)
-    assert failing(verdict) == {"data_report"}
-    assert problem in check_of(verdict, "data_report").reason
+@pytest.mark.parametrize("edits", [{"before.examples": 0}, {"after.rows": 0}, {"features": {}}], ids=str)
+def test_numbers_that_cannot_be_are_malformed(edits):
+    assert failing(drifted(edits)) == {"data_report"}
 
 
 @pytest.mark.parametrize("edits", [{f"{DRIFT}.not_compared": "lost"}, {MEASURED: None}], ids=str)

@@ -97,14 +97,15 @@ def test_no_json_passes_for_a_report(report, found):
     assert failing(changed({report: found})) == {report}
 
 
+LARGE = 1.7e308
+
+
 @pytest.mark.parametrize(
     "edits",
     [
-        {"evaluation.examples": 10**400},
-        {"parity.model_bytes": 10**400},
-        {"serving.rows": 10**400},
-        {"evaluation.prior.top5_mass.value": 1.7e308},
-        {"evaluation.model.log_loss.value": 1.7e308, "parity.runtimes.0.metrics.log_loss": -1.7e308},
+        *({field: 10**400} for field in ("evaluation.examples", "parity.model_bytes", "serving.rows")),
+        {"evaluation.prior.top5_mass.value": LARGE},
+        {"evaluation.model.log_loss.value": LARGE, "parity.runtimes.0.metrics.log_loss": -LARGE},
     ],
     ids=str,
 )

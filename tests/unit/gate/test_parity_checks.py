@@ -110,31 +110,24 @@ def test_runtimes_may_stand_in_any_order():
     assert failing(changed(edits)) == {"parity.onnxruntime.hit_at_5.difference"}
 
 
+LAYOUTS = {"1.layouts.strided": "different", "1.layouts.fortran": "different"}
+NOT_COMPARED = f"not compared in it exactly once, in each size of batch: {', '.join(FAMILIES)}"
+
+
 @pytest.mark.parametrize(
-    ("edits", "name", "value", "reason"),
+    ("edits", "name", "reason"),
     [
         (
-            {"0.precision": "bfloat16"},
-            "parity.served.other_precision",
-            1,
-            "the served runtime computes in bfloat16, not float32, float64",
+            {"0.precision": "f8"},
+            "served.other_precision",
+            "the served runtime computes in f8, not float32, float64",
         ),
-        (
-            {"1.layouts.strided": "different", "1.layouts.fortran": "different"},
-            "parity.onnxruntime.layouts",
-            2,
-            "other answers to fortran, strided memory",
-        ),
-        (
-            {"2.families": []},
-            "parity.openvino",
-            "unclear",
-            f"not compared in it exactly once, in each size of batch: {', '.join(FAMILIES)}",
-        ),
+        (LAYOUTS, "onnxruntime.layouts", "other answers to fortran, strided memory"),
+        ({"2.families": []}, "openvino", NOT_COMPARED),
     ],
     ids=["precision", "layouts", "families"],
 )
-def test_what_is_wrong_is_told_whole(edits, name, value, reason):
+def test_what_is_wrong_is_told_whole(edits, name, reason):
     both = policy_with({"parity.served_precisions": ["float32", "float64"]})
     (failure,) = changed({f"parity.runtimes.{key}": new for key, new in edits.items()}, both).failures
-    assert (failure.name, failure.value, failure.reason) == (name, value, reason)
+    assert (failure.name, failure.reason) == (f"parity.{name}", reason)

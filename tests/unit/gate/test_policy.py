@@ -93,20 +93,15 @@ def test_a_threshold_that_is_negative_or_no_number_is_refused(path):
         refuse(changed, dotted(path))
 
 
-@pytest.mark.parametrize(
-    ("name", "least"),
-    {
-        "evaluation.min_resamples": 1,
-        "evaluation.min_examples": 1,
-        "champion.min_resamples": 1,
-        "slices.min_examples": 2,
-        "parity.min_threads": 2,
-        "parity.min_thread_calls": 1,
-        "serving.min_latency_calls": 1,
-        "budget.min_latency_calls": 1,
-        "promotion.max_attestation_age_days": 1,
-    }.items(),
-)
+LEAST = {
+    **dict.fromkeys(("slices.min_examples", "parity.min_threads"), 2),
+    **dict.fromkeys(("evaluation.min_resamples", "evaluation.min_examples", "champion.min_resamples"), 1),
+    **dict.fromkeys(("parity.min_thread_calls", "serving.min_latency_calls", "budget.min_latency_calls"), 1),
+    "promotion.max_attestation_age_days": 1,
+}
+
+
+@pytest.mark.parametrize(("name", "least"), LEAST.items())
 def test_no_less_than_the_least_can_be_asked_for(name, least):
     assert at(parse_policy(policy_with({name: least})).to_json(), path_of(name)) == least
     refuse(policy_with({name: least - 1}), name)
@@ -131,37 +126,29 @@ def test_a_required_check_stands_once():
     refuse(policy_with({"data.required_checks": twice}), r"data\.required_checks: .*rows stands twice")
 
 
+MORE = "\n  self_checked: never\nwaivers"
+NO_POLICIES = {
+    "empty": ["", "# nothing but a comment\n", "--- null"],
+    "not a mapping": ["- a\n- b", "a word"],
+    "not YAML": ["a: [1", "\x00", "schema: !!python/object/apply:os.getcwd []", "--- a\n--- b", "a: &a [*a]"],
+    "policy": ['{"schema": ', "{" * 3000, TEXT.replace("min_examples: 100", "min_examples: 2020-01-01")],
+    "missing": ["{}"],
+    "nested too deeply": ['{"a":' * 3000],
+    "schema": [TEXT.replace("schema:", "schema_:"), TEXT.replace("policy/v3", "policy/v2")],
+    "'schema' stands twice": [TEXT + "schema: jukebox.policy/v3\n"],
+    "key 'schema' stands twice in one object": ['{"schema": "a", "schema": "b"}'],
+    "'self_checked' stands twice": [TEXT.replace("\nwaivers", MORE)],
+    "'budget' stands twice": [TEXT + "budget: {}\n"],
+    "min_example: unknown key": [TEXT.replace("min_examples:", "min_example:")],
+    "evaluation.min_examples": [TEXT.replace("min_examples: 100", "min_examples: 100.5")],
+    ".": ["a: !!timestamp x", "a: !!bool x", "a: !!int ''", "[" * 3000],
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "empty"),
-        ("# nothing but a comment\n", "empty"),
-        ("--- null", "empty"),
-        ("- a\n- b", "not a mapping"),
-        ("a word", "not a mapping"),
-        ("a: [1", "not YAML"),
-        ("\x00", "not YAML"),
-        ("schema: !!python/object/apply:os.getcwd []", "not YAML"),
-        ("--- a\n--- b", "not YAML"),
-        ("a: &a [*a]", "not YAML"),
-        ('{"schema": ', "policy"),
-        ("{}", "missing"),
-        ("{" * 3000, "policy"),
-        ('{"a":' * 3000, "nested too deeply"),
-        (TEXT.replace("schema:", "schema_:"), "schema"),
-        (TEXT.replace("policy/v3", "policy/v2"), "schema"),
-        (TEXT.replace("policy/v3", "evaluation/v3"), "schema"),
-        (TEXT + "schema: jukebox.policy/v3\n", "'schema' stands twice"),
-        (TEXT.replace("\nwaivers", "\n  self_checked: never\nwaivers"), "'self_checked' stands twice"),
-        (TEXT + "budget: {}\n", "'budget' stands twice"),
-        ('{"schema": "a", "schema": "b"}', "'schema' stands twice"),
-        (TEXT.replace("min_examples:", "min_example:"), "min_example: unknown key"),
-        (TEXT.replace("min_examples: 100", "min_examples: 100.5"), "evaluation.min_examples"),
-        (TEXT.replace("min_examples: 100", "min_examples: 2020-01-01"), "policy"),
-        *((text, None) for text in ("a: !!timestamp x", "a: !!bool x", "a: !!int ''", "[" * 3000)),
-    ],
+    ("message", "text"), [(why, text) for why, texts in NO_POLICIES.items() for text in texts]
 )
-def test_what_is_not_a_policy_is_refused_with_the_reason(text, message):
+def test_what_is_not_a_policy_is_refused_with_the_reason(message, text):
     refuse(text, message)
 
 

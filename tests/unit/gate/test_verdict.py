@@ -78,17 +78,18 @@ def test_what_was_left_out_is_a_share_of_the_table_of_examples(rows, share):
     assert [(check.name, check.value) for check in verdict.failures] == [("data.left_out", share)]
 
 
+ONCE = "the {} exactly once"
 UNCLEAR = [
     ("data_report.checks", "data.{name}", "the check is more than once in the data report"),
-    ("parity.runtimes", "parity.{name}", "the runtime was not measured exactly once"),
-    ("parity.runtimes.0.families", "parity.served.{name}", "the family was not compared exactly once"),
+    ("parity.runtimes", "parity.{name}", ONCE.format("runtime was not measured")),
+    ("parity.runtimes.0.families", "parity.served.{name}", ONCE.format("family was not compared")),
     (
         "parity.runtimes.2.families",
         "parity.openvino",
         "not compared in it exactly once, in each size of batch: test",
     ),
-    ("serving.bad_requests", "serving.refuses.{name}", "the bad request was not made exactly once"),
-    ("serving.batches", "serving.batches_of_{size}", "the size was not asked for exactly once"),
+    ("serving.bad_requests", "serving.refuses.{name}", ONCE.format("bad request was not made")),
+    ("serving.batches", "serving.batches_of_{size}", ONCE.format("size was not asked for")),
 ]
 
 
@@ -120,37 +121,26 @@ def test_what_comes_after_what_is_unclear_is_judged_as_well(part, broken):
     assert len(found) == 2
 
 
+PROBLEMS = ["x is float64", "no y"]
+
+
 @pytest.mark.parametrize(
-    ("edits", "name", "value", "reason"),
+    ("field", "new", "name", "value", "reason"),
     [
         (
-            {"serving.processes_left": "none"},
+            "serving.processes_left",
+            "none",
             "serving",
             "malformed",
-            "serving.processes_left: Input should be a valid integer",
+            "processes_left: Input should be a valid int",
         ),
-        (
-            {"parity.interface_problems": ["x is float64", "no y"]},
-            "parity.interface",
-            2,
-            "x is float64; no y",
-        ),
-        (
-            {"serving.interface_problems": ["x is float64", "no y"]},
-            "serving.interface",
-            2,
-            "x is float64; no y",
-        ),
-        (
-            {"data_report.examples_table": "views2"},
-            "data_report",
-            "malformed",
-            "'views2' is none of the tables",
-        ),
+        ("parity.interface_problems", PROBLEMS, "parity.interface", 2, "x is float64; no y"),
+        ("serving.interface_problems", PROBLEMS, "serving.interface", 2, "x is float64; no y"),
+        ("data_report.examples_table", "x", "data_report", "malformed", "'x' is none of the tables"),
     ],
 )
-def test_what_is_wrong_is_told_whole(edits, name, value, reason):
-    (failure,) = changed(edits).failures
+def test_what_is_wrong_is_told_whole(field, new, name, value, reason):
+    (failure,) = changed({field: new}).failures
     assert (failure.name, failure.value) == (name, value)
     assert reason in failure.reason
 

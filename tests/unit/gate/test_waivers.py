@@ -8,7 +8,6 @@ from policies import default_text
 from reports import (
     DAY,
     MANIFEST,
-    POLICY,
     changed,
     check_of,
     edited,
@@ -101,27 +100,18 @@ def test_a_waiver_names_who_why_and_a_day_or_the_policy_is_none(field, wrong, me
         parse_policy(waiving(waiver(**{field: wrong})))
 
 
-@pytest.mark.parametrize("field", waiver())
-def test_a_waiver_is_whole(field):
-    with pytest.raises(ValueError, match=rf"waivers\.0\.{field}: missing"):
-        parse_policy(waiving(removed(waiver(), (field,))))
-
-
-def test_a_check_that_is_waived_twice_is_refused():
+def test_a_waiver_is_whole_and_a_check_is_waived_once():
+    for field in waiver():
+        with pytest.raises(ValueError, match=rf"waivers\.0\.{field}: missing"):
+            parse_policy(waiving(removed(waiver(), (field,))))
     with pytest.raises(ValueError, match=rf"{CHECK} is waived twice"):
         parse_policy(waiving(waiver(), waiver(until="2027-01-01")))
 
 
 def test_a_waiver_may_be_written_in_yaml_without_quotes():
     written = f"waivers: [{{check: {CHECK}, who: A, why: few, until: 2026-12-31}}]"
-    policy = parse_policy(default_text().replace("waivers: []", written))
-    assert policy.waivers[0].until == datetime.date(2026, 12, 31)
-    assert policy.waivers[0].who == "A"
-
-
-def test_a_waiver_changes_the_policys_digest():
-    policies = (POLICY, waiving(waiver()), waiving(waiver(until="2027-01-01")))
-    assert len({parse_policy(policy).digest for policy in policies}) == 3
+    (read,) = parse_policy(default_text().replace("waivers: []", written)).waivers
+    assert (read.who, read.until) == ("A", datetime.date(2026, 12, 31))
 
 
 def test_a_waiver_is_in_the_evidence_and_its_end_ends_the_pass():
@@ -130,7 +120,6 @@ def test_a_waiver_is_in_the_evidence_and_its_end_ends_the_pass():
     evidence = read_evidence(make_evidence(subject(), MANIFEST, reports, policy, DAY).to_bytes())
     assert evidence.verdict.passed
     assert [check.waiver[:13] for check in evidence.verdict.waived] == ["waived by Ada"]
-    # It is held against the day of its decision, whatever day it is now.
     assert decide_again(evidence, policy, evidence.decided_on) == evidence.verdict
     assert decide_again(evidence, policy, datetime.date(2026, 12, 31)).passed
     assert failing(decide_again(evidence, policy, datetime.date(2027, 1, 1))) == {CHECK}
