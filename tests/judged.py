@@ -102,23 +102,17 @@ def write_sealed(folder: Path) -> None:
     pq.write_table(pa.table({"prior": lists, "logistic": lists}), folder / "baselines.parquet")
 
 
-def write_holdout(folder: Path) -> Holdout:
+def write_holdout(folder: Path) -> None:
     """Write the sealed holdout with its manifest, as `jukebox judge holdout` does."""
     write_sealed(folder / DATA_VERSION)
-    return write_manifest(folder / DATA_VERSION, SEALED)
-
-
-def write_manifest(folder: Path, sealed: Examples) -> Holdout:
-    """Write the manifest of the files in the folder of a sealed holdout."""
     found = Holdout(
-        **{name: getattr(holdout_ref(), name) for name in type(holdout_ref()).model_fields},
+        **holdout_ref().to_json(),
         snapshot_digest=digest(b"snapshot"),
-        sealed=Amount(examples=len(sealed.ids), rows=int(sealed.counts.sum())),
+        sealed=Amount(examples=EXAMPLES, rows=int(SEALED.counts.sum())),
         left_out=LeftOut(both_sides=0, near_copies=0),
-        files={path.name: FileEntry.of(path.read_bytes()) for path in folder.iterdir()},
+        files={path.name: FileEntry.of(path.read_bytes()) for path in (folder / DATA_VERSION).iterdir()},
     )
-    write_json(folder / "holdout.json", found)
-    return found
+    write_json(folder / DATA_VERSION / "holdout.json", found)
 
 
 def write_asked(
@@ -207,7 +201,6 @@ def write_answers(work: Path, /, asked: Asked, answers: Mapping[str, Any] = {}, 
     latency = {"p50_ms": 0.1, "p99_ms": 0.2, "calls": 1000}
     tensor = {"name": "features", "datatype": "FP32", "shape": [-1, len(FEATURES)]}
     outputs = {**tensor, "name": "probabilities", "shape": [-1, len(CLASSES)]}
-    shapes = {"inputs": ("features", FEATURES), "outputs": ("probabilities", CLASSES)}
     stated = {
         "schema": "jukebox.answers/v1",
         "asked": file_digest(work / ASKED),
@@ -215,10 +208,8 @@ def write_answers(work: Path, /, asked: Asked, answers: Mapping[str, Any] = {}, 
         "served": SERVED,
         "model": {
             "opset": 18,
-            **{
-                place: [{"name": name, "type": "tensor(float)", "shape": [len(names)]}]
-                for place, (name, names) in shapes.items()
-            },
+            "inputs": [{"name": "features", "type": "tensor(float)", "shape": [len(FEATURES)]}],
+            "outputs": [{"name": "probabilities", "type": "tensor(float)", "shape": [len(CLASSES)]}],
             "metadata": {
                 name: value if isinstance(value, str) else canonical_bytes(value).decode()
                 for name, value in METADATA.items()

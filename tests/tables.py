@@ -76,9 +76,7 @@ def write_csv(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> File
     return files
 
 
-def validated(
-    folder: Path, files: Files, champion_profile: Path | str = "", synthetic: bool = True
-) -> str:
+def validated(folder: Path, files: Files, champion_profile: Path | str = "", synthetic: bool = True) -> str:
     """Run `validate`, beside a champion where its profile is given; report and profile are in the folder."""
     source = folder / "source.json"
     source.write_text(json.dumps({"data_version": "0123456789abcdef", "synthetic": synthetic}))

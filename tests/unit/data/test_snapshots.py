@@ -70,7 +70,7 @@ def test_the_version_of_a_run_is_that_of_its_snapshot_or_of_its_tables(folder):
 
 
 def test_a_definition_that_the_judge_does_not_know_is_refused(folder):
-    told = "is of the definition spam/v1, and this commit has digits/v1: .*; release it, and update JUDGE_IMAGE$"
+    told = "of the definition spam/v1, and this commit has digits/v1: .*; release it, and update JUDGE_IMAGE$"
     for refused in (lambda: resolve_data(digits, {}, str(folder)), lambda: fetched(folder, digits)):
         with pytest.raises(UsageError, match=told):
             refused()
