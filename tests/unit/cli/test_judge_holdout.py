@@ -1,8 +1,8 @@
 """`jukebox judge holdout`: what it prints and writes for Tekton, and how it refuses."""
 
 import pytest
-from holdouts import KEY, SMALL, contents, small_tables
-from tables import sample_tables, write_tables
+from holdouts import KEY, contents
+from tables import SMALL, sample_tables, small_tables, write_tables
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_broken_contract_ends_with_10_and_validates_line(jukebox, options, tmp
     songs.loc[0, "spotify_id"] = songs.loc[1, "spotify_id"]
     (tmp_path / "broken").mkdir()
     broken = write_tables(tmp_path / "broken", rankings, songs)
-    done = jukebox("judge", "holdout", *options, "--data", broken.rankings.parent)
+    done = jukebox("judge", "holdout", *options[2:], "--data", broken.rankings.parent)
     assert done.code == 10
     assert "the data contract is broken: " in done.refusal
     assert "songs.unique: column spotify_id: " in done.refusal
