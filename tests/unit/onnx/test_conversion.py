@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from conftest import CLASSES, RANGES, SOLUTION
+from made_model import CLASSES, FEATURES, SOLUTION
 
 from ml.core.files import file_digest, read_json
 from ml.gate.served import Served
@@ -27,7 +27,7 @@ def test_the_model_says_what_it_is(made):
     onnx.checker.check_model(model, full_check=True)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     names = {key: json.loads(metadata.pop(key)) for key in ("features", "labels")}
-    assert names == {"features": [*RANGES], "labels": [*CLASSES]}
+    assert names == {"features": [*FEATURES], "labels": [*CLASSES]}
     assert metadata == {"definition": "glyphs/v1", "model_name": "made", "data_version": "1"}
     assert [entry.version for entry in model.opset_import if not entry.domain] == [OPSET]
     assert Served.load(read_json(made.folder / "served.json")) == AS_SERVED

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import CLASSES, FARTHEST
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from made_model import CLASSES, FARTHEST
 from onnx_models import write_model
 
 from ml.gate.served import Served
