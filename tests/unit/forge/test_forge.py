@@ -152,7 +152,7 @@ def test_the_usual_address_follows_from_the_repositorys(provider, repository, ad
     ],
 )
 def test_what_is_no_repository(repository):
-    with pytest.raises(UsageError, match="not the address of a repository") as caught:
+    with pytest.raises(UsageError, match="must be the address of a repository") as caught:
         Forge("github", "", repository, TOKEN).address(COMMIT)
     assert "canary" not in str(caught.value)
 
@@ -179,14 +179,14 @@ def test_another_address_of_the_api(api):
     ],
 )
 def test_a_token_is_not_sent_in_the_open(api):
-    with pytest.raises(UsageError, match="not an address that begins with https://") as caught:
+    with pytest.raises(UsageError, match="must be an address that begins with https://") as caught:
         Forge("github", api, REPOSITORY, TOKEN).address(COMMIT)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["two words", "two\nlines", "tökén", "a\x00b", "tab\t"])
 def test_what_is_no_token_is_refused_and_not_quoted(token):
-    with pytest.raises(UsageError, match=r"^NAME: a token has neither") as caught:
+    with pytest.raises(UsageError, match=r"^NAME: a token must have no spaces") as caught:
         require_token("NAME", token)
     assert token not in str(caught.value)
 
@@ -200,15 +200,17 @@ def test_what_is_no_token_is_refused_and_not_quoted(token):
         (400, ""),
         (401, "the token is refused"),
         (403, "may not set"),
-        (404, "no such repository"),
-        (422, "no such"),
+        (404, "does not exist, or the token"),
+        (422, "does not exist"),
     ],
 )
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_refusal_is_told_at_once(api, provider, status, meaning):
     api.answers = [(status, f'{{"message": "\x1b[31m{TOKEN}"}}'.encode())]
     text = failure(api, provider)
-    assert text.startswith(f"the status of {COMMIT[:12]} was not set at 127.0.0.1: it answers {status}")
+    assert text.startswith(
+        f"the status of {COMMIT[:12]} was not set at 127.0.0.1: the forge answers {status}"
+    )
     assert meaning in text
     assert len(api.posts) == 1
 
@@ -222,7 +224,7 @@ def test_a_forge_that_is_down_is_asked_again(api, status):
 
 def test_a_forge_that_stays_down_is_asked_three_times(api):
     api.answers = [(503, b"no")]
-    assert "it answers 503" in failure(api)
+    assert "the forge answers 503" in failure(api)
     assert len(api.posts) == 3
 
 
@@ -230,14 +232,14 @@ def test_a_forge_that_stays_down_is_asked_three_times(api):
 @pytest.mark.parametrize("location", [True, False])
 def test_a_redirect_is_not_followed(api, status, location):
     api.answers, api.headers = [(status, b"")], {"Location": f"{api.url}/elsewhere"} if location else {}
-    assert f"it answers {status}: that is no forge's API" in failure(api)
+    assert f"the forge answers {status}: this is not the API of a forge" in failure(api)
     assert len(api.posts) == 1
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"", b"[]", b"1"])
 def test_a_login_page_is_no_success(api, body):
     api.answers = [(200, body)]
-    assert "it answers 200: that is no forge's API" in failure(api)
+    assert "the forge answers 200: this is not the API of a forge" in failure(api)
 
 
 TRANSITION = (
@@ -261,19 +263,21 @@ def test_gitlab_does_not_set_what_is_set_already(api, state, before, fine):
     if fine:
         tell(api, "gitlab", state)
     else:
-        assert "it answers 400" in failure(api, "gitlab", state)
-    assert "it answers 400" in failure(api, "github", state)
+        assert "the forge answers 400" in failure(api, "gitlab", state)
+    assert "the forge answers 400" in failure(api, "github", state)
 
 
 def test_nothing_listens(api):
-    assert "ConnectionError: it cannot be reached" in failure(api, at=f"http://127.0.0.1:{closed_port()}")
+    assert "ConnectionError: the forge cannot be reached" in failure(
+        api, at=f"http://127.0.0.1:{closed_port()}"
+    )
 
 
 @pytest.mark.parametrize("connects", [True, False])
 def test_nothing_answers(api, monkeypatch, connects):
     monkeypatch.setattr(ml.forge.statuses, "TIMEOUT", (0.2, 0.2))
     with silent_port(connects=connects) as port:
-        assert "Timeout: it cannot be reached" in failure(api, at=f"http://127.0.0.1:{port}")
+        assert "Timeout: the forge cannot be reached" in failure(api, at=f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("host", ["forge.invalid", "[x", "-.example", "127.0.0.1:99999"])
@@ -303,5 +307,5 @@ def test_a_ca_that_is_named_is_trusted(secure, tmp_path):
 
 def test_another_is_not(secure, tmp_path, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    assert "SSLError: it cannot be reached" in failure(secure)
+    assert "SSLError: the forge cannot be reached" in failure(secure)
     assert secure.posts == []

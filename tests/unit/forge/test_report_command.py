@@ -89,7 +89,7 @@ def test_without_a_token_the_summary_is_all(tmp_path, api, token):
     )
     assert (done.returncode, done.stderr, api.posts) == (0, "", [])
     assert done.stdout.splitlines()[-2:] == [
-        "error: submit-run failed before it could say why; see its log",
+        "error: submit-run failed before it wrote a reason; see its log",
         "no status was set: JUKEBOX_REPORT_TOKEN is empty",
     ]
 
@@ -135,7 +135,7 @@ def test_a_refusal_comes_after_the_summary(tmp_path, api, status):
     api.answers = [(status, TOKEN.encode())]
     done = report(tmp_path, api, outcome=outcome())
     line = assert_one_line(done, 30)
-    assert f"the status of {COMMIT[:12]} was not set at 127.0.0.1: it answers {status}" in line
+    assert f"the status of {COMMIT[:12]} was not set at 127.0.0.1: the forge answers {status}" in line
     assert done.stdout.splitlines()[-1] == "success: promoted: 2 of 2 checks pass"
     refused = report(tmp_path, api, ALL, "--json")
     assert json.loads(refused.stdout)["exit_code"] == 30
@@ -256,12 +256,12 @@ def test_an_outcome_that_cannot_be_read_is_one_line(tmp_path, api):
     ("options", "said"),
     [
         (["--provider", "bitbucket"], "--provider bitbucket: there are github, gitlab, gitea"),
-        (["--tasks", "lint=Succeeded"], "promote is not among them"),
+        (["--tasks", "lint=Succeeded"], "promote is missing"),
         (["--tasks", "promote=Maybe"], "'promote=Maybe'"),
         (["--ca", "none.pem"], "--ca none.pem: cannot be read"),
-        (["--ca", "/etc/hostname"], "it is a file of PEM certificates"),
-        (["--api", "http://forge.example"], "not an address that begins with https://"),
-        (["--repository", "jukebox"], "not the address of a repository"),
+        (["--ca", "/etc/hostname"], "give a file of PEM certificates"),
+        (["--api", "http://forge.example"], "must be an address that begins with https://"),
+        (["--repository", "jukebox"], "must be the address of a repository"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path, api, options, said):

@@ -105,7 +105,7 @@ def test_a_submission_that_says_nothing(known):
     found = summarise(stopped_at("submit-run"), known)
     assert (found.state, found.sentence) == (
         "error",
-        "submit-run failed before it could say why; see its log",
+        "submit-run failed before it wrote a reason; see its log",
     )
 
 
@@ -126,7 +126,7 @@ def test_an_outcome_of_another_commit_is_not_told():
     known = TaskOutcome.load({"exit_code": 0, "link": LINK, "commit": other, "checks": [PASSES]})
     found = summarise(ends(), known, ours)
     assert (found.state, found.checks, found.link) == ("error", [], "")
-    assert found.sentence == "what is known of the run is about another commit; see its log"
+    assert found.sentence == "the outcome of the run is about another commit; see the run's log"
     assert other[:7] not in " ".join(found.lines())
     assert summarise(ends(), known, other).state == "success"
 
@@ -170,8 +170,8 @@ def test_tasks_are_read():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "promote is not among them"),
-        ("lint=Succeeded", "promote is not among them"),
+        ("", "promote is missing"),
+        ("lint=Succeeded", "promote is missing"),
         ("promote", "'promote'"),
         ("promote=", "'promote='"),
         ("=Succeeded promote=None", "'=Succeeded'"),

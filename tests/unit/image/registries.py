@@ -127,7 +127,7 @@ def failure(host: str, registry: Registry) -> str:
     with pytest.raises(PlatformError) as caught:
         registry.digest(f"{host}/{NAME}:{TAG}")
     text = str(caught.value)
-    assert text.startswith(f"cannot ask for {host}/{NAME}:{TAG}: ")
+    assert text.startswith(f"cannot look up {host}/{NAME}:{TAG}: ")
     assert text.isprintable()
     for secret in (PASSWORD, TOKEN, encoded()):
         assert secret not in text

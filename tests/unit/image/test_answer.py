@@ -215,7 +215,7 @@ def test_a_decision_that_cannot_be_read_is_told_of_and_trained(site):
 def test_a_registry_that_does_not_answer_fails_the_task(site):
     site.repository = f"127.0.0.1:{closed_port()}/x"
     done = site.answer("--outcome", site.home / "answer.json", "--decided-ok")
-    assert "cannot ask for" in assert_one_line(done, PlatformError.exit_code)
+    assert "cannot look up" in assert_one_line(done, PlatformError.exit_code)
     assert site.work() == dict.fromkeys(ALL, "no")
 
 

@@ -136,9 +136,9 @@ def test_an_index_of_platforms_and_what_is_no_image_are_refused(tree, host):
     put = requests.put(f"{url}/index", data=index, headers={"Content-Type": kind}, timeout=5)
     assert put.status_code == 201, put.text
     reference = f"{host}/odd/component-dependencies"
-    assert "is no image of one platform" in assert_one_line(assemble(tree, f"{reference}:index"), 2)
+    assert "is not an image for one platform" in assert_one_line(assemble(tree, f"{reference}:index"), 2)
     push(Registry(insecure=True), f"{reference}:empty", image({}, rootfs={}))
-    assert "is no image" in assert_one_line(assemble(tree, f"{reference}:empty"), 2)
+    assert "is not a valid image" in assert_one_line(assemble(tree, f"{reference}:empty"), 2)
     assert "the registry answers 404" in assert_one_line(assemble(tree, f"{reference}:none"), 30)
     assert results(tree) == {}
 

@@ -52,7 +52,7 @@ def test_without_an_engine_it_says_what_to_install(no_engine, tmp_path, monkeypa
 def test_another_engine_is_refused_even_where_it_is_installed(no_engine, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", no_engine.path)
     no_engine.install("docker")
-    assert refused("docker", tmp_path) == "--engine docker: there are podman and buildah"
+    assert refused("docker", tmp_path) == "--engine docker: use podman or buildah"
 
 
 def test_an_image_that_is_here_has_a_digest_an_architecture_and_a_size(either, engine):

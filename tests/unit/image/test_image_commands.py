@@ -75,7 +75,7 @@ def test_a_base_of_another_architecture_is_refused_before_anything_is_built(fake
 
 def test_a_base_that_is_elsewhere_is_fetched_and_one_that_is_nowhere_is_a_registrys_fault(fake, checkout):
     line = assert_one_line(build(checkout, "--base", "registry.example/base:9"), 30)
-    assert "cannot fetch the base image registry.example/base:9: Error: initializing source" in line
+    assert "cannot pull the base image registry.example/base:9: Error: initializing source" in line
     fake.hold("registry.example/base:9", "registry")
     passed(build(checkout, JUKEBOX_BASE_IMAGE="registry.example/base:9"))
     assert "--build-arg=BASE_IMAGE=registry.example/base:9" in fake.calls[-1]
@@ -103,7 +103,7 @@ def test_what_is_no_name_for_images_is_refused(fake, checkout, name):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--engine", "docker"], "--engine docker: there are podman and buildah"),
+        (["--engine", "docker"], "--engine docker: use podman or buildah"),
         (["--engine", "buildah"], "buildah is not installed; install it: apt-get install buildah"),
         (["--python", "3.13"], "--python 3.13: there are locks for 3.11 and 3.12"),
         (["--target", "database"], "--target database: the images are component and tools"),
@@ -124,4 +124,4 @@ def test_without_an_engine_it_says_what_to_install(no_engine, checkout, monkeypa
 
 def test_a_folder_that_git_does_not_know_is_refused(fake, checkout):
     shutil.rmtree(checkout / ".git")
-    assert "is no checkout to build from" in assert_one_line(build(checkout), 2)
+    assert "cannot build from" in assert_one_line(build(checkout), 2)

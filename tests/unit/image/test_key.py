@@ -95,14 +95,14 @@ def test_a_link_is_refused(tree, tmp_path, name):
     """The engine would follow it to another file than the one that is part of the key."""
     (tree / name).rename(tree / "same")
     (tree / name).symlink_to(tree / "same")
-    with pytest.raises(UsageError, match=f"{name} is a link, or lies behind one"):
+    with pytest.raises(UsageError, match=f"{name} is a link, or reached through one"):
         key(tree)
 
 
 def test_a_folder_of_locks_that_is_a_link_is_refused(tree, tmp_path):
     (tree / "requirements").rename(tmp_path / "locks")
     (tree / "requirements").symlink_to(tmp_path / "locks")
-    with pytest.raises(UsageError, match="lies behind one"):
+    with pytest.raises(UsageError, match="reached through one"):
         key(tree)
 
 

@@ -70,7 +70,7 @@ BROKEN = {
     "no folder": (lambda lay, made, tmp: shutil.rmtree(lay), "index.json is missing"),
     "no index": (lambda lay, made, tmp: (lay / "index.json").unlink(), "index.json is missing"),
     "no JSON": (lambda lay, made, tmp: (lay / "index.json").write_text("{"), "Expecting"),
-    "a list": (lambda lay, made, tmp: (lay / "index.json").write_text("[]"), "no JSON object"),
+    "a list": (lambda lay, made, tmp: (lay / "index.json").write_text("[]"), "not a JSON object"),
     "two images": (
         lambda lay, made, tmp: (lay / "index.json").write_text('{"manifests": [{}, {}]}'),
         "too many values",
@@ -81,10 +81,13 @@ BROKEN = {
         ),
         "a link",
     ),
-    "a path for a digest": (lambda lay, made, tmp: index(lay, digest="sha256:../../../x"), "is no digest"),
+    "a path for a digest": (lambda lay, made, tmp: index(lay, digest="sha256:../../../x"), "is not a digest"),
     "a number for a digest": (lambda lay, made, tmp: index(lay, digest=7), "expected string"),
-    "another manifest": (lambda lay, made, tmp: append(blob(lay, made["manifest"])), "has other content"),
-    "another size": (lambda lay, made, tmp: index(lay, size=1), "has other content"),
+    "another manifest": (
+        lambda lay, made, tmp: append(blob(lay, made["manifest"])),
+        "differs from its digest or size",
+    ),
+    "another size": (lambda lay, made, tmp: index(lay, size=1), "differs from its digest or size"),
     "a blob too few": (
         lambda lay, made, tmp: [
             blob(lay, data).unlink() for name, data in made.items() if name != "manifest"
@@ -93,12 +96,12 @@ BROKEN = {
     ),
     "another blob": (
         lambda lay, made, tmp: [append(blob(lay, data)) for name, data in made.items() if name != "manifest"],
-        "has other content",
+        "differs from its digest or size",
     ),
     "a link to a secret": (swap, "a link"),
     "a manifest of platforms": (
         lambda lay, made, tmp: manifest(lay, made, lambda found: found.update(mediaType="x")),
-        "no image of one platform",
+        "not an image for one platform",
     ),
     "no layers": (lambda lay, made, tmp: manifest(lay, made, lambda found: found.pop("layers")), "layers"),
     "a manifest without end": (
@@ -112,7 +115,7 @@ BROKEN = {
 def test_what_is_not_as_its_digests_say_is_refused(layout, made, tmp_path, way):
     damage, said = BROKEN[way]
     damage(layout, made, tmp_path)
-    with pytest.raises(RunFailed, match="is no image that can be pushed: ") as caught:
+    with pytest.raises(RunFailed, match="is not an image that can be pushed: ") as caught:
         read_layout(layout)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

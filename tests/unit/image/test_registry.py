@@ -144,12 +144,12 @@ def test_every_other_answer_is_an_error(shelf, status):
 @pytest.mark.parametrize("digest", ["", "sha256:12", "md5:1", f"sha512:{'a' * 128}", f"{DIGEST}0", "<html>"])
 def test_an_answer_without_a_digest_is_an_error(shelf, digest):
     shelf.hold(NAME, TAG, digest)
-    assert "the registry names no digest" in failure(shelf.host, Registry(insecure=True))
+    assert "the registry's answer has no digest" in failure(shelf.host, Registry(insecure=True))
 
 
 def test_a_login_page_is_no_image(shelf):
     shelf.status, shelf.answers, shelf.body = 200, 0, b"<html>sign in</html>"
-    assert "the registry names no digest" in failure(shelf.host, Registry(insecure=True))
+    assert "the registry's answer has no digest" in failure(shelf.host, Registry(insecure=True))
 
 
 def test_nothing_listens():

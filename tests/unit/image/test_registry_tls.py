@@ -65,7 +65,7 @@ def test_a_login_goes_nowhere_in_the_open(secure, pem, shelf, realm):
     realm = realm.format(port=shelf.host.rpartition(":")[2])
     secure.auth, secure.challenge = "bearer", f'Bearer realm="{realm}",service="it"'
     text = failure(secure.host, Registry(ca=pem, logins={secure.host: encoded()}))
-    assert f"the registry sends us to {realm or 'nowhere'}" in text
+    assert f"the registry's address for tokens is {realm or 'empty'}, not https://" in text
     assert shelf.asked == []
 
 
@@ -85,5 +85,5 @@ def test_a_file_without_certificates_is_refused(tmp_path, pem):
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").write_text("")
     for name in ("text", "empty", "none", "."):
-        with pytest.raises(UsageError, match=r"--ca .*: cannot be read; it is a file of PEM certificates"):
+        with pytest.raises(UsageError, match=r"--ca .*: cannot be read; give a file of PEM certificates"):
             require_certificates(tmp_path / name)

@@ -135,7 +135,7 @@ def test_the_forms_of_where_to_send_it(store, location):
 
 def test_a_registry_that_sends_us_elsewhere_gets_nothing_there(store, shelf):
     store.location = f"http://{shelf.host}/v2/up/1"
-    assert "the registry sends us to 127.0.0.1" in failure(push, store, logins={store.host: encoded()})
+    assert "the registry redirects to 127.0.0.1" in failure(push, store, logins={store.host: encoded()})
     assert shelf.asked == []
 
 
@@ -174,14 +174,18 @@ def test_what_is_read_is_checked_against_its_digest(store):
     assert b"".join(ours.stream(digest(data))) == data
     for kind in ("manifests", "blobs"):
         store.held[f"/v2/team/component/{kind}/{digest(data)}"] = b'{"a": 2}'
-    assert "is something else" in failure(ours.manifest, digest(data))
-    assert "is something else" in failure(ours.config, digest(data))
-    assert "is another blob" in failure(lambda: list(ours.stream(digest(data))))
+    assert "has another digest" in failure(ours.manifest, digest(data))
+    assert "has another digest" in failure(ours.config, digest(data))
+    assert "has another digest" in failure(lambda: list(ours.stream(digest(data))))
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"[]", "no JSON object"), (b"<html>", "no JSON object"), (b"x" * (5 << 20), "more than 4194304 bytes")],
+    [
+        (b"[]", "not a JSON object"),
+        (b"<html>", "not a JSON object"),
+        (b"x" * (5 << 20), "more than 4194304 bytes"),
+    ],
 )
 def test_what_is_no_manifest(store, data, said):
     store.held["/v2/team/component/manifests/tag"] = data

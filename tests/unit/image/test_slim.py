@@ -8,7 +8,7 @@ import sys
 import pytest
 from checkouts import ROOT
 
-from ml.image.slim import loaded, slim
+from ml.image.slim import slim, stripped
 
 KEPT = {
     "song/__init__.py": "NAMES = {'la', 'le', 'lu'}\n",
@@ -154,8 +154,8 @@ def test_a_library_gets_smaller_and_still_computes(packages, tmp_path, library, 
 
 
 def test_what_was_done_once_is_not_done_again(library):
-    once = loaded(library.read_bytes())
-    assert loaded(once) == once
+    once = stripped(library.read_bytes())
+    assert stripped(once) == once
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_what_was_done_once_is_not_done_again(library):
     [b"", b"INPUT(libplay.so.1)\n", b"\x7fELF\x01\x01" + bytes(200), b"\x7fELF\x02\x02" + bytes(200)],
 )
 def test_what_is_no_64_bit_little_endian_library_is_left_alone(content):
-    assert loaded(content) == content
+    assert stripped(content) == content

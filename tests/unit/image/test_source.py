@@ -58,9 +58,7 @@ def test_where_it_came_from_is_an_address_without_a_secret_or_nothing(repository
 
 def test_no_checkout_no_commit_and_no_folder_are_refused(tmp_path):
     git(tmp_path, "--version")
-    assert f"{tmp_path} is no checkout to build from: fatal: not a git repository" in refused(
-        read_source, tmp_path
-    )
+    assert f"cannot build from {tmp_path}: fatal: not a git repository" in refused(read_source, tmp_path)
     git(tmp_path, "init", "-q")
     assert "does not have any commits" in refused(read_source, tmp_path)
     assert "No such file" in refused(read_source, tmp_path / "none")
@@ -125,7 +123,7 @@ def test_a_link_out_of_the_checkout_is_refused(repository, exported, target):
 
 
 def test_a_commit_that_is_not_there_is_refused(repository, exported):
-    assert "is no checkout to build from" in refused(export, repository, "0" * 40, exported)
+    assert "cannot build from" in refused(export, repository, "0" * 40, exported)
 
 
 def test_the_settings_of_whoever_builds_change_no_byte(repository, exported, tmp_path):

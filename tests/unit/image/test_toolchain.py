@@ -139,7 +139,7 @@ def test_a_registry_that_is_down_is_the_platforms_fault(shelf, tree):
         (["--base", "registry.example/base:9.8"], "by digest"),
         (["--python", "3.13"], "--python 3.13: there are locks for 3.11 and 3.12"),
         (["--ca", "none.pem"], "--ca none.pem: cannot be read"),
-        (["--ca", "/etc/hostname"], "--ca /etc/hostname: cannot be read; it is a file of PEM certificates"),
+        (["--ca", "/etc/hostname"], "--ca /etc/hostname: cannot be read; give a file of PEM certificates"),
         (["--checkout", "."], "run this in a checkout"),
         (["--plan", "/etc/hostname"], "--plan /etc/hostname: "),
         (["--tls", "--repository", ""], "--repository"),
@@ -217,7 +217,7 @@ def test_a_layout_that_is_not_whole_pushes_nothing(host, tree, way):
         shutil.rmtree(layout)
     else:
         (layout / "index.json").write_text("{}")
-    assert f"{layout} is no image that can be pushed" in assert_one_line(push(host, tree), 20)
+    assert f"{layout} is not an image that can be pushed" in assert_one_line(push(host, tree), 20)
     assert results(tree) == {}
     assert look(where, tree).stdout.count("to be built as") == 3
 
