@@ -49,7 +49,8 @@ class Fake:
         program.chmod(0o755)
 
     def behave(self, **changes: object) -> None:
-        (self.home / "behaviour.json").write_text(json.dumps({"architecture": native_architecture()} | changes))
+        changes = {"architecture": native_architecture(), **changes}
+        (self.home / "behaviour.json").write_text(json.dumps(changes))
 
     def hold(self, reference: str, shelf: str = "held") -> None:
         (self.home / shelf / reference.replace("/", "%")).touch()

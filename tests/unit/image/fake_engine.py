@@ -1,11 +1,12 @@
 """A fake podman or buildah: it stores names of images, and records its calls.
 
-Run as ``python fake_engine.py HOME NAME ARGUMENTS…``. HOME/behaviour.json says what fails, HOME/held has a file
-for each local image, HOME/registry for each image of the registry, HOME/calls.jsonl is the record.
+Run as ``python fake_engine.py HOME NAME ARGUMENTS…``. HOME/behaviour.json says what fails, HOME/held has a
+file for each local image, HOME/registry for each image of the registry, HOME/calls.jsonl is the record.
 """
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -32,8 +33,8 @@ def inspect(reference: str) -> None:
 
 
 def build() -> None:
-    options = [word.removeprefix("--secret=") for word in ARGUMENTS if word.startswith("--secret=")]
-    paths = {pair["id"]: Path(pair["src"]) for pair in (dict(p.split("=", 1) for p in o.split(",")) for o in options)}
+    matches = [re.fullmatch("--secret=id=(.*),src=(.*)", word) for word in ARGUMENTS]
+    paths = {match[1]: Path(match[2]) for match in matches if match}
     secrets = {name: [oct(path.stat().st_mode & 0o777), path.read_text()] for name, path in paths.items()}
     files = [str(path) for path in Path().rglob("*") if path.is_file()]
     (HOME / "seen.json").write_text(json.dumps({"secrets": secrets, "files": files}))

@@ -6,16 +6,16 @@ from checkouts import append
 from ml.core.errors import UsageError
 from ml.image.checked import checked_tag
 
-BASE = f"sha256:{'0' * 64}"
+UNREAD = ("docs/page.md", "README.md", ".git/HEAD", "ml/__pycache__/a.pyc", ".mypy_cache/x", "../secret")
 
 
-def tag(checkout, tests: str = "tests/unit", base: str = BASE, python: str = "3.12") -> str:
+def tag(checkout, tests: str = "tests/unit", base: str = "sha256:0", python: str = "3.12") -> str:
     return checked_tag(checkout, tests, base, python)
 
 
 @pytest.fixture
 def here(tmp_path):
-    for name in ("ml/a.py", "tests/unit/test_a.py", "docs/page.md", "README.md", "tekton/README.md", ".git/HEAD"):
+    for name in ("ml/a.py", "tests/unit/test_a.py", "tekton/README.md", *UNREAD[:3]):
         append(tmp_path / "here" / name)
     (tmp_path / "here/ml/link").symlink_to(tmp_path / "secret")
     return tmp_path / "here"
@@ -23,13 +23,13 @@ def here(tmp_path):
 
 def test_documentation_history_caches_and_targets_of_links_change_nothing(here):
     before = tag(here)
-    for name in ("docs/page.md", "README.md", ".git/HEAD", "ml/__pycache__/a.pyc", ".mypy_cache/x", "../secret"):
+    for name in UNREAD:
         append(here / name)
     assert tag(here, tests=" tests/unit ") == before
 
 
 def test_every_other_change_changes_the_tag(here):
-    tags = [tag(here), tag(here, tests="tests"), tag(here, base=f"sha256:{'1' * 64}"), tag(here, python="3.11")]
+    tags = [tag(here), tag(here, tests="tests"), tag(here, base="sha256:1"), tag(here, python="3.11")]
     for change in (
         lambda: append(here / "ml/a.py"),
         lambda: append(here / "tests/unit/test_a.py"),

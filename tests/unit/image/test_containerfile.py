@@ -30,7 +30,7 @@ LINES = [line for stage in OURS.values() for line in stage]
 
 def needs(stage: str) -> set[str]:
     """Return the stages that a stage is made of, and itself."""
-    named = {OURS[stage][0].split()[1], *re.findall(r"^COPY --from=(\S+) ", "\n".join(OURS[stage]), re.MULTILINE)}
+    named = {name for line in OURS[stage] for name in re.findall(r"^(?:FROM|COPY) (?:--from=)?(\S+) ", line)}
     return {stage}.union(*(needs(each) for each in named & OURS.keys()))
 
 

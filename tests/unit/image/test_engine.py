@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from ml.core.errors import PlatformError, RunFailed, UsageError
+from ml.core.errors import RunFailed, UsageError
 from ml.image.engine import ENGINES, Engine, Image, find_engine, is_absent
 from ml.image.key import native_architecture
 
@@ -46,24 +46,19 @@ def test_the_named_engine_is_used_or_the_first_that_is_installed(no_engine, tmp_
 
 def test_an_image_is_inspected_pulled_and_pushed(either, engine):
     either.behave(architecture="s390x")
-    assert engine.inspect(IMAGE) is None
     assert engine.pull(IMAGE) == "Error: initializing source: manifest unknown"
     assert engine.inspect(IMAGE) is None
     either.hold(IMAGE, "registry")
     assert engine.pull(IMAGE) == ""
     assert engine.inspect(IMAGE) == Image(f"sha256:{'a' * 64}", "s390x", "12.3 MB")
     assert engine.push(IMAGE) == f"sha256:{'b' * 64}"
-    either.behave(refuses_push=True)
-    line = failure(PlatformError, engine.push, IMAGE)
-    assert line == f"cannot push {IMAGE}: Error: writing blob: denied"
 
 
 def test_some_errors_mean_that_the_image_does_not_exist():
-    absent = ["Manifest Unknown", "name unknown", "404 Not Found", "401 Unauthorized", "access is denied"]
-    for error in [*absent, "authentication required"]:
+    errors = "Manifest Unknown|name unknown|404 Not Found|401 Unauthorized|authentication required|denied"
+    for error in errors.split("|"):
         assert is_absent(f"Error: {error}")
-    for error in ("connection refused", "500 Internal Server Error"):
-        assert not is_absent(f"Error: {error}")
+    assert not is_absent("Error: connection refused")
 
 
 def test_a_build_reads_the_context_and_logs_all_output(either, engine, tmp_path):
@@ -79,14 +74,14 @@ def test_a_build_reads_the_context_and_logs_all_output(either, engine, tmp_path)
     assert engine.log.read_text() == log
 
 
-@pytest.mark.parametrize(
-    ("says", "line"),
-    [
-        ("pip: hm\nERROR: no such hash\nmore\nError: building at STEP 3: exit status 1", "ERROR: no such hash"),
-        ("something\nthe last words", "the last words"),
-        ("error: \xe9\ufffd", "error: é"),
-    ],
-)
+OUTPUTS = {
+    "pip: hm\nERROR: no hash\nmore\nError: building at STEP 3: exit status 1": "ERROR: no hash",
+    "something\nthe last words": "the last words",
+    "error: \xe9\ufffd": "error: é",
+}
+
+
+@pytest.mark.parametrize(("says", "line"), OUTPUTS.items())
 def test_a_failed_build_shows_its_own_first_error(either, engine, tmp_path, says, line):
     engine.log.write_text("Error: of another build\n")
     either.behave(broken="code", says=says)

@@ -14,7 +14,7 @@ from ml.image.package import package_files, write_package
 
 PACKAGES = "opt/jukebox/lib/python3.12/site-packages"
 INFO = "jukebox-0.1.0.dist-info"
-FIELDS = ("Name", "Version", "Summary", "License-Expression", "License-File", "Provides-Extra", "Requires-Dist")
+FIELDS = "Name Version Summary License-Expression License-File Provides-Extra Requires-Dist".split()
 
 
 def files(tree) -> dict:
@@ -108,7 +108,7 @@ def test_a_description_that_is_not_valid_is_refused(tree, old, new):
 
 
 def test_the_containerfile_writes_these_files_with_the_standard_library_only(tmp_path, monkeypatch):
-    run = "import runpy, sys; sys.path.insert(0, '.'); runpy.run_module('ml.image.package', run_name='__main__')"
+    run = "import runpy, sys; sys.path[:0] = ['.']; runpy.run_module('ml.image.package', run_name='__main__')"
     subprocess.run([sys.executable, "-IS", "-c", run, tmp_path / "a"], cwd=ROOT, check=True, umask=0o022)
     monkeypatch.chdir(ROOT)
     write_package(tmp_path / "b")

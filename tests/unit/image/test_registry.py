@@ -5,18 +5,7 @@ import ssl
 import pytest
 import requests
 import trustme
-from registries import (
-    DIGEST,
-    NAME,
-    TAG,
-    TOKEN,
-    assert_no_secret,
-    digest_at,
-    encoded,
-    failure,
-    query_of,
-    serving_registry,
-)
+from registries import DIGEST, NAME, TAG, TOKEN, digest_at, encoded, failure, query_of, serving_registry
 from servers import closed_port, silent_port
 
 import ml.image.registry
@@ -31,7 +20,7 @@ def test_a_digest_is_that_of_the_tag_and_none_without_an_image(double):
     assert double.paths[2:] == double.paths[:1]
     assert "application/vnd.oci.image.index.v1+json" in double.asked[2][1]["accept"]
     assert "authorization" not in double.asked[2][1]
-    assert_no_secret(repr(Registry(logins={double.host: encoded()})))
+    assert encoded() not in repr(Registry(logins={double.host: encoded()}))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b"{}", b'{"errors": []}', b'"errors"', b"\xff"])
@@ -105,8 +94,8 @@ def test_the_forms_of_a_challenge_and_an_anonymous_token(double, challenge):
     assert "authorization" not in double.asked[1][1]
 
 
-NO_TOKENS = [(200, answer) for answer in (b"<html>sign in</html>", b"[]", b'"x"', {}, {"token": None}, {"token": 7})]
-NO_TOKENS += [(200, {"token": token}) for token in (["a"], f"{TOKEN}\nX-Header: a", f"{TOKEN} é")]
+NO_TOKENS = [(200, answer) for answer in (b"<html>", b"[]", b'"x"', {})]
+NO_TOKENS += [(200, {"token": token}) for token in (None, 7, ["a"], f"{TOKEN}\nX-Header: a", f"{TOKEN} é")]
 NO_TOKENS += [(403, {"token": TOKEN}), (500, b"no"), (302, b"")]
 
 
@@ -122,9 +111,9 @@ def test_a_token_that_is_refused_is_not_requested_again(double):
     assert len(double.asked) == 3
 
 
-@pytest.mark.parametrize("host", ["registry.invalid", "-.example", "a..b", f"{'x' * 70}.e", "127.0.0.1:99999"])
-def test_a_host_that_does_not_exist_is_an_error(host):
-    failure(host)
+def test_a_host_that_does_not_exist_is_an_error():
+    for host in ("registry.invalid", "-.example", "a..b", f"{'x' * 70}.e", "127.0.0.1:99999"):
+        failure(host)
 
 
 def test_a_registry_that_is_down_or_silent_is_an_error(monkeypatch):
@@ -164,7 +153,7 @@ def test_only_a_named_ca_is_trusted_for_registry_and_tokens(secure, pem, monkeyp
     assert digest_at(secure.host, insecure=False, ca=pem) == DIGEST
 
 
-REALMS = ["http://{host}/token", "", "ftp://x", "file:///etc/passwd", "//x", "https://[x", "https://-.example/"]
+REALMS = ["http://{host}/token", "", "ftp://x", "file:///etc/passwd", "//x", "https://[x", "https://-.a/"]
 
 
 @pytest.mark.parametrize("realm", REALMS)

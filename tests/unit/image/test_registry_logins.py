@@ -20,8 +20,8 @@ HOSTS = {
 }
 PAIR = dict(zip(("username", "password"), LOGIN.split(":"), strict=True))
 ENTRIES = [{"auth": encoded()}, PAIR, {"auth": "", **PAIR}, {"auth": encoded(), **PAIR, "password": "else"}]
-NO_ENTRIES = ["canary", {"auth": "canary!"}, {"auth": encoded("canary")}, {"auth": 7}, {"auth": encoded() + "\n"}]
-NO_ENTRIES += [{"username": "canary"}, {"identitytoken": "canary"}]
+NO_ENTRIES = ["canary", {"username": "canary"}, {"identitytoken": "canary"}]
+NO_ENTRIES += [{"auth": auth} for auth in ("canary!", encoded("canary"), encoded() + "\n", 7)]
 NO_FILES = ["", "canary", "[]", '"canary"', "[" * 100_000, {"auths": []}, {"auths": "canary"}]
 
 
@@ -73,7 +73,8 @@ def test_a_file_that_is_not_valid_is_refused_and_not_quoted(logins, content):
 def test_the_clusters_token_is_for_registries_of_the_cluster_without_a_login(logins, tmp_path, host, sent):
     (tmp_path / "token").write_text("canary\n")
     config, name = tmp_path / "config.json", f"{host}/team/jukebox"
-    assert registry_logins(config, tmp_path / "token", name) == ({host: encoded("jukebox:canary")} if sent else {})
+    logins_of_token = {host: encoded("jukebox:canary")} if sent else {}
+    assert registry_logins(config, tmp_path / "token", name) == logins_of_token
     assert registry_logins(config, tmp_path / "none", name) == registry_logins(config, None, name) == {}
     logins({"auths": {host: {"auth": encoded()}}})
     assert registry_logins(config, tmp_path / "token", name) == {host: encoded()}

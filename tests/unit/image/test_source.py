@@ -84,7 +84,7 @@ def test_the_named_commit_is_exported_whatever_the_work_tree_and_the_settings_ar
     assert read_source(repository).dirty
 
 
-@pytest.mark.parametrize(("umask", "tar_umask"), [(0, None), (0o022, "0777"), (0o077, "0000"), (0o077, "user")])
+@pytest.mark.parametrize(("umask", "tar_umask"), [(0, None), (0o22, "0777"), (0o77, "0000"), (0o77, "user")])
 def test_modes_do_not_depend_on_a_umask(repository, exported, umask, tar_umask):
     if tar_umask:
         git(repository, "config", "tar.umask", tar_umask)
