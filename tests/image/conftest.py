@@ -88,7 +88,8 @@ def rebuilding(workshop, checkout, tmp_path_factory):
 
     def build(target: str, engine: str) -> dict:
         options = ("--fresh", "--repository", "localhost/again", "--engine", engine)
-        return workshop.build(copy, "--target", target, *options, "--bills", copy / ".jukebox" / target)[target]
+        options += ("--bills", copy / ".jukebox" / target)
+        return workshop.build(copy, "--target", target, *options)[target]
 
     engines = {"component": "podman", "tools": "buildah"}
     with ThreadPoolExecutor() as threads:

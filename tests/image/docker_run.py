@@ -2,7 +2,7 @@
 
     python docker_run.py FOLDER
 
-The folder has pipeline.yaml and parameters.json; the steps write into it. DOCKER_HOST is the address of podman.
+The folder has pipeline.yaml and parameters.json; the steps write into it. DOCKER_HOST leads to podman.
 """
 
 import json

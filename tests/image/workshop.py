@@ -15,6 +15,7 @@ from pathlib import Path
 
 import docker
 from base_image import PYTHON, base_tar
+from docker.errors import DockerException
 from docker.types import Ulimit
 from docker_registry import process, registry_server
 from processes import wait_for
@@ -60,7 +61,7 @@ class Workshop:
 
     def podman(self, *arguments: object) -> str:
         """Run podman, and return its output."""
-        return self._output(["podman", *map(str, arguments)])
+        return self.output(["podman", *map(str, arguments)])
 
     def inspect(self, reference: str) -> dict:
         return json.loads(self.podman("image", "inspect", reference))[0]
@@ -86,13 +87,14 @@ class Workshop:
 
     def build(self, checkout: Path, *options: object, env: dict[str, str] | None = None) -> dict:
         """Build images of a checkout with the command, and return its JSON by target."""
-        command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--base", BASE, "--python", PYTHON]
-        document = json.loads(self._output([*command, *map(str, options)], cwd=checkout, env=env))
+        command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--base", BASE]
+        command += ["--python", PYTHON]
+        document = json.loads(self.output([*command, *map(str, options)], cwd=checkout, env=env))
         for stage in document["stages"]:
             print(f"{stage['step']}: {stage['seconds']:.0f} s")
         return {image["target"]: image for image in document["images"]}
 
-    def _output(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    def output(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
         env = {**self.env, **(env or {})}
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
@@ -126,7 +128,7 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
             wait_for((folder / "podman.sock").exists, 20)
             ended = shop.run(BASE, "true")
             assert ended.code == 0, ended.err
-        except (subprocess.SubprocessError, AssertionError, TimeoutError, docker.errors.DockerException) as error:
+        except (subprocess.SubprocessError, AssertionError, TimeoutError, DockerException) as error:
             raise Unable(getattr(error, "stderr", None) or str(error)) from error
         yield shop
 

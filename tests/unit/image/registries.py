@@ -34,7 +34,7 @@ class Double:
     held: dict[str, bytes] = field(default_factory=dict)  # by path
     digests: dict[str, str] = field(default_factory=dict)  # by path, the header Docker-Content-Digest
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    auth: str = ""  # "", "Basic" or "Bearer"
+    locked: bool = False  # whether a token is required
     anonymous: bool = False  # whether tokens are issued without a login
     challenge: str = 'Bearer realm="{realm}",service="it",scope="{scope}",error="invalid_token"'
     scope: str = f"repository:{NAME}:pull"
@@ -64,9 +64,8 @@ class Double:
         for pattern, fault in self.faults.items():
             if len(self.asked) > self.answers and re.match(pattern, f"{method} {path}"):
                 return fault
-        if login != {"Basic": f"Basic {encoded()}", "Bearer": f"Bearer {TOKEN}"}.get(self.auth, login):
-            challenge = self.challenge if self.auth == "Bearer" else 'Basic realm="x"'
-            challenge = challenge.format(realm=f"{self.url}/token", scope=self.scope)
+        if self.locked and login != f"Bearer {TOKEN}":
+            challenge = self.challenge.format(realm=f"{self.url}/token", scope=self.scope)
             return 401, {"WWW-Authenticate": challenge}, b"{}"
         if method == "POST":
             return 201 if self.mounts and "mount=" in path else 202, {"Location": self.location}, b""
@@ -97,11 +96,11 @@ def serving_registry(context=None) -> Iterator[Double]:
             if self.command != "HEAD":
                 self.wfile.write(data)
 
-        do_GET = do_HEAD = do_POST = do_PUT = serve
-
         def log_message(self, *_):
             pass
 
+    for verb in ("GET", "HEAD", "POST", "PUT"):
+        setattr(Handler, f"do_{verb}", Handler.serve)
     with http_server(Handler, context) as double.url:
         yield double
 

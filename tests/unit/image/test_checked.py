@@ -52,5 +52,5 @@ def test_the_order_of_files_in_a_folder_does_not_count(tmp_path):
 
 
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="cannot read .*none: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read .*none: No such file"):
         tag(tmp_path / "none")

@@ -61,13 +61,6 @@ def test_modes_dates_bytecode_docs_and_locks_change_nothing(tree):
     assert files(tree) == before
 
 
-@pytest.mark.parametrize("name", ["ml/core/version.py", "ml/image/new.txt", "LICENSE"])
-def test_an_installed_file_changes_it(tree, name):
-    before = files(tree)
-    append(tree / name)
-    assert files(tree) != before
-
-
 @pytest.mark.parametrize("linked", ["ml/secret", "ml/core/version.py", "LICENSE", "pyproject.toml", "ml"])
 @pytest.mark.parametrize("to_folder", [True, False])
 def test_a_link_is_refused(tree, tmp_path, linked, to_folder):

@@ -42,16 +42,6 @@ def test_an_answer_without_a_digest_is_an_error(double, digest):
     assert "the registry's answer has no digest" in failure(double.host)
 
 
-def test_a_basic_login_is_sent_to_its_registry_only(double):
-    double.auth = "Basic"
-    double.hold(NAME, TAG)
-    assert digest_at(double.host) == DIGEST
-    for logins in ({}, {"registry.example": encoded()}, {double.host: encoded("robot:other")}):
-        assert "the registry answers 401" in failure(double.host, logins=logins)
-    sent = [headers.get("authorization") for _, headers in double.asked[1:]]
-    assert sent == [None, None, f"Basic {encoded('robot:other')}"]
-
-
 def test_the_login_with_the_longest_path_is_sent_and_none_of_netrc(double, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -66,7 +56,7 @@ def test_the_login_with_the_longest_path_is_sent_and_none_of_netrc(double, tmp_p
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_token_is_requested_once_with_login_service_and_scope(double, exists):
-    double.auth = "Bearer"
+    double.locked = True
     if exists:
         double.hold(NAME, TAG)
     assert digest_at(double.host) == (DIGEST if exists else None)
@@ -87,7 +77,7 @@ CHALLENGES = [
 
 @pytest.mark.parametrize("challenge", CHALLENGES)
 def test_the_forms_of_a_challenge_and_an_anonymous_token(double, challenge):
-    double.auth, double.challenge, double.anonymous = "Bearer", challenge, True
+    double.locked, double.challenge, double.anonymous = True, challenge, True
     double.token = (200, {"access_token": TOKEN, "token": ""})
     double.hold(NAME, TAG)
     assert digest_at(double.host, logins={}) == DIGEST
@@ -101,12 +91,12 @@ NO_TOKENS += [(403, {"token": TOKEN}), (500, b"no"), (302, b"")]
 
 @pytest.mark.parametrize(("status", "answer"), NO_TOKENS)
 def test_an_answer_without_a_token_is_an_error(double, status, answer):
-    double.auth, double.token = "Bearer", (status, answer)
+    double.locked, double.token = True, (status, answer)
     assert f"no token from 127.0.0.1 ({status})" in failure(double.host)
 
 
 def test_a_token_that_is_refused_is_not_requested_again(double):
-    double.auth, double.token = "Bearer", (200, {"token": "another"})
+    double.locked, double.token = True, (200, {"token": "another"})
     assert "the registry answers 401" in failure(double.host)
     assert len(double.asked) == 3
 
@@ -140,7 +130,7 @@ def secure(ca):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     with serving_registry(context) as double:
-        double.auth = "Bearer"
+        double.locked = True
         double.hold(NAME, TAG)
         yield double
 

@@ -86,7 +86,7 @@ def test_a_manifest_is_sent_with_its_type(double):
 
 def test_one_token_has_the_rights_of_both_repositories_and_is_requested_once(double):
     scopes = ["repository:team/component:pull,push", "repository:team/below:pull"]
-    double.auth, double.scope = "Bearer", " ".join(scopes)
+    double.locked, double.scope = True, " ".join(scopes)
     assert push(double, f"{double.host}/team/below") is True
     ((asked, headers),) = [each for each in double.asked if "/token" in each[0]]
     assert query_of(asked) == {"service": ["it"], "scope": scopes}

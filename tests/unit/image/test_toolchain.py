@@ -71,7 +71,7 @@ def test_python_and_base_are_part_of_the_key_and_json_is_the_plan(double, tree):
 
 
 def test_the_login_is_read_from_the_file_and_never_shown(double, tree):
-    double.auth = "Bearer"
+    double.locked = True
     hold(double, tree, *STAGES)
     ours = {"auths": {f"http://{double.host}/v2/": {"auth": encoded()}}}
     other = {"auths": {double.host: {"auth": encoded(f"{LOGIN}-old")}}}
