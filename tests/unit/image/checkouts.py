@@ -54,6 +54,16 @@ def key_of(tree: Path, python: str = "3.12", base: str = "") -> str:
     return dependencies(keyed_files(tree), python, base_digest(base or default_base(tree))).key
 
 
+def task(tree: Path, verb: str, *options: object, **env: str):
+    """Call a verb as its Task does: with variables, from another folder."""
+    variables = {
+        "JUKEBOX_REGISTRY_TLS": "false",
+        "JUKEBOX_RESULTS_DIR": str(tree.parent / "results"),
+        "REGISTRY_AUTH_FILE": str(tree.parent / "config.json"),
+    }
+    return called("ci", verb, *options, cwd=tree.parent, env={**variables, **env})
+
+
 def results(tree: Path) -> dict[str, str]:
     """Return the results of a Task, which the commands write beside the checkout."""
     return {path.name: path.read_text() for path in (tree.parent / "results").glob("*")}

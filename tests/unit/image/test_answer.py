@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from checkouts import append, key_of, results
-from command import called
+from checkouts import append, key_of, results, task
 from oci_images import image, push
 from processes import assert_one_line
 from promotions import release
@@ -34,17 +33,10 @@ class Site:
         push(Registry(insecure=True), self.below, image({"a": "b"}))
 
     def called(self, verb: str, *options: object, **env: str):
-        variables = {
-            "JUKEBOX_REPOSITORY": self.repository,
-            "JUKEBOX_REGISTRY_TLS": "false",
-            "JUKEBOX_STORE": self.store.uri,
-            "JUKEBOX_RESULTS_DIR": str(self.home / "results"),
-            "JUKEBOX_JUDGE_IMAGE": JUDGE,
-            "JUKEBOX_DATA_VERSION": VERSION,
-            "JUKEBOX_DEPENDENCIES": self.below,
-            "JUKEBOX_TAG": "try",
-        }
-        return called("ci", verb, *options, cwd=self.home, env={**variables, **env})
+        variables = {"JUKEBOX_REPOSITORY": self.repository, "JUKEBOX_STORE": self.store.uri}
+        variables |= {"JUKEBOX_JUDGE_IMAGE": JUDGE, "JUKEBOX_DATA_VERSION": VERSION}
+        variables |= {"JUKEBOX_DEPENDENCIES": self.below, "JUKEBOX_TAG": "try", **env}
+        return task(self.tree, verb, *options, **variables)
 
     def answer(self, *options: object, **env: str):
         return self.called("answer", "--checkout", self.tree, *options, **env)

@@ -6,8 +6,7 @@ import tarfile
 
 import pytest
 import requests
-from checkouts import ROOT, append, results
-from command import called
+from checkouts import ROOT, append, results, task
 from docker_registry import registry_server
 from oci_images import KINDS, image, pull, push
 from processes import assert_one_line
@@ -29,18 +28,9 @@ def below(host, request) -> str:
 
 
 def assemble(tree, below, *options: object, **env: str):
-    """Assemble as the Task does: with variables, from another folder."""
-    variables = {
-        "JUKEBOX_REPOSITORY": below.partition("/component-dependencies")[0],
-        "JUKEBOX_DEPENDENCIES": below,
-        "JUKEBOX_TAG": COMMIT,
-        "JUKEBOX_SOURCE": URL,
-        "JUKEBOX_BASE_PYTHON": "3.12",
-        "JUKEBOX_REGISTRY_TLS": "false",
-        "JUKEBOX_RESULTS_DIR": str(tree.parent / "results"),
-    }
-    arguments = ("ci", "image-assemble", "--checkout", tree, *options)
-    return called(*arguments, cwd=tree.parent, env={**variables, **env})
+    variables = {"JUKEBOX_REPOSITORY": below.partition("/component-dependencies")[0], "JUKEBOX_SOURCE": URL}
+    variables |= {"JUKEBOX_DEPENDENCIES": below, "JUKEBOX_TAG": COMMIT, **env}
+    return task(tree, "image-assemble", "--checkout", tree, *options, **variables)
 
 
 def assembled(tree, below, **env: str) -> dict:

@@ -11,25 +11,25 @@ from checkouts import ROOT, append, files_in
 from ml.image.slim import slim, stripped
 
 MODULES = {
-    "song/__init__.py": "NAMES = {'la', 'le', 'lu'}\n",
-    "song/play.py": "def play(note):\n    return note in {'c', 'd', 'e', 'f'}\n",
-    "song/test.py": "",
-    "tensorflow/_api/v2/test/__init__.py": "from song import NAMES\n",
+    "pkg/__init__.py": "NAMES = {'a', 'b', 'c'}\n",
+    "pkg/play.py": "def play(note):\n    return note in {'c', 'd', 'e', 'f'}\n",
+    "pkg/test.py": "",
+    "tensorflow/_api/v2/test/__init__.py": "from pkg import NAMES\n",
     "tensorflow/_api/v2/include/__init__.py": "",
 }
 KEPT = """
-song/latest.txt openvino/libs/libopenvino_intel_cpu_plugin.so openvino/libs/libopenvino_onnx_frontend.so.2641
-openvino/libs/libopenvino_ir_frontend.so.2641 song/libs/libopenvino_intel_gpu_plugin.so
+pkg/latest.txt openvino/libs/libopenvino_intel_cpu_plugin.so openvino/libs/libopenvino_onnx_frontend.so.2641
+openvino/libs/libopenvino_ir_frontend.so.2641 pkg/libs/libopenvino_intel_gpu_plugin.so
 """.split()
 REMOVED = """
-song/tests/test_play.py song/test/data.txt song/deep/include/x.hpp tensorflow/test/test_x.py tensorflow/libx.a
-song/play.h song/play.pyx openvino/libs/libopenvino_intel_gpu_plugin.so openvino/libs/cache.json
+pkg/tests/test_play.py pkg/test/data.txt pkg/deep/include/x.hpp tensorflow/test/test_x.py tensorflow/libx.a
+pkg/play.h pkg/play.pyx openvino/libs/libopenvino_intel_gpu_plugin.so openvino/libs/cache.json
 openvino/libs/libopenvino_intel_npu_plugin.so openvino/libs/libopenvino_tensorflow_frontend.so.2641
 """.split()
 SOURCE = """
 #include <math.h>
 static double twice(double x) { return x + x; }
-const char *name = "la";
+const char *name = "it";
 double play(double x) { return twice(sqrt(x)); }
 """
 PLAY = """
@@ -62,7 +62,7 @@ def test_unread_files_are_removed_and_every_module_has_bytecode_without_a_date(p
     assert left.keys() - compiled.keys() == {*MODULES, *KEPT}
     assert len(compiled) == len(MODULES)
     assert {data[4:8] for data in compiled.values()} == {b"\x01\0\0\0"}
-    assert not (packages / "song/tests").exists()
+    assert not (packages / "pkg/tests").exists()
     assert not (tmp_path / "env/include").exists()
     assert [path.name for path in (tmp_path / "env/bin").iterdir()] == ["python3"]
 
@@ -81,7 +81,7 @@ def test_another_order_and_another_hash_seed_leave_the_same_bytes(tmp_path):
 def test_what_is_not_an_environment_or_does_not_compile_is_an_error(packages, tmp_path, capfd):
     with pytest.raises(ValueError, match="unpack"):
         slim(tmp_path)
-    append(packages / "song/broken.py", "def (:\n")
+    append(packages / "pkg/broken.py", "def (:\n")
     with pytest.raises(ValueError, match="does not compile"):
         slim(tmp_path / "env")
     assert "broken.py" in capfd.readouterr().out
@@ -103,9 +103,9 @@ def test_links_are_not_followed(packages, tmp_path, library):
     outside = tmp_path / "outside"
     for name in ("tests/x.h", "module.py"):
         append(outside / name)
-    shutil.copyfile(library, outside / "song.so")
+    shutil.copyfile(library, outside / "linked.so")
     before = files_in(outside)
-    for name, target in (("linked", "."), ("song.so", "song.so"), ("play.h", "tests/x.h")):
+    for name, target in (("linked", "."), ("linked.so", "linked.so"), ("play.h", "tests/x.h")):
         (packages / name).symlink_to(outside / target)
     slim(tmp_path / "env")
     assert files_in(outside) == before
@@ -124,7 +124,7 @@ def test_a_library_gets_smaller_and_still_computes(packages, tmp_path, library, 
     assert place.stat().st_mode & 0o777 == 0o755
     # In another process: a library that was cut wrongly can end it.
     done = subprocess.run([sys.executable, "-c", PLAY, place], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "8.0 la\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "8.0 it\n"), done.stderr
 
 
 @pytest.mark.parametrize("start", [b"", b"INPUT(x.so.1)\n", b"\x7fELF\1\1", b"\x7fELF\2\2"])

@@ -12,7 +12,7 @@ from ml.image.source import Source, export, read_source
 
 @pytest.fixture
 def repository(tmp_path):
-    append(tmp_path / "repository/song.txt", "la\n")
+    append(tmp_path / "repository/file.txt", "text\n")
     commit_all(tmp_path / "repository")
     return tmp_path / "repository"
 
@@ -33,7 +33,7 @@ def refused(function, *arguments) -> str:
 def test_a_checkout_has_a_commit_and_is_dirty_with_an_edit_or_a_new_file(repository):
     head = git(repository, "rev-parse", "HEAD")
     assert read_source(repository) == Source(head, DATE, "", dirty=False)
-    for name in ("new.txt", "song.txt"):
+    for name in ("new.txt", "file.txt"):
         append(repository / name)
         assert read_source(repository).dirty
         commit_all(repository)
@@ -74,13 +74,13 @@ def test_the_named_commit_is_exported_whatever_the_work_tree_and_the_settings_ar
     commit_all(repository)
     append(repository / "staged.txt")
     git(repository, "add", "staged.txt")
-    append(repository / "song.txt")
-    append(exported.with_name("attributes"), "song.txt export-ignore\n")
+    append(repository / "file.txt")
+    append(exported.with_name("attributes"), "file.txt export-ignore\n")
     settings = {"core.autocrlf": "true", "core.eol": "crlf", "log.showSignature": "true"}
     for name, value in {**settings, "core.attributesFile": str(exported.with_name("attributes"))}.items():
         git(repository, "config", name, value)
     export(repository, first, exported)
-    assert files_in(exported) == {"song.txt": b"la\n"}
+    assert files_in(exported) == {"file.txt": b"text\n"}
     assert read_source(repository).dirty
 
 
@@ -99,7 +99,7 @@ def test_modes_do_not_depend_on_a_umask(repository, exported, umask, tar_umask):
     paths = [exported, *exported.rglob("*")]
     modes = {str(path.relative_to(exported)): stat.filemode(path.lstat().st_mode) for path in paths}
     program = {"bin": "drwxr-xr-x", "bin/again": "lrwxrwxrwx", "bin/play": "-rwxr-xr-x"}
-    assert modes == {".": "drwxr-xr-x", "song.txt": "-rw-r--r--", **program}
+    assert modes == {".": "drwxr-xr-x", "file.txt": "-rw-r--r--", **program}
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", ".."])

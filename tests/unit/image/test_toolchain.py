@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from checkouts import files_in, key_of, results
+from checkouts import files_in, key_of, results, task
 from command import called
 from oci_images import image, pull, write_layout
 from processes import assert_one_line
@@ -23,14 +23,8 @@ def hold(double, tree, *stages, **settings) -> None:
 
 
 def look(host, tree, *options: object, **env: str):
-    """Look up as the Task does: with variables, from another folder."""
-    variables = {
-        "JUKEBOX_REPOSITORY": f"{host}/team/jukebox",
-        "JUKEBOX_REGISTRY_TLS": "false",
-        "REGISTRY_AUTH_FILE": str(tree.parent / "config.json"),
-    }
-    arguments = ("ci", "toolchain", "--checkout", tree, "--plan", tree.parent / "plan", *options)
-    return called(*arguments, cwd=tree.parent, env={**variables, **env})
+    arguments = ("toolchain", "--checkout", tree, "--plan", tree.parent / "plan", *options)
+    return task(tree, *arguments, JUKEBOX_REPOSITORY=f"{host}/team/jukebox", **env)
 
 
 def plan(tree) -> dict:
@@ -118,9 +112,7 @@ def test_wrong_use_asks_no_registry(double, tree, options, said):
 
 def push(host, tree):
     folders = ("--plan", tree.parent / "plan", "--layouts", tree.parent / "layouts")
-    where = ("--repository", f"{host}/team/jukebox", "--plain-http")
-    results_dir = ("--results-dir", tree.parent / "results")
-    return called("ci", "toolchain-push", *folders, *where, *results_dir, cwd=tree.parent)
+    return task(tree, "toolchain-push", *folders, JUKEBOX_REPOSITORY=f"{host}/team/jukebox")
 
 
 def test_images_are_pushed_under_their_key_and_only_if_all_layouts_are_valid(host, tree):
