@@ -11,36 +11,35 @@ from servers import closed_port
 
 LOGIN = "jukebox:canary-2d7e"
 HASHED = "jukebox:$2b$04$I7PVW1faQ9Fwgc6O06YyduyTLuMG1KcgDsiAPIpiE.S3BNxllxOIO"
-"""The login, as htpasswd has it."""
+"""The login in the format of htpasswd."""
 
 
 @contextlib.contextmanager
 def registry_server(folder: Path, port: int = 0, *, locked: bool = False) -> Iterator[str]:
-    """Start it with its images below a folder, on any port that is free; gives its host and port.
+    """Serve a registry with its images below a folder; gives its host and port.
 
     Args:
         folder: a folder of its own.
         port: the port, 0 for any.
-        locked: whether it asks for `LOGIN`.
+        locked: whether it requires `LOGIN`.
     """
     where = f"127.0.0.1:{port or closed_port()}"
-    config = folder / "registry.yml"
-    config.write_text(
+    (folder / "htpasswd").write_text(f"{HASHED}\n")
+    (folder / "registry.yml").write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{where}'}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
         + (f"auth: {{htpasswd: {{realm: it, path: {folder / 'htpasswd'}}}}}\n" if locked else "")
     )
-    (folder / "htpasswd").write_text(f"{HASHED}\n")
-    with process(folder / "registry.log", "docker-registry", "serve", str(config)):
+    with process(folder / "registry.log", "docker-registry", "serve", str(folder / "registry.yml")):
         wait_for(where)
         yield where
 
 
 @contextlib.contextmanager
-def process(log: Path, *command: str) -> Iterator[None]:
+def process(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[None]:
     """Run a server while a block runs."""
     with open(log, "wb") as file:
-        started = subprocess.Popen(command, stdout=file, stderr=file)
+        started = subprocess.Popen(command, stdout=file, stderr=file, env=env)
         try:
             yield
         finally:
@@ -49,10 +48,10 @@ def process(log: Path, *command: str) -> Iterator[None]:
 
 
 def wait_for(where: str) -> None:
-    """Wait until something listens.
+    """Wait until a server listens.
 
     Raises:
-        TimeoutError: nothing does within ten seconds.
+        TimeoutError: none does within ten seconds.
     """
     host, _, port = where.partition(":")
     for _ in range(100):

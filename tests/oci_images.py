@@ -1,4 +1,4 @@
-"""Images in a real registry, made by hand: what to assemble onto, and what came of it."""
+"""Images made by hand: pushed to a registry, written as a layout, and pulled without the code under test."""
 
 import gzip
 import io
@@ -26,7 +26,6 @@ KINDS = {
 
 
 def packed(files: dict[str, str]) -> bytes:
-    """Return an uncompressed layer."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
         for name, text in files.items():
@@ -41,21 +40,16 @@ def image(files: dict[str, str], kind: str = "oci", **changes) -> dict[str, byte
     of_manifest, of_config, of_layer = KINDS[kind]
     tar = packed(files)
     layer = gzip.compress(tar, mtime=0)
-    config = canonical_bytes(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "created": "2026-01-02T03:04:05Z",
-            "config": {
-                "Env": ["HOME=/tmp"],
-                "Cmd": ["jukebox", "--help"],
-                "Labels": {"io.buildah.version": "1"},
-            },
-            "rootfs": {"type": "layers", "diff_ids": [digest(tar)]},
-            "history": [{"created_by": "a test"}],
-            **changes,
-        }
-    )
+    settings = {"Env": ["HOME=/tmp"], "Cmd": ["jukebox", "--help"], "Labels": {"io.buildah.version": "1"}}
+    document = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "2026-01-02T03:04:05Z",
+        "config": settings,
+        "rootfs": {"type": "layers", "diff_ids": [digest(tar)]},
+        "history": [{"created_by": "a test"}],
+    }
+    config = canonical_bytes({**document, **changes})
     manifest = {
         "schemaVersion": 2,
         "mediaType": of_manifest,
@@ -89,7 +83,7 @@ def write_layout(folder: Path, made: dict[str, bytes]) -> Path:
 
 @dataclass(frozen=True)
 class Pulled:
-    """An image as a client without our code gets it."""
+    """An image as another client gets it."""
 
     manifest: dict
     config: dict
@@ -97,15 +91,14 @@ class Pulled:
 
     @property
     def top(self) -> dict[str, tuple[int, bytes]]:
-        """The files of the topmost layer: mode and content by path."""
+        """The files of the top layer: mode and content by path."""
         with tarfile.open(fileobj=io.BytesIO(self.layers[-1])) as tar:
-            return {
-                entry.name: (entry.mode, tar.extractfile(entry).read()) for entry in tar if entry.isfile()
-            }
+            files = [entry for entry in tar if entry.isfile()]
+            return {entry.name: (entry.mode, tar.extractfile(entry).read()) for entry in files}
 
 
 def pull(reference: str, login: str = "") -> Pulled:
-    """Pull an image by tag or digest, with a login if need be, and check each of its digests."""
+    """Pull an image by tag or digest, with a login if given, and check each of its digests."""
     host, _, rest = reference.partition("/")
     name, _, which = rest.rpartition("@" if "@" in rest else ":")
     root = f"http://{host}/v2/{name}"

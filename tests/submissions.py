@@ -130,10 +130,12 @@ class World:
     def submission(
         self, attempt: str = "attempt-1", image: str = IMAGE, policy: str = POLICY, **changes: Any
     ) -> Submission:
-        """Put a submission together; ``changes`` are other parameters."""
+        """Put a submission together; ``changes`` are other parameters or hyperparameters."""
         of = pipeline(image)
         about = subject(image=image).to_json()
-        places = {"store_uri": str(self.store), "rankings_uri": "sample:", "songs_uri": "sample:"}
+        tables = {"problem": "songs", "table_uris": {"rankings": "sample:", "songs": "sample:"}}
+        chosen = {name: changes.pop(name) for name in [*changes] if name in of.hyperparameters}
+        places = {"store_uri": str(self.store), **tables, "hyperparameters": {**of.hyperparameters, **chosen}}
         given = {**about, **places, "policy": parse_policy(policy).digest, **changes}
         del given["run_id"], given["nonce"]
         nonce = digest(canonical_bytes([attempt, of.digest, given])).removeprefix("sha256:")[:32]

@@ -39,14 +39,26 @@ def as_seen(run: Run) -> Asked:
 
 def differences(run: Run, parameters: Mapping[str, Any]) -> list[str]:
     """Return the parameters in which a run differs; derived ones only if no other differs."""
-    has = run.runtime_config.parameters
-    names = sorted({*has, *parameters})
+    has, asked = _flat(run.runtime_config.parameters), _flat(parameters)
     differing = [
         name
-        for name in names
-        if name not in has or name not in parameters or _differ(parameters[name], has[name]) is not None
+        for name in sorted({*has, *asked})
+        if name not in has or name not in asked or _differ(asked[name], has[name]) is not None
     ]
     return [name for name in differing if name not in DERIVED] or differing
+
+
+def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by name; of an object each value by itself, as ``hyperparameters.epochs``."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        # An empty object stays one: it must not look like a parameter that is missing.
+        flat |= {f"{name}.{key}": one for key, one in value.items()} if _is_object(value) else {name: value}
+    return flat
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value)
 
 
 def unlike(run: Run, asked: Asked) -> str:

@@ -1,4 +1,5 @@
-"""What the forge shows of a commit: its status, from what the Tasks of a run have left.
+"""The status of a commit at its forge: GitHub, GitLab or Gitea.
 
-It imports `ml.core` only, and knows none of the run's parts. Start reading at `summary`.
+This room imports `ml.core` only: it works on the results that the Tasks of a run wrote. Start reading at
+`summary`.
 """

@@ -1,4 +1,4 @@
-"""Sum up a pipeline run: how each task ended, what the gate said, and in one sentence why it ended so."""
+"""Summarise a pipeline run: the end of each task, the gate's checks, and the reason in one sentence."""
 
 from typing import Any, Literal
 
@@ -10,20 +10,20 @@ from ml.core.version import short_commit
 
 State = Literal["success", "failure", "error"]
 ENDS = ("Succeeded", "Failed", "None")
-"""What Tekton says of a task: ``None`` was skipped, cancelled, or never reached."""
+"""Tekton's states of a task at the end. ``None``: skipped, cancelled, or never started."""
 
 SUBMISSION = "submit-run"
 DECISIVE = "promote"
 SKIPPABLE = {"lint", "unit-test"}
-"""Tasks that `answer` skips where they have passed on the same files before."""
+"""Tasks that `jukebox ci answer` skips if they passed on the same files before."""
 
 SOURCE_TABLES = "holdout"
-OTHERS = {"fetch-source", SOURCE_TABLES, "answer", "measure"}
-"""Tasks whose failure is that of repository, source tables, registry or judge, and not the commit's."""
+PLATFORM_TASKS = {"fetch-source", SOURCE_TABLES, "answer", "measure"}
+"""Tasks that fail because of the repository, the source tables, the registry or the judge, not the commit."""
 
 
-class Checked(BaseModel):
-    """A check of the gate, as far as a summary tells it."""
+class CheckResult(BaseModel):
+    """The result of a check of the gate: the fields that a summary shows."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -35,23 +35,23 @@ class Checked(BaseModel):
 
     @property
     def blocks(self) -> bool:
-        """Whether it failed, and neither its level nor a waiver excuses it."""
+        """Whether the check failed with level "block" and without a waiver."""
         return not self.passed and self.level == "block" and not self.waiver
 
     @property
     def line(self) -> str:
-        """What is said of it, where it did not pass."""
-        aside = self.waiver or ("only a warning" if self.level == "warn" else "")
-        return f"  {self.name}: {'; '.join(filter(None, (self.reason, aside)))}"
+        """The line of a summary for a check that did not pass."""
+        note = self.waiver or ("only a warning" if self.level == "warn" else "")
+        return f"  {self.name}: {'; '.join(filter(None, (self.reason, note)))}"
 
 
 class TaskOutcome(BaseModel):
-    """The outcome files of a run (--outcome) in one record, as far as summary and verdict read them.
+    """The outcome files of a run (--outcome) as one record, with the fields that summary and verdict read.
 
-    ``task`` is the name of the last file. ``inputs`` is the key of the run's inputs, and ``policy_digest``
-    their policy. ``judged_by`` is the policy that the judge decided by, "" before the judge has decided.
-    ``champion`` is the candidate in production at that time, None where it is not known. ``answered`` is the
-    earlier run that answers for this one, "" for none. ``interrupted``: the error is no decision.
+    ``task`` is the name of the last file. ``inputs`` is the key of the run's inputs, ``policy_digest`` the
+    digest of their policy. ``judged_by`` is the digest of the judge's policy, "" before the judge decided.
+    ``champion`` is the candidate in production at that time, None if unknown. ``answered`` is the earlier run
+    whose decision is used for this one, "" for none. ``interrupted``: the error is not a decision.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -72,31 +72,31 @@ class TaskOutcome(BaseModel):
     commit: str = ""
     dirty: bool = False
     unchanged: bool = False
-    checks: list[Checked] = []
+    checks: list[CheckResult] = []
 
     @classmethod
-    def load(cls, found: Any) -> "TaskOutcome":
-        """Read what was parsed.
+    def load(cls, value: Any) -> "TaskOutcome":
+        """Return the record of a parsed JSON value.
 
         Raises:
-            ValueError: it is something else; the message is one line.
+            ValueError: the value is not such a record; the message is one line.
         """
         try:
-            return cls.model_validate(found)
+            return cls.model_validate(value)
         except ValidationError as error:
             raise ValueError(first_problem(error)) from error
 
     @property
     def passed(self) -> str:
-        """How many checks pass."""
+        """The number of checks that pass, as text."""
         count, passing = len(self.checks), sum(check.passed for check in self.checks)
         return f"{passing} of {count} checks pass" if count else "the gate passed"
 
 
 class Summary(BaseModel):
-    """A run in brief. ``failure`` is the commit's fault, ``error`` somebody else's.
+    """The summary of a run. The state ``failure`` is caused by the commit, ``error`` by something else.
 
-    ``commit`` is what was trained from, as people are shown it, "" where none was fetched.
+    ``commit`` is the short form of the commit that was trained from, "" if none was fetched.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,31 +104,31 @@ class Summary(BaseModel):
     state: State
     sentence: str
     tasks: dict[str, str]
-    checks: list[Checked]
+    checks: list[CheckResult]
     link: str
     commit: str
 
     def lines(self) -> list[str]:
-        """Return the summary for people."""
+        """Return the summary as lines of text."""
         failing = [check for check in self.checks if not check.passed]
-        told = [f"{name}: {end}" for name, end in self.tasks.items() if end != "None"]
+        lines = [f"{name}: {end}" for name, end in self.tasks.items() if end != "None"]
         if skipped := [name for name, end in self.tasks.items() if end == "None"]:
-            told.append(f"not run: {', '.join(skipped)}")
+            lines.append(f"not run: {', '.join(skipped)}")
         if self.checks:
-            told.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
-        told += [check.line for check in failing]
+            lines.append(f"checks: {len(self.checks) - len(failing)} of {len(self.checks)} pass")
+        lines += [check.line for check in failing]
         if self.commit:
-            told.append(f"commit: {self.commit}")
+            lines.append(f"commit: {self.commit}")
         if self.link:
-            told.append(f"run: {self.link}")
-        return [*told, f"{self.state}: {self.sentence}"]
+            lines.append(f"run: {self.link}")
+        return [*lines, f"{self.state}: {self.sentence}"]
 
 
 def read_tasks(text: str) -> dict[str, str]:
-    """Read how tasks ended, as ``lint=Succeeded unit-test=Failed``.
+    """Parse the ends of tasks, as ``lint=Succeeded unit-test=Failed``.
 
     Raises:
-        UsageError: a word is not of that form, or `promote` is not among them.
+        UsageError: a word does not have that form, or the task `promote` is missing.
     """
     tasks = {}
     for word in text.split():
@@ -137,25 +137,25 @@ def read_tasks(text: str) -> dict[str, str]:
             raise UsageError(f"--tasks {word!r}: write name=Succeeded, name=Failed or name=None, each once")
         tasks[name] = end
     if DECISIVE not in tasks:
-        raise UsageError(f"--tasks: {DECISIVE} is not among them, and it decides")
+        raise UsageError(f"--tasks: {DECISIVE} is missing; give the end of this task too")
     return tasks
 
 
 def summarise(
     tasks: dict[str, str], outcome: TaskOutcome | None, commit: str = "", superseded_by: str = ""
 ) -> Summary:
-    """Sum up a run.
+    """Summarise a run.
 
     Args:
-        tasks: how each task ended, in their order; `promote` is one of them.
-        outcome: what is known of the submission, or of the decision after it; None where neither was reached.
-        commit: the commit that was fetched; "" where none was.
-        superseded_by: the newer run that has ended this one; "" where none has.
+        tasks: the end of each task, in their order; includes `promote`.
+        outcome: the outcome of the submission, or of the decision after it; None if neither was reached.
+        commit: the commit that was fetched; "" if none was.
+        superseded_by: the newer run that ended this one; "" for none.
     """
     if outcome and commit and outcome.commit not in ("", commit):
-        told = "what is known of the run is about another commit; see its log"
+        sentence = "the outcome of the run is about another commit; see the run's log"
         return Summary(
-            state="error", sentence=told, tasks=tasks, checks=[], link="", commit=short_commit(commit)
+            state="error", sentence=sentence, tasks=tasks, checks=[], link="", commit=short_commit(commit)
         )
     state, sentence = _judge(tasks, outcome)
     if superseded_by and tasks[DECISIVE] != "Succeeded":
@@ -180,20 +180,20 @@ def _judge(tasks: dict[str, str], outcome: TaskOutcome | None) -> tuple[State, s
         others = [name for name, end in tasks.items() if end != "Succeeded" and name not in passed_before]
         if others:
             return "error", f"promoted, but {_listed(others)} did not succeed"
-        same = outcome is not None and outcome.unchanged
-        done = "nothing to promote, this model is in production already" if same else "promoted"
+        unchanged = outcome is not None and outcome.unchanged
+        done = "nothing to promote, this model is in production already" if unchanged else "promoted"
         return "success", f"{done}: {_passed(outcome)}"
     if early:
-        whose: State = "error" if OTHERS.issuperset(early) else "failure"
-        return whose, f"{_listed(early)} failed; nothing was promoted"
+        state: State = "error" if PLATFORM_TASKS.issuperset(early) else "failure"
+        return state, f"{_listed(early)} failed; nothing was promoted"
     if outcome and outcome.answered:
         return "success", f"nothing to train: run {outcome.answered} passed with the same inputs"
     return _unpromoted(failed, outcome)
 
 
 def _unpromoted(failed: list[str], outcome: TaskOutcome | None) -> tuple[State, str]:
-    """Judge a run that ended at submission or decision, or before."""
-    # The gate's answer is about the commit; everything else that ends a submission or a promotion is not.
+    """Return state and sentence of a run that ended at the submission, at the decision, or before."""
+    # A block by the gate is caused by the commit; other errors of a submission or a promotion are not.
     blocked = (
         outcome is not None and outcome.exit_code == GateBlocked.exit_code and outcome.task != SOURCE_TABLES
     )
@@ -202,9 +202,9 @@ def _unpromoted(failed: list[str], outcome: TaskOutcome | None) -> tuple[State, 
     if DECISIVE in failed:
         why = f": {outcome.error}" if outcome and outcome.error else "; see its log"
         return "error", f"{_passed(outcome)}, but promote refused or failed{why}"
-    silent = f"{SUBMISSION} failed before it could say why; see its log"
-    stopped = "cancelled, timed out, or stopped before promote; nothing was promoted"
-    return "error", silent if SUBMISSION in failed else stopped
+    if SUBMISSION in failed:
+        return "error", f"{SUBMISSION} failed before it wrote a reason; see its log"
+    return "error", "cancelled, timed out, or stopped before promote; nothing was promoted"
 
 
 def _passed(outcome: TaskOutcome | None) -> str:

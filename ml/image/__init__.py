@@ -1,5 +1,5 @@
-"""The two images: the key of what they depend on, how they are built and assembled, what they lack.
+"""The two container images: the key of their dependencies, the build, the assembly and the registry client.
 
-It runs where no container engine may: layers are pushed by a registry client. Start reading at `key`, then
-at `assemble`.
+This room may import the rooms below `ml.dspa`, and needs little more than `ml.core`. In a cluster it needs no
+container engine: a registry client pushes the layers. Start reading at `key`, then at `assemble`.
 """

@@ -1,8 +1,8 @@
-"""Assemble the component image: one layer of the package onto its dependencies, from registry to registry.
+"""Assemble the component image: add the package as one layer to the dependency image in a registry.
 
-Nothing of the checkout is executed, and neither an engine nor any right is needed: a layer is a tar file, and
-an image is two JSON documents that name its layers. `podman build --target component .` gives the same files,
-by test. The same package on the same dependencies is the same image, whichever commit it is of.
+No code of the checkout is executed, and no container engine or privilege is needed: a layer is a tar file,
+and an image is two JSON documents that name its layers. `podman build --target component .` gives the same
+files; a test compares them. The same package on the same dependencies gives the same image for every commit.
 """
 
 import io
@@ -23,7 +23,7 @@ from ml.image.registry import Registry
 from ml.image.repository import Repository
 
 EPOCH = "1970-01-01T00:00:00Z"
-"""The date of the image, and of all that is in its layer."""
+"""The date of the image and of every file in its layer."""
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER = "application/vnd.docker"
@@ -31,7 +31,7 @@ LAYERS = {
     OCI_MANIFEST: "application/vnd.oci.image.layer.v1.tar+gzip",
     f"{DOCKER}.distribution.manifest.v2+json": f"{DOCKER}.image.rootfs.diff.tar.gzip",
 }
-"""By the kind of an image's manifest, the kind of its layers."""
+"""The media type of the layers for each media type of a manifest."""
 
 LABELS = {
     "org.opencontainers.image.title": "jukebox component",
@@ -42,31 +42,32 @@ SOURCE = "org.opencontainers.image.source"
 
 @dataclass(frozen=True)
 class Image:
-    """An image that can be pushed: its manifest, what is new of it, and what it takes from its dependencies.
+    """An image that is ready to be pushed.
 
-    ``pieces`` are the new blobs, ``lower`` digest and bytes of each layer below.
+    ``new_blobs`` are the layer and the configuration that the image adds. ``base_layers`` has the digest and
+    the size in bytes of each layer that it takes from the dependency image.
     """
 
     manifest: bytes
-    pieces: tuple[bytes, ...]
-    lower: tuple[tuple[str, int], ...]
+    new_blobs: tuple[bytes, ...]
+    base_layers: tuple[tuple[str, int], ...]
 
     @property
     def digest(self) -> str:
-        """What the image is named by."""
+        """The digest of the manifest, which names the image."""
         return digest(self.manifest)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: its compressed bytes, and the digest of the tar file."""
+    """A layer: its compressed bytes, and the digest of the uncompressed tar file."""
 
     data: bytes
     diff_id: str
 
 
 class Assembled(BaseModel):
-    """An image that a registry has now. ``sent`` are the bytes that had to be sent for it."""
+    """An image that was pushed to a registry. ``sent`` is the number of bytes that were uploaded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,28 +92,28 @@ def assemble(
     registry: Registry,
     tags: Sequence[str] = (),
 ) -> Assembled:
-    """Put the package of a checkout onto its dependencies, and push that.
+    """Add the package of a checkout to the dependency image, and push the result.
 
     Args:
-        checkout: as `package_files` takes it.
-        python: the Python of the dependencies, as 3.12.
-        dependencies: what the image lies on, by digest or tag.
+        checkout: as for `package_files`.
+        python: the Python version of the dependencies, as 3.12.
+        dependencies: the dependency image, by digest or tag.
         reference: the image's name, with a tag.
-        source: where the repository is cloned from, for the label; "" for none.
-        registry: how both are reached.
-        tags: what else it is to be found by.
+        source: the address that the repository is cloned from, for the label; "" for none.
+        registry: the connection to both registries.
+        tags: more tags for the image.
 
     Raises:
-        UsageError: the checkout has no package, or the dependencies are no image.
+        UsageError: the checkout has no package, or the dependencies are not an image.
         PlatformError: a registry cannot be reached, or refuses.
     """
     image = image_of(checkout, python, dependencies, source, registry)
     name, _, tag = reference.rpartition(":")
-    below, target = _below(dependencies, registry), Repository(registry, name, f"push {reference}")
+    base, target = _repository_of(dependencies, registry), Repository(registry, name, f"push {reference}")
     sent = 0
-    for known, size in image.lower:
-        sent += size * target.push(known, size, partial(below.stream, known), below.name)
-    for data in image.pieces:
+    for layer, size in image.base_layers:
+        sent += size * target.push(layer, size, partial(base.stream, layer), base.name)
+    for data in image.new_blobs:
         sent += len(data) * target.push(digest(data), len(data), partial(iter, [data]))
     for each in (tag, *tags):
         target.push_manifest(each, image.manifest)
@@ -126,45 +127,49 @@ def assemble(
 
 
 def image_of(checkout: Path, python: str, dependencies: str, source: str, registry: Registry) -> Image:
-    """Return the image of a checkout, of which nothing is pushed.
+    """Return the image of a checkout without pushing it.
 
     Args:
-        checkout: as `package_files` takes it.
-        python: the Python of the dependencies, as 3.12.
-        dependencies: what the image lies on, by digest or tag.
-        source: where the repository is cloned from, for the label; "" for none.
-        registry: how the dependencies are reached.
+        checkout: as for `package_files`.
+        python: the Python version of the dependencies, as 3.12.
+        dependencies: the dependency image, by digest or tag.
+        source: the address that the repository is cloned from, for the label; "" for none.
+        registry: the connection to the registry of the dependencies.
 
     Raises:
-        UsageError, PlatformError: as `assemble`.
+        UsageError, PlatformError: as for `assemble`.
     """
     layer = code_layer(package_files(checkout, python))
-    below = _below(dependencies, registry)
-    manifest = below.manifest(dependencies.rpartition("@" if "@" in dependencies else ":")[2])
-    kind = manifest.get("mediaType", OCI_MANIFEST)
+    base = _repository_of(dependencies, registry)
+    base_manifest = base.manifest(dependencies.rpartition("@" if "@" in dependencies else ":")[2])
+    kind = base_manifest.get("mediaType", OCI_MANIFEST)
     if kind not in LAYERS:
-        raise UsageError(f"{dependencies} is no image of one platform, but {kind}: name one")
+        raise UsageError(f"{dependencies} is not an image for one platform, but {kind}: name one image of it")
     try:
-        config = canonical_bytes(_config(below.config(manifest["config"]["digest"]), layer, source))
-        lower = tuple((entry["digest"], entry["size"]) for entry in manifest["layers"])
-        about = {
+        config = canonical_bytes(_config(base.config(base_manifest["config"]["digest"]), layer, source))
+        base_layers = tuple((entry["digest"], entry["size"]) for entry in base_manifest["layers"])
+        manifest = {
             "schemaVersion": 2,
             "mediaType": kind,
-            "config": {"mediaType": manifest["config"]["mediaType"], **_named(config)},
-            "layers": [*manifest["layers"], {"mediaType": LAYERS[kind], **_named(layer.data)}],
+            "config": {"mediaType": base_manifest["config"]["mediaType"], **_descriptor(config)},
+            "layers": [*base_manifest["layers"], {"mediaType": LAYERS[kind], **_descriptor(layer.data)}],
         }
     except (LookupError, TypeError, AttributeError) as error:
-        raise UsageError(f"{dependencies} is no image: {error!r}") from error
-    return Image(canonical_bytes(about), (layer.data, config), lower)
+        raise UsageError(f"{dependencies} is not a valid image: {error!r}") from error
+    return Image(canonical_bytes(manifest), (layer.data, config), base_layers)
 
 
-def _below(dependencies: str, registry: Registry) -> Repository:
-    name = dependencies.rpartition("@" if "@" in dependencies else ":")[0]
-    return Repository(registry, name, f"read {dependencies}")
+def _repository_of(reference: str, registry: Registry) -> Repository:
+    name = reference.rpartition("@" if "@" in reference else ":")[0]
+    return Repository(registry, name, f"read {reference}")
 
 
 def code_layer(files: Mapping[str, File]) -> Layer:
-    """Make a layer of files by path from the root, and their folders: sorted, root's, without a date."""
+    """Return a layer with these files and their folders: sorted, owned by root, without dates.
+
+    Args:
+        files: by path from the root.
+    """
     packed = io.BytesIO()
     folders = {str(folder) for name in files for folder in PurePosixPath(name).parents} - {"."}
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -176,22 +181,22 @@ def code_layer(files: Mapping[str, File]) -> Layer:
             else:
                 entry.mode, entry.type = 0o755, tarfile.DIRTYPE
                 tar.addfile(entry)
-    # Gzip, with no date and no name in its header.
+    # Gzip (wbits=31), with no date and no name in its header.
     return Layer(zlib.compress(packed.getvalue(), level=9, wbits=31), digest(packed.getvalue()))
 
 
-def _config(below: dict[str, Any], layer: Layer, source: str) -> dict[str, Any]:
-    """Return the image's configuration: that of its dependencies, with one layer and our labels on top."""
-    labels = {**(below["config"].get("Labels") or {}), **LABELS, **({SOURCE: source} if source else {})}
+def _config(base: dict[str, Any], layer: Layer, source: str) -> dict[str, Any]:
+    """Return the configuration of the dependency image with one more layer and our labels."""
+    labels = {**(base["config"].get("Labels") or {}), **LABELS, **({SOURCE: source} if source else {})}
     step = {"created": EPOCH, "created_by": "jukebox ci image-assemble"}
     return {
-        **below,
+        **base,
         "created": EPOCH,
-        "config": {**below["config"], "Labels": labels},
-        "rootfs": {"type": "layers", "diff_ids": [*below["rootfs"]["diff_ids"], layer.diff_id]},
-        "history": [*below.get("history", []), step],
+        "config": {**base["config"], "Labels": labels},
+        "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], layer.diff_id]},
+        "history": [*base.get("history", []), step],
     }
 
 
-def _named(data: bytes) -> dict[str, Any]:
+def _descriptor(data: bytes) -> dict[str, Any]:
     return {"digest": digest(data), "size": len(data)}

@@ -1,4 +1,4 @@
-"""Build the images of a commit: the dependencies where they are not there yet, then the code on top."""
+"""Build the images of a commit: the dependencies where no registry has them yet, then the code on top."""
 
 import tempfile
 import time
@@ -17,13 +17,15 @@ from ml.image.pip_settings import pip_secrets
 from ml.image.source import Source, export
 
 Show = Callable[[dict[str, Any]], None]
+"""A function that takes an event of a build stage: its start, or its end."""
 
 
 class BuildRequest(BaseModel):
-    """Which images to build, and how.
+    """The images to build, and the options of the build.
 
-    ``repository`` is the part of the images' names before /component and /tools; ``push`` sends them there,
-    and has the registry asked for the dependencies first. ``bills`` is the folder for the bills of materials.
+    ``repository`` is the part of the image names before /component and /tools. ``push`` looks up the
+    dependencies in that registry first, and pushes the images there. ``fresh`` uses no cache. ``bills`` is
+    the folder for the bills of materials.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +41,11 @@ class BuildRequest(BaseModel):
 
 
 class Built(BaseModel):
-    """An image that was built. ``digest`` is the registry's once it is pushed, before that this machine's."""
+    """An image that was built.
+
+    ``digest`` is the registry's digest if the image was pushed, otherwise this machine's. ``reused`` tells
+    whether its dependencies were available without a build.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,9 +62,12 @@ class Built(BaseModel):
 
 @dataclass(frozen=True)
 class Contexts:
-    """What is built from: ``all`` of the commit, or the files of the ``dependencies``; and the options."""
+    """The build contexts and options.
 
-    all: Path
+    ``commit`` has all files of the commit, ``dependencies`` only the files that the key is made of.
+    """
+
+    commit: Path
     dependencies: Path
     options: tuple[str, ...]
 
@@ -67,69 +76,75 @@ def build_images(request: BuildRequest, engine: Engine, source: Source, show: Sh
     """Build each target, one after the other.
 
     Args:
-        request: what to build.
-        engine: what builds it.
-        source: the commit, as `ml.image.source` tells.
-        show: is told of each stage that starts and ends.
+        request: the images to build.
+        engine: podman or buildah.
+        source: the commit, as `ml.image.source.read_source` returns it.
+        show: called when a stage starts and when it ends.
 
     Raises:
-        UsageError: the base is for another architecture, or its name has no digest and none is known.
+        UsageError: a target is unknown, or the base image is for another architecture.
         RunFailed: a build failed.
         PlatformError: a registry cannot be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
-        context, below, secrets = (Path(folder, name) for name in ("context", "below", "secrets"))
-        context.mkdir()
+        commit, below, secrets = (Path(folder, name) for name in ("context", "below", "secrets"))
+        commit.mkdir()
         below.mkdir()
         secrets.mkdir(mode=0o700)
-        export(request.checkout, source.commit, context)
+        export(request.checkout, source.commit, commit)
         base = _base(request.base, engine)
         arguments = {"BASE_IMAGE": request.base, "PYTHON": request.python, "SOURCE": source.url}
         options = [
-            # Their date is no commit's: images with the same files are the same.
+            # Not the date of the commit: images with the same files must be the same.
             "--timestamp=0",
             *(f"--build-arg={name}={value}" for name, value in arguments.items()),
             *pip_secrets(secrets),
             *(["--no-cache"] if request.fresh else []),
         ]
-        # All of them first: a wrong second target is refused before minutes are spent on the first.
-        strange = sorted(set(request.targets) - set(TARGETS))
-        if strange:
-            raise UsageError(f"--target {strange[0]}: the images are {' and '.join(TARGETS)}")
-        files = keyed_files(context)
+        # All targets first: a wrong second target is refused before minutes are spent on the first.
+        unknown = sorted(set(request.targets) - set(TARGETS))
+        if unknown:
+            raise UsageError(f"--target {unknown[0]}: the images are {' and '.join(TARGETS)}")
+        files = keyed_files(commit)
         write_context(files, below)
         key = dependencies(files, request.python, base).key
-        contexts = Contexts(context, below, tuple(options))
+        contexts = Contexts(commit, below, tuple(options))
         built = [_build(request, engine, source, target, key, contexts, show) for target in request.targets]
         if request.push and set(request.targets) == set(TARGETS):
-            # What commits are tested in: a cluster that reaches no package index finds it there.
-            _below(request, engine, "test-dependencies", key, contexts, show)
+            # The image that commits are tested in: a cluster without a package index cannot build it.
+            _ensure_dependencies(request, engine, "test-dependencies", key, contexts, show)
         return built
 
 
 def _build(
-    request: BuildRequest, engine: Engine, source: Source, target: str, key: str, given: Contexts, show: Show
+    request: BuildRequest,
+    engine: Engine,
+    source: Source,
+    target: str,
+    key: str,
+    contexts: Contexts,
+    show: Show,
 ) -> Built:
     stage = f"{target}-dependencies"
-    below, reused = _below(request, engine, stage, key, given, show)
-    on_top = [*given.options, f"--build-context={stage}=container-image://{below}"]
+    below, reused = _ensure_dependencies(request, engine, stage, key, contexts, show)
+    options = [*contexts.options, f"--build-context={stage}=container-image://{below}"]
     if target == "tools":
-        on_top += [f"--build-arg=REVISION={source.commit}", f"--build-arg=CREATED={source.created}"]
+        options += [f"--build-arg=REVISION={source.commit}", f"--build-arg=CREATED={source.created}"]
     reference = f"{request.repository}/{target}:{source.commit[:12]}"
-    with _shown(show, target) as say:
-        engine.build(given.all, target, [*on_top, f"--tag={reference}"])
+    with _shown(show, target) as set_headline:
+        engine.build(contexts.commit, target, [*options, f"--tag={reference}"])
         image = _inspect(engine, reference)
-        say(f"{image.size} with the base")
-    with _shown(show, f"{target}-sbom") as say:
+        set_headline(f"{image.size} with the base")
+    with _shown(show, f"{target}-sbom") as set_headline:
         output = f"--output=type=local,dest={request.bills.absolute()}"
-        engine.build(given.all, f"{target}-sbom", [*on_top, output])
+        engine.build(contexts.commit, f"{target}-sbom", [*options, output])
         bill = request.bills / f"{target}.cdx.json"
-        say(str(bill))
+        set_headline(str(bill))
     digest = image.digest
     if request.push:
-        with _shown(show, f"{target}-push") as say:
+        with _shown(show, f"{target}-push") as set_headline:
             digest = engine.push(reference)
-            say(digest)
+            set_headline(digest)
     return Built(
         target=target,
         reference=reference,
@@ -143,50 +158,50 @@ def _build(
     )
 
 
-def _below(
-    request: BuildRequest, engine: Engine, stage: str, key: str, given: Contexts, show: Show
+def _ensure_dependencies(
+    request: BuildRequest, engine: Engine, stage: str, key: str, contexts: Contexts, show: Show
 ) -> tuple[str, bool]:
-    """Have dependencies where they are wanted; returns their name, and whether they were there."""
+    """Build a dependency image unless it exists; returns its name, and whether it existed."""
     below = f"{request.repository}/{stage}:{key}"
     reused = _reuse(request, engine, below, show)
     if not reused:
-        with _shown(show, stage) as say:
-            engine.build(given.dependencies, stage, [*given.options, f"--tag={below}"])
+        with _shown(show, stage) as set_headline:
+            engine.build(contexts.dependencies, stage, [*contexts.options, f"--tag={below}"])
             if request.push:
                 engine.push(below)
-            say(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
+            set_headline(f"{_inspect(engine, below).size} with the base, key {key[:12]}")
     return below, reused
 
 
 def _reuse(request: BuildRequest, engine: Engine, below: str, show: Show) -> bool:
-    """Find the dependencies under their key: where the images are pushed to, or else on this machine."""
+    """Look a dependency image up: with ``push`` in the registry first, otherwise on this machine only."""
     if request.fresh:
         return False
-    here = engine.inspect(below) is not None
+    is_local = engine.inspect(below) is not None
     if not request.push:
-        return here
-    with _shown(show, "look-up") as say:
-        said = engine.pull(below)
-        if said and not is_absent(said):
-            raise PlatformError(f"cannot ask for {below}: {said}")
-        if said and here:
+        return is_local
+    with _shown(show, "look-up") as set_headline:
+        error = engine.pull(below)
+        if error and not is_absent(error):
+            raise PlatformError(f"cannot look up {below}: {error}")
+        if error and is_local:
             engine.push(below)
-        say(f"not in the registry: {said}" if said else "the registry has the dependencies")
-    return here or not said
+        set_headline(f"not in the registry: {error}" if error else "the registry has the dependencies")
+    return is_local or not error
 
 
 def _base(base: str, engine: Engine) -> str:
-    """Make sure that the base is here and runs here, and return its digest."""
+    """Pull the base image if it is missing, check its architecture, and return its digest."""
     image = engine.inspect(base)
     if image is None:
-        said = engine.pull(base)
+        error = engine.pull(base)
         image = engine.inspect(base)
-        if said or image is None:
-            raise PlatformError(f"cannot fetch the base image {base}: {said}")
+        if error or image is None:
+            raise PlatformError(f"cannot pull the base image {base}: {error}")
     if image.architecture != native_architecture():
         raise UsageError(
             f"--base {base} is for {image.architecture}, this machine is {native_architecture()}: "
-            "name the base for this architecture, or build on a machine of the other"
+            "name a base image for this architecture, or build on a machine of the other one"
         )
     named = BY_DIGEST.match(base)
     return named[1] if named else image.digest
@@ -195,13 +210,13 @@ def _base(base: str, engine: Engine) -> str:
 def _inspect(engine: Engine, reference: str) -> Image:
     image = engine.inspect(reference)
     if image is None:
-        raise PlatformError(f"{engine.name} has built {reference}, and does not find it")
+        raise PlatformError(f"{engine.name} built {reference}, but does not list it; run the build again")
     return image
 
 
 @contextmanager
 def _shown(show: Show, step: str) -> Iterator[Callable[[str], None]]:
-    """Tell of a stage's start and end; what it yields takes the end's headline."""
+    """Report the start and the end of a stage; gives a function that sets the headline of the end."""
     start, headline = time.monotonic(), [""]
     show({"step": step, "event": "start"})
     yield headline.append

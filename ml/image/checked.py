@@ -1,7 +1,7 @@
-"""The tag of a checkout that has passed lint and tests: a digest of the files that these read.
+"""The tag of a checkout that passed lint and tests: a digest of the files that these read.
 
-`jukebox ci image-assemble --passed-tests` tags the image with it, and `jukebox ci answer` looks for it. Prose
-is not part of the digest: tests/unit/conftest.py refuses to read it.
+`jukebox ci image-assemble --passed-tests` tags the image with it, and `jukebox ci answer` looks the tag up.
+Documentation is not part of the digest: tests/unit/conftest.py makes a test fail that reads it.
 """
 
 import os
@@ -12,20 +12,20 @@ from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import UsageError
 
 PROSE = ("docs", ".git")
-"""Folders at the top that neither lint nor tests/unit read; nor do they read the Markdown beside them."""
+"""Top-level folders that neither lint nor tests/unit read. Top-level Markdown files are not read either."""
 
 CACHES = ("__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv")
 """Folders that Python, linters and tests write."""
 
 
 def checked_tag(checkout: Path, tests: str, base: str, python: str) -> str:
-    """Return the tag of images whose checkout has passed lint and tests.
+    """Return the tag of images whose checkout passed lint and tests.
 
     Args:
         checkout: the checkout.
         tests: the files and folders that are tested, separated by spaces.
         base: the digest of the base image.
-        python: the base's Python, as 3.12.
+        python: the Python version of the base image, as 3.12.
 
     Raises:
         UsageError: a file cannot be read.
@@ -34,8 +34,8 @@ def checked_tag(checkout: Path, tests: str, base: str, python: str) -> str:
         files = {path.relative_to(checkout).as_posix(): _content(path) for path in _files(checkout)}
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
-    about = {"tests": tests.split(), "base": base, "python": python, "files": files}
-    return f"checked-{digest(canonical_bytes(about)).removeprefix('sha256:')}"
+    inputs = {"tests": tests.split(), "base": base, "python": python, "files": files}
+    return f"checked-{digest(canonical_bytes(inputs)).removeprefix('sha256:')}"
 
 
 def _files(checkout: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Podman and buildah, one at a time, through the calls that they share."""
+"""Run podman or buildah through the calls that both support."""
 
 import json
 import shutil
@@ -13,17 +13,26 @@ from ml.core.errors import PlatformError, RunFailed, UsageError
 
 ENGINES = ("podman", "buildah")
 
-
 BUSY = "sealing memfd copy: Device or resource busy"
-"""What an engine says when the kernel happened to hold a page of its own program as it started: a step may be
-tried again, and without --fresh nothing before it is built twice."""
+"""The error of an engine when the kernel held a page of the engine's own program at its start. The build may
+be tried again; without --fresh, the stages before it come from the cache."""
 
 TRIES = 3
+
+ABSENT = (
+    "manifest unknown",
+    "name unknown",
+    "not found",
+    "unauthorized",
+    "authentication required",
+    "denied",
+)
+"""Errors of a pull for an image that does not exist. Some registries answer "denied" for a missing image."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """What an engine says of an image that it holds: a digest, an architecture in Go's words, a size."""
+    """An image in the local storage: its digest, its architecture in Go's terms, its size as text."""
 
     digest: str
     architecture: str
@@ -32,37 +41,37 @@ class Image:
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that builds, holds, fetches and pushes images.
+    """An engine that builds, stores, pulls and pushes images.
 
     Args:
         name: ``podman`` or ``buildah``.
-        log: the file to which builds are logged.
+        log: the file that the output of builds is appended to.
     """
 
     name: str
     log: Path
 
     def inspect(self, reference: str) -> Image | None:
-        """Look an image up; None where this machine does not hold it."""
+        """Return an image of the local storage, or None if it is not there."""
         type_ = ["image", "inspect"] if self.name == "podman" else ["inspect", "--type", "image"]
         done = self._run([*type_, reference])
         if done.returncode:
             return None
-        found: Any = json.loads(done.stdout)
-        found = found[0] if isinstance(found, list) else found["OCIv1"]
-        architecture = found.get("Architecture") or found["architecture"]
-        # The images of buildah 1.28 tell their size to `images` alone.
+        document: Any = json.loads(done.stdout)
+        document = document[0] if isinstance(document, list) else document["OCIv1"]
+        architecture = document.get("Architecture") or document["architecture"]
+        # buildah 1.28 shows the size of an image in `images` only.
         listed = self._run(["images", "--format", "{{.Digest}} {{.Size}}", reference]).stdout
         digest, _, size = listed.strip().split("\n")[0].partition(" ")
         return Image(digest, architecture, size.strip())
 
     def pull(self, reference: str) -> str:
-        """Fetch an image; returns "" or what the engine said instead, as `is_absent` reads it."""
+        """Pull an image; returns "" or the error of the engine, which `is_absent` classifies."""
         done = self._run(["pull", "--quiet", reference])
-        return _complaint(done.stderr) if done.returncode else ""
+        return _error_line(done.stderr) if done.returncode else ""
 
     def push(self, reference: str) -> str:
-        """Push an image and return the digest that the registry knows it by.
+        """Push an image, and return its digest in the registry.
 
         Raises:
             PlatformError: the registry cannot be reached, or refuses.
@@ -71,30 +80,30 @@ class Engine:
             file = Path(folder) / "digest"
             done = self._run(["push", "--quiet", "--digestfile", str(file), reference])
             if done.returncode:
-                raise PlatformError(f"cannot push {reference}: {_complaint(done.stderr)}")
+                raise PlatformError(f"cannot push {reference}: {_error_line(done.stderr)}")
             return file.read_text(encoding="utf-8").strip()
 
     def build(self, context: Path, target: str, options: Sequence[str]) -> None:
-        """Build one stage of a checkout; all that the engine prints goes to the log.
+        """Build one stage of a checkout; the output of the engine goes to the log.
 
         Raises:
             RunFailed: the build failed; the message has the first error of its log.
         """
-        # Without layers, buildah makes a stage that is another image already once more, and removes both,
-        # even where another build at the same time lies on it.
-        # Whatever it builds on is here by now, and is not to be another one meanwhile.
+        # Without --layers, buildah builds a stage again that already is another image, and then removes both,
+        # even while a concurrent build uses it. With --pull=never the images below cannot change during a
+        # build; they were pulled before.
         stage = ["--target", target, "--layers", "--pull=never", *options]
         command = [self.name, "build", *stage, "--file", "Containerfile", "."]
         for _ in range(TRIES):
-            failed, said = self._logged(command, context, target)
+            failed, output = self._logged(command, context, target)
             if not failed:
                 return
-            if BUSY not in said:
+            if BUSY not in output:
                 break
-        raise RunFailed(f"building {target} failed: {_complaint(said)} (log: {self.log})")
+        raise RunFailed(f"building {target} failed: {_error_line(output)} (log: {self.log})")
 
     def _logged(self, command: Sequence[str], context: Path, target: str) -> tuple[bool, str]:
-        """Run a build once; tells whether it failed, and what it said."""
+        """Run a build once; returns whether it failed, and its output."""
         with open(self.log, "a+b") as log:
             start = log.tell()
             log.write(f"== {target}\n".encode())
@@ -105,7 +114,7 @@ class Engine:
             try:
                 failed = child.wait() != 0
             except BaseException:
-                # Not killed, so that it can remove its working containers.
+                # SIGTERM, not SIGKILL: the engine removes its working containers.
                 child.terminate()
                 child.wait()
                 raise
@@ -119,13 +128,13 @@ class Engine:
 
 
 def find_engine(name: str | None, log: Path) -> Engine:
-    """Find podman or buildah.
+    """Return podman or buildah: the named one, or the first that is installed.
 
     Raises:
-        UsageError: neither is installed, or not the one that was asked for.
+        UsageError: the name is unknown, or no such engine is installed.
     """
     if name is not None and name not in ENGINES:
-        raise UsageError(f"--engine {name}: there are {' and '.join(ENGINES)}")
+        raise UsageError(f"--engine {name}: use {' or '.join(ENGINES)}")
     for candidate in (name,) if name else ENGINES:
         if shutil.which(candidate):
             return Engine(candidate, log)
@@ -135,26 +144,15 @@ def find_engine(name: str | None, log: Path) -> Engine:
     )
 
 
-def is_absent(said: str) -> bool:
-    """Tell whether a refusal to pull means that the registry does not have the image, or shows nobody.
-
-    Some registries answer for what they do not have as for what is not to be seen.
-    """
-    words = (
-        "manifest unknown",
-        "name unknown",
-        "not found",
-        "unauthorized",
-        "authentication required",
-        "denied",
-    )
-    return any(word in said.lower() for word in words)
+def is_absent(error: str) -> bool:
+    """Return whether the error of a pull means that the registry does not have the image."""
+    return any(words in error.lower() for words in ABSENT)
 
 
-def _complaint(text: str) -> str:
-    """Pick the line that says what went wrong: what follows the first error is mostly its echo."""
+def _error_line(output: str) -> str:
+    """Return the line with the cause of a failure: the lines after the first error mostly repeat it."""
     echoes = ("error: building at", "error building at", "subprocess exited", "time=")
-    lines = [line for line in text.strip().split("\n") if not line.lower().startswith(echoes)] or [
-        text.strip()
+    lines = [line for line in output.strip().split("\n") if not line.lower().startswith(echoes)] or [
+        output.strip()
     ]
     return next((line for line in lines if line.lower().startswith("error")), lines[-1])

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Install what a lock file names, and nothing else, into an environment: `sh install.sh LOCK [ENVIRONMENT]`. Runs while
-# an image is built, in its stage `build`; packages that come as source are built with what requirements/build.txt
-# names.
+# Install exactly the packages of a lock file into an environment: `sh install.sh LOCK [ENVIRONMENT]`. The image build
+# runs it in its stage `build`. Packages without wheels are built with the packages of requirements/build.txt.
 set -eu
 lock="$1"
 environment="${2:-/opt/jukebox}"

@@ -1,7 +1,7 @@
-"""Push an image from an OCI layout: a folder that whoever has built it was free to write anything into.
+"""Push an image from an OCI layout: a folder that an untrusted build step wrote.
 
-Every file is checked against its digest before anything is sent. A link is refused: it would be
-followed here, where the push credential is.
+Every file is checked against its digest before anything is sent. A link is refused: it would be followed in
+the step that has the push credential.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def read_layout(folder: Path) -> Layout:
     """Read an OCI layout with one image, and check each of its blobs.
 
     Raises:
-        RunFailed: it is none, a blob is missing or not what its digest says, or something in it is a link.
+        RunFailed: it is not such a layout, a blob is missing or differs from its digest, or a file is a link.
     """
     try:
         (entry,) = _json(_small(folder, "index.json"))["manifests"]
@@ -40,22 +40,22 @@ def read_layout(folder: Path) -> Layout:
         _require(entry["digest"], len(data), hashlib.sha256(data).hexdigest(), entry["size"])
         manifest = _json(data)
         if manifest["mediaType"] != MANIFEST:
-            raise ValueError(f"{manifest['mediaType']} is no image of one platform")
+            raise ValueError(f"{manifest['mediaType']} is not an image for one platform")
         blobs = {}
         for blob in (manifest["config"], *manifest["layers"]):
             hashed, size = hashlib.sha256(), 0
-            for piece in _pieces(folder, _path(blob["digest"])):
-                hashed.update(piece)
-                size += len(piece)
+            for chunk in _chunks(folder, _path(blob["digest"])):
+                hashed.update(chunk)
+                size += len(chunk)
             _require(blob["digest"], size, hashed.hexdigest(), blob["size"])
             blobs[blob["digest"]] = size
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunFailed(f"{folder} is no image that can be pushed: {error}") from error
+        raise RunFailed(f"{folder} is not an image that can be pushed: {error}") from error
     return Layout(folder, data, blobs)
 
 
 def push_layout(layout: Layout, reference: str, registry: Registry) -> str:
-    """Push an image to a name with a tag, and return its digest.
+    """Push an image under a name with a tag, and return its digest.
 
     Raises:
         PlatformError: the registry cannot be reached, or refuses.
@@ -63,41 +63,41 @@ def push_layout(layout: Layout, reference: str, registry: Registry) -> str:
     name, _, tag = reference.rpartition(":")
     target = Repository(registry, name, f"push {reference}")
     for blob, size in layout.blobs.items():
-        target.push(blob, size, partial(_pieces, layout.folder, _path(blob)))
+        target.push(blob, size, partial(_chunks, layout.folder, _path(blob)))
     return target.push_manifest(tag, layout.manifest)
 
 
 def _path(digest: Any) -> str:
     if not DIGEST.fullmatch(digest):
-        raise ValueError(f"{digest!r} is no digest")
+        raise ValueError(f"{digest!r} is not a digest")
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
-def _pieces(folder: Path, name: str) -> Iterator[bytes]:
+def _chunks(folder: Path, name: str) -> Iterator[bytes]:
     path = folder / name
     if path.resolve() != folder.resolve() / name or not path.is_file():
         raise ValueError(f"{name} is missing, or a link")
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            yield piece
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def _small(folder: Path, name: str) -> bytes:
-    found = b""
-    for piece in _pieces(folder, name):
-        found += piece
-        if len(found) > LARGEST:
+    data = b""
+    for chunk in _chunks(folder, name):
+        data += chunk
+        if len(data) > LARGEST:
             raise ValueError(f"{name} has more than {LARGEST} bytes")
-    return found
+    return data
 
 
 def _json(data: bytes) -> Any:
-    found = json.loads(data)
-    if not isinstance(found, dict):
-        raise ValueError("a document is no JSON object")
-    return found
+    document = json.loads(data)
+    if not isinstance(document, dict):
+        raise ValueError("a document is not a JSON object")
+    return document
 
 
-def _require(digest: str, size: int, found: str, expected: Any) -> None:
-    if digest != f"sha256:{found}" or size != expected:
-        raise ValueError(f"{digest} has other content")
+def _require(digest: str, size: int, actual: str, expected_size: Any) -> None:
+    if digest != f"sha256:{actual}" or size != expected_size:
+        raise ValueError(f"the content of {digest} differs from its digest or size")

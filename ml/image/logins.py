@@ -1,4 +1,4 @@
-"""Logins of registries: from Docker's configuration, or a token of the cluster; and the CA of a registry."""
+"""Credentials for registries, from a Docker configuration file or a token of the cluster, and a CA file."""
 
 import base64
 import json
@@ -13,25 +13,25 @@ IN_CLUSTER = re.compile(r"[\w-]+\.[\w-]+\.svc(\.cluster\.local)?(:[0-9]+)?")
 
 
 def registry_logins(auth_file: Path | None, token_file: Path | None, repository: str) -> dict[str, str]:
-    """Read the logins for a repository: the user's, or else a token of the cluster.
+    """Read the logins for a repository: the user's own, otherwise a token of the cluster.
 
     Args:
-        auth_file: Docker's configuration file; it may be missing.
-        token_file: a token of a service account, for the registry of the cluster itself; it may be missing.
-        repository: the images' names before /component and the like. The token is for its registry, and only
-            if that is a service of the cluster: whoever else gets it could use it there.
+        auth_file: a Docker configuration file; it may be missing.
+        token_file: a service account's token, for the cluster's own registry; it may be missing.
+        repository: the image names before /component and the like. The token is sent only to its registry,
+            and only if that is a service of the cluster: another receiver could use the token there.
 
     Raises:
-        UsageError: the configuration is none. The message does not quote it.
+        UsageError: the configuration file is not valid. The message does not quote it.
     """
-    found, host = read_logins(auth_file), repository.partition("/")[0]
-    if token_file and token_file.is_file() and host not in found and IN_CLUSTER.fullmatch(host):
-        found[host] = base64.b64encode(b"jukebox:" + token_file.read_bytes().strip()).decode()
-    return found
+    logins, host = read_logins(auth_file), repository.partition("/")[0]
+    if token_file and token_file.is_file() and host not in logins and IN_CLUSTER.fullmatch(host):
+        logins[host] = base64.b64encode(b"jukebox:" + token_file.read_bytes().strip()).decode()
+    return logins
 
 
 def require_certificates(path: Path) -> None:
-    """Make sure that a file has certificates to trust.
+    """Check that a file has certificates to trust.
 
     Raises:
         UsageError: it has none, or cannot be read.
@@ -39,32 +39,32 @@ def require_certificates(path: Path) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--ca {path}: cannot be read; it is a file of PEM certificates") from error
+        raise UsageError(f"--ca {path}: cannot be read; give a file of PEM certificates") from error
 
 
 def read_logins(path: Path | None) -> dict[str, str]:
-    """Read the logins of Docker's configuration file; without a file there are none.
+    """Read the logins of a Docker configuration file; without a file there are none.
 
     Raises:
-        UsageError: it is no such file. The message does not quote it.
+        UsageError: the file is not valid. The message does not quote it.
     """
     if path is None or not path.is_file():
         return {}
     try:
         auths = json.loads(path.read_bytes()).get("auths", {})
-        # An empty entry points to a helper program, which is not here.
+        # An empty entry refers to a credential helper, which is not installed here.
         return {_place(name): _encoded(entry) for name, entry in auths.items() if entry}
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         raise UsageError(f"{path}: not a Docker configuration with logins") from None
 
 
 def _place(name: str) -> str:
-    """Return the registry that a login is for, with a path if it has one: https://HOST/v1/ is HOST."""
+    """Return the registry that a login is for, with a path if it has one: HOST for https://HOST/v1/."""
     return re.sub(r"/v[12]/?$", "", name.rpartition("://")[2]).rstrip("/")
 
 
 def _encoded(entry: dict[str, str]) -> str:
-    """Return user:password in base64, which is fit for a header whatever they are."""
+    """Return user:password in base64, which is valid in a header for any characters."""
     plain = base64.b64decode(entry["auth"], validate=True) if entry.get("auth") else b""
     plain = plain or f"{entry['username']}:{entry['password']}".encode()
     if b":" not in plain:

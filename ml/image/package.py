@@ -1,8 +1,9 @@
-"""The package as it is installed in the images: its files by path, from a checkout of which nothing is run.
+"""The package as it is installed in the images: its files by path. No code of the checkout is executed.
 
-The Containerfile's stage `code` writes them (``python -m ml.image.package /``), and `ml.image.assemble` makes
-a layer of them. They follow from the package tree, its metadata and the license: no date, no bytecode, and no
-README, so that a change of the docs changes no image. Only the standard library, which is what the base has.
+The Containerfile's stage `code` writes them (``python -m ml.image.package /``), and `ml.image.assemble`
+packs them into a layer. They depend on the package tree, its metadata and the license only: no date, no
+bytecode and no README, so a change of the docs changes no image. This module and its imports use the standard
+library only, because the base image has nothing else.
 """
 
 import re
@@ -16,12 +17,12 @@ from typing import Any
 from ml.core.errors import UsageError
 
 ENVIRONMENT = "opt/jukebox"
-"""The virtual environment of both images, from the root."""
+"""The path of the virtual environment in both images."""
 
 PACKAGE = "ml"
 WHITEOUT = ".wh."
 WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+!-]*[A-Za-z0-9])?")
-"""A name or a version: it becomes part of a path."""
+"""A valid name or version: it becomes part of a path."""
 
 SCRIPT = """\
 #!/{environment}/bin/python3
@@ -33,15 +34,15 @@ sys.exit({function}())
 
 @dataclass(frozen=True)
 class File:
-    """A file of an image: what is in it, and whether it is a program."""
+    """A file of an image: its content, and whether it is executable."""
 
     data: bytes
-    program: bool = False
+    executable: bool = False
 
     @property
     def mode(self) -> int:
-        """Everybody may read it, nobody but root may change it."""
-        return 0o755 if self.program else 0o644
+        """The file mode: readable by everybody, writable by root only."""
+        return 0o755 if self.executable else 0o644
 
 
 def package_files(checkout: Path, python: str) -> dict[str, File]:
@@ -49,44 +50,47 @@ def package_files(checkout: Path, python: str) -> dict[str, File]:
 
     Args:
         checkout: the folder with pyproject.toml, LICENSE and the package.
-        python: the Python of the environment, as 3.12.
+        python: the Python version of the environment, as 3.12.
 
     Raises:
-        UsageError: a file is missing or a link, or the metadata makes no sense.
+        UsageError: a file is missing or a link, or the metadata is not valid.
     """
     try:
         project: dict[str, Any] = tomllib.loads(plain_file(checkout, "pyproject.toml").decode())["project"]
-        about = _metadata(project)
+        metadata = _metadata(project)
         points = project.get("scripts", {})
         names = [project["name"], project["version"]]
         scripts = {name: _script(point) for name, point in points.items()}
         if not all(WORD.fullmatch(word) for word in (*names, *scripts)):
-            raise ValueError(f"no name and version: {' '.join(names)}")
+            raise ValueError(f"not a valid name and version: {' '.join(names)}")
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise UsageError(f"{checkout / 'pyproject.toml'} does not describe a package: {error}") from error
     packages = f"{ENVIRONMENT}/lib/python{python}/site-packages"
     info = f"{packages}/{names[0].replace('-', '_')}-{names[1]}.dist-info"
     entries = "".join(f"{name}={point}\n" for name, point in points.items())
-    found = {
-        f"{info}/METADATA": File(about.encode()),
+    files = {
+        f"{info}/METADATA": File(metadata.encode()),
         f"{info}/entry_points.txt": File(f"[console_scripts]\n{entries}".encode()),
         f"{info}/licenses/LICENSE": File(plain_file(checkout, "LICENSE")),
-        **{f"{ENVIRONMENT}/bin/{name}": File(text.encode(), program=True) for name, text in scripts.items()},
+        **{
+            f"{ENVIRONMENT}/bin/{name}": File(text.encode(), executable=True)
+            for name, text in scripts.items()
+        },
         **{f"{packages}/{name}": File(plain_file(checkout, name)) for name in _tree(checkout)},
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
 def plain_file(checkout: Path, name: str) -> bytes:
-    """Read a file of a checkout. A link is refused: it could lead to a file of whoever reads it.
+    """Read a file of a checkout. A link is refused: it could expose a file of the machine that reads it.
 
     Raises:
-        UsageError: there is none, or it is reached through a link.
+        UsageError: the file is missing, or reached through a link.
     """
     path = checkout / name
     try:
         if path.resolve(strict=True) != checkout.resolve() / name:
-            raise UsageError(f"{path} is a link, or lies behind one: put the file itself there")
+            raise UsageError(f"{path} is a link, or reached through one: put the file itself there")
         return path.read_bytes()
     except OSError as error:
         raise UsageError(
@@ -95,21 +99,21 @@ def plain_file(checkout: Path, name: str) -> bytes:
 
 
 def _tree(checkout: Path) -> Iterator[str]:
-    """Yield the names of the package's files; bytecode is none of them, it could differ from its source."""
+    """Yield the names of the package's files, without bytecode, which could differ from its source."""
     root = checkout / PACKAGE
     for path in root.rglob("*"):
         if "__pycache__" in path.parts or path.suffix == ".pyc" or (path.is_dir() and not path.is_symlink()):
             continue
-        # In a layer such a name is no file: it removes what lies below, and engines do not agree on what.
+        # In a layer such a name is a whiteout, not a file: it removes files of the layers below.
         if any(part.startswith(WHITEOUT) for part in path.relative_to(root).parts):
             raise UsageError(
-                f"{path}: a name that begins with {WHITEOUT} removes files of an image: rename it"
+                f"{path}: a name that begins with {WHITEOUT} removes files from an image: rename the file"
             )
         yield path.relative_to(checkout).as_posix()
 
 
 def _metadata(project: Mapping[str, Any]) -> str:
-    """Return what installers and bills of materials read (core metadata 2.4)."""
+    """Return the core metadata (version 2.4), which installers and bills of materials read."""
     lines = [
         "Metadata-Version: 2.4",
         f"Name: {project['name']}",
@@ -132,12 +136,12 @@ def _metadata(project: Mapping[str, Any]) -> str:
 def _script(point: str) -> str:
     module, _, function = point.partition(":")
     if not all(word.isidentifier() for word in (*module.split("."), function)):
-        raise ValueError(f"no entry point: {point}")
+        raise ValueError(f"not a valid entry point: {point}")
     return SCRIPT.format(environment=ENVIRONMENT, module=module, function=function)
 
 
 def write_package(root: Path) -> None:
-    """Write the files of the package in this folder below another, for the Python that runs this."""
+    """Write the package files of the working directory below ``root``, for the running Python version."""
     for name, file in package_files(Path(), f"{sys.version_info.major}.{sys.version_info.minor}").items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What pip needs to reach its index, taken from this machine's pip, for builds to be given as secrets."""
+"""Read the settings with which pip reaches its index on this machine, and pass them to builds as secrets."""
 
 import ast
 import os
@@ -10,20 +10,20 @@ from pathlib import Path
 from ml.core.errors import UsageError
 
 CA_IN_BUILD = "/run/secrets/ca.pem"
-"""Where the Containerfile mounts the CA file."""
+"""The path at which the Containerfile mounts the CA file."""
 
 SECTIONS = ("global", "install", ":env:")
-"""Where a setting of `pip install` comes from; the last one counts."""
+"""The sources of a setting of `pip install`; the last one has precedence."""
 
 PASSED_ON = ("index-url", "extra-index-url", "trusted-host", "proxy", "retries", "timeout", "default-timeout")
-"""Settings that mean the same in a container; paths of this machine do not."""
+"""The settings that are valid in a container too. Settings with paths of this machine are not."""
 
 
 def pip_secrets(folder: Path) -> list[str]:
-    """Write what a build needs of pip's settings into a folder, and return the options that pass it on.
+    """Write the pip settings for a build into a folder, and return the build options that mount them.
 
     Raises:
-        UsageError: pip cannot say its settings, or its CA file is not there.
+        UsageError: pip cannot list its settings, or its CA file cannot be read.
     """
     text, ca = pip_settings()
     options = []
@@ -43,26 +43,27 @@ def pip_secrets(folder: Path) -> list[str]:
 
 
 def pip_settings() -> tuple[str, str | None]:
-    """Read pip's own settings: variables over files.
+    """Read pip's own settings; variables have precedence over files.
 
     Returns:
-        the text of a pip.conf for the build, which may hold passwords, or "" for none; and the CA file here.
+        the text of a pip.conf for the build, which may have passwords, or "" if there are no settings; and
+        the path of the CA file on this machine, or None.
 
     Raises:
-        UsageError: pip cannot say them.
+        UsageError: pip cannot list its settings.
     """
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise UsageError(f"pip cannot say its settings: {done.stderr.strip().splitlines()[-1:]}")
-    found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
+        raise UsageError(f"`pip config list` failed: {done.stderr.strip().splitlines()[-1:]}")
+    values: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
     for line in done.stdout.splitlines():
         name, _, quoted = line.partition("=")
         section, _, key = name.partition(".")
-        # Like pip, take no notice of a blank variable, and none of what it says beside (PIP_VERBOSE).
-        if section in found and quoted not in ("", "''"):
-            found[section][key] = str(ast.literal_eval(quoted))
-    settings = {key: value for section in SECTIONS for key, value in found[section].items()}
+        # pip ignores a blank variable; other lines are pip's log (PIP_VERBOSE).
+        if section in values and quoted not in ("", "''"):
+            values[section][key] = str(ast.literal_eval(quoted))
+    settings = {key: value for section in SECTIONS for key, value in values[section].items()}
     lines = []
     for key in PASSED_ON:
         words = [word for word in settings.get(key, "").split() if not word.startswith("file:")]

@@ -1,7 +1,7 @@
-"""Take out of a Python environment what no program reads, and compile what is left.
+"""Remove the files from a Python environment that no program reads, and compile the modules that remain.
 
-Runs while an image is built, with nothing but the standard library: ``python slim.py /opt/jukebox``. Two
-runs on the same packages leave the same bytes.
+The image build runs it with the standard library only: ``python slim.py /opt/jukebox``. Two runs on the same
+packages give the same bytes.
 """
 
 import compileall
@@ -14,33 +14,33 @@ import sys
 from pathlib import Path
 
 UNREAD = {"include", "test", "tests"}
-"""Folders of headers and of packages' own tests."""
+"""The folders of headers and of packages' own tests."""
 
 KEPT = ("tensorflow/_api/",)
-"""Folders below which a name above is part of an API."""
+"""Folders in which the names in `UNREAD` are part of an API."""
 
 SOURCES = {".a", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".pxd", ".pxi", ".pyx"}
-"""Static libraries, and the sources of extensions."""
+"""The suffixes of static libraries and of the sources of extensions."""
 
 DEVICES = re.compile(
     r"openvino/libs/(libopenvino_intel_[gn]pu_plugin\.so|cache\.json"
     r"|libopenvino_(gguf|jax|paddle|pytorch|tensorflow|tensorflow_lite)_frontend\.so\.\d+)"
 )
-"""OpenVINO's plugins for devices that the steps have none of, the kernels of one, and its readers of other
-formats than ONNX and its own: it loads each when it is asked for."""
+"""OpenVINO's plugins for devices that the steps do not have, the kernels of one of them, and the readers of
+formats other than ONNX and OpenVINO's own. OpenVINO loads each of them on demand only."""
 
 SHELL = ("Activate.ps1", "activate", "activate.csh", "activate.fish")
-"""What a virtual environment offers to a person's shell."""
+"""The activation scripts of a virtual environment, for interactive shells."""
 
 
 def slim(environment: Path) -> None:
-    """Make an environment as small as its programs let it be.
+    """Remove unread files from an environment, strip its libraries, and compile its modules.
 
     Args:
-        environment: a virtual environment; nothing outside of it is touched.
+        environment: a virtual environment; nothing outside of it is changed.
 
     Raises:
-        ValueError: it holds no site-packages, or a module that does not compile.
+        ValueError: it has no site-packages, or a module that does not compile.
     """
     (packages,) = environment.glob("lib/python3.*/site-packages")
     for name in SHELL:
@@ -58,17 +58,16 @@ def slim(environment: Path) -> None:
             if path.suffix in SOURCES or DEVICES.fullmatch(inside + name):
                 path.unlink()
             elif ".so" in path.suffixes and not path.is_symlink():
-                path.write_bytes(loaded(path.read_bytes()))
+                path.write_bytes(stripped(path.read_bytes()))
     if not compile_all(packages):
         raise ValueError(f"a module in {packages} does not compile")
 
 
-def loaded(library: bytes) -> bytes:
-    """Return a shared library without what the loader never reads: symbol tables and section headers.
+def stripped(library: bytes) -> bytes:
+    """Return a shared library without the parts that the loader never reads: symbol tables, section headers.
 
-    The loader goes by the program headers alone (System V ABI, "Program Header"); what lies behind the last
-    byte that one of them covers is for linkers and debuggers. Anything but a 64-bit little-endian ELF file
-    is returned as it is.
+    The loader reads the program headers only (System V ABI, "Program Header"); the bytes behind the last one
+    that they cover are for linkers and debuggers. Only a 64-bit little-endian ELF file is changed.
     """
     if library[:6] != b"\x7fELF\x02\x01":
         return library
@@ -79,7 +78,7 @@ def loaded(library: bytes) -> bytes:
         (offset,) = struct.unpack_from("<Q", library, header + 8)
         (length,) = struct.unpack_from("<Q", library, header + 32)
         end = max(end, offset + length)
-    # No section headers: their offset, and behind it their number and the index of their names, are zero.
+    # No section headers: their offset, their number and the index of their names are zero.
     kept = bytearray(library[:end])
     struct.pack_into("<Q", kept, 40, 0)
     struct.pack_into("<HH", kept, 60, 0, 0)
@@ -87,7 +86,11 @@ def loaded(library: bytes) -> bytes:
 
 
 def compile_all(packages: Path) -> bool:
-    """Compile every module; Python trusts the bytecode without asking for dates, which images lose."""
+    """Compile every module to bytecode that Python loads without a check of dates, which images do not keep.
+
+    Returns:
+        whether every module compiled.
+    """
     return bool(
         compileall.compile_dir(
             packages,

@@ -1,4 +1,4 @@
-"""What an image is built from: the commit that is checked out, and nothing that is not committed."""
+"""The source of an image: the commit that is checked out, without uncommitted changes."""
 
 import io
 import posixpath
@@ -12,12 +12,15 @@ from ml.core.errors import UsageError
 from ml.data.uris import public_uri
 
 PLAIN = ("tar.umask=0022", "core.autocrlf=false", "core.eol=lf", "core.attributesFile=/dev/null")
-"""Settings of git with which a commit is the same bytes for everybody."""
+"""Git settings under which a commit exports the same bytes on every machine."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A commit: its hash, its date in ISO 8601, where it came from, whether other changes lie beside it."""
+    """A commit: its hash, its date in ISO 8601, and the address of its remote ("" if it has none to publish).
+
+    ``dirty`` tells whether the work tree differs from it.
+    """
 
     commit: str
     created: str
@@ -26,26 +29,26 @@ class Source:
 
 
 def read_source(checkout: Path) -> Source:
-    """Ask git about a checkout.
+    """Read the commit of a checkout from git.
 
     Raises:
-        UsageError: it is none, or has no commit.
+        UsageError: it is not a checkout, or has no commit.
     """
-    said = _git(checkout, "-c", "log.showSignature=false", "log", "-1", "--format=%H %cI")
-    commit, created = said.split()
+    line = _git(checkout, "-c", "log.showSignature=false", "log", "-1", "--format=%H %cI")
+    commit, created = line.split()
     remote = _git(checkout, "config", "--default", "", "--get", "remote.origin.url")
-    # git@host:team/repository is ssh, written as scp does. A path means nothing elsewhere, and an address may
-    # have a password in it.
+    # git@host:team/repository is an ssh address in scp's form. A path is valid on this machine only, and
+    # `public_uri` removes passwords.
     remote = re.sub(r"^(?:[^@/:]+@)?([\w.-]+):(?!/)(.+)$", r"ssh://\1/\2", remote)
     url = public_uri(remote) if remote.startswith(("https://", "http://", "ssh://")) else ""
     return Source(commit, created, url, bool(_git(checkout, "status", "--porcelain")))
 
 
 def export(checkout: Path, commit: str, folder: Path) -> None:
-    """Write the files of a commit into a folder, with modes that no umask has touched.
+    """Write the files of a commit into a folder, with modes that do not depend on a umask.
 
     Raises:
-        UsageError: git cannot, or there is a link that leads out of the checkout.
+        UsageError: git fails, or a link leads out of the checkout.
     """
     plain = [word for setting in PLAIN for word in ("-c", setting)]
     archive = _run(checkout, *plain, "archive", "--format=tar", commit)
@@ -53,8 +56,8 @@ def export(checkout: Path, commit: str, folder: Path) -> None:
         for link in (member for member in tar if member.issym()):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(link.name), link.linkname))
             if target.startswith(("/", "../")) or target == "..":
-                raise UsageError(f"{checkout} is no checkout to build from: {link.name} is a link out of it")
-        # Python before 3.11.4, which Debian 12 has, knows no filters.
+                raise UsageError(f"cannot build from {checkout}: {link.name} is a link out of the checkout")
+        # Python before 3.11.4 (Debian 12 has 3.11.2) has no extraction filters.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         tar.extractall(folder)  # noqa: S202
     for path in (folder, *folder.rglob("*")):
@@ -72,6 +75,6 @@ def _run(checkout: Path, *arguments: str) -> bytes:
     except OSError as error:
         raise UsageError("git is not installed; images are built from commits") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise UsageError(f"{checkout} is no checkout to build from: {said}")
+        reason = done.stderr.decode(errors="replace").strip().split("\n")[-1]
+        raise UsageError(f"cannot build from {checkout}: {reason}")
     return done.stdout

@@ -1,12 +1,12 @@
-"""Find the dependencies of a checkout in a registry by their key, and push those that had to be built.
+"""Look up the dependency images of a checkout in a registry by their key, and push those that were built.
 
-Between the two, a step without any credential builds what is missing (tekton/tasks/toolchain.yaml). They hand
-over in folders: the *plan*, which the building step can only read, and the *layouts* that it writes.
+Between the two, a step without credentials builds the missing images (tekton/tasks/toolchain.yaml). The steps
+exchange two folders: the *plan*, which is read-only for the building step, and the *layouts* that it writes.
 
-    plan/plan.json        what was found, and what is to be pushed under which name
+    plan/plan.json        the images that the registry has, and the names of the missing ones
     plan/stages           the stages to build, one a line, for the shell
-    plan/context/         the files that dependencies are built from
-    layouts/STAGE/        what was built: an OCI layout each
+    plan/context/         the files that the dependencies are built from
+    layouts/STAGE/        the image of each stage that was built, as an OCI layout
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from ml.image.registry import Registry
 
 
 class Dependency(BaseModel):
-    """One image of dependencies: its stage, its name with the key as tag, its name by digest or ""."""
+    """A dependency image: its stage, its name with the key as tag, and its name by digest ("" if missing)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,40 +37,40 @@ class Dependency(BaseModel):
 
 
 class Plan(Record):
-    """What a registry has of a checkout's dependencies, and what it lacks."""
+    """The dependency images of a checkout, and which of them the registry lacks."""
 
     dependencies: tuple[Dependency, ...]
 
     @property
     def missing(self) -> list[Dependency]:
-        """What is to be built."""
+        """The images that have to be built."""
         return [each for each in self.dependencies if not each.by_digest]
 
 
 def look_up(
     checkout: Path, python: str, base: str, repository: str, registry: Registry, folder: Path | None
 ) -> Plan:
-    """Ask a registry for the dependencies of a checkout.
+    """Look up the dependency images of a checkout in a registry.
 
     Args:
         checkout: the checkout.
-        python: the base's Python, as 3.12.
+        python: the Python version of the base image, as 3.12.
         base: the digest of the base image.
-        repository: the images' names before the stage.
+        repository: the image names before the stage.
         registry: how it is reached.
-        folder: where the plan is written to; None for nowhere.
+        folder: the folder to write the plan to, or None.
 
     Raises:
-        UsageError: a file that they follow from is missing or a link.
+        UsageError: a file that the key is made of is missing, or a link.
         PlatformError: the registry cannot be reached, or refuses.
     """
-    files, found = keyed_files(checkout), []
+    files, images = keyed_files(checkout), []
     key = dependencies(files, python, base).key
     for stage in STAGES:
         digest = registry.digest(f"{repository}/{stage}:{key}")
         by_digest = f"{repository}/{stage}@{digest}" if digest else ""
-        found.append(Dependency(stage=stage, reference=f"{repository}/{stage}:{key}", by_digest=by_digest))
-    plan = Plan(dependencies=tuple(found))
+        images.append(Dependency(stage=stage, reference=f"{repository}/{stage}:{key}", by_digest=by_digest))
+    plan = Plan(dependencies=tuple(images))
     if folder:
         write_context(files, folder / "context")
         write_bytes(folder / "stages", "".join(f"{each.stage}\n" for each in plan.missing).encode())
@@ -79,16 +79,16 @@ def look_up(
 
 
 def push_missing(folder: Path, layouts: Path, registry: Registry) -> Plan:
-    """Push what was built, and return the plan with nothing missing.
+    """Push the images that were built, and return the plan with nothing missing.
 
     Args:
-        folder: where `look_up` has written its plan.
-        layouts: by stage, the layout of each image that was missing.
+        folder: the folder with the plan of `look_up`.
+        layouts: the folder with the layout of each missing image, by stage.
         registry: how it is reached.
 
     Raises:
         UsageError: the folder has no plan.
-        RunFailed: a layout is missing, or not what its digests say; then nothing is pushed.
+        RunFailed: a layout is missing, or differs from its digests; nothing is pushed.
         PlatformError: the registry cannot be reached, or refuses.
     """
     try:

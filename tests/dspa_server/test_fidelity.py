@@ -15,7 +15,7 @@ from ml.pipeline.compiler import compile_pipeline
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 PARAMETERS = {"dirty": False} | dict.fromkeys(
-    "rankings_uri songs_uri data_version commit nonce champion evidence_uri store_uri policy".split(), "x"
+    "problem data_version commit nonce champion evidence_uri store_uri policy".split(), "x"
 )
 NEWER_THAN_THE_MODELS = {"tag_name", "commit_sha", "tasks", "task_count"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-][\d:]+)")

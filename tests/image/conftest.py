@@ -13,7 +13,7 @@ from servers import Site, serving
 from ml.image.key import TARGETS
 
 PASSWORD = "canary-7f3a91"
-"""What pip is given to reach its index with: it must be in no image."""
+"""The password for pip's index: no image may have it."""
 
 
 def _needs_again(item: pytest.Item) -> bool:
@@ -26,11 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_needs_again)
 
 
+def _unable(why: str) -> None:
+    """Skip; in CI, where everything can be installed, fail."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+
+
 @pytest.fixture(scope="session")
 def workshop():
-    """Give a workshop, or say what this machine lacks."""
-    missing = [name for name in NEEDED if not shutil.which(name)]
-    if missing:
+    if missing := [name for name in NEEDED if not shutil.which(name)]:
         _unable(f"apt-get install {' '.join(missing)}")
     if os.geteuid() != 0:
         _unable("run this as root: the containers' user is one that OpenShift gives, of no range here")
@@ -40,14 +43,7 @@ def workshop():
         with open_workshop(folder) as shop:
             yield shop
     except Unable as error:
-        _unable(
-            f"containers do not run here ({error}); this has to: podman --runtime runc run --rm IMAGE true"
-        )
-
-
-def _unable(why: str) -> None:
-    """Skip with what would help; where everything can be installed, it is a failure."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+        _unable(f"containers do not run here ({error}); try: podman --runtime runc run --rm IMAGE true")
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +54,15 @@ def checkout(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def images(workshop, checkout, request) -> dict:
-    """Build both images and push them, with a password for pip's index; by target, what the command says."""
+    """Both images, built with a password for pip's index, and pushed; by target, the command's result."""
+    repository = f"{workshop.registry}/jukebox"
     with serving(Site()) as index, ThreadPoolExecutor() as threads:
         url = index.url.replace("://", f"://someone:{PASSWORD}@")
-        repository = f"{workshop.registry}/jukebox"
 
         def build(target: str) -> dict:
-            arguments = ("--push", "--repository", repository, "--bills", checkout / ".jukebox" / target)
+            options = ("--push", "--repository", repository, "--bills", checkout / ".jukebox" / target)
             env = {"PIP_EXTRA_INDEX_URL": f"{url}/simple"}
-            return workshop.build(checkout, "--target", target, *arguments, env=env)[target]
+            return workshop.build(checkout, "--target", target, *options, env=env)[target]
 
         built = dict(zip(TARGETS, threads.map(build, TARGETS), strict=True))
     assert index.asked, "pip did not ask the index that needs the password"
@@ -80,9 +76,9 @@ def images(workshop, checkout, request) -> dict:
 
 @pytest.fixture(scope="session")
 def rebuilding(workshop, checkout, tmp_path_factory):
-    """Begin to build both images once more; other tests are run meanwhile.
+    """Start to build both images once more, while other tests run.
 
-    From no cache, in another folder, by somebody with another umask; the tools by the other engine.
+    Without a cache, in another folder, by a user with another umask, each with another engine.
     """
     umask = os.umask(0o077)
     try:
@@ -91,18 +87,16 @@ def rebuilding(workshop, checkout, tmp_path_factory):
         os.umask(umask)
 
     def build(target: str, engine: str) -> dict:
-        arguments = ("--fresh", "--repository", "localhost/again", "--engine", engine)
-        bills = copy / ".jukebox" / target
-        return workshop.build(copy, "--target", target, *arguments, "--bills", bills)[target]
+        options = ("--fresh", "--repository", "localhost/again", "--engine", engine)
+        options += ("--bills", copy / ".jukebox" / target)
+        return workshop.build(copy, "--target", target, *options)[target]
 
+    engines = {"component": "podman", "tools": "buildah"}
     with ThreadPoolExecutor() as threads:
-        yield {
-            "component": threads.submit(build, "component", "podman"),
-            "tools": threads.submit(build, "tools", "buildah"),
-        }
+        yield {target: threads.submit(build, target, engine) for target, engine in engines.items()}
 
 
 @pytest.fixture(scope="session")
 def again(images, rebuilding) -> dict:
-    """Both images, built once more; by target, what the command says."""
+    """Both images, built once more; by target, the command's result."""
     return {target: build.result() for target, build in rebuilding.items()}

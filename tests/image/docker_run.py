@@ -1,9 +1,8 @@
-"""Run a compiled IR with kfp.local's DockerRunner, each step in a container as OpenShift would run it.
+"""Run a compiled pipeline with kfp.local's DockerRunner, each step in a container as OpenShift would run it.
 
     python docker_run.py FOLDER
 
-The folder holds pipeline.yaml and parameters.json; everything that the steps write lands in it. DOCKER_HOST
-leads to podman.
+The folder has pipeline.yaml and parameters.json; the steps write into it. DOCKER_HOST leads to podman.
 """
 
 import json
@@ -18,21 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from image.workshop import RESTRICTED
 
 
-def keep_containers() -> None:
-    """Keep each container that has ended, until the workshop goes.
-
-    kfp.local has them removed at once, and then asks how they ended: without an answer it fails, or takes
-    the step for done.
-    """
+def main(folder: Path) -> None:
     run = ContainerCollection.run
+    # kfp.local has a container removed when it ends, and then asks for its exit code: without an answer it
+    # fails, or takes the step for done.
     ContainerCollection.run = lambda self, *given, **options: run(
         self, *given, **{**options, "auto_remove": False}
     )
-
-
-def main(folder: Path) -> None:
-    """Run the IR."""
-    keep_containers()
     # What is made here belongs to group 0, which the containers' user is in.
     os.umask(0o002)
     environment = {"JUKEBOX_EVENTS": str(folder / "events.jsonl"), "HOME": "/nowhere"}

@@ -1,4 +1,4 @@
-"""The pipeline inside the component image, restricted as on OpenShift: the same verdict, the same model."""
+"""The pipeline in the component image, restricted as on OpenShift: the same verdict, the same model."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import jukebox
-from image.workshop import ROOT
+from image.workshop import RESTRICTED, ROOT
 
 from ml.gate.evidence import read_evidence
 from ml.pipeline.bounds import default_bounds
@@ -31,10 +31,9 @@ for place in ('/', '/opt/jukebox', '/opt/jukebox/lib', '/var/tmp', '/home', '/tm
 
 @pytest.fixture(scope="module")
 def inside(workshop, images, finished_run) -> Path:
-    """The pipeline of a finished run with the same parameters in containers; the folder that it leaves."""
-    folder = workshop.folder / "inside"
+    """The folder of a run in containers with the parameters of the finished run."""
+    folder, image = workshop.folder / "inside", images["component"]["by_digest"]
     (folder / "store").mkdir(parents=True)
-    image = images["component"]["by_digest"]
     compiled = jukebox("compile", "-o", folder / "pipeline.yaml", "--image", image, cwd=folder)
     assert compiled.returncode == 0, compiled.stderr
     parameters = json.loads(finished_run.evidence.with_name("parameters.json").read_text())
@@ -43,15 +42,9 @@ def inside(workshop, images, finished_run) -> Path:
     (folder / POLICY_FILE).write_text(finished_run.evidence.with_name(POLICY_FILE).read_text())
     for path in (folder, folder / "store"):
         path.chmod(0o2775)
+    command = [sys.executable, str(Path(__file__).with_name("docker_run.py")), str(folder)]
     with open(folder / "run.log", "wb") as log:
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("docker_run.py")), str(folder)],
-            env=workshop.env,
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        done = subprocess.run(command, env=workshop.env, cwd=ROOT, stdout=log, stderr=log, check=False)
     assert done.returncode == 0, (folder / "run.log").read_text()[-3000:]
     return folder
 
@@ -74,20 +67,16 @@ def test_the_verdict_and_the_model_are_the_ones_outside(inside, finished_run):
 def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
     parameters = json.loads((inside / "parameters.json").read_text())
     data = (inside / "evidence.json").read_bytes()
-    subject = read_evidence(data).subject
-    assert subject.image == parameters["image"]
     expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
+    assert read_evidence(data).subject.image == parameters["image"]
     assert judge(data, "evidence", expected, (inside / POLICY_FILE).read_text()).verdict.passed
     assert prove(ModelStore(str(inside / "store")), read_evidence(data)).candidate
 
 
-def test_the_containers_are_as_restricted_as_they_are_said_to_be(workshop, images):
-    from image.workshop import RESTRICTED
-
+def test_the_containers_of_these_tests_are_restricted(workshop, images):
     ended = workshop.run(images["component"]["by_digest"], "python3", "-c", HARDENED)
-    who, networks, *places = ended.out.splitlines()
-    uid = RESTRICTED["user"].partition(":")[0]
-    assert who == f"{uid} 0 {'0' * 16} {'0' * 16} 1"
+    user, networks, *places = ended.out.splitlines()
+    assert user == f"{RESTRICTED['user'].partition(':')[0]} 0 {'0' * 16} {'0' * 16} 1"
     assert networks == "['lo']"
     assert places.pop() == "/tmp written"
     assert [place.partition(" ")[2] for place in places] == ["Read-only file system"] * 5
@@ -95,8 +84,6 @@ def test_the_containers_are_as_restricted_as_they_are_said_to_be(workshop, image
 
 def test_keras_loads_where_home_cannot_be_written_and_keeps_its_settings_in_tmp(workshop, images):
     script = "import keras, os; print(os.environ['HOME'], sorted(os.listdir('/tmp')))"
-    ended = workshop.run(
-        images["component"]["by_digest"], "python3", "-c", script, environment={"HOME": "/nowhere"}
-    )
-    assert ended.code == 0, ended.err
-    assert ended.out.strip() == "/nowhere ['.keras']"
+    command, env = ("python3", "-c", script), {"HOME": "/nowhere"}
+    ended = workshop.run(images["component"]["by_digest"], *command, environment=env)
+    assert (ended.code, ended.out.strip()) == (0, "/nowhere ['.keras']"), ended.err

@@ -1,4 +1,4 @@
-"""Where images are built and run: a storage, a registry and a base of its own, and what OpenShift allows."""
+"""Where images are built and run: a storage, a registry and a base of its own, restricted as by OpenShift."""
 
 import contextlib
 import hashlib
@@ -9,15 +9,16 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 from base_image import PYTHON, base_tar
+from docker.errors import DockerException
 from docker.types import Ulimit
-from docker_registry import registry_server
+from docker_registry import process, registry_server
+from processes import wait_for
 from servers import closed_port
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,10 @@ RESTRICTED = {
     "network_mode": "none",
     # With a read-only root, podman makes two more folders that anyone may write; Kubernetes does not.
     "tmpfs": {"/tmp": "rw,nosuid,nodev,mode=1777,size=1g", "/var/tmp": "ro", "/run": "ro"},
-    # Not a matter of OpenShift: a small machine refuses podman's own defaults.
+    # A small machine refuses podman's own defaults.
     "ulimits": [Ulimit(name="nofile", soft=1024, hard=4096), Ulimit(name="nproc", soft=1024, hard=4096)],
 }
-"""What OpenShift's restricted-v2 gives a container, a read-only root besides, and no network."""
-
+"""What OpenShift's restricted-v2 gives a container, with a read-only root and no network."""
 
 IN_MEMORY = 16 << 30
 """Bytes: more than both images take, built twice, with every layer that is kept."""
@@ -44,7 +44,7 @@ IN_MEMORY = 16 << 30
 
 @dataclass(frozen=True)
 class Ended:
-    """A container that has run."""
+    """A container that has ended."""
 
     code: int
     out: str
@@ -53,21 +53,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where images are built and run; ``env`` leads podman, buildah and Docker's clients to it."""
+    """``env`` has the variables with which podman, buildah and Docker's clients use it."""
 
     folder: Path
     env: dict[str, str]
     registry: str
 
     def podman(self, *arguments: object) -> str:
-        """Run podman, and return what it printed."""
-        command = ["podman", *map(str, arguments)]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        return done.stdout.strip()
+        """Run podman, and return its output."""
+        return self.output(["podman", *map(str, arguments)])
 
     def inspect(self, reference: str) -> dict:
-        """Return what podman knows of an image."""
         return json.loads(self.podman("image", "inspect", reference))[0]
 
     def run(self, image: str, *command: str, **changes) -> Ended:
@@ -78,45 +74,35 @@ class Workshop:
             try:
                 container.start()
                 code = container.wait()["StatusCode"]
-                out, err = (
-                    container.logs(stdout=wanted, stderr=not wanted).decode() for wanted in (True, False)
-                )
+                logs = [container.logs(stdout=out, stderr=not out).decode() for out in (True, False)]
             finally:
                 container.remove(force=True)
-        return Ended(code, out, err)
+        return Ended(code, *logs)
 
     @contextlib.contextmanager
     def mounted(self, reference: str) -> Iterator[Path]:
-        """Show an image's files."""
+        """Mount an image's files."""
         yield Path(self.podman("image", "mount", reference))
         self.podman("image", "umount", reference)
 
-    def build(self, checkout: Path, *arguments: object, env: dict[str, str] | None = None) -> dict:
-        """Build images of a checkout with the command; returns by target what it says as JSON."""
-        command = [
-            sys.executable,
-            "-m",
-            "ml.cli",
-            "image-build",
-            "--json",
-            "--base",
-            BASE,
-            "--python",
-            PYTHON,
-        ]
-        done = subprocess.run(
-            [*command, *map(str, arguments)],
-            cwd=checkout,
-            env={**self.env, **(env or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        told = json.loads(done.stdout)
-        for stage in told["stages"]:
+    def build(self, checkout: Path, *options: object, env: dict[str, str] | None = None) -> dict:
+        """Build images of a checkout with the command, and return its JSON by target."""
+        command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--base", BASE]
+        command += ["--python", PYTHON]
+        document = json.loads(self.output([*command, *map(str, options)], cwd=checkout, env=env))
+        for stage in document["stages"]:
             print(f"{stage['step']}: {stage['seconds']:.0f} s")
-        return {image["target"]: image for image in told["images"]}
+        return {image["target"]: image for image in document["images"]}
+
+    def output(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+        env = {**self.env, **(env or {})}
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+
+class Unable(Exception):
+    """Containers do not run here, and why."""
 
 
 @contextlib.contextmanager
@@ -130,26 +116,26 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_in_memory(folder))
         env = {**os.environ, **_settings(folder, port), "BUILDAH_ISOLATION": "chroot"}
-        env["DOCKER_HOST"] = f"unix://{folder}/podman.sock"
-        # Where an engine puts a layer on its way.
-        env["TMPDIR"] = str(folder)
+        # TMPDIR: where an engine puts a layer on its way.
+        env |= {"DOCKER_HOST": f"unix://{folder}/podman.sock", "TMPDIR": str(folder)}
         shop = Workshop(folder, env, f"127.0.0.1:{port}")
         stack.callback(_remove, shop)
         try:
-            _open(shop, stack)
-        except (
-            subprocess.SubprocessError,
-            AssertionError,
-            TimeoutError,
-            docker.errors.DockerException,
-        ) as error:
+            stack.enter_context(registry_server(folder, port))
+            shop.podman("import", "--quiet", base_tar(folder), BASE)
+            service = ("podman", "system", "service", "--time=0", env["DOCKER_HOST"])
+            stack.enter_context(process(folder / "podman.log", *service, env=env))
+            wait_for((folder / "podman.sock").exists, 20)
+            ended = shop.run(BASE, "true")
+            assert ended.code == 0, ended.err
+        except (subprocess.SubprocessError, AssertionError, TimeoutError, DockerException) as error:
             raise Unable(getattr(error, "stderr", None) or str(error)) from error
         yield shop
 
 
 @contextlib.contextmanager
 def _in_memory(folder: Path) -> Iterator[None]:
-    """Keep a folder in memory where there is enough: the builds write 28 GB, and wait for the disk."""
+    """Keep a folder in memory if there is enough: the builds write 28 GB, and wait for the disk."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={IN_MEMORY},mode=755", "tmpfs", str(folder)]
     enough = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > IN_MEMORY * 1.25
     mounted = enough and not subprocess.run(mount, capture_output=True, check=False).returncode
@@ -161,23 +147,8 @@ def _in_memory(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _open(shop: Workshop, stack: contextlib.ExitStack) -> None:
-    """Start the registry and podman's service, make the base, and see that it runs."""
-    folder = shop.folder
-    stack.enter_context(registry_server(folder, int(shop.registry.partition(":")[2])))
-    shop.podman("import", "--quiet", base_tar(folder), BASE)
-    stack.enter_context(_service(shop, "podman", "system", "service", "--time=0", shop.env["DOCKER_HOST"]))
-    _wait_for(folder / "podman.sock")
-    ended = shop.run(BASE, "true")
-    assert ended.code == 0, ended.err
-
-
-class Unable(Exception):
-    """Containers do not run here, and why."""
-
-
 def _settings(folder: Path, port: int) -> dict[str, str]:
-    """Write the files that lead podman and buildah to a storage and a registry of their own."""
+    """Write the files with which podman and buildah use a storage and a registry of their own."""
     storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n'
     registries = f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n'
     texts = {"CONTAINERS_STORAGE_CONF": storage, "CONTAINERS_REGISTRIES_CONF": registries}
@@ -188,25 +159,6 @@ def _settings(folder: Path, port: int) -> dict[str, str]:
     return {name: str(folder / name) for name in texts}
 
 
-@contextlib.contextmanager
-def _service(shop: Workshop, *command: str) -> Iterator[None]:
-    with open(shop.folder / f"{command[0]}.log", "wb") as log:
-        process = subprocess.Popen(command, env=shop.env, stdout=log, stderr=log)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _wait_for(path: Path) -> None:
-    for _ in range(200):
-        if path.exists():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{path} does not appear")
-
-
 def _remove(shop: Workshop) -> None:
     for command in (("rm", "--all", "--force"), ("image", "umount", "--all")):
         subprocess.run(["podman", *command], env=shop.env, capture_output=True, check=False)
@@ -215,11 +167,7 @@ def _remove(shop: Workshop) -> None:
 
 
 def checkout_of(folder: Path) -> Path:
-    """Commit this work tree's files, as they are, to a repository of their own, always on the same date.
-
-    Args:
-        folder: where to; anyone may read it afterwards, a container's user too.
-    """
+    """Commit this work tree's files, as they are, to a new repository in a folder that anyone may read."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
@@ -236,7 +184,7 @@ def copy_of(checkout: Path, folder: Path, *, change: str = "") -> Path:
     subprocess.run(["git", "clone", "-q", str(checkout), str(folder)], check=True)
     subprocess.run(["git", "remote", "set-url", "origin", REMOTE], cwd=folder, check=True)
     if change:
-        with open(folder / "ml" / "version.py", "a") as module:
+        with open(folder / "ml/core/version.py", "a") as module:
             module.write(f"\n# {change}\n")
         _commit(folder)
     return folder
@@ -245,24 +193,26 @@ def copy_of(checkout: Path, folder: Path, *, change: str = "") -> Path:
 def _commit(folder: Path, *before: list[str]) -> None:
     date = "2026-01-02T03:04:05+00:00"
     env = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
     for command in (*before, ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run(["git", *who, *command], cwd=folder, env=env, check=True)
+        subprocess.run([*git, *command], cwd=folder, env=env, check=True)
 
 
 def manifest(root: Path) -> dict[str, str]:
     """Describe every file below a folder: kind, mode, and content or target."""
-    found = {}
+    return {str(path.relative_to(root)): _description(path) for path in _paths(root)}
+
+
+def _paths(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            info = path.lstat()
-            if path.is_symlink():
-                content = str(path.readlink())
-            elif stat.S_ISREG(info.st_mode):
-                with open(path, "rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-            else:
-                content = ""
-            found[str(path.relative_to(root))] = f"{stat.filemode(info.st_mode)} {content}"
-    return found
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
+def _description(path: Path) -> str:
+    mode, content = path.lstat().st_mode, ""
+    if stat.S_ISLNK(mode):
+        content = str(path.readlink())
+    elif stat.S_ISREG(mode):
+        with open(path, "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{stat.filemode(mode)} {content}"

@@ -129,7 +129,7 @@ EXECUTOR = [
 """Changes of the executor exec-train: where, to what, and the line without its subject."""
 
 SEALED = {"parameterType": "STRING", "defaultValue": "s3://sealed"}
-STRUCT = {"parameterType": "STRUCT"}
+LIST = {"parameterType": "LIST"}
 ELSEWHERE = [
     ("task retryPolicy", {"maxRetryCount": 4}, "task train: 4 retries; the policy allows 3"),
     ("task retryPolicy", {"maxRetryCount": -1}, "task train: retryPolicy.maxRetryCount: Input should be"),
@@ -148,8 +148,9 @@ ELSEWHERE = [
         "parameter store_uri: gs://m is .* allows s3://, /mnt/jukebox",
     ),
     ("known sealed_uri", SEALED, f"parameter sealed_uri: s3://sealed {NONE}"),
-    ("known seed", STRUCT, "parameter seed: a pipeline parameter cannot be a STRUCT"),
-    ("known seed", {"parameterType": "TASK_CONFIG"}, "parameter seed: parameterType: "),
+    ("known dirty", LIST, "parameter dirty: a pipeline parameter cannot be a LIST"),
+    ("known dirty", {"parameterType": "TASK_CONFIG"}, "parameter dirty: parameterType: "),
+    ("known hyperparameters defaultValue", {"a": {"b": 1}}, "parameter hyperparameters: defaultValue: "),
     ("known image defaultValue", OTHER_IMAGE, f"parameter image: its default is {OTHER_IMAGE}, not {IMAGE}"),
 ]
 
@@ -296,20 +297,19 @@ def test_a_uri_is_below_a_place_or_it_is_not():
     ("name", "value", "line"),
     [
         ("colour", "red", "the pipeline has no such parameter"),
-        ("seed", "7", "not a NUMBER_INTEGER"),
-        ("seed", 7.5, "not a NUMBER_INTEGER"),
-        ("seed", True, "not a NUMBER_INTEGER"),
+        ("hyperparameters", 7, "not a STRUCT"),
+        ("hyperparameters", {"a": {"b": 1}}, "not a STRUCT"),
         ("dirty", "false", "not a BOOLEAN"),
         ("champion", 1, "not a STRING"),
-        ("dropout", None, "not a NUMBER_DOUBLE"),
         ("store_uri", "s3://sealed/x", "s3://sealed/x is not allowed; the policy allows s3://models"),
         ("evidence_uri", "s3://models", "s3://models is not allowed; the policy allows none"),
-        ("songs_uri", "https://a:b@c/d?e=f", "https://…@c/d?… is not allowed; the policy allows none"),
+        ("table_uris", {"rows": "https://a:b@c/d?e=f"}, "https://…@c/d?… is not allowed; the policy allows none"),
     ],
 )
 def test_parameters_of_a_run_are_known_typed_and_point_where_they_may(name, value, line):
     policy = POLICY.model_copy(update={"uris": {"store_uri": ("s3://models",)}})
-    good = {"store_uri": "s3://models/store", "seed": 7, "dropout": 0.5, "dirty": False, "champion": ""}
+    hyper = {"seed": 7, "dropout": 0.5}
+    good = {"store_uri": "s3://models/store", "hyperparameters": hyper, "dirty": False, "champion": ""}
     assert examine_parameters(compiled(), good, policy) == []
     assert examine_parameters(compiled(), {**good, name: value}, policy) == [f"parameter {name}: {line}"]
 

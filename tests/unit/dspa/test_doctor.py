@@ -271,8 +271,8 @@ CLOSED = {
     "no write to promotions/": "promotions",
     "no read of the holdout": "holdout",
     "no write to the holdout": "holdout",
-    "no read of the rankings": "source",
-    "no read of the songs": "source",
+    "no read of rankings": "source",
+    "no read of songs": "source",
 }
 """What a run must be denied, and the folder that it would reach."""
 

@@ -201,5 +201,5 @@ def test_a_run_that_jukebox_did_not_start_is_not_followed(here):
 
 
 def test_our_policy_decides_not_the_one_that_the_run_had(here):
-    with pytest.raises(GateBlocked, match=r"evaluation\.songs"):
+    with pytest.raises(GateBlocked, match=r"evaluation\.examples"):
         here.submit(here.submission(policy=STRICT))

@@ -126,16 +126,15 @@ def test_another_policy_in_its_place_is_refused_before_the_post(here):
                 "commit": "0" * 40,
                 "dirty": True,
                 "data_version": "0000000000000000",
-                "epochs": 5,
-                "learning_rate": 0.5,
                 "policy": STRICT,
                 "model_name": "another",
-                "rankings_uri": "s3://charts/today.parquet",
                 "store_uri": "/somewhere/else",
                 "image": OTHER_IMAGE,
             }.items()
         ),
-        ({"commit": "0" * 40, "seed": 1, "epochs": 3}, "commit, epochs, seed"),
+        ({"epochs": 5}, "hyperparameters.epochs"),
+        ({"table_uris": {"rankings": "s3://x", "songs": "sample:"}}, "table_uris.rankings"),
+        ({"commit": "0" * 40, "seed": 1, "epochs": 3}, "commit, hyperparameters.epochs, hyperparameters.seed"),
     ],
 )
 def test_the_same_attempt_with_something_else_is_refused_and_it_is_named(here, changes, named):
@@ -404,7 +403,7 @@ def test_an_archived_experiment_is_used_with_a_note(here):
 # Runs whose record is not what was submitted.
 
 
-@pytest.mark.parametrize("name", ["commit", "seed", "champion"])
+@pytest.mark.parametrize("name", ["commit", "hyperparameters", "champion"])
 def test_a_created_run_with_other_parameters_is_refused(here, name):
     here.dspa.script = lambda run: run.parameters.update({name: "another"}) or Script()
     with pytest.raises(EvidenceError, match=r"already has run|another model was in production"):
@@ -503,12 +502,13 @@ def test_a_run_may_have_an_account_that_the_policy_names(here):
 def test_a_number_is_the_same_however_a_server_writes_it_and_a_boolean_is_none(here):
     submission = here.submission(epochs=3, learning_rate=1.0)
     parameters = submission.pipeline.spec["root"]["inputDefinitions"]["parameters"]
-    assert repr(parameters["epochs"]["defaultValue"]) == "300.0"
+    assert repr(parameters["hyperparameters"]["defaultValue"]["epochs"]) == "300"
     here.submit(submission)
     (run,) = here.runs()
-    shown = run.pipeline_spec["root"]["inputDefinitions"]["parameters"]["epochs"]["defaultValue"]
-    assert repr(shown) == "300"
-    run.parameters = {**run.parameters, "epochs": 3.0, "learning_rate": 1}
+    shown = run.pipeline_spec["root"]["inputDefinitions"]["parameters"]["hyperparameters"]["defaultValue"]
+    assert shown["epochs"] == 300
+    hyper = {**run.parameters["hyperparameters"], "epochs": 3.0, "learning_rate": 1}
+    run.parameters = {**run.parameters, "hyperparameters": hyper}
     assert here.submit(submission).run_id == run.run_id
     run.parameters["dirty"] = 0
     refused(here, submission, "with another dirty")

@@ -1,4 +1,4 @@
-"""A forge's API on loopback: it remembers what it was asked, and answers as it is told."""
+"""A forge's API on loopback: it records requests, and gives the answers of a list."""
 
 import contextlib
 import json
@@ -15,8 +15,6 @@ REPOSITORY = "https://forge.example/team/jukebox.git"
 
 @dataclass
 class Post:
-    """One request."""
-
     path: str
     headers: dict[str, str]
     body: dict[str, str]
@@ -24,7 +22,7 @@ class Post:
 
 @dataclass
 class Api:
-    """What the forge answers, one after the other and the last again and again, and what it was asked."""
+    """The answers, of which the last is repeated, and the requests."""
 
     answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(201, b'{"id": 1}')])
     headers: dict[str, str] = field(default_factory=dict)
@@ -34,13 +32,14 @@ class Api:
     @property
     def post(self) -> Post:
         """The only request."""
-        (found,) = self.posts
-        return found
+        (post,) = self.posts
+        return post
 
 
 @contextlib.contextmanager
-def serving_forge(api: Api, context=None) -> Iterator[Api]:
-    """Serve it, with an SSL context over TLS; ``api.url`` is where."""
+def serving_forge(context=None) -> Iterator[Api]:
+    """Serve a forge, over TLS with an SSL context."""
+    api = Api()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -49,9 +48,8 @@ def serving_forge(api: Api, context=None) -> Iterator[Api]:
             api.posts.append(Post(self.path, headers, json.loads(data)))
             status, body = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
             self.send_response(status)
-            for name, value in api.headers.items():
+            for name, value in {**api.headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 

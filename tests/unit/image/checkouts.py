@@ -15,7 +15,7 @@ DATE = "2026-01-02T03:04:05+01:00"
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git, at a date that is always the same; where there is none, the test is skipped."""
+    """Run git with a fixed date."""
     if not shutil.which("git"):
         pytest.skip("no git; install it: apt-get install git")
     env = {**os.environ, "GIT_AUTHOR_DATE": DATE, "GIT_COMMITTER_DATE": DATE}
@@ -24,26 +24,46 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit_all(folder: Path) -> str:
-    """Commit a folder's files, in a repository that is made if need be."""
-    git(folder, "init", "-q")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "x")
+    """Commit all files of a folder, which becomes a repository, and return the hash."""
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+        git(folder, *command)
     return git(folder, "rev-parse", "HEAD")
 
 
-def build(checkout: Path, *arguments: object, both: bool = False, **env: str):
-    """Build the component, or both images."""
-    target = [] if both else ["--target", "component"]
-    return called("image-build", *target, *arguments, cwd=checkout, env=env)
+def append(path: Path, text: str = "\n# changed\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(text)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def build(checkout: Path, *arguments: object, targets=("--target", "component"), **env: str):
+    return called("image-build", *targets, *arguments, cwd=checkout, env=env)
 
 
 def passed(done: subprocess.CompletedProcess) -> str:
-    """Check that a command passed, and return what it said."""
+    """Check that a command passed, and return its output."""
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
-def dependencies_of(checkout: Path, repository: str = "localhost/jukebox") -> str:
-    """Name the component's dependencies."""
-    key = dependencies(keyed_files(checkout), "3.12", base_digest(default_base(checkout))).key
-    return f"{repository}/component-dependencies:{key}"
+def key_of(tree: Path, python: str = "3.12", base: str = "") -> str:
+    return dependencies(keyed_files(tree), python, base_digest(base or default_base(tree))).key
+
+
+def task(tree: Path, verb: str, *options: object, **env: str):
+    """Call a verb as its Task does: with variables, from another folder."""
+    variables = {
+        "JUKEBOX_REGISTRY_TLS": "false",
+        "JUKEBOX_RESULTS_DIR": str(tree.parent / "results"),
+        "REGISTRY_AUTH_FILE": str(tree.parent / "config.json"),
+    }
+    return called("ci", verb, *options, cwd=tree.parent, env={**variables, **env})
+
+
+def results(tree: Path) -> dict[str, str]:
+    """Return the results of a Task, which the commands write beside the checkout."""
+    return {path.name: path.read_text() for path in (tree.parent / "results").glob("*")}

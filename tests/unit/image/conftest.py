@@ -1,4 +1,4 @@
-"""A checkout to build from, and an engine that only seems to build."""
+"""A checkout to build from, a fake engine, and registries."""
 
 import json
 import os
@@ -9,22 +9,20 @@ from pathlib import Path
 
 import pytest
 from checkouts import ROOT, commit_all
-from registries import Shelf, serving_registry
+from docker_registry import registry_server
+from registries import serving_registry
 
 from ml.image.key import default_base, native_architecture
 
-FAKE = Path(__file__).with_name("fake_engine.py")
+TREE = (".gitignore", "Containerfile", "LICENSE", "pyproject.toml", "ml/core/version.py")
+TREE += ("ml/image/install.sh", "ml/image/slim.py")
 
 
 @dataclass(frozen=True)
 class Fake:
-    """Fake engines in a folder of their own, the only ones on ``path``."""
+    """Fake engines in a folder, and the record of their calls."""
 
     home: Path
-
-    @property
-    def path(self) -> str:
-        return str(self.home / "bin")
 
     @property
     def calls(self) -> list[list[str]]:
@@ -32,26 +30,27 @@ class Fake:
         record = self.home / "calls.jsonl"
         return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
+    def called(self, verb: str) -> list[list[str]]:
+        return [call for call in self.calls if call[1] == verb]
+
     @property
     def built(self) -> list[str]:
         """The stages that were built, in their order."""
-        return [call[call.index("--target") + 1] for call in self.calls if call[1] == "build"]
+        return [call[call.index("--target") + 1] for call in self.called("build")]
 
     @property
     def seen(self) -> dict:
-        """What the last build found: secrets, their modes, the context's files."""
+        """What the last build read: secrets, their modes, the context's files."""
         return json.loads((self.home / "seen.json").read_text())
 
     def install(self, name: str) -> None:
-        script = self.home / "bin" / name
-        script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{FAKE}' '{self.home}' {name} \"$@\"\n")
-        script.chmod(0o755)
+        program, fake = self.home / "bin" / name, Path(__file__).with_name("fake_engine.py")
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -IS '{fake}' '{self.home}' {name} \"$@\"\n")
+        program.chmod(0o755)
 
-    def tell(self, **changes: object) -> None:
-        told = {"architecture": native_architecture(), "broken": "", "says": "", "hangs_at": ""}
-        (self.home / "told.json").write_text(
-            json.dumps({**told, "refuses_push": False, "missing": "manifest unknown", "busy": 0, **changes})
-        )
+    def behave(self, **changes: object) -> None:
+        changes = {"architecture": native_architecture(), **changes}
+        (self.home / "behaviour.json").write_text(json.dumps(changes))
 
     def hold(self, reference: str, shelf: str = "held") -> None:
         (self.home / shelf / reference.replace("/", "%")).touch()
@@ -59,59 +58,36 @@ class Fake:
 
 @pytest.fixture(autouse=True)
 def plain_environment(tmp_path, monkeypatch):
-    """No settings of whoever runs the tests, and no repository around them."""
-    for name in [name for name in os.environ if name.startswith(("JUKEBOX_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    """No settings of the user who runs the tests, and no repository around them."""
+    for name in os.environ.copy():
+        if name.startswith(("JUKEBOX_", "PIP_", "REQUESTS_CA_BUNDLE")):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
 
 @pytest.fixture
-def no_engine(tmp_path) -> Fake:
-    """A path with git and without an engine; the machine's own are out of reach."""
-    home = tmp_path / "engine"
+def no_engine(tmp_path, monkeypatch) -> Fake:
+    """PATH with git and without an engine."""
+    fake = Fake(tmp_path / "engine")
     for name in ("bin", "held", "registry"):
-        (home / name).mkdir(parents=True)
+        (fake.home / name).mkdir(parents=True)
     for name in ("git", "setpriv"):
-        found = shutil.which(name)
-        if found:
-            (home / "bin" / name).symlink_to(found)
-    fake = Fake(home)
-    fake.tell()
+        if program := shutil.which(name):
+            (fake.home / "bin" / name).symlink_to(program)
+    fake.behave()
+    monkeypatch.setenv("PATH", str(fake.home / "bin"))
     return fake
 
 
 @pytest.fixture
 def tree(tmp_path) -> Path:
-    """What an image is built from, as it is in this checkout, but for most of the code."""
-    folder = tmp_path / "tree"
-    names = (
-        ".gitignore",
-        "Containerfile",
-        "LICENSE",
-        "pyproject.toml",
-        "ml/image/install.sh",
-        "ml/image/slim.py",
-        "ml/core/version.py",
-    )
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
-    (folder / "README.md").write_text("# docs\n")
-    # Not with its modes: a checkout may be read-only.
-    shutil.copytree(ROOT / "requirements", folder / "requirements", copy_function=shutil.copyfile)
-    (folder / "requirements").chmod(0o755)
-    return folder
-
-
-@pytest.fixture
-def repository(tmp_path) -> Path:
-    """A small checkout with one commit."""
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    (folder / "song.txt").write_text("la\n")
-    commit_all(folder)
-    return folder
+    """The files of this checkout that an image is built from, with one module of the package."""
+    for name in (*TREE, *(f"requirements/{path.name}" for path in (ROOT / "requirements").glob("*.txt"))):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        # Without modes: a checkout may be read-only.
+        shutil.copyfile(ROOT / name, tmp_path / "tree" / name)
+    (tmp_path / "tree/README.md").write_text("# docs\n")
+    return tmp_path / "tree"
 
 
 @pytest.fixture
@@ -122,15 +98,23 @@ def checkout(tree) -> Path:
 
 
 @pytest.fixture
-def fake(no_engine, checkout, monkeypatch) -> Fake:
-    """Podman with the base that the checkout names, and no other engine in reach."""
+def fake(no_engine, checkout) -> Fake:
+    """Podman with the base image of the checkout."""
     no_engine.install("podman")
     no_engine.hold(default_base(checkout))
-    monkeypatch.setenv("PATH", no_engine.path)
     return no_engine
 
 
 @pytest.fixture
-def shelf():
-    with serving_registry(Shelf()) as found:
-        yield found
+def double():
+    with serving_registry() as double:
+        yield double
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A real registry."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("no docker-registry; install it: apt-get install docker-registry")
+    with registry_server(tmp_path_factory.mktemp("registry")) as where:
+        yield where

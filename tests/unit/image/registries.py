@@ -1,12 +1,12 @@
-"""A registry on loopback that tests tell what to answer: manifests, logins, tokens, and every fault."""
+"""A registry on loopback that tests configure: manifests, blobs, logins, tokens, and every fault."""
 
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,7 +17,6 @@ from ml.image.registry import Registry
 
 DIGEST = f"sha256:{'d' * 64}"
 LOGIN = "robot:canary-8c1f"
-PASSWORD = LOGIN.partition(":")[2]
 NAME, TAG = "team/jukebox/build", "1a2b"
 TOKEN = "token-canary-77"
 ABSENT = json.dumps({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}).encode()
@@ -29,107 +28,104 @@ def encoded(login: str = LOGIN) -> str:
 
 
 @dataclass
-class Shelf:
-    """What the registry holds, how it behaves, and what it was asked."""
+class Double:
+    """What the registry has, how it behaves, and what it was asked."""
 
-    images: dict[str, str] = field(default_factory=dict)
-    auth: str = ""  # "", "basic" or "bearer"
-    anonymous: bool = False  # whether tokens are given without a login
-    realm: str = ""
-    challenge: str = ""
-    token: Any = field(default_factory=lambda: {"token": TOKEN})
-    token_status: int = 200
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b"no"
-    answers: int = 1 << 30  # requests that are answered as they should be, before `status`
+    held: dict[str, bytes] = field(default_factory=dict)  # by path
+    digests: dict[str, str] = field(default_factory=dict)  # by path, the header Docker-Content-Digest
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    host: str = ""
+    locked: bool = False  # whether a token is required
+    anonymous: bool = False  # whether tokens are issued without a login
+    challenge: str = 'Bearer realm="{realm}",service="it",scope="{scope}",error="invalid_token"'
+    scope: str = f"repository:{NAME}:pull"
+    token: tuple[int, object] = (200, {"token": TOKEN})
+    faults: dict[str, tuple] = field(default_factory=dict)  # by pattern of "METHOD path", the answer instead
+    answers: int = 0  # requests before the faults
+    location: str = "/v2/team/component/blobs/uploads/1?state=x"
+    mounts: bool = False
+    url: str = ""
 
-    def hold(self, name: str, tag: str, digest: str = DIGEST) -> None:
-        self.images[f"/v2/{name}/manifests/{tag}"] = digest
+    @property
+    def host(self) -> str:
+        return self.url.partition("://")[2]
 
     @property
     def paths(self) -> list[str]:
-        return [what for what, _ in self.asked]
+        return [asked for asked, _ in self.asked]
+
+    def hold(self, name: str, tag: str, digest: str = DIGEST) -> None:
+        path = f"/v2/{name}/manifests/{tag}"
+        self.held[path], self.digests[path] = b"{}", digest
+
+    def answer(self, method: str, path: str, login: str | None, body: bytes) -> tuple[int, dict, bytes]:
+        if path.startswith("/token"):
+            status, data = self.token if self.anonymous or login == f"Basic {encoded()}" else (401, {})
+            return status, {}, data if isinstance(data, bytes) else json.dumps(data).encode()
+        for pattern, fault in self.faults.items():
+            if len(self.asked) > self.answers and re.match(pattern, f"{method} {path}"):
+                return fault
+        if self.locked and login != f"Bearer {TOKEN}":
+            challenge = self.challenge.format(realm=f"{self.url}/token", scope=self.scope)
+            return 401, {"WWW-Authenticate": challenge}, b"{}"
+        if method == "POST":
+            return 201 if self.mounts and "mount=" in path else 202, {"Location": self.location}, b""
+        if method == "PUT":
+            digest = path.partition("digest=")[2]
+            self.held[f"/v2/team/component/blobs/{digest}" if digest else path] = body
+            return 201, {}, b""
+        if path not in self.held:
+            return 404, {"Content-Type": "application/json"}, ABSENT
+        return 200, {"Docker-Content-Digest": self.digests.get(path, "")}, self.held[path]
 
 
 @contextlib.contextmanager
-def serving_registry(shelf: Shelf, context=None) -> Iterator[Shelf]:
-    """Serve it, with an SSL context over TLS; ``shelf.host`` is where."""
+def serving_registry(context=None) -> Iterator[Double]:
+    """Serve a registry, over TLS with an SSL context."""
+    double = Double()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.answer(with_body=False)
-
-        def do_GET(self):
-            self.answer(with_body=True)
-
-        def answer(self, *, with_body):
+        def serve(self):
             headers = {name.lower(): value for name, value in self.headers.items()}
-            shelf.asked.append((f"{self.command} {self.path}", headers))
-            status, found, data = self.decide(headers.get("authorization", ""))
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            double.asked.append((f"{self.command} {self.path}", headers))
+            status, more, data = double.answer(self.command, self.path, headers.get("authorization"), body)
             self.send_response(status)
-            for name, value in found.items():
+            for name, value in {"Content-Length": str(len(data)), **more}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            if with_body:
+            if self.command != "HEAD":
                 self.wfile.write(data)
-
-        def decide(self, authorization):
-            if self.path.startswith("/token"):
-                allowed = shelf.anonymous or authorization == f"Basic {encoded()}"
-                told = shelf.token if isinstance(shelf.token, bytes) else json.dumps(shelf.token).encode()
-                return (shelf.token_status, {}, told) if allowed else (401, {}, b'{"details": "no"}')
-            if shelf.status and len(shelf.asked) > shelf.answers:
-                return shelf.status, shelf.headers, shelf.body
-            expected = {"basic": f"Basic {encoded()}", "bearer": f"Bearer {TOKEN}"}.get(shelf.auth)
-            if expected and authorization != expected:
-                return 401, {"WWW-Authenticate": self.challenge()}, b"{}"
-            digest = shelf.images.get(self.path)
-            if digest is None:
-                return 404, {"Content-Type": "application/json"}, ABSENT
-            return 200, {"Docker-Content-Digest": digest} if digest else {}, b"{}"
-
-        def challenge(self):
-            if shelf.auth == "basic":
-                return 'Basic realm="registry"'
-            realm = shelf.realm or f"{scheme}://{shelf.host}/token"
-            name = self.path.removeprefix("/v2/").partition("/manifests/")[0]
-            return shelf.challenge.format(realm=realm) or (
-                f'Bearer realm="{realm}",service="it",scope="repository:{name}:pull",error="invalid_token"'
-            )
 
         def log_message(self, *_):
             pass
 
-    with http_server(Handler, context) as url:
-        scheme, _, shelf.host = url.partition("://")
-        yield shelf
+    for verb in ("GET", "HEAD", "POST", "PUT"):
+        setattr(Handler, f"do_{verb}", Handler.serve)
+    with http_server(Handler, context) as double.url:
+        yield double
 
 
 def query_of(asked: str) -> dict[str, list[str]]:
-    """Return the query of what was asked."""
     return parse_qs(urlsplit(asked.partition(" ")[2]).query)
 
 
-def reference(shelf) -> str:
-    return f"{shelf.host}/{NAME}:{TAG}"
+def digest_at(host: str, **settings) -> str | None:
+    """Look an image up, with a login over plain HTTP but for the settings."""
+    settings = {"insecure": True, "logins": {host: encoded()}, **settings}
+    return Registry(**settings).digest(f"{host}/{NAME}:{TAG}")
 
 
-def ask(shelf, logins=(), **settings) -> str | None:
-    return Registry(insecure=True, logins=dict(logins), **settings).digest(reference(shelf))
-
-
-def failure(host: str, registry: Registry) -> str:
-    """Check that asking fails in one line that names the image and no password, and return the line."""
+def failure(host: str, **settings) -> str:
+    """Check that a look-up fails in one line that names the image and no password, and return the line."""
     with pytest.raises(PlatformError) as caught:
-        registry.digest(f"{host}/{NAME}:{TAG}")
+        digest_at(host, **settings)
     text = str(caught.value)
-    assert text.startswith(f"cannot ask for {host}/{NAME}:{TAG}: ")
+    assert text.startswith(f"cannot look up {host}/{NAME}:{TAG}: ")
     assert text.isprintable()
-    for secret in (PASSWORD, TOKEN, encoded()):
-        assert secret not in text
-        assert secret not in repr(registry)
+    assert_no_secret(text)
     return text
+
+
+def assert_no_secret(text: str) -> None:
+    for secret in (LOGIN.partition(":")[2], TOKEN, encoded()):
+        assert secret not in text

@@ -1,115 +1,66 @@
-"""Logins of Docker's configuration: their forms, and whom they are for."""
+"""Credentials: the forms of Docker's configuration, the cluster's token, and CA files."""
 
 import base64
 import json
 
 import pytest
-from registries import (
-    DIGEST,
-    NAME,
-    PASSWORD,
-    TAG,
-    ask,
-    encoded,
-)
+import trustme
+from registries import DIGEST, LOGIN, NAME, TAG, digest_at, encoded
 
 from ml.core.errors import UsageError
-from ml.image.logins import read_logins, registry_logins
+from ml.image.logins import read_logins, registry_logins, require_certificates
+
+HOSTS = {
+    "registry.example:5000": "registry.example:5000",
+    "https://registry.example": "registry.example",
+    "https://registry.example/v1/": "registry.example",
+    "https://registry.example:5000/v2/": "registry.example:5000",
+    "http://registry.example/": "registry.example",
+    "quay.example/team": "quay.example/team",
+}
+PAIR = dict(zip(("username", "password"), LOGIN.split(":"), strict=True))
+ENTRIES = [{"auth": encoded()}, PAIR, {"auth": "", **PAIR}, {"auth": encoded(), **PAIR, "password": "else"}]
+NO_ENTRIES = ["canary", {"username": "canary"}, {"identitytoken": "canary"}]
+NO_ENTRIES += [{"auth": auth} for auth in ("canary!", encoded("canary"), encoded() + "\n", 7)]
+NO_FILES = ["", "canary", "[]", '"canary"', "[" * 100_000, {"auths": []}, {"auths": "canary"}]
 
 
-def logins(tmp_path, text) -> dict[str, str]:
-    path = tmp_path / "config.json"
-    path.write_text(text if isinstance(text, str) else json.dumps(text))
-    return read_logins(path)
+@pytest.fixture
+def logins(tmp_path):
+    def read(content) -> dict[str, str]:
+        (tmp_path / "config.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        return read_logins(tmp_path / "config.json")
+
+    return read
 
 
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("registry.example", "registry.example"),
-        ("registry.example:5000", "registry.example:5000"),
-        ("https://registry.example", "registry.example"),
-        ("https://registry.example/v1/", "registry.example"),
-        ("https://registry.example:5000/v2/", "registry.example:5000"),
-        ("http://registry.example/", "registry.example"),
-        ("quay.example/team", "quay.example/team"),
-    ],
-)
-def test_the_names_of_registries(tmp_path, name, place):
-    assert logins(tmp_path, {"auths": {name: {"auth": encoded()}}}) == {place: encoded()}
+def test_the_forms_of_a_configuration(logins, tmp_path):
+    assert read_logins(None) == read_logins(tmp_path / "none") == read_logins(tmp_path) == {}
+    for empty in ({}, {"auths": {}}, {"auths": {"r.example": {}}, "credsStore": "x"}):
+        assert logins(empty) == {}
+    for name, host in HOSTS.items():
+        assert logins({"auths": {name: {"auth": encoded()}}}) == {host: encoded()}
+    for entry in ENTRIES:
+        assert logins({"auths": {"r.example": entry}, "other": 1}) == {"r.example": encoded()}
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"auth": encoded()},
-        {"username": "robot", "password": PASSWORD},
-        {"auth": "", "username": "robot", "password": PASSWORD},
-        {"auth": encoded(), "username": "someone", "password": "else", "email": "a@example.org"},
-    ],
-)
-def test_the_forms_of_a_login(tmp_path, entry):
-    assert logins(tmp_path, {"auths": {"r.example": entry}, "other": 1}) == {"r.example": encoded()}
+def test_a_password_beyond_ascii_is_valid_in_a_header(logins, double):
+    known = logins({"auths": {double.host: {"username": "é", "password": "pass:wörd"}}})
+    assert base64.b64decode(known[double.host]).decode() == "é:pass:wörd"
+    double.hold(NAME, TAG)
+    assert digest_at(double.host, logins=known) == DIGEST
 
 
-def test_a_password_beyond_ascii_is_fit_for_a_header(tmp_path, shelf):
-    found = logins(tmp_path, {"auths": {shelf.host: {"username": "é", "password": "pass:wörd"}}})
-    assert base64.b64decode(found[shelf.host]).decode() == "é:pass:wörd"
-    shelf.hold(NAME, TAG)
-    assert ask(shelf, found) == DIGEST
-
-
-@pytest.mark.parametrize("text", [{}, {"auths": {}}, {"auths": {"r.example": {}}, "credsStore": "x"}])
-def test_a_file_without_logins_has_none(tmp_path, text):
-    assert logins(tmp_path, text) == {}
-
-
-def test_without_a_file_there_are_none(tmp_path):
-    assert read_logins(None) == {}
-    assert read_logins(tmp_path / "none") == {}
-    assert read_logins(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "canary",
-        "[]",
-        '"canary"',
-        "[" * 100_000,
-        {"auths": []},
-        {"auths": "canary"},
-        {"auths": {"r.example": "canary"}},
-        {"auths": {"r.example": {"auth": "canary!"}}},
-        {"auths": {"r.example": {"auth": encoded("canary")}}},
-        {"auths": {"r.example": {"auth": 7}}},
-        {"auths": {"r.example": {"auth": encoded() + "\n"}}},
-        {"auths": {"r.example": {"username": "canary"}}},
-        {"auths": {"r.example": {"identitytoken": "canary"}}},
-    ],
-)
-def test_what_is_no_configuration_is_refused_and_not_quoted(tmp_path, text):
+@pytest.mark.parametrize("content", [*NO_FILES, *({"auths": {"r.example": entry}} for entry in NO_ENTRIES)])
+def test_a_file_that_is_not_valid_is_refused_and_not_quoted(logins, content):
     with pytest.raises(UsageError, match=r"config\.json: not a Docker configuration with logins") as caught:
-        logins(tmp_path, text)
+        logins(content)
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_the_login_for_most_of_the_name_is_taken(shelf):
-    shelf.hold(NAME, TAG)
-    known = {f"{shelf.host}/{place}": encoded(f"of:{place}") for place in ("team", "team/jukebox", "tea")}
-    for without, expected in (("", "team/jukebox"), ("team/jukebox", "team"), ("team", "")):
-        known.pop(f"{shelf.host}/{without}", None)
-        ask(shelf, {**known, shelf.host: encoded("of:")})
-        assert shelf.asked[-1][1]["authorization"] == f"Basic {encoded(f'of:{expected}')}"
-
-
-TOKEN = base64.b64encode(b"jukebox:canary").decode()
-
-
 @pytest.mark.parametrize(
-    ("host", "given"),
+    ("host", "sent"),
     [
         ("image-registry.openshift-image-registry.svc:5000", True),
         ("registry.tools.svc", True),
@@ -119,15 +70,21 @@ TOKEN = base64.b64encode(b"jukebox:canary").decode()
         ("registry.example", False),
     ],
 )
-def test_a_token_of_the_cluster_is_for_a_registry_of_the_cluster_alone(tmp_path, host, given):
+def test_the_clusters_token_is_for_registries_of_the_cluster_without_a_login(logins, tmp_path, host, sent):
     (tmp_path / "token").write_text("canary\n")
-    found = registry_logins(tmp_path / "none.json", tmp_path / "token", f"{host}/team/jukebox")
-    assert found == ({host: TOKEN} if given else {})
+    config, name = tmp_path / "config.json", f"{host}/team/jukebox"
+    logins_of_token = {host: encoded("jukebox:canary")} if sent else {}
+    assert registry_logins(config, tmp_path / "token", name) == logins_of_token
+    assert registry_logins(config, tmp_path / "none", name) == registry_logins(config, None, name) == {}
+    logins({"auths": {host: {"auth": encoded()}}})
+    assert registry_logins(config, tmp_path / "token", name) == {host: encoded()}
 
 
-def test_a_login_of_ones_own_comes_before_a_token(tmp_path):
-    (tmp_path / "token").write_text("canary")
-    (tmp_path / "config.json").write_text(json.dumps({"auths": {"r.tools.svc": {"auth": encoded()}}}))
-    found = registry_logins(tmp_path / "config.json", tmp_path / "token", "r.tools.svc/jukebox")
-    assert found == {"r.tools.svc": encoded()}
-    assert registry_logins(None, tmp_path / "none", "r.tools.svc/jukebox") == {}
+def test_a_file_without_certificates_is_refused(tmp_path):
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    require_certificates(tmp_path / "ca.pem")
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").write_text("")
+    for name in ("text", "empty", "none", "."):
+        with pytest.raises(UsageError, match=r"--ca .*: cannot be read; give a file of PEM certificates"):
+            require_certificates(tmp_path / name)

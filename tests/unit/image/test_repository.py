@@ -1,13 +1,10 @@
-"""Pushing to and reading from a registry that does not do as asked, and where a login goes."""
+"""Pushing to a registry and reading from it: what is sent, to whom, and which answers are errors."""
 
 import json
 import re
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 
 import pytest
-from registries import LOGIN, PASSWORD, TOKEN, encoded, query_of
-from servers import http_server
+from registries import assert_no_secret, encoded, query_of, serving_registry
 
 from ml.core.canonical import digest
 from ml.core.errors import PlatformError
@@ -16,173 +13,101 @@ from ml.image.repository import Repository
 
 DATA = b"a layer" * 1000
 BLOB = digest(DATA)
+PATH = f"/v2/team/component/blobs/{BLOB}"
 MANIFEST = json.dumps({"mediaType": "application/vnd.oci.image.manifest.v1+json"}).encode()
 
 
-@dataclass
-class Store:
-    """A registry in memory: what it holds by path, what it was asked, and what it answers instead."""
-
-    held: dict[str, bytes] = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    instead: dict[str, int] = field(default_factory=dict)  # by pattern of "METHOD path", a status
-    location: str = "/v2/team/component/blobs/uploads/1?state=x"
-    mounts: bool = False
-    locked: bool = False
-    host: str = ""
-
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes):
-        for pattern, status in self.instead.items():
-            if re.match(pattern, f"{method} {path}"):
-                return status, {}, b""
-        if path.startswith("/token"):
-            return 200, {}, json.dumps({"token": TOKEN}).encode()
-        if self.locked and headers.get("authorization") != f"Bearer {TOKEN}":
-            scope = "repository:team/component:pull,push repository:team/below:pull"
-            challenge = f'Bearer realm="http://{self.host}/token",service="it",scope="{scope}"'
-            return 401, {"WWW-Authenticate": challenge}, b""
-        if method == "POST":
-            return (201 if self.mounts and "mount=" in path else 202), {"Location": self.location}, b""
-        if method == "PUT":
-            name = (
-                path if "/manifests/" in path else f"/v2/team/component/blobs/{path.partition('digest=')[2]}"
-            )
-            self.held[name] = body
-            return 201, {}, b""
-        found = self.held.get(path)
-        return (404, {}, b"") if found is None else (200, {}, found)
+def repository(double) -> Repository:
+    registry = Registry(insecure=True, logins={double.host: encoded()})
+    return Repository(registry, f"{double.host}/team/component", "push it")
 
 
-@pytest.fixture
-def store():
-    store = Store()
-
-    class Handler(BaseHTTPRequestHandler):
-        def serve(self):
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
-            store.asked.append((f"{self.command} {self.path}", headers))
-            status, found, data = store.answer(self.command, self.path, headers, body)
-            self.send_response(status)
-            for name, value in {**found, "Content-Length": str(len(data))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    for verb in ("GET", "HEAD", "POST", "PUT"):
-        setattr(Handler, f"do_{verb}", Handler.serve)
-    with http_server(Handler) as url:
-        store.host = url.partition("://")[2]
-        yield store
+def push(double, source="") -> bool:
+    return repository(double).push(BLOB, len(DATA), lambda: iter([DATA[:9], DATA[9:]]), source)
 
 
-def repository(store, name="team/component", **settings) -> Repository:
-    return Repository(Registry(insecure=True, **settings), f"{store.host}/{name}", "push it")
-
-
-def push(store, source="", **settings) -> bool:
-    return repository(store, **settings).push(BLOB, len(DATA), lambda: iter([DATA[:9], DATA[9:]]), source)
-
-
-def failure(function, *arguments, **settings) -> str:
+def failure(function, *arguments) -> str:
     with pytest.raises(PlatformError, match=r"^cannot push it: ") as caught:
-        function(*arguments, **settings)
-    for secret in (PASSWORD, TOKEN, encoded()):
-        assert secret not in str(caught.value)
+        function(*arguments)
+    assert_no_secret(str(caught.value))
     return str(caught.value)
 
 
-def test_a_blob_is_sent_once_with_its_size(store):
-    assert push(store) is True
-    assert store.held[f"/v2/team/component/blobs/{BLOB}"] == DATA
-    what, headers = store.asked[-1]
-    assert what == f"PUT /v2/team/component/blobs/uploads/1?state=x&digest={BLOB}"
+def test_a_blob_is_sent_once_with_its_size(double):
+    assert push(double) is True
+    assert double.held[PATH] == DATA
+    asked, headers = double.asked[-1]
+    assert asked == f"PUT /v2/team/component/blobs/uploads/1?state=x&digest={BLOB}"
     assert headers["content-length"] == str(len(DATA))
     assert "transfer-encoding" not in headers
-    assert push(store) is False
-    assert store.asked[-1][0].startswith("HEAD ")
+    assert push(double) is False
+    assert double.paths[-1].startswith("HEAD ")
 
 
-def test_a_blob_of_another_repository_is_mounted(store):
-    store.mounts = True
-    assert push(store, f"{store.host}/team/below") is False
-    assert store.asked[-1][0] == f"POST /v2/team/component/blobs/uploads/?mount={BLOB}&from=team%2Fbelow"
+@pytest.mark.parametrize(("mounts", "registry"), [(True, ""), (False, ""), (True, "r.example")])
+def test_a_blob_of_another_repository_of_the_registry_is_mounted(double, mounts, registry):
+    double.mounts = mounts
+    assert push(double, f"{registry or double.host}/team/below") is not (mounts and not registry)
+    assert (PATH in double.held) is not (mounts and not registry)
+    mount = f"POST /v2/team/component/blobs/uploads/?mount={BLOB}&from=team%2Fbelow"
+    assert (mount in double.paths) is not bool(registry)
 
 
-def test_a_registry_that_mounts_nothing_is_sent_the_blob(store):
-    assert push(store, f"{store.host}/team/below") is True
-    assert store.held[f"/v2/team/component/blobs/{BLOB}"] == DATA
+@pytest.mark.parametrize("location", ["{url}/up/1", "/up/1", "https://{host}/up/1", "{url}/up/1?a=b"])
+def test_the_forms_of_a_location(double, location):
+    double.location = location.format(url=double.url, host=double.host)
+    assert push(double) is True
+    assert re.fullmatch(rf"PUT /up/1\?(a=b&)?digest={BLOB}", double.paths[-1])
 
 
-def test_of_another_registry_nothing_is_mounted(store):
-    store.mounts = True
-    assert push(store, "registry.example/team/below") is True
-    assert not [what for what, _ in store.asked if "mount=" in what]
+def test_nothing_is_sent_to_another_host(double):
+    with serving_registry() as other:
+        double.location = f"{other.url}/v2/up/1"
+        assert "the registry redirects to 127.0.0.1" in failure(push, double)
+        assert other.asked == []
 
 
-@pytest.mark.parametrize(
-    "location", ["{url}/v2/up/1", "/v2/up/1", "https://{host}/v2/up/1", "{url}/v2/up/1?a=b"]
-)
-def test_the_forms_of_where_to_send_it(store, location):
-    store.location = location.format(url=f"http://{store.host}", host=store.host)
-    assert push(store) is True
-    assert re.fullmatch(rf"PUT /v2/up/1\?(a=b&)?digest={BLOB}", store.asked[-1][0])
+REFUSALS = [(verb, status) for verb in ("HEAD", "POST", "PUT") for status in (302, 403, 429, 500)]
 
 
-def test_a_registry_that_sends_us_elsewhere_gets_nothing_there(store, shelf):
-    store.location = f"http://{shelf.host}/v2/up/1"
-    assert "the registry sends us to 127.0.0.1" in failure(push, store, logins={store.host: encoded()})
-    assert shelf.asked == []
+@pytest.mark.parametrize(("verb", "status"), [*REFUSALS, ("POST", 201), ("PUT", 202)])
+def test_every_other_answer_is_an_error(double, verb, status):
+    double.faults = {verb: (status, {}, b"")}
+    assert failure(push, double).endswith(f"the registry answers {status}")
 
 
-@pytest.mark.parametrize("pattern", ["HEAD .*blobs", "POST", "PUT .*uploads"])
-@pytest.mark.parametrize("status", [302, 403, 429, 500])
-def test_every_other_answer_is_an_error(store, pattern, status):
-    store.instead = {pattern: status}
-    assert failure(push, store).endswith(f"the registry answers {status}")
+def test_a_manifest_is_sent_with_its_type(double):
+    assert repository(double).push_manifest("tag", MANIFEST) == digest(MANIFEST)
+    assert double.held["/v2/team/component/manifests/tag"] == MANIFEST
+    assert double.asked[-1][1]["content-type"] == "application/vnd.oci.image.manifest.v1+json"
+    double.faults = {"PUT .*manifests": (400, {}, b"")}
+    assert "answers 400" in failure(repository(double).push_manifest, "tag", MANIFEST)
 
 
-def test_a_manifest_that_is_refused_is_an_error(store):
-    assert repository(store).push_manifest("tag", MANIFEST) == digest(MANIFEST)
-    assert store.held["/v2/team/component/manifests/tag"] == MANIFEST
-    assert store.asked[-1][1]["content-type"] == "application/vnd.oci.image.manifest.v1+json"
-    store.instead = {"PUT .*manifests": 400}
-    assert "answers 400" in failure(repository(store).push_manifest, "tag", MANIFEST)
-
-
-def test_one_token_has_the_rights_of_both_repositories_and_is_asked_for_once(store):
-    store.locked = True
-    assert push(store, f"{store.host}/team/below", logins={store.host: encoded()}) is True
-    tokens = [(what, headers) for what, headers in store.asked if "/token" in what]
-    ((what, headers),) = tokens
+def test_one_token_has_the_rights_of_both_repositories_and_is_requested_once(double):
     scopes = ["repository:team/component:pull,push", "repository:team/below:pull"]
-    assert query_of(what) == {"service": ["it"], "scope": scopes}
+    double.locked, double.scope = True, " ".join(scopes)
+    assert push(double, f"{double.host}/team/below") is True
+    ((asked, headers),) = [each for each in double.asked if "/token" in each[0]]
+    assert query_of(asked) == {"service": ["it"], "scope": scopes}
     assert headers["authorization"] == f"Basic {encoded()}"
-    assert LOGIN not in str(store.asked)
 
 
-def test_what_is_read_is_checked_against_its_digest(store):
-    data = b'{"a": 1}'
-    for kind in ("manifests", "blobs"):
-        store.held[f"/v2/team/component/{kind}/{digest(data)}"] = data
-    ours = repository(store)
-    assert ours.manifest(digest(data)) == ours.config(digest(data)) == {"a": 1}
-    assert b"".join(ours.stream(digest(data))) == data
-    for kind in ("manifests", "blobs"):
-        store.held[f"/v2/team/component/{kind}/{digest(data)}"] = b'{"a": 2}'
-    assert "is something else" in failure(ours.manifest, digest(data))
-    assert "is something else" in failure(ours.config, digest(data))
-    assert "is another blob" in failure(lambda: list(ours.stream(digest(data))))
+def test_content_is_checked_against_its_digest(double):
+    ours, name = repository(double), digest(b'{"a": 1}')
+    paths = [f"/v2/team/component/{kind}/{name}" for kind in ("manifests", "blobs")]
+    for read in (ours.manifest, ours.config, lambda name: json.loads(b"".join(ours.stream(name)))):
+        double.held = dict.fromkeys(paths, b'{"a": 1}')
+        assert read(name) == {"a": 1}
+        double.held = dict.fromkeys(paths, b'{"a": 2}')
+        assert f"the content of {name} has another digest" in failure(read, name)
+        double.held = {}
+        assert "the registry answers 404" in failure(read, name)
+    double.faults = {"GET .*blobs": (200, {"Content-Length": "9"}, b"half")}
+    assert "the download of blobs/" in failure(lambda: list(ours.stream(name)))
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [(b"[]", "no JSON object"), (b"<html>", "no JSON object"), (b"x" * (5 << 20), "more than 4194304 bytes")],
-)
-def test_what_is_no_manifest(store, data, said):
-    store.held["/v2/team/component/manifests/tag"] = data
-    assert said in failure(repository(store).manifest, "tag")
+def test_a_document_that_is_not_a_manifest_is_an_error(double):
+    for data, said in ((b"[]", "is not a"), (b"<>", "is not a"), (b"x" * (5 << 20), "has more than")):
+        double.held["/v2/team/component/manifests/tag"] = data
+        assert f"tag {said}" in failure(repository(double).manifest, "tag")
