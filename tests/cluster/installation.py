@@ -176,8 +176,7 @@ def write_overlay(site: Site, registry: Registry) -> Path:
         "TIMEOUT": "900",
     }
     settings = overlay / "settings.env"
-    lines = settings.read_text().splitlines()
-    assert {line.partition("=")[0] for line in lines} >= set(ours)
-    kept = [line for line in lines if line.partition("=")[0] not in ours]
-    settings.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
+    files = (settings, copy / "settings" / "defaults" / "settings.env")
+    assert {line.partition("=")[0] for file in files for line in file.read_text().splitlines()} >= set(ours)
+    settings.write_text("".join(f"{name}={value}\n" for name, value in ours.items()))
     return overlay

@@ -13,8 +13,7 @@ from tekton import references
 
 
 def settings(overlay: str) -> dict[str, str]:
-    lines = (TEKTON / "overlays" / overlay / "settings.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return find(rendered(overlay), "ConfigMap", "jukebox-settings")["data"]
 
 
 @pytest.fixture
@@ -121,8 +120,7 @@ def test_two_installations_share_no_object(tmp_path, overlay):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_store_may_have_another_address(copy, overlay):
     file = copy / "overlays" / overlay / "settings.env"
-    text = file.read_text().replace("STORE_CIDR=0.0.0.0/0", "STORE_CIDR=10.1.2.0/24")
-    file.write_text(text.replace("STORE_PORT=443", "STORE_PORT=9000"))
+    file.write_text(f"{file.read_text()}STORE_CIDR=10.1.2.0/24\nSTORE_PORT=9000\n")
     for name in ("jukebox-holdout", "jukebox-runs"):
         rule = find(render_copy(file.parent), "NetworkPolicy", name)["spec"]["egress"][0]
         assert rule["to"] == [{"ipBlock": {"cidr": "10.1.2.0/24"}}]
@@ -150,6 +148,15 @@ def unused(overlay: Path) -> set[str]:
     file.write_text("".join(f"{name}={mark}\n" for name, mark in marks.items()))
     arrived = str([found for found in render_copy(overlay) if found["kind"] != "ConfigMap"])
     return {name for name, mark in marks.items() if mark not in arrived}
+
+
+def test_the_overlays_set_only_what_differs_between_them():
+    shared, *own = (
+        dict(re.findall(r"^([A-Z_]+)=(.*)$", (TEKTON / folder / "settings.env").read_text(), re.MULTILINE))
+        for folder in ("settings/defaults", *(f"overlays/{overlay}" for overlay in OVERLAYS))
+    )
+    assert own[0].keys() == own[1].keys()
+    assert [name for name in own[0] if own[0][name] == own[1][name] or name in shared] == []
 
 
 def test_every_setting_arrives(copy):

@@ -63,6 +63,7 @@ class GeneratorOptions(Strict):
 
 class Generator(Strict):
     name: Name
+    behavior: Literal["merge"] | None = None
     envs: list[Text] = []
     files: list[Text] = []
     options: GeneratorOptions | None = None
