@@ -9,8 +9,8 @@ import pytest
 import requests
 from cluster.installation import HOOK
 from cluster.site import Site
+from tekton.expected import ROLES
 from tekton.manifests import task_names
-from tekton.references import ROLES
 
 TASKS = {*task_names(), "report", "verdict"}
 

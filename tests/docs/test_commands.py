@@ -86,13 +86,13 @@ ELSEWHERE = {
         "test_the_newest_are_found_in_a_store_and_where_submit_puts_evidence"
     ),
     r"(oc|kubectl) apply -k tekton/overlays/\w+": (
-        "tests/tekton/test_kustomize.py::test_all_objects_are_labelled_and_in_one_of_two_namespaces"
+        "tests/tekton/test_objects.py::test_an_overlay_has_no_problem"
     ),
     r"(oc|kubectl) create -n jukebox -f tekton/runs/by-hand\.yaml": (
         "tests/tekton/test_objects.py::test_an_overlay_has_no_problem"
     ),
     r"sh tekton/senders/bucket-notification\.sh \w+": (
-        "tests/tekton/test_scripts.py::test_the_example_for_buckets_has_no_finding"
+        "tests/tekton/test_linters.py::test_the_example_for_buckets_has_no_finding"
     ),
 }
 """Commands that a test, or CI, runs in its own place; of `apply` and `create` it checks the objects."""
