@@ -35,11 +35,14 @@ def test_a_file_has_the_shape_of_its_api(name):
 P, RUN = "Pipeline/jukebox-train spec", "TriggerTemplate/jukebox spec resourcetemplates 0 spec"
 LINT, BUILD = "Task/lint spec", "Task/toolchain spec steps build"
 NOTES = "Task/lint metadata annotations tekton.dev/"
-MEASURE, PROMOTE, SUBMIT = "Task/measure spec", "Task/promote spec", "Task/submit-run spec"
+MEASURE, PROMOTE = "Task/measure spec", "Task/promote spec"
 ENV = f"{LINT} steps 0 env +"
 RESULTS = "$(tasks.submit-run.results."
 KEY = {"secretKeyRef": {"name": "jukebox-promotion", "key": "x"}}
 WHOLE = [{"name": "judge"}]
+MOUNT = {"name": "registry", "mountPath": "/x"}
+YES = {"input": "$(tasks.answer.results.LINT)", "operator": "in", "values": ["yes"]}
+SIGNED = "Trigger/push spec interceptors signature params secretRef value"
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 CI = {"kind": "ServiceAccount", "name": "jukebox-ci", "namespace": "jukebox"}
 MISTAKES = [
@@ -50,7 +53,6 @@ MISTAKES = [
     (f"{LINT} steps 0 computeResources limits memory", "2Gx", "limits.memory"),
     (ENV, {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}, "fieldRef.fieldPath"),
     (f"{P} tasks lint timeout", GONE, "'timeout' is a required"),
-    (f"{P} tasks lint retries", "1", "retries"),
     (f"{RUN} timeout", "1h", "'timeout' was unexpected"),
     ("Trigger/push spec template", GONE, "'template' is a required"),
     ("EventListener/jukebox spec replicas", 2, "'replicas' was unexpected"),
@@ -58,39 +60,26 @@ MISTAKES = [
     ("+", {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {}}}, "no shape for v1 Pod"),
     # The catalogue of Tekton
     ("Task/lint metadata labels app.kubernetes.io/version", GONE, "app.kubernetes.io/version"),
-    ("Task/lint metadata labels app.kubernetes.io/version", 0.1, "app.kubernetes.io/version"),
-    ("Pipeline/jukebox-train metadata labels app.kubernetes.io/version", GONE, "app.kubernetes.io/version"),
-    *(
-        (f"{NOTES}{key}", GONE, f"'tekton.dev/{key}' is a required")
-        for key in ("displayName", "tags", "platforms")
-    ),
+    *((f"{NOTES}{key}", GONE, f"tekton.dev/{key}' is a req") for key in ("displayName", "tags", "platforms")),
     (f"{NOTES}pipelines.minVersion", "0.43", "minVersion"),
     (f"{NOTES}categories", "Music, Testing", "categories"),
     (f"{NOTES}tag", "x", "'tekton.dev/tag' was unexpected"),
     # References
     (ENV, {"name": "X", "value": "$(params.x)"}, "$(params.x) leads nowhere"),
-    (ENV, {"name": "X", "value": "$(workspaces.x.path)"}, "$(workspaces.x.path) leads nowhere"),
-    (ENV, {"name": "X", "value": "$(context.pipelineRun.uid)"}, "$(context.pipelineRun.uid) leads nowhere"),
     (ENV, {"name": "X", "value": '$(params["x"])'}, '$(params["x"]) has a form'),
     (ENV, {"name": "X", "value": "$(x)"}, "$(x) has a form"),
     (ENV, {"name": "SOURCE", "value": "/"}, "variable SOURCE is there twice"),
     (f"{LINT} params +", {"name": "x", "description": "x"}, "params.x is not used"),
     (f"{LINT} steps 0 script", "#!/bin/sh\n" + "true\n" * 11, "its script has 11 lines"),
     (f"{LINT} steps 0 script", "#!/bin/sh\necho $(params.tools-dependencies)\n", "$(params…) in its script"),
-    (f"{BUILD} script", '#!/bin/bash\necho $(params["x"])\n', "$(params…) in its script"),
     (f"{LINT} steps 0 image", "alpine", "its image alpine is no param"),
     (f"{LINT} steps 0 volumeMounts", [{"name": "x", "mountPath": "/x"}], "volume x leads nowhere"),
     (f"{LINT} results", [{"name": "X", "description": "x"}], "no step writes the result X"),
     (f"{P} tasks lint params 0 value", "$(tasks.tool.results.X)", "lint: param tools-dependencies is not"),
-    (f"{P} tasks lint params 0 value", "$(context.taskRun.name)", "lint: param tools-dependencies is not"),
     (f"{P} tasks lint params 0 value", "$(tasks.toolchain.results['X'])", "has a form that is not used"),
     (f"{P} tasks lint params +", {"name": "extra", "value": "x"}, "param extra is unknown"),
     (f"{P} tasks lint params 0", GONE, "param tools-dependencies is missing"),
-    (
-        f"{P} tasks answer params +",
-        {"name": "tests", "value": "$(params.tests)"},
-        "param tests is there twice",
-    ),
+    (f"{P} tasks answer params +", {"name": "tests", "value": "x"}, "param tests is there twice"),
     (f"{P} tasks lint workspaces", GONE, "its workspaces are {}"),
     (f"{P} tasks lint workspaces 0 workspace", "other", "its workspaces are"),
     (f"{P} tasks fetch-source runAfter", ["lint"], "a cycle"),
@@ -101,12 +90,10 @@ MISTAKES = [
     ("Task/toolchain spec results TOOLS_DEPENDENCIES", GONE, "TOOLS_DEPENDENCIES) is no text result"),
     (f"{P} results 0 value", f"{RESULTS}model-ARTIFACT_OUTPUTS)", "is no text result"),
     (f"{P} tasks toolchain when 0 input", "$(tasks.answer.results.X)", "answer.results.X) is no text result"),
-    (f"{P} finally report params revision value", f"{RESULTS}VERDICT)", "report: param revision is not"),
     (f"{P} finally report params tasks value", "lint=$(tasks.lint.status)", "report: param tasks is not"),
     (f"{RUN} params 0 value", "$(tt.params.commit)", "$(tt.params.commit) is unknown"),
     (f"{RUN} params 0 value", '$(tt.params["x"])', '$(tt.params["x"]) has a form'),
     (f"{RUN} params cause", GONE, "its params are"),
-    (f"{RUN} params +", {"name": "x", "value": "y"}, "its params are"),
     (f"{RUN} workspaces shared", GONE, "it has no volume of its own"),
     ("Trigger/push spec bindings 0 value", "$(body.[x)", "has a form that is not used"),
     ("Trigger/push spec bindings 0 value", "$(extensions.nam)", "$(extensions.nam) leads nowhere"),
@@ -116,41 +103,16 @@ MISTAKES = [
     ("EventListener/jukebox spec triggers 0", GONE, "it runs as jukebox-listener, with"),
     # What Tekton Chains reads
     (f"{P} results CHAINS-GIT_COMMIT", GONE, "CHAINS-GIT_COMMIT: Chains does not get"),
-    (f"{P} results CHAINS-GIT_COMMIT value", "$(tasks.fetch-source.results.CREATED)", "Chains does not get"),
     (f"{P} results model-ARTIFACT_OUTPUTS value isBuildArtifact", "true", "Chains does not get"),
     (f"{P} results model-ARTIFACT_OUTPUTS type", GONE, "model-ARTIFACT_OUTPUTS: its type is wrong"),
     # Secrets
     (ENV, {"name": "X", "valueFrom": KEY}, "lint: step lint: it has the secrets ['jukebox-promotion']"),
     (f"{LINT} stepTemplate env +", {"name": "X", "valueFrom": KEY}, "lint: it has the secrets"),
-    (f"{BUILD} volumeMounts +", {"name": "registry", "mountPath": "/x"}, "step build: it has the secrets"),
-    (
-        "Task/toolchain spec stepTemplate volumeMounts",
-        [{"name": "registry", "mountPath": "/x"}],
-        "step build: it has",
-    ),
-    (
-        f"{SUBMIT} steps submit env AWS_ACCESS_KEY_ID valueFrom secretKeyRef name",
-        "$(params.judge-secret)",
-        "submit: it",
-    ),
-    (
-        f"{PROMOTE} steps promote volumeMounts +",
-        {"name": "signing-key", "mountPath": "/k"},
-        "promote: it has the",
-    ),
-    (f"{MEASURE} steps score env +", {"name": "X", "valueFrom": KEY}, "score: it has the secrets"),
+    (f"{BUILD} volumeMounts +", MOUNT, "step build: it has the secrets"),
+    ("Task/toolchain spec stepTemplate volumeMounts", [MOUNT], "step build: it has the secrets"),
     (f"{LINT} params +", {"name": "judge-secret", "description": "x"}, "it takes judge-secret, or does not"),
-    (
-        f"{P} tasks compile-pipeline params store-secret value",
-        "$(params.judge-secret)",
-        "store-secret is not",
-    ),
     (f"{P} finally report params context value", "$(params.signing-secret)", "param context is not"),
-    (
-        f"{P} params store-secret default",
-        "jukebox-promotion",
-        "store-secret: its default is jukebox-promotion",
-    ),
+    (f"{P} params store-secret default", "jukebox-promotion", "store-secret: its default is"),
     (f"{P} params +", {"name": "x-secret", "description": "x", "default": "x"}, "x-secret: its default is x"),
     (f"{PROMOTE} volumes trust configMap optional", True, "config map jukebox-trust is unknown, or wrongly"),
     (f"{PROMOTE} volumes ca configMap optional", GONE, "config map jukebox-ca is unknown, or wrongly"),
@@ -158,38 +120,14 @@ MISTAKES = [
     ("Task/toolchain spec volumes pull secret optional", GONE, "secret jukebox-pull is not optional"),
     (
         f"{RUN} workspaces +",
-        {"name": "git-credentials", "secret": {"secretName": "jukebox-promotion"}},
-        "workspace git",
+        {"name": "pip-settings", "configMap": {"name": "x"}},
+        "workspace pip-settings is",
     ),
-    # Images and digests are the site's or the judge's, never the commit's choice
-    (
-        f"{P} tasks promote params tools-image value",
-        "$(tasks.toolchain.results.TOOLS_DEPENDENCIES)",
-        "tools-image is",
-    ),
-    (f"{P} tasks measure params judge-image value", "$(params.revision)", "judge-image is not"),
-    (
-        f"{P} tasks submit-run params image value",
-        "$(tasks.compile-pipeline.results.IR_DIGEST)",
-        "param image is not",
-    ),
-    (f"{P} tasks submit-run params commit value", "$(params.revision)", "param commit is not"),
+    (f"{P} tasks promote params tools-image value", "$(params.judge-image)", "param tools-image is not"),
     (f"{P} tasks submit-run params attempt value", "x", "param attempt is not"),
-    (f"{P} tasks submit-run params holdout value", "$(params.snapshots)", "param holdout is not"),
-    (f"{P} tasks measure params asked value", "abc", "param asked is not"),
-    (f"{P} tasks promote params candidate value", "abc", "param candidate is not"),
-    (f"{P} tasks promote params measured value", "abc", "param measured is not"),
     # Folders
     (f"{P} tasks lint workspaces 0 subPath", GONE, "its workspaces are"),
-    (f"{P} tasks lint workspaces 0 subPath", "judge", "its workspaces are"),
-    (
-        f"{P} tasks compile-pipeline workspaces +",
-        {"name": "judge", "workspace": "shared", "subPath": "judge"},
-        "its wo",
-    ),
-    (f"{P} tasks fetch-source workspaces git-credentials workspace", "shared", "its workspaces are"),
     (f"{LINT} workspaces shared readOnly", GONE, "it can write to the commit's folder"),
-    (f"{SUBMIT} steps submit workspaces +", {"name": "judge"}, "the judge's folder is mounted by"),
     (f"{MEASURE} steps infer workspaces", WHOLE, "the judge's folder is mounted by"),
     (f"{MEASURE} steps infer volumeMounts -1 subPath", "judge/work/labels", "infer sees"),
     (f"{MEASURE} steps infer volumeMounts 2 readOnly", GONE, "infer sees"),
@@ -200,16 +138,7 @@ MISTAKES = [
     # Decisions
     (f"{P} tasks promote when 0 operator", "notin", "promote does not run with the verdict pass"),
     (f"{P} tasks build-image runAfter", ["lint"], "not ok: ['unit-test']"),
-    (
-        f"{P} tasks unit-test when",
-        [{"input": "a", "operator": "in", "values": ["b"]}],
-        "not ok: ['unit-test']",
-    ),
-    (
-        f"{P} tasks unit-test when 0",
-        {"input": "$(tasks.answer.results.LINT)", "operator": "in", "values": ["yes"]},
-        "not ok",
-    ),
+    (f"{P} tasks unit-test when 0", YES, "not ok: ['unit-test']"),
     (f"{P} tasks compile-pipeline when", GONE, "promote runs with the verdict pass, not ok: []"),
     (f"{P} tasks answer when", GONE, "promote runs with the verdict pass, not ok: []"),
     (f"{P} tasks lint name", "unit-test", "task unit-test is there twice"),
@@ -222,64 +151,30 @@ MISTAKES = [
     (f"{RUN} timeouts tasks", "7h0m0s", "no time for the last tasks"),
     (f"{RUN} timeouts tasks", "5h59m0s", "may take longer than it allows"),
     ("ServiceAccount/jukebox-ci", GONE, "there is no service account jukebox-ci"),
-    ("ServiceAccount/jukebox-measure", GONE, "there is no service account jukebox-measure"),
     ("Trigger/push spec interceptors signature", GONE, "its events are verified by []"),
     ("Trigger/data spec interceptors wanted params filter value", "true", "its events are verified by []"),
-    (
-        "Trigger/push spec interceptors signature params secretRef value secretKey",
-        "pull",
-        "verified by ['pull']",
-    ),
-    ("Trigger/push spec interceptors signature params secretRef value secretName", "x", "verified by []"),
+    (f"{SIGNED} secretKey", "pull", "verified by ['pull']"),
+    (f"{SIGNED} secretName", "x", "verified by []"),
     # Rights
     (f"{LINT} stepTemplate securityContext runAsNonRoot", False, "its rights are"),
     (f"{LINT} steps 0 securityContext", {"runAsUser": 0}, "its rights are"),
-    ("Task/build-image spec stepTemplate securityContext seccompProfile", GONE, "its rights are"),
     (f"{BUILD} securityContext capabilities add +", "SYS_ADMIN", "its rights are"),
     (f"{BUILD} securityContext seccompProfile type", "Unconfined", "its rights are"),
-    (f"{BUILD} securityContext allowPrivilegeEscalation", GONE, "its rights are"),
     ("ClusterRole/jukebox-listener.jukebox rules +", PODS, "ClusterRole jukebox-listener.jukebox: it allows"),
-    ("Role/jukebox-listener rules +", {**PODS, "resources": ["secrets"], "verbs": ["get"]}, "it allows"),
     ("Role/jukebox-submit rules 0 resourceNames", GONE, "Role jukebox-submit: it allows"),
-    ("Role/jukebox-promote rules 0 resourceNames", GONE, "Role jukebox-promote: it allows"),
     ("RoleBinding/jukebox-submit subjects +", CI, "RoleBinding jukebox-submit: it is for"),
-    ("RoleBinding/jukebox-build-scc subjects +", CI, "RoleBinding jukebox-build-scc: it is for"),
-    (
-        "RoleBinding/jukebox-submit subjects 0 namespace",
-        "jukebox-runs",
-        "RoleBinding jukebox-submit: it is for",
-    ),
+    ("RoleBinding/jukebox-submit subjects 0 namespace", "jukebox-runs", "jukebox-submit: it is for"),
     ("RoleBinding/jukebox-submit roleRef kind", "ClusterRole", "it is to the ClusterRole jukebox-submit"),
-    (
-        "RoleBinding/jukebox-listener roleRef name",
-        "system:image-builder",
-        "it is to the Role system:image-builder",
-    ),
     ("Role/jukebox-submit", GONE, "there is no Role jukebox-submit"),
     ("ServiceAccount/jukebox-ci automountServiceAccountToken", True, "its pods get a token"),
     ("ConfigMap/jukebox-head metadata labels jukebox/namespace", "runs", "the label of the runs' namespace"),
     ("Role/jukebox-submit metadata labels jukebox/namespace", GONE, "the label of the runs' namespace"),
     ("NetworkPolicy/jukebox-runs metadata namespace", "jukebox", "it is in the namespace jukebox"),
     ("Role/jukebox-promote metadata namespace", "jukebox-runs", "it is in the namespace jukebox-runs"),
-    (
-        "Route/jukebox-listener metadata labels app.kubernetes.io/part-of",
-        "x",
-        "not labelled as part of jukebox",
-    ),
+    ("Route/jukebox-listener metadata labels app.kubernetes.io/part-of", "x", "not labelled as part of"),
     # Networks
     ("NetworkPolicy/jukebox-runs spec egress +", {}, "NetworkPolicy jukebox-runs: it is"),
-    (
-        "NetworkPolicy/jukebox-runs spec podSelector",
-        {"matchLabels": {"a": "b"}},
-        "NetworkPolicy jukebox-runs: it is",
-    ),
-    ("NetworkPolicy/jukebox-holdout spec egress 0 to", GONE, "NetworkPolicy jukebox-holdout: it is"),
     ("NetworkPolicy/jukebox-holdout spec policyTypes", ["Ingress"], "NetworkPolicy jukebox-holdout: it is"),
-    (
-        "NetworkPolicy/jukebox-code spec egress",
-        [{"ports": [{"port": 443}]}],
-        "NetworkPolicy jukebox-code: it is",
-    ),
     ("NetworkPolicy/jukebox-code spec podSelector matchExpressions 0 values -1", GONE, "jukebox-code: it is"),
     ("NetworkPolicy/jukebox-code", GONE, "no NetworkPolicy jukebox-code"),
 ]
