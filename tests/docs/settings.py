@@ -65,30 +65,20 @@ def settings_page() -> str:
 
 
 def _options() -> Iterator[tuple[str, str, str, str]]:
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    uses: dict[str, list[tuple[str, str, str]]] = {}
     for verb in verbs():
         for option in (*verb.arguments, *verb.options):
-            if option.variable:
-                name = option.name.partition(" <")[0]
-                found.setdefault(option.variable, []).append((name, verb.name, option.help))
-    for variable, uses in sorted(found.items()):
-        names = dict.fromkeys(name for name, _, _ in uses)
-        helps = dict.fromkeys(text for _, _, text in uses)
-        yield (
-            code(variable),
-            ", ".join(map(code, names)),
-            ", ".join(code(verb) for _, verb, _ in uses),
-            " / ".join(helps),
-        )
+            found = option.name.partition(" <")[0], verb.name, option.help
+            uses.setdefault(option.variable, []).append(found)
+    for variable in sorted(uses.keys() - {""}):
+        names, of, helps = (dict.fromkeys(each) for each in zip(*uses[variable], strict=True))
+        yield code(variable), ", ".join(map(code, names)), ", ".join(map(code, of)), " / ".join(helps)
 
 
 def in_the_code() -> set[str]:
     """Return the names of variables that stand in the code."""
-    return {
-        name
-        for file in (ROOT / "ml").rglob("*.py")
-        for name in NAMED.findall(file.read_text(encoding="utf-8"))
-    }
+    files = (ROOT / "ml").rglob("*.py")
+    return {name for file in files for name in NAMED.findall(file.read_text(encoding="utf-8"))}
 
 
 def _others() -> Iterator[tuple[str, str]]:

@@ -1,22 +1,22 @@
 """For every check of the gate: the smallest change of passing reports that fails it."""
 
 from mutations.champion import champion_mutations
-from mutations.data import data_mutations
+from mutations.data import DATA
 from mutations.drift import drift_mutations
-from mutations.evaluation import evaluation_mutations
+from mutations.evaluation import EVALUATION
 from mutations.mutation import Mutation
 from mutations.parity import parity_mutations
 from mutations.serving import serving_mutations
-from mutations.slices import slice_mutations
+from mutations.slices import SLICED
 
 __all__ = ["BLOCKING", "MUTATIONS", "ONE_OF_EACH", "Mutation"]
 
 MUTATIONS = {
-    **data_mutations(),
+    **DATA,
     **drift_mutations(),
-    **evaluation_mutations(),
+    **EVALUATION,
     **champion_mutations(),
-    **slice_mutations(),
+    **SLICED,
     **parity_mutations(),
     **serving_mutations(),
 }
