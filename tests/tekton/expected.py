@@ -3,13 +3,9 @@
 from typing import Any
 
 DEFAULTS = {
-    "report-secret": "jukebox-report",
-    "store-secret": "jukebox-store",
-    "holdout-secret": "jukebox-holdout",
+    **{f"{name}-secret": f"jukebox-{name}" for name in ("report", "store", "holdout", "judge", "promotion")},
     "sealing-key-secret": "jukebox-holdout-key",
-    "judge-secret": "jukebox-judge",
     "signing-secret": "jukebox-signing-key",
-    "promotion-secret": "jukebox-promotion",
 }
 """The secrets of the Pipeline: one for each purpose."""
 
@@ -29,15 +25,8 @@ SECRETS = {
 }
 """The secrets of each step, as variables or volumes; other steps have none."""
 
-OWNERS = {
-    "store-secret": {"compile-pipeline", "submit-run"},
-    "holdout-secret": {"holdout"},
-    "sealing-key-secret": {"holdout"},
-    "judge-secret": {"answer", "submit-run"},
-    "signing-secret": {"promote"},
-    "promotion-secret": {"promote", "verdict"},
-    "report-secret": {"report"},
-}
+OWNERS = {(step.partition("/")[0], secret) for step, secrets in SECRETS.items() for secret in secrets}
+OWNERS |= {("compile-pipeline", "$(params.store-secret)")}
 """The Tasks that take each secret; compile-pipeline takes only its name, which it writes into the IR."""
 
 CONFIG_MAPS = {
@@ -46,20 +35,16 @@ CONFIG_MAPS = {
 }
 """Whether each config map is optional: without the trust root nothing is promoted."""
 
-PRODUCERS = {
-    "commit": "fetch-source",
-    "data-version": "holdout",
-    "snapshot": "holdout",
-    "holdout-version": "holdout",
-    "tools-dependencies": "toolchain",
-    "test-dependencies": "toolchain",
-    "component-dependencies": "toolchain",
-    "image": "build-image",
-    "ir-digest": "compile-pipeline",
-    "candidate": "submit-run",
-    "asked": "submit-run",
-    "measured": "measure",
+RESULTS = {
+    "fetch-source": ("commit",),
+    "holdout": ("data-version", "snapshot", "holdout-version"),
+    "toolchain": ("tools-dependencies", "test-dependencies", "component-dependencies"),
+    "build-image": ("image",),
+    "compile-pipeline": ("ir-digest",),
+    "submit-run": ("candidate", "asked"),
+    "measure": ("measured",),
 }
+PRODUCERS = {name: task for task, names in RESULTS.items() for name in names}
 """The params that are results; all others are the Pipeline's params of the same name, but for `SPECIAL`."""
 
 SPECIAL = {"attempt": "$(context.pipelineRun.uid)", "context": "$(params.report-context)"}

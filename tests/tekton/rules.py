@@ -86,8 +86,8 @@ def task_problems(task: Object, objects: list[Object]) -> Iterator[str]:
     yield from _forms(spec)
     yield from (f"$({unknown}) leads nowhere" for unknown in used - known)
     yield from (f"{param} is not used" for param in params - used)
-    for param, owners in want.OWNERS.items():
-        if (f"params.{param}" in params) is not (name in owners):
+    for param in want.DEFAULTS:
+        if (f"params.{param}" in params) is not ((name, f"$(params.{param})") in want.OWNERS):
             yield f"it takes {param}, or does not"
     if name in want.READ_ONLY and not spaces["shared"].get("readOnly"):
         yield "it can write to the commit's folder"
