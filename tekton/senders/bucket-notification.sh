@@ -1,13 +1,13 @@
 #!/bin/sh
-# Tells the listener of new objects: ./bucket-notification.sh minio|ceph, for the bucket of DATA_PREFIX.
-# LISTENER is its address, http://el-jukebox.NAMESPACE.svc:8080 inside the cluster. DATA_TOKEN is the key data of the
-# secret jukebox-webhook: it is sent as "Authorization: Bearer …".
-#   minio  needs mc with the alias in MINIO_ALIAS (admin). It restarts MinIO, which reads its targets then.
-#   ceph   needs the AWS CLI and the gateway in RGW_ENDPOINT (https). Ceph sends no bearer token, but user and password
-#          of the address: make DATA_TOKEN the base64 of "jukebox:PASSWORD", and give PASSWORD here (letters, digits).
-# S3 of AWS sends to no address of your own: let a Lambda or the like POST {"Records": […]} with the token.
+# Configures a bucket to notify the listener of new objects: ./bucket-notification.sh minio|ceph
+# BUCKET is the bucket of DATA_PREFIX. LISTENER is the address, http://el-jukebox.NAMESPACE.svc:8080 inside the cluster.
+# DATA_TOKEN is the key data of the secret jukebox-webhook, sent as "Authorization: Bearer …".
+#   minio  needs mc with the admin alias MINIO_ALIAS. It restarts MinIO to load the new target.
+#   ceph   needs the AWS CLI and the gateway RGW_ENDPOINT (https). Ceph sends the user and password of the address instead
+#          of a bearer token: set DATA_TOKEN to the base64 of "jukebox:PASSWORD", and PASSWORD (letters and digits).
+# AWS S3 does not send to your own address: use a Lambda that POSTs {"Records": […]} with the token.
 set -eu
-listener=${LISTENER:?the address of the listener} bucket=${BUCKET:-charts}
+listener=${LISTENER:?the address of the listener} bucket=${BUCKET:-tables}
 case ${1:-} in
 minio)
   mc admin config set "$MINIO_ALIAS" notify_webhook:jukebox endpoint="$listener" auth_token="Bearer $DATA_TOKEN" \

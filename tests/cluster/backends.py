@@ -98,13 +98,10 @@ class Backend:
                 return answer.json()
 
             chosen = {"operation": "EQUALS", "key": "display_name", "stringValue": self.owner.namespace}
-            experiments = get("experiments", filter=json.dumps({"predicates": [chosen]})).get(
-                "experiments", []
-            )
-            ids = [one["experiment_id"] for one in experiments]
-            runs = [
-                run for one in ids for run in get("runs", experiment_id=one, page_size="100").get("runs", [])
-            ]
+            found = get("experiments", filter=json.dumps({"predicates": [chosen]}))
+            ids = [one["experiment_id"] for one in found.get("experiments", [])]
+            pages = [get("runs", experiment_id=one, page_size="100") for one in ids]
+            runs = [run for each in pages for run in each.get("runs", [])]
         return [
             {"id": run["run_id"], "state": run["state"], "parameters": run["runtime_config"]["parameters"]}
             for run in runs

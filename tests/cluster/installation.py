@@ -68,15 +68,9 @@ def _server(site: Site) -> None:
     """Deploy a git server with the repository, and the double where there is no DSPA."""
     runs = site.runs_namespace
     ports = [9418] if site.backend.dspa else [5000, 8080, 8443, 9418]
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": SERVER},
-        "spec": {
-            "selector": {"app": SERVER},
-            "ports": [{"name": f"p{port}", "port": port} for port in ports],
-        },
-    }
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVER}}
+    listed = [{"name": f"p{port}", "port": port} for port in ports]
+    service["spec"] = {"selector": {"app": SERVER}, "ports": listed}
     runs.apply(service, _deployment(site))
     runs.kubectl("rollout", "status", f"deployment/{SERVER}", "--timeout=15m")
     pods = [found["metadata"] for found in runs.get("pods", selector=f"app={SERVER}")["items"]]
@@ -92,49 +86,24 @@ def _server(site: Site) -> None:
 
 def _deployment(site: Site) -> dict:
     serve = "git daemon --export-all --reuseaddr --base-path=/srv/git /srv/git"
-    containers = [
-        {
-            "name": "double",
-            "image": site.images.get("double", ""),
-            "command": ["python", "-m", "cluster.double", "/etc/double"],
-            # The first word of the service's name is no bucket.
-            "env": [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}],
-            "volumeMounts": [
-                {"name": "files", "mountPath": "/etc/double"},
-                {"name": "git", "mountPath": "/srv/git"},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
-            "readinessProbe": {"httpGet": {"path": "/", "port": 8080}},
-        },
-        {
-            "name": "git",
-            "image": site.images["builder"],
-            "command": ["sh", "-c", serve],
-            "env": [{"name": "HOME", "value": "/tmp"}],
-            "volumeMounts": [
-                {"name": "git", "mountPath": "/srv/git"},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
-        },
-    ]
+    mounts = [{"name": "git", "mountPath": "/srv/git"}, {"name": "tmp", "mountPath": "/tmp"}]
     volumes = [{"name": "git", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
-    if site.backend.dspa:
-        containers = containers[1:]
-    else:
+    git = {"name": "git", "image": site.images["builder"], "command": ["sh", "-c", serve]}
+    containers = [{**git, "env": [{"name": "HOME", "value": "/tmp"}], "volumeMounts": mounts}]
+    if not site.backend.dspa:
+        double = {"name": "double", "image": site.images["double"]}
+        double["command"] = ["python", "-m", "cluster.double", "/etc/double"]
+        # The first word of the service's name is no bucket.
+        double["env"] = [{"name": "S3_IGNORE_SUBDOMAIN_BUCKETNAME", "value": "true"}]
+        double["volumeMounts"] = [*mounts, {"name": "files", "mountPath": "/etc/double"}]
+        double["readinessProbe"] = {"httpGet": {"path": "/", "port": 8080}}
+        containers.append(double)
         volumes.append({"name": "files", "secret": {"secretName": "double"}})
     security = {"runAsUser": 1001, "runAsNonRoot": True, "fsGroup": 1001}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": SERVER},
-        "spec": {
-            "selector": {"matchLabels": {"app": SERVER}},
-            "template": {
-                "metadata": {"labels": {"app": SERVER}},
-                "spec": {"containers": containers, "volumes": volumes, "securityContext": security},
-            },
-        },
-    }
+    pod = {"containers": containers, "volumes": volumes, "securityContext": security}
+    template = {"metadata": {"labels": {"app": SERVER}}, "spec": pod}
+    spec = {"selector": {"matchLabels": {"app": SERVER}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": SERVER}, "spec": spec}
 
 
 def _apply(site: Site, registry: Registry, overlay: Path) -> None:
@@ -170,14 +139,12 @@ def write_overlay(site: Site, registry: Registry) -> Path:
         "BASE_PYTHON": PYTHON,
         "IMAGE_REPOSITORY": registry.repository,
         "REGISTRY_TLS": str(registry.tls).lower(),
-        "RANKINGS": "sample:songs=600,days=7,seed=7",
-        "SONGS": "sample:songs=600,days=7,seed=7",
+        "DATA": "sample:songs=600,days=7,seed=7",
         "TESTS": "tests/unit/gate",
         "TIMEOUT": "900",
     }
     settings = overlay / "settings.env"
-    lines = settings.read_text().splitlines()
-    assert {line.partition("=")[0] for line in lines} >= set(ours)
-    kept = [line for line in lines if line.partition("=")[0] not in ours]
-    settings.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in ours.items())]) + "\n")
+    files = (settings, copy / "settings" / "defaults" / "settings.env")
+    assert {line.partition("=")[0] for file in files for line in file.read_text().splitlines()} >= set(ours)
+    settings.write_text("".join(f"{name}={value}\n" for name, value in ours.items()))
     return overlay

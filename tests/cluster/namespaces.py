@@ -33,11 +33,9 @@ class Namespace:
         self.kubectl("apply", "--filename", "-", stdin=json.dumps(listed))
 
     def apply_secrets(self, secrets: dict[str, dict[str, str]]) -> None:
+        of = {"apiVersion": "v1", "kind": "Secret"}
         self.apply(
-            *(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-                for name, data in secrets.items()
-            )
+            *({**of, "metadata": {"name": name}, "stringData": data} for name, data in secrets.items())
         )
 
     def apply_config_map(self, name: str, data: dict[str, str]) -> None:

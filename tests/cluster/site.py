@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 from cluster.backends import SERVER, Backend
 from cluster.namespaces import Namespace
-from image.workshop import ROOT
+from tekton.manifests import TEKTON, load
 
 T = TypeVar("T")
 
@@ -57,10 +57,8 @@ class Site(Namespace):
 
     def start(self, revision: str, name: str, **params: str) -> None:
         """Start the Pipeline as `kubectl create` of tekton/runs/by-hand.yaml does."""
-        import yaml
-
-        run = yaml.safe_load((ROOT / "tekton/runs/by-hand.yaml").read_text())
-        template = yaml.safe_load((ROOT / "tekton/overlays/kubernetes/pod-template.yaml").read_text())
+        (run,) = load(TEKTON / "runs" / "by-hand.yaml")
+        (template,) = load(TEKTON / "overlays" / "kubernetes" / "pod-template.yaml")
         run["metadata"] = {"name": name, "labels": run["metadata"]["labels"]}
         values = {"revision": revision, "cause": "a test of the cluster", **params}
         run["spec"]["params"] = [{"name": key, "value": value} for key, value in values.items()]
@@ -75,39 +73,35 @@ class Site(Namespace):
 
     def wait(self, name: str, seconds: float = 1800) -> tuple[str, dict[str, str]]:
         """Wait for a run's end; returns its reason, and how each of its tasks ended."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            status = self.get("pipelinerun", name).get("status", {})
-            (condition, *_) = status.get("conditions") or [{"status": "Unknown"}]
-            if condition["status"] != "Unknown":
-                return condition["reason"], self.tasks(name)
-            time.sleep(3)
-        raise TimeoutError(f"{name}: {condition}")
+
+        def ended() -> dict | None:
+            condition = _condition(self.get("pipelinerun", name).get("status", {}))
+            return condition if condition["status"] != "Unknown" else None
+
+        return until(ended, seconds)["reason"], self.tasks(name)
 
     def tasks(self, run: str) -> dict[str, str]:
-        found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
+        """Return how each task of a run has ended, as Tekton says it."""
         words = {"True": "Succeeded", "False": "Failed", "Unknown": "Running"}
-        ends = {}
-        for task in found:
-            (condition, *_) = task.get("status", {}).get("conditions") or [{"status": "Unknown"}]
-            ends[task["metadata"]["labels"]["tekton.dev/pipelineTask"]] = words[condition["status"]]
-        return ends
+        return {name: words[_condition(status)["status"]] for name, status in self._task_runs(run).items()}
+
+    def _task_runs(self, run: str) -> dict[str, dict]:
+        found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
+        label = "tekton.dev/pipelineTask"
+        return {task["metadata"]["labels"][label]: task.get("status", {}) for task in found}
 
     def seconds(self, run: str) -> dict[str, float]:
         """Return how long each task of a run took, and ``all`` of it."""
-        found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
-        named = {task["metadata"]["labels"]["tekton.dev/pipelineTask"]: task["status"] for task in found}
-        named["all"] = self.get("pipelinerun", run)["status"]
+        ends = self._task_runs(run) | {"all": self.get("pipelinerun", run)["status"]}
+        times = datetime.datetime.fromisoformat
         return {
-            name: (_time(status["completionTime"]) - _time(status["startTime"])).total_seconds()
-            for name, status in named.items()
+            name: (times(status["completionTime"]) - times(status["startTime"])).total_seconds()
+            for name, status in ends.items()
         }
 
     def logs(self, run: str) -> str:
-        selector = f"tekton.dev/pipelineRun={run}"
-        return self.kubectl(
-            "logs", "--selector", selector, "--all-containers", "--tail=-1", "--prefix", check=False
-        )
+        chosen = ["--selector", f"tekton.dev/pipelineRun={run}", "--all-containers"]
+        return self.kubectl("logs", *chosen, "--tail=-1", "--prefix", check=False)
 
     def runs(self) -> set[str]:
         return {run["metadata"]["name"] for run in self.get("pipelineruns")["items"]}
@@ -115,9 +109,8 @@ class Site(Namespace):
     def pod(self, run: str, task: str, seconds: float = 1200) -> str:
         """Wait until a task of a run has a pod, and return the pod's name."""
         selector = f"tekton.dev/pipelineRun={run},tekton.dev/pipelineTask={task}"
-        return until(
-            lambda: [pod["metadata"]["name"] for pod in self.get("pods", selector=selector)["items"]], seconds
-        )[0]
+        pods = until(lambda: self.get("pods", selector=selector)["items"], seconds)
+        return pods[0]["metadata"]["name"]
 
     @contextlib.contextmanager
     def store_away(self) -> Iterator[None]:
@@ -125,22 +118,12 @@ class Site(Namespace):
         runs = self.runs_namespace
         endpoint = urlparse(self.backend.store["AWS_S3_ENDPOINT"])
         connect = f"timeout 3 bash -c '</dev/tcp/{endpoint.hostname}/{self.backend.settings['STORE_PORT']}'"
-        probe = [
-            "exec",
-            f"deploy/{SERVER}",
-            "-c",
-            "git",
-            "--",
-            "sh",
-            "-c",
-            f"{connect} && echo open || echo closed",
-        ]
+        probe = ["exec", f"deploy/{SERVER}", "-c", "git", "--", "sh", "-c"]
+        probe.append(f"{connect} && echo open || echo closed")
 
         def patch(to: list[dict]) -> None:
-            change = [{"op": "replace", "path": "/spec/egress/0/to", "value": to}]
-            runs.kubectl(
-                "patch", "networkpolicy", "jukebox-runs", "--type=json", "--patch", json.dumps(change)
-            )
+            change = json.dumps([{"op": "replace", "path": "/spec/egress/0/to", "value": to}])
+            runs.kubectl("patch", "networkpolicy", "jukebox-runs", "--type=json", "--patch", change)
 
         before = runs.get("networkpolicy", "jukebox-runs")["spec"]["egress"][0]["to"]
         assert runs.kubectl(*probe).strip() == "open"
@@ -169,12 +152,9 @@ class Site(Namespace):
         }
         name = f"python-{uuid.uuid4().hex[:6]}"
         self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-        phase = until(
-            lambda: {"Pending": "", "Running": ""}.get(
-                found := self.get("pod", name)["status"].get("phase", "Pending"), found
-            )
-        )
-        assert phase == "Succeeded", self.kubectl("logs", name, check=False)
+        ended = ("Succeeded", "Failed")
+        phase = until(lambda: [p for p in [self.get("pod", name)["status"].get("phase")] if p in ended])
+        assert phase == ["Succeeded"], self.kubectl("logs", name, check=False)
 
 
 def until(ask: Callable[[], T], seconds: float = 300) -> T:
@@ -187,5 +167,5 @@ def until(ask: Callable[[], T], seconds: float = 300) -> T:
     return answer
 
 
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text)
+def _condition(status: dict) -> dict:
+    return (status.get("conditions") or [{"status": "Unknown"}])[0]

@@ -16,7 +16,7 @@ def begin(site: Site, name: str) -> str:
     """Start a run of a new commit, wait until the steps of its DSPA run have begun, and return the commit."""
     data = f"sample:songs=600,days={next(DAYS)},seed=7"
     commit = site.commit("README.md", "# jukebox\n", f"# jukebox, {name}\n")
-    site.start(commit, name, rankings=data, songs=data)
+    site.start(commit, name, data=data)
     until(lambda: [run for run in site.known(commit=commit) if run["state"] == "RUNNING"], 1200)
     return commit
 

@@ -2,15 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from .graphs import ROOT
 
-FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
-)
-LANGUAGES = ("console", "sh", "bash")
+FENCE = re.compile(r"^( *)```(?:console|sh|bash)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
 class Command(NamedTuple):
@@ -20,31 +16,19 @@ class Command(NamedTuple):
     text: str
 
 
-def pages() -> list[Path]:
-    """Return the pages whose commands a reader may copy."""
-    return [
-        ROOT / "README.md",
-        *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
-        *sorted((ROOT / "docs" / "how-to").glob("*.md")),
-    ]
-
-
 def commands() -> list[Command]:
     """Return every command that is shown, in the order of the pages."""
+    folders = (sorted((ROOT / "docs" / name).glob("*.md")) for name in ("tutorial", "how-to"))
     return [
         Command(page.relative_to(ROOT).as_posix(), text)
-        for page in pages()
+        for page in (ROOT / "README.md", *(page for folder in folders for page in folder))
         for text in commands_in(page.read_text(encoding="utf-8"))
     ]
 
 
 def commands_in(text: str) -> Iterator[str]:
-    """Yield the commands of a page: continued lines are joined, comments are none."""
-    for block in FENCE.finditer(text):
-        if block["language"] not in LANGUAGES:
-            continue
-        joined = re.sub(r"\\\n\s*", "", block["text"])
-        for line in joined.splitlines():
-            command = re.sub(r"(^|\s)# .*$", "", line).strip().removeprefix("$ ")
-            if command:
+    """Yield the commands of a page, continued lines joined, without comments."""
+    for _, block in FENCE.findall(text):
+        for line in re.sub(r"\\\n\s*", "", block).splitlines():
+            if command := re.sub(r"(^|\s)# .*$", "", line).strip().removeprefix("$ "):
                 yield command

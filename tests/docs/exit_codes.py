@@ -23,14 +23,8 @@ def exit_codes_page() -> str:
         below[kind.exit_code].append(kind)
     parts = []
     for number, kinds in below.items():
-        if kinds:
-            parts += [
-                f"## {number}",
-                table(
-                    ("error", "what happened"),
-                    ((f"`{kind.__name__}`", paragraphs(kind.__doc__).partition("\n\n")[0]) for kind in kinds),
-                ),
-            ]
+        rows = ((f"`{kind.__name__}`", paragraphs(kind.__doc__).partition("\n\n")[0]) for kind in kinds)
+        parts += [f"## {number}", table(("error", "what happened"), rows)] if kinds else []
     return page(
         "Exit codes",
         "Every verb ends with one of these. An error is one line on stderr; with `--json` it is also an "

@@ -64,15 +64,11 @@ def kfp() -> Graph:
 
 def reduced(before: dict[str, set[str]]) -> dict[str, tuple[str, ...]]:
     """Leave out what follows from the rest (a transitive reduction), in an order in which all can run."""
-    order = list(
-        TopologicalSorter({name: sorted(nodes) for name, nodes in sorted(before.items())}).static_order()
-    )
+    order = TopologicalSorter({name: sorted(nodes) for name, nodes in sorted(before.items())}).static_order()
     far: dict[str, set[str]] = {}
+    kept = {}
     for name in order:
-        far[name] = {other for node in before[name] for other in (node, *far[node])}
-    return {
-        name: tuple(
-            sorted(node for node in before[name] if not any(node in far[other] for other in before[name]))
-        )
-        for name in order
-    }
+        indirect = set().union(*(far[node] for node in before[name]))
+        far[name] = before[name] | indirect
+        kept[name] = tuple(sorted(before[name] - indirect))
+    return kept

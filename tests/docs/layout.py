@@ -1,4 +1,4 @@
-"""Where the nodes of a graph lie: a column for the longest way to a node, a lane within the column."""
+"""Where the nodes of a graph are drawn: a column for the longest way to a node, a lane within the column."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,18 +31,15 @@ def laid_out(graph: Graph) -> Layout:
     for name, before in graph.before.items():
         column[name] = max((column[node] + 1 for node in before), default=0)
     ways = []
-    for name, before in graph.before.items():
-        for node in before:
-            between = [f"{node}>{name}@{at}" for at in range(column[node] + 1, column[name])]
-            column |= {place: column[node] + 1 + index for index, place in enumerate(between)}
-            ways.append((node, *between, name))
+    for node, name in [(node, name) for name, before in graph.before.items() for node in before]:
+        between = {f"{node}>{name}@{at}": at for at in range(column[node] + 1, column[name])}
+        column |= between
+        ways.append((node, *between, name))
     hops = [hop for way in ways for hop in pairwise(way)]
-    columns: list[list[str]] = [[] for _ in range(max(column.values()) + 1)]
-    for place in column:
-        columns[column[place]].append(place)
+    columns = [[place for place in column if column[place] == at] for at in range(max(column.values()) + 1)]
     _order(columns, hops)
-    lane = {place: index - (len(places) - 1) / 2 for places in columns for index, place in enumerate(places)}
-    # Where a way passes a column, the node that it comes from lies on it: a long way runs straight.
+    lane = {place: at - (len(places) - 1) / 2 for places in columns for at, place in enumerate(places)}
+    # Where a way passes a column, the node that it comes from is on it: a long way is straight.
     for places in reversed(columns):
         for place in places:
             after = [end for start, end in hops if start == place]
@@ -54,15 +51,15 @@ def laid_out(graph: Graph) -> Layout:
 
 
 def _order(columns: list[list[str]], hops: list[tuple[str, str]]) -> None:
-    """Order each column by the mean place of what its nodes hang together with: few ways cross."""
+    """Order each column by the mean place of what its nodes are connected to, so that few ways cross."""
     pairs = [*hops, *((end, start) for start, end in hops)]
     for sweep in range(SWEEPS):
-        order = range(1, len(columns)) if sweep % 2 == 0 else range(len(columns) - 2, -1, -1)
-        for at in order:
-            beside = columns[at - 1] if sweep % 2 == 0 else columns[at + 1]
+        forth = sweep % 2 == 0
+        for at in range(1, len(columns)) if forth else range(len(columns) - 2, -1, -1):
+            beside = columns[at - 1 if forth else at + 1]
             places = {place: index - (len(beside) - 1) / 2 for index, place in enumerate(beside)}
-            mean = {}
-            for place in columns[at]:
-                near = [places[end] for start, end in pairs if start == place and end in places]
-                mean[place] = sum(near) / len(near) if near else 0.0
-            columns[at].sort(key=mean.__getitem__)
+            near = {
+                place: [places[end] for start, end in pairs if start == place and end in places] or [0.0]
+                for place in columns[at]
+            }
+            columns[at].sort(key=lambda place, near=near: sum(near[place]) / len(near[place]))

@@ -1,8 +1,8 @@
 """`python -m tests.docs.output` runs the README's commands and writes down what they print, shortened.
 
-A block of output stands between the marks `<!-- output: NAME -->` and `<!-- end -->`, below the command that
-is run. The commands run one after the other in a folder that looks like the checkout but for `.jukebox`: a
-later one finds the champion of an earlier one. `--log NAME=FILE` takes a log instead.
+A block of output is between the marks `<!-- output: NAME -->` and `<!-- end -->`, below its command. The
+commands run one after the other in a folder like the checkout but for `.jukebox`: a later one finds the
+champion of an earlier one. `--log NAME=FILE` takes a log instead.
 """
 
 import argparse
@@ -55,19 +55,18 @@ def written(text: str, logs: Mapping[str, str]) -> str:
     """Return a page with the output of logs, by their names, in its blocks."""
 
     def block(found: re.Match[str]) -> str:
-        kept = found["text"]
-        if found["name"] in logs:
-            kept = f"```text\n{shortened(logs[found['name']])}\n```\n"
+        log = logs.get(found["name"])
+        kept = found["text"] if log is None else f"```text\n{shortened(log)}\n```\n"
         return found["before"] + found["head"] + kept + found["end"]
 
     return MARKED.sub(block, text)
 
 
 def shortened(log: str) -> str:
-    """Return the lines of a log that tell most: what was left out in between is one line with dots.
+    """Return the lines of a log that tell most; a line with dots stands for those left out in between.
 
-    Of a run that was blocked these are the checks that block it; of other runs the steps; of tests the last
-    line of dots and what follows it.
+    Of a blocked run these are the checks that block it; of other runs the steps; of tests the last line of
+    dots and what follows it.
     """
     lines = [line.rstrip() for line in log.rstrip().splitlines()]
     blocked = any(" BLOCK " in line for line in lines)
@@ -79,9 +78,8 @@ def shortened(log: str) -> str:
         warns = re.search(r" (warn|waived)  ", line)
         table = line.startswith("check ") and not blocked
         of_steps = step and (blocked or step[1] == "started")
-        if not line.strip() or line.startswith(ASIDE) or of_tests or warns or table or of_steps:
-            continue
-        kept.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 2].rstrip()} …")
+        if line.strip() and not (line.startswith(ASIDE) or of_tests or warns or table or of_steps):
+            kept.append(line if len(line) <= WIDTH else f"{line[: WIDTH - 2].rstrip()} …")
     if len(kept) > MOST:
         kept = [*kept[: MOST - 6], "…", *kept[-5:]]
     return "\n".join(kept)
@@ -102,32 +100,23 @@ def like_the_checkout(folder: Path) -> Path:
     """Make a folder that looks like the checkout, and has no `.jukebox` of its own yet."""
     folder.mkdir()
     for entry in ROOT.iterdir():
-        if entry.name in (".jukebox", ".git", "site"):
-            continue
         # The key of the images is of plain files, and of none behind a link.
         if entry.is_file():
             shutil.copy2(entry, folder)
         elif entry.name in ("ml", "requirements", "tests"):
             shutil.copytree(entry, folder / entry.name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
+        elif entry.name not in (".jukebox", ".git", "site"):
             (folder / entry.name).symlink_to(entry)
     return folder
 
 
 def execute(command: list[str], folder: Path) -> tuple[int, str]:
     """Run a command in a folder; return its exit code and what it prints, as a pipe sees it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUKEBOX_")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("JUKEBOX_")}
     # A problem that a command writes into the folder is found there.
-    environment["PYTHONPATH"] = str(folder)
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    env["PYTHONPATH"] = str(folder)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=folder, env=env, text=True, check=False, **streams)
     return done.returncode, done.stdout
 
 
@@ -135,10 +124,8 @@ def main() -> None:
     """Write the output of the README's commands."""
     parser = argparse.ArgumentParser(prog="python -m tests.docs.output", description=__doc__)
     parser.add_argument("--log", action="append", default=[], metavar="NAME=FILE", help="take a log instead")
-    given = parser.parse_args().log
-    logs = {}
-    for name, _, file in (each.partition("=") for each in given):
-        logs[name] = neutral(Path(file).read_text(encoding="utf-8"), ROOT)
+    given = dict(each.split("=", 1) for each in parser.parse_args().log)
+    logs = {name: neutral(Path(file).read_text(encoding="utf-8"), ROOT) for name, file in given.items()}
     page = ROOT / "README.md"
     text = page.read_text(encoding="utf-8")
     # In the folder below make would set up an environment for nothing.
@@ -146,11 +133,9 @@ def main() -> None:
         parser.error("the environment is not up to date: run `make setup` first")
     with tempfile.TemporaryDirectory() as temporary:
         folder = like_the_checkout(Path(temporary) / "jukebox")
-        for block in shown(text):
-            if block.name not in logs:
-                print(f"running {block.command}", flush=True)
-                _, log = execute(shlex.split(block.command), folder)
-                logs[block.name] = neutral(log, folder)
+        for block in (block for block in shown(text) if block.name not in logs):
+            print(f"running {block.command}", flush=True)
+            logs[block.name] = neutral(execute(shlex.split(block.command), folder)[1], folder)
     page.write_text(written(text, logs), encoding="utf-8", newline="\n")
 
 

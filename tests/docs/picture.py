@@ -1,7 +1,6 @@
 """The picture of the README: Tekton's Pipeline, the run that it submits, and what passes between them.
 
-It is readable on light and on dark: the panels have a background of their own, in both themes. The text is
-the system's; nothing is loaded.
+It is readable on light and on dark backgrounds, and loads nothing.
 """
 
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from .layout import laid_out
 BOX, HEIGHT, GAP, LANE = 112, 42, 30, 54
 EDGE, PAD, HEAD, BETWEEN, FOOT = 4, 20, 66, 30, 44
 WRAP = 12
-"""Characters of a name that fit on a line of its box."""
-
 BETWEEN_GRAPHS = (
     ("submit-run", "gate", "submits once", "down", -26),
     ("submit-run", "gate", "evidence", "up", 10),
@@ -64,11 +61,7 @@ class Panel:
         self.top, self.title, self.note = top, title, note
         self.middle = top + HEAD + self.layout.lowest * LANE + HEIGHT / 2
         self.bottom = self.middle + self.layout.lowest * LANE + HEIGHT / 2 + PAD + (FOOT if graph.last else 0)
-
-    @property
-    def columns(self) -> int:
-        """How many columns the graph has."""
-        return max(self.layout.column.values()) + 1
+        self.columns = max(self.layout.column.values()) + 1
 
     def place(self, name: str) -> tuple[float, float]:
         """Return the left end and the middle of a node."""
@@ -121,23 +114,18 @@ def box(x: float, y: float, width: float, label: str, kind: str, height: float =
 
 def described(graph: Graph) -> str:
     """Say in a sentence what comes after what, for those who hear the picture."""
-    told = [
-        f"{name} after {' and '.join(before)}" if before else name for name, before in graph.before.items()
-    ]
+    told = [" after ".join(filter(None, (name, " and ".join(each)))) for name, each in graph.before.items()]
     return ", ".join([*told, *(f"{name} in the end, whatever happened" for name in graph.last)])
 
 
 def started_by() -> str:
     """Say what starts the Pipeline, from the triggers that there are."""
-    found = []
-    for file in sorted((ROOT / "tekton" / "triggers").glob("*.yaml")):
-        for one in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-            if one["kind"] == "Trigger":
-                found.append(one["metadata"]["name"])
-    words = dict.fromkeys(word for name, word in STARTED_BY.items() if name in found)
-    if unknown := set(found) - set(STARTED_BY):
+    files = sorted((ROOT / "tekton" / "triggers").glob("*.yaml"))
+    objects = [one for file in files for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    found = {one["metadata"]["name"] for one in objects if one["kind"] == "Trigger"}
+    if unknown := found - set(STARTED_BY):
         raise ValueError(f"triggers without words in tests/docs/picture.py: {sorted(unknown)}")
-    return ", ".join(words) + " or a person"
+    return ", ".join(dict.fromkeys(STARTED_BY[name] for name in STARTED_BY if name in found)) + " or a person"
 
 
 def svg() -> str:
@@ -147,15 +135,12 @@ def svg() -> str:
     top = tasks.bottom + BETWEEN
     title = f"The run: Kubeflow pipeline {lower.name}"
     steps = Panel(lower, top, title, "On Data Science Pipelines, or on a laptop with jukebox run.")
-    columns = max(tasks.columns, steps.columns)
-    width = columns * (BOX + GAP) - GAP + 2 * (PAD + EDGE)
-    height = steps.bottom + EDGE
-    passes = [line for each in BETWEEN_GRAPHS for line in _passed(tasks, steps, *each)]
+    width = max(tasks.columns, steps.columns) * (BOX + GAP) - GAP + 2 * (PAD + EDGE)
     told = (
         f"{upper.description} {started_by()} starts it. Tasks: {described(upper)}. submit-run starts a run: "
     )
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {steps.bottom + EDGE:g}" role="img" '
         'aria-labelledby="title desc">',
         "<!-- Written by `make docs-write`. -->",
         '<title id="title">From a push to a promoted model</title>',
@@ -163,7 +148,7 @@ def svg() -> str:
         f"<style>{STYLE}</style>",
         *tasks.drawn(width),
         *steps.drawn(width),
-        *passes,
+        *(line for each in BETWEEN_GRAPHS for line in _passed(tasks, steps, *each)),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"

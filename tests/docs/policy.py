@@ -11,6 +11,12 @@ from ml.gate.waivers import WAIVABLE, Waiver
 
 from .markdown import code, page, sentence, table
 
+WORDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 MOST = 4
 """Values of a list that fit into a table."""
 
@@ -63,15 +69,9 @@ def _bounds(schema: dict[str, Any]) -> str:
         return f"a list of {kind}"
     if "enum" in schema:
         return " or ".join(code(each) for each in schema["enum"])
-    words = {
-        "minimum": "at least",
-        "exclusiveMinimum": "above",
-        "maximum": "at most",
-        "exclusiveMaximum": "below",
-    }
     known = [
         f"{word} {schema[key]:g}"
-        for key, word in words.items()
+        for key, word in WORDS.items()
         if key in schema and abs(schema[key]) < LARGEST
     ]
     return ", ".join(known) or "any number"

@@ -13,6 +13,7 @@ NAMED = re.compile(r'"((?:JUKEBOX|AWS)_[A-Z0-9_]+|REQUESTS_CA_BUNDLE)"')
 """A variable's name in the code."""
 
 OVERLAYS = ("openshift", "kubernetes")
+FOLDERS = ("settings/defaults", *(f"overlays/{name}" for name in OVERLAYS))
 
 TO_THE_COMMAND = {
     "JUKEBOX_TOKEN": "The token for the DSPA, where no file is named; in a pod its service account's.",
@@ -57,38 +58,29 @@ def settings_page() -> str:
         "A blank variable counts as unset.",
         table(("variable", "what it is"), _others()),
         "## settings.env",
-        "A site writes its own into `tekton/overlays/openshift/settings.env` or "
-        "`tekton/overlays/kubernetes/settings.env`; `oc apply -k` or `kubectl apply -k` puts them where they "
-        "are used.",
+        "The settings of a site are the lines of `tekton/settings/defaults/settings.env`, which all overlays "
+        "share, and of the overlay's own `settings.env` (`tekton/overlays/openshift/` or "
+        "`tekton/overlays/kubernetes/`), whose lines replace those of the same name. `oc apply -k` or "
+        "`kubectl apply -k` writes them to the places where they are used.",
         *_sites(),
     )
 
 
 def _options() -> Iterator[tuple[str, str, str, str]]:
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    uses: dict[str, list[tuple[str, str, str]]] = {}
     for verb in verbs():
         for option in (*verb.arguments, *verb.options):
-            if option.variable:
-                name = option.name.partition(" <")[0]
-                found.setdefault(option.variable, []).append((name, verb.name, option.help))
-    for variable, uses in sorted(found.items()):
-        names = dict.fromkeys(name for name, _, _ in uses)
-        helps = dict.fromkeys(text for _, _, text in uses)
-        yield (
-            code(variable),
-            ", ".join(map(code, names)),
-            ", ".join(code(verb) for _, verb, _ in uses),
-            " / ".join(helps),
-        )
+            found = option.name.partition(" <")[0], verb.name, option.help
+            uses.setdefault(option.variable, []).append(found)
+    for variable in sorted(uses.keys() - {""}):
+        names, of, helps = (dict.fromkeys(each) for each in zip(*uses[variable], strict=True))
+        yield code(variable), ", ".join(map(code, names)), ", ".join(map(code, of)), " / ".join(helps)
 
 
 def in_the_code() -> set[str]:
     """Return the names of variables that stand in the code."""
-    return {
-        name
-        for file in (ROOT / "ml").rglob("*.py")
-        for name in NAMED.findall(file.read_text(encoding="utf-8"))
-    }
+    files = (ROOT / "ml").rglob("*.py")
+    return {name for file in files for name in NAMED.findall(file.read_text(encoding="utf-8"))}
 
 
 def _others() -> Iterator[tuple[str, str]]:
@@ -100,28 +92,33 @@ def _others() -> Iterator[tuple[str, str]]:
 
 
 def _sites() -> Iterator[str]:
-    files = [ROOT / "tekton" / "overlays" / overlay / "settings.env" for overlay in OVERLAYS]
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    values = [dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)) for text in texts]
-    if len({tuple(each) for each in values}) > 1:
+    """Yield the tables of the shared settings, then those that each overlay sets."""
+    shared, *own = (
+        (ROOT / "tekton" / folder / "settings.env").read_text(encoding="utf-8") for folder in FOLDERS
+    )
+    if len({tuple(_values(text)) for text in own}) > 1:
         raise ValueError("the overlays do not have the same settings")
-    used = _used()
-    for block in texts[0].split("\n\n"):
+    yield from _tables([shared], ("default",))
+    yield "### Settings of an overlay"
+    yield from _tables(own, OVERLAYS)
+
+
+def _tables(texts: list[str], columns: tuple[str, ...]) -> Iterator[str]:
+    used, values = _used(), [_values(text) for text in texts]
+    for block in texts[0].strip().split("\n\n"):
         lines = block.splitlines()
         names = [line.partition("=")[0] for line in lines if not line.startswith("#")]
         yield " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
         if names:
-            yield table(
-                ("setting", *OVERLAYS, "goes to"),
-                (
-                    (
-                        code(name),
-                        *(code(_short(each[name])) for each in values),
-                        ", ".join(used.get(name, ())),
-                    )
-                    for name in names
-                ),
+            rows = (
+                (code(name), *(code(_short(each[name])) for each in values), ", ".join(used.get(name, ())))
+                for name in names
             )
+            yield table(("setting", *columns, "goes to"), rows)
+
+
+def _values(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
 
 
 def _short(value: str) -> str:

@@ -1,13 +1,12 @@
 """The page of a run's states: each row is what `ml.dspa` does when it meets that state, tried out here.
 
-The DSPA is a stand-in that always answers the same; every wait is long, but for the one that a row names.
-What is not as a row says is an error, so the page cannot say it.
+The DSPA is a stand-in that always gives the same answer; every wait is long, but for the one that a row
+names. A row that is wrong is an error.
 """
 
 import datetime
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -38,7 +37,7 @@ Answer = Callable[[], Run]
 
 
 class Row(NamedTuple):
-    """A state, or what is heard instead of one; how the run is then seen to, and which wait ends that."""
+    """A state, or what comes instead of one; what is done about it, and which wait ends that."""
 
     state: str
     answer: Answer
@@ -46,29 +45,16 @@ class Row(NamedTuple):
     wait: str
 
 
-def run_in(state: str) -> Run:
-    """Return a run in a state."""
-    return Run(
-        run_id="run-1",
-        experiment_id="experiment-1",
-        display_name="jukebox",
-        state=state,
-        created_at=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-    )
-
-
 def failing(error: JukeboxError) -> Answer:
     """Return what answers with an error."""
-
-    def answer() -> Run:
-        raise error
-
-    return answer
+    return mock.Mock(side_effect=error)
 
 
 def always(state: str) -> Answer:
     """Return what answers with a run in a state."""
-    return lambda: run_in(state)
+    created = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    names = {"run_id": "run-1", "experiment_id": "experiment-1", "display_name": "jukebox"}
+    return lambda: Run(**names, state=state, created_at=created)
 
 
 ROWS = (
@@ -82,25 +68,6 @@ ROWS = (
 """What does not end a run at once."""
 
 
-class StandIn:
-    """As much of a client as `follow` and `conclude` use; the run was RUNNING when it was seen first."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.connection = mock.Mock(link=lambda *_: "")
-
-    def run(self, *_: object) -> Run:
-        """Answer."""
-        return self.answer()
-
-
-def session_of(answer: Answer, wait: str) -> Session:
-    """Return a session in which one wait is short."""
-    waits = dict.fromkeys(Timeouts.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002}
-    timeouts = Timeouts(**{**waits, wait: SHORT, "posts": 1, "tries": 1})
-    return Session(StandIn(answer), timeouts, Deadline(timeouts.deadline), lambda _: None)
-
-
 def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> int:
     """Follow a run that answers like this and has left such evidence; return the exit code.
 
@@ -109,12 +76,15 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     """
     # The first of the two, so that it is over when a wait of the session is that began later.
     begun = Deadline(LONG)
-    session = session_of(answer, wait)
-    first = answer() if wait == "evidence" else run_in("RUNNING")
+    waits = dict.fromkeys(Timeouts.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002, wait: SHORT}
+    timeouts = Timeouts(**{**waits, "posts": 1, "tries": 1})
+    client = mock.Mock(run=lambda *_: answer(), connection=mock.Mock(link=lambda *_: ""))
+    session = Session(client, timeouts, Deadline(timeouts.deadline), lambda _: None)
+    first = answer() if wait == "evidence" else always("RUNNING")()
     try:
         ended = follow(session, first, lambda *_: None)
-        with tempfile.TemporaryDirectory() as folder, _evidence(Path(folder), found) as parameters:
-            outcome.conclude(session, ended, parameters, "")
+        with tempfile.TemporaryDirectory() as folder:
+            _conclude(session, ended, Path(folder), found)
     except JukeboxError as error:
         if not begun.remaining:
             raise ValueError(f"this was not ended by the wait {wait}: {error}") from error
@@ -122,9 +92,8 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     return 0
 
 
-@contextmanager
-def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
-    """Put evidence of a kind into a folder, and give the run's parameters."""
+def _conclude(session: Session, ended: Run, folder: Path, found: str) -> None:
+    """Conclude with evidence of a kind."""
     verdict = sum_up([compare("check", 0.0 if found == "blocks" else 1.0, ">=", 1.0)])
     judged = mock.Mock(return_value=Judgement(mock.Mock(), verdict, "sha256:"))
     proven = mock.Mock(return_value=Proven("candidate", "sha256:", "model"))
@@ -135,15 +104,19 @@ def _evidence(folder: Path, found: str) -> Iterator[dict[str, str]]:
     where = folder / "evidence.json"
     if found != "none":
         where.write_text("{}")
+    parameters = {**dict.fromkeys(Subject.model_fields, ""), "dirty": False}
+    parameters |= {"evidence_uri": str(where), "store_uri": str(folder)}
     with mock.patch.multiple(outcome, judge=judged, prove=proven, ModelStore=mock.Mock()):
-        places = {"evidence_uri": str(where), "store_uri": str(folder)}
-        yield {**dict.fromkeys(Subject.model_fields, ""), "dirty": False, **places}
+        outcome.conclude(session, ended, parameters, "")
 
 
 def states_page() -> str:
     """Return docs/reference/states.md."""
-    meaning = words()
-    waits = Timeouts.model_fields
+    meaning, waits = words(), Timeouts.model_fields
+
+    def told(number: int) -> str:
+        return f"{number}: {meaning[number]}"
+
     return page(
         "States of a run",
         "`jukebox submit` and `jukebox follow` decide by the state of the run and by its evidence together, "
@@ -154,10 +127,7 @@ def states_page() -> str:
         "blocked.",
         table(
             ("evidence", *ENDED),
-            (
-                (found, *(_told(exit_code(always(state), found), meaning) for state in ENDED))
-                for found in FOUND
-            ),
+            ((found, *(told(exit_code(always(state), found)) for state in ENDED)) for found in FOUND),
         ),
         "## A run that goes on",
         "The last column holds if nothing changes until the time is over.",
@@ -165,10 +135,10 @@ def states_page() -> str:
             ("state", "the run is", "for at most", "then"),
             (
                 (
-                    _shown(row.state),
+                    code(row.state) if row.state.isupper() else row.state,
                     row.seen_to,
                     "`--timeout`" if row.wait == "deadline" else f"{waits[row.wait].default:g} s",
-                    _told(exit_code(row.answer, wait=row.wait), meaning),
+                    told(exit_code(row.answer, wait=row.wait)),
                 )
                 for row in ROWS
             ),
@@ -183,11 +153,3 @@ def states_page() -> str:
         "All are seconds, but for `tries` and `posts`. `deadline` is `--timeout`, `stuck` is `--stuck`; the "
         "others are fixed.",
     )
-
-
-def _shown(state: str) -> str:
-    return state if not state.isupper() else code(state)
-
-
-def _told(number: int, meaning: dict[int, str]) -> str:
-    return f"{number}: {meaning[number]}"

@@ -57,41 +57,29 @@ def _verbs(group: Any, before: str) -> Iterator[Verb]:
 
 
 def _option(param: Any, context: Any) -> Option:
-    """Take apart the line of `--help`: what stands behind the help itself, in brackets."""
+    """Take apart the line of `--help`: the help itself, and what follows it in brackets."""
     name, text = param.get_help_record(context)
-    extras = text.removeprefix(param.help or "").strip().removeprefix("[").removesuffix("]")
-    said = {"env var": "", "default": ""}
-    bounds = []
-    for extra in filter(None, extras.split("; ")):
-        key, _, value = extra.partition(": ")
-        if key in said:
-            said[key] = value
-        else:
-            bounds.append(extra)
-    return Option(name, param.help or "", said["default"], ", ".join(bounds), said["env var"])
+    extras = text.removeprefix(param.help or "").strip().removeprefix("[").removesuffix("]").split("; ")
+    said = dict(extra.partition(": ")[::2] for extra in extras)
+    default, variable = said.pop("default", ""), said.pop("env var", "")
+    bounds = ", ".join(extra for extra in extras if extra.partition(": ")[0] in said)
+    return Option(name, param.help or "", default, bounds, variable)
 
 
 def verbs_page() -> str:
     """Return docs/reference/verbs.md."""
     found = verbs()
-    listed = table(
-        ("verb", "what it does"),
-        (
-            (f"[`jukebox {verb.name}`](#jukebox-{verb.name.replace(' ', '-')})", _first(verb))
-            for verb in found
-        ),
+    rows = (
+        (f"[`jukebox {verb.name}`](#jukebox-{verb.name.replace(' ', '-')})", verb.help.partition("\n\n")[0])
+        for verb in found
     )
     return page(
         "Verbs",
         "Every verb prints this with `--help`. Where an option has a variable, the variable counts when the "
         "option is not given. Each ends with one of the [exit codes](exit-codes.md).",
-        listed,
+        table(("verb", "what it does"), rows),
         *(part for verb in found for part in _shown(verb)),
     )
-
-
-def _first(verb: Verb) -> str:
-    return verb.help.partition("\n\n")[0]
 
 
 def _shown(verb: Verb) -> Iterator[str]:

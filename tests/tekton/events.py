@@ -1,8 +1,8 @@
-"""The way of one event through the listener: to the PipelineRuns that it starts, or to what refused it.
+"""The way of one event through the listener: each Trigger starts a PipelineRun, or refuses the event.
 
-Each Trigger of the EventListener sees the event: its interceptors in order, each with the extensions of those
-before it; then its bindings, then the TriggerTemplate. What has no value is a refusal. Every Trigger here is
-read from the project's own files.
+Each Trigger runs its interceptors in order, then its bindings, then the TriggerTemplate; what has no value
+refuses. CEL is cel-python's, with the functions of https://tekton.dev/docs/triggers/cel_expressions/. Known
+difference: ``has(a.b.c)`` without ``a.b`` is an error in Triggers, and false here.
 """
 
 import copy
@@ -11,24 +11,21 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tekton.cel import CelError, evaluate, to_cel
-from tekton.manifests import TEKTON, load
+import celpy
+import re2
+from celpy import celtypes
+from celpy.adapter import CELJSONEncoder, json_to_cel
+from tekton.manifests import Object, files, find
 
 PAYLOADS = Path(__file__).parent / "payloads"
-SECRETS = {
-    "jukebox-webhook": {
-        "push": "the-secret-of-pushes",
-        "data": "the-secret-of-data",
-        "alert": "the-secret-of-alerts",
-    }
-}
+WEBHOOK = {"push": "the-secret-of-pushes", "data": "the-secret-of-data", "alert": "the-secret-of-alerts"}
 REFERENCE = re.compile(r"\$\(([^()\s]+)\)")
-Object = dict[str, Any]
+ERRORS = (celpy.CELEvalError, celpy.CELParseError, ValueError, TypeError, KeyError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a Trigger made of an event: a PipelineRun, or the interceptor which refused, and why."""
+    """What a Trigger made of an event: a PipelineRun, or the interceptor that refused it, and why."""
 
     run: Object | None = None
     by: str = ""
@@ -49,75 +46,59 @@ class Outcome:
 
 
 class Refused(Exception):
-    """An interceptor let the event go no further."""
+    """An interceptor or a binding refuses the event."""
 
 
 def event(headers: Mapping[str, str], body: Any) -> Event:
-    """An event as its sender makes it: forges that sign (X-GitHub-Event) have signed it."""
+    """Make an event as its sender does; GitHub and Gitea sign it."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     if "X-GitHub-Event" not in headers or "X-Hub-Signature-256" in headers:
         return Event(headers, data)
-    signature = hmac.new(SECRETS["jukebox-webhook"]["push"].encode(), data, hashlib.sha256).hexdigest()
-    return Event({**headers, "X-Hub-Signature-256": f"sha256={signature}"}, data)
+    return Event({**headers, "X-Hub-Signature-256": _signature(data)}, data)
 
 
 def recorded(name: str) -> tuple[dict[str, str], Any]:
-    """The headers and the body of a recorded payload, to change or to send."""
+    """Return the headers and the body of a recorded payload."""
     found = json.loads((PAYLOADS / f"{name}.json").read_text())
     return found["headers"], found["body"]
 
 
 @functools.cache
-def objects(folder: str) -> list[Object]:
-    """The objects in a folder of tekton/, to read."""
-    return [found for file in (TEKTON / folder).glob("*.yaml") for found in load(file)]
+def _triggers() -> list[Object]:
+    return files("triggers")
 
 
-def listener() -> dict[str, Object]:
-    """The Triggers of the EventListener, by name, and the TriggerTemplates as ``template/name``, to read."""
-    found = [each for each in objects("triggers") if "spec" in each]
-    named = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in found}
-    names = [trigger["triggerRef"] for trigger in named["EventListener", "jukebox"]["triggers"]]
-    templates = {
-        f"template/{name}": spec for (kind, name), spec in named.items() if kind == "TriggerTemplate"
-    }
-    return {**{name: named["Trigger", name] for name in names}, **templates}
+def triggers() -> list[Object]:
+    """Return the objects of `triggers/`, to be changed."""
+    return copy.deepcopy(_triggers())
 
 
-def deliver(sent: Event, specs: Mapping[str, Object] | None = None) -> dict[str, Outcome]:
-    """What each Trigger makes of an event."""
-    specs = specs or listener()
-    triggers = {name: spec for name, spec in specs.items() if not name.startswith("template/")}
-    return {
-        name: _outcome(sent, spec, specs[f"template/{spec['template']['ref']}"])
-        for name, spec in triggers.items()
-    }
+def deliver(sent: Event, objects: list[Object] | None = None) -> dict[str, Outcome]:
+    """Return what each Trigger of the EventListener makes of an event."""
+    objects = objects or _triggers()
+    names = [entry["triggerRef"] for entry in find(objects, "EventListener", "jukebox")["spec"]["triggers"]]
+    return {name: _outcome(sent, find(objects, "Trigger", name)["spec"], objects) for name in names}
 
 
-def started(sent: Event, specs: Mapping[str, Object] | None = None) -> list[Object]:
-    """The PipelineRuns that an event starts."""
-    return [outcome.run for outcome in deliver(sent, specs).values() if outcome.run]
+def started(sent: Event, objects: list[Object] | None = None) -> list[Object]:
+    """Return the PipelineRuns that an event starts."""
+    return [outcome.run for outcome in deliver(sent, objects).values() if outcome.run]
 
 
-def _outcome(sent: Event, trigger: Object, template: Object) -> Outcome:
+def _outcome(sent: Event, trigger: Object, objects: list[Object]) -> Outcome:
+    by = "listener"
     try:
-        body = _body(sent.data)
-        header = {name: [value] for name, value in sent.headers.items()}
-    except (ValueError, RecursionError) as why:
-        return Outcome(by="listener", why=str(why))
-    context: Object = {"body": body, "header": header, "extensions": {}}
-    for interceptor in trigger["interceptors"]:
-        params = {param["name"]: param["value"] for param in interceptor["params"]}
-        check = {"github": _github, "gitlab": _gitlab, "cel": _cel}[interceptor["ref"]["name"]]
-        try:
-            check(sent, params, context)
-        except (CelError, Refused) as why:
-            return Outcome(by=interceptor["name"], why=str(why))
-    try:
-        values = {binding["name"]: bound(binding["value"], context) for binding in trigger["bindings"]}
-    except Refused as why:
-        return Outcome(by="bindings", why=str(why))
-    return Outcome(render(template, values))
+        context: Object = {"body": _body(sent.data), "header": {k: [v] for k, v in sent.headers.items()}}
+        context["extensions"] = {}
+        for interceptor in trigger["interceptors"]:
+            by = interceptor["name"]
+            params = {param["name"]: param["value"] for param in interceptor["params"]}
+            INTERCEPTORS[interceptor["ref"]["name"]](sent, params, context)
+        by = "bindings"
+        values = {binding["name"]: _bound(binding["value"], context) for binding in trigger["bindings"]}
+    except (Refused, *ERRORS, RecursionError) as why:
+        return Outcome(by=by, why=str(why)[:200])
+    return Outcome(_render(find(objects, "TriggerTemplate", trigger["template"]["ref"])["spec"], values))
 
 
 @functools.lru_cache(maxsize=1)
@@ -127,52 +108,88 @@ def _body(data: bytes) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _body_in_cel(data: bytes) -> Any:
-    return to_cel(_body(data))
+    return json_to_cel(_body(data))
 
 
-def _header(sent: Event, name: str) -> str:
-    return next((value for key, value in sent.headers.items() if key.lower() == name.lower()), "")
+def _signature(data: bytes) -> str:
+    return f"sha256={hmac.new(WEBHOOK['push'].encode(), data, hashlib.sha256).hexdigest()}"
 
 
-def _secret(params: Object) -> bytes:
-    return SECRETS[params["secretRef"]["secretName"]][params["secretRef"]["secretKey"]].encode()
+def _forge(header: str, kind: str, secret: Callable[[bytes], str]) -> Callable[[Event, Object, Object], None]:
+    """Make the interceptor of a forge; GitHub's older signature by SHA-1 is not looked at."""
 
+    def check(sent: Event, params: Object, _: Object) -> None:
+        assert params["secretRef"] == {"secretName": "jukebox-webhook", "secretKey": "push"}
+        given = {key.lower(): value for key, value in sent.headers.items()}
+        if not hmac.compare_digest(given.get(header, "").encode(), secret(sent.data).encode()):
+            raise Refused("signature")
+        if given.get(kind, "") not in params["eventTypes"]:
+            raise Refused("event type")
 
-def _github(sent: Event, params: Object, _: Object) -> None:
-    """Only the signature by SHA-256: the older one by SHA-1 is not looked at."""
-    expected = hmac.new(_secret(params), sent.data, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(_header(sent, "X-Hub-Signature-256"), f"sha256={expected}"):
-        raise Refused("signature")
-    if _header(sent, "X-GitHub-Event") not in params["eventTypes"]:
-        raise Refused("event type")
-
-
-def _gitlab(sent: Event, params: Object, _: Object) -> None:
-    if not hmac.compare_digest(_header(sent, "X-Gitlab-Token").encode(), _secret(params)):
-        raise Refused("token")
-    if _header(sent, "X-Gitlab-Event") not in params["eventTypes"]:
-        raise Refused("event type")
+    return check
 
 
 def _cel(sent: Event, params: Object, context: Object) -> None:
-    values = {
-        "body": _body_in_cel(sent.data),
-        "header": to_cel(context["header"]),
-        "extensions": to_cel(context["extensions"]),
-    }
-    if "filter" in params and evaluate(params["filter"], values, SECRETS) is not True:
+    values = {name: json_to_cel(context[name]) for name in ("header", "extensions")}
+    values["body"] = _body_in_cel(sent.data)
+    if "filter" in params and _evaluate(params["filter"], values) is not True:
         raise Refused("filter")
     # All overlays of an interceptor see what came before it, not each other.
-    added = {
-        overlay["key"]: evaluate(overlay["expression"], values, SECRETS)
-        for overlay in params.get("overlays", ())
-    }
+    added = {each["key"]: _evaluate(each["expression"], values) for each in params.get("overlays", ())}
     context["extensions"] = {**context["extensions"], **added}
 
 
-def bound(value: str, context: Object) -> str:
-    """The value of a binding."""
+INTERCEPTORS = {
+    "github": _forge("x-hub-signature-256", "x-github-event", _signature),
+    "gitlab": _forge("x-gitlab-token", "x-gitlab-event", lambda _: WEBHOOK["push"]),
+    "cel": _cel,
+}
 
+
+def _evaluate(expression: str, values: Mapping[str, Any]) -> Any:
+    program = celpy.Environment().program(_compiled(expression), functions=FUNCTIONS)
+    return json.loads(json.dumps(program.evaluate(dict(values)), cls=CELJSONEncoder))
+
+
+@functools.cache
+def _compiled(expression: str) -> Any:
+    return celpy.Environment().compile(expression)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, celtypes.StringType):
+        raise TypeError(f"no such overload: {type(value).__name__}")
+    return str(value)
+
+
+def _string(function: Callable[..., str]) -> Callable[..., celtypes.StringType]:
+    return lambda text, *arguments: celtypes.StringType(function(_text(text), *arguments))
+
+
+def _canonical(header: Any, name: Any) -> celtypes.StringType:
+    found = (
+        values[0] for key, values in header.items() if str(key).lower() == _text(name).lower() and values
+    )
+    return celtypes.StringType(next(found, ""))
+
+
+def _compare_secret(text: Any, key: Any, name: Any) -> celtypes.BoolType:
+    expected = {"jukebox-webhook": WEBHOOK}[str(name)][str(key)]
+    return celtypes.BoolType(hmac.compare_digest(_text(text).encode(), expected.encode()))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "canonical": _canonical,
+    "compareSecret": _compare_secret,
+    "split": lambda text, by: json_to_cel(_text(text).split(str(by))),
+    "replace": _string(lambda text, old, new: text.replace(str(old), str(new))),
+    "truncate": _string(lambda text, length: text[: int(length)]),
+    # RE2, as in Triggers: `$` is the end of the text, and not also what comes before a last newline.
+    "translate": _string(lambda text, old, new: re2.sub(str(old), str(new), text)),
+}
+
+
+def _bound(value: str, context: Object) -> str:
     def look_up(match: re.Match[str]) -> str:
         found: Any = context
         for part in match[1].split("."):
@@ -184,8 +201,7 @@ def bound(value: str, context: Object) -> str:
     return REFERENCE.sub(look_up, value)
 
 
-def render(template: Object, values: Mapping[str, str]) -> Object:
-    """The one object of a TriggerTemplate, with its params filled in."""
+def _render(template: Object, values: Mapping[str, str]) -> Object:
     assert {param["name"] for param in template["params"]} == set(values)
     (resource,) = template["resourcetemplates"]
     names = {f"tt.params.{name}": value for name, value in values.items()}
@@ -197,4 +213,4 @@ def render(template: Object, values: Mapping[str, str]) -> Object:
             return [filled(inner) for inner in value]
         return REFERENCE.sub(lambda m: names.get(m[1], m[0]), value) if isinstance(value, str) else value
 
-    return filled(copy.deepcopy(resource))
+    return filled(resource)

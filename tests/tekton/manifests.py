@@ -1,4 +1,4 @@
-"""The project's own objects: as kustomize renders an overlay, and the files below tekton/ one by one."""
+"""The project's own objects: as kustomize renders an overlay, and the files below tekton/."""
 
 import functools
 import json
@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TEKTON = ROOT / "tekton"
 OVERLAYS = ("kubernetes", "openshift")
+GONE = "GONE"
 Object = dict[str, Any]
 
 
@@ -20,7 +21,7 @@ class LOADER(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     """libyaml's parser where it is there: ten times as fast as the one in Python."""
 
 
-# PyYAML knows a plain `=` as a type of its own, and cannot make one; kustomize writes a matcher's "=" so.
+# PyYAML cannot construct a plain `=`, as kustomize writes a matcher's "=".
 LOADER.add_constructor("tag:yaml.org,2002:value", LOADER.construct_scalar)
 
 
@@ -29,29 +30,31 @@ def load(file: Path) -> list[Object]:
     return list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=LOADER))
 
 
+def files(*folders: str) -> list[Object]:
+    """Return the objects in some folders of tekton/."""
+    found = [
+        each for folder in folders for file in sorted((TEKTON / folder).glob("*.yaml")) for each in load(file)
+    ]
+    return [each for each in found if "metadata" in each]
+
+
 def rendered(overlay: str) -> list[Object]:
     """Render an overlay; the objects are the caller's own."""
-    return json.loads(json.dumps(_rendered(TEKTON / "overlays" / overlay)))
+    return json.loads(_rendered(TEKTON / "overlays" / overlay))
+
+
+def render(folder: Path) -> list[Object]:
+    """Render an overlay of a copy of tekton/."""
+    return json.loads(_rendered.__wrapped__(folder))
 
 
 @functools.cache
-def _rendered(folder: Path) -> list[Object]:
+def _rendered(folder: Path) -> str:
     if not shutil.which("kubectl"):
         pytest.skip("install kubectl")
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return list(yaml.load_all(done.stdout, Loader=LOADER))
-
-
-def render_copy(folder: Path) -> list[Object]:
-    """Render an overlay of a copy of tekton/."""
-    return _rendered.__wrapped__(folder)
-
-
-def runs() -> list[Object]:
-    """Return the PipelineRuns of tekton/runs/."""
-    found = [run for file in sorted((TEKTON / "runs").glob("*.yaml")) for run in load(file)]
-    return [run for run in found if "kind" in run]
+    return json.dumps(list(yaml.load_all(done.stdout, Loader=LOADER)))
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
@@ -60,32 +63,41 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
     return found
 
 
-def task_names() -> list[str]:
-    """Name the Pipeline's tasks in their order; what runs in the end is none of them."""
-    (pipeline,) = load(TEKTON / "pipelines" / "jukebox-train.yaml")
-    return [task["name"] for task in pipeline["spec"]["tasks"]]
-
-
-# Parts of objects, for tests that change them.
-
-
-def step(objects: list[Object], task: str = "lint") -> Object:
-    """Return the last step of a Task."""
-    return find(objects, "Task", task)["spec"]["steps"][-1]
-
-
-def pipeline_task(objects: list[Object], name: str) -> Object:
-    """Return a task of the Pipeline, one that runs in the end too."""
-    spec = find(objects, "Pipeline", "jukebox-train")["spec"]
-    return named([*spec["tasks"], *spec["finally"]], name)
-
-
-def template_run(objects: list[Object]) -> Object:
-    """Return the PipelineRun that an event makes."""
-    return find(objects, "TriggerTemplate", "jukebox")["spec"]["resourcetemplates"][0]
-
-
 def named(items: list[Object], name: str) -> Object:
     """Return the one item of a name."""
     (found,) = (item for item in items if item["name"] == name)
     return found
+
+
+def task_names() -> list[str]:
+    """Name the tasks of the Pipeline in their order, without those of `finally`."""
+    (pipeline,) = files("pipelines")
+    return [task["name"] for task in pipeline["spec"]["tasks"]]
+
+
+def edit(root: Any, path: str, value: Any) -> None:
+    """Set what is at a path of keys, numbers and names; ``+`` appends to a list, and `GONE` deletes."""
+    *keys, last = path.split()
+    for key in keys:
+        root = root[_index(root, key)]
+    if last == "+":
+        root.append(value)
+    elif value is GONE:
+        del root[_index(root, last)]
+    else:
+        root[_index(root, last)] = value
+
+
+def _index(at: Any, key: str) -> Any:
+    if not isinstance(at, list):
+        return key
+    if key.lstrip("-").isdigit():
+        return int(key)
+    (found,) = (number for number, item in enumerate(at) if _name(item) == key)
+    return found
+
+
+def _name(item: Any) -> Any:
+    if "kind" in item and "metadata" in item:
+        return f"{item['kind']}/{item['metadata'].get('name')}"
+    return item.get("name")

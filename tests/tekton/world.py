@@ -1,7 +1,8 @@
-"""A small world for the Pipeline, all of it real servers: git, a registry, an object store, a DSPA, a forge.
+"""The servers that a run of the Pipeline uses: git, a registry, an object store, a DSPA and a forge.
 
-The registry asks for a login. The dependencies are small, and really built: by a Containerfile that looks for
-that login, and fails if it finds it.
+All are real. `open_doubles` needs no root: `buildah` and the linters only write down their calls, no model is
+trained, and the judge's measurement is a double (`tekton.measured`). `open_real` builds small dependency
+images, by a Containerfile that fails if it finds the registry's login, and its runs train.
 """
 
 import base64
@@ -12,28 +13,36 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from shlex import quote
 
-from base_image import PYTHON, base_tar
+import base_image
+import pytest
+from candidates import store_run
 from command import UNHURRIED
 from docker_registry import LOGIN, process, registry_server, wait_for
 from dspa_command import TOKEN
-from dspa_server import Dspa, kfp_local, serving
+from dspa_server import Dspa, RunRecord, Script, kfp_local, serving
 from image.workshop import checkout_of
+from oci_images import image, push, write_layout
 from servers import closed_port, http_server, only_allowed, s3_server
-from tekton.harness import World
-from tekton.manifests import TEKTON, find, load
-from tekton.references import ROLES
+from submissions import files_of
+from tekton.expected import ROLES
+from tekton.harness import World, run_spec
+from tekton.manifests import ROOT, Object, files, find
 
-from ml.image.key import STAGES
+from ml.gate.evidence import Subject
+from ml.image.key import STAGES, dependencies, keyed_files
 from ml.image.pip_settings import pip_secrets
+from ml.image.registry import Registry
 from ml.judge.keys import SIGNING, TRUST, make_keys
+from ml.release.policy_file import read_policy
+from ml.release.store import ModelStore
+from ml.storage.objects import put_object
 
-ROOT = Path(__file__).parents[2]
-NEEDED = ("git", "buildah", "docker-registry", "mmdebstrap")
 FORGE_TOKEN = "f0rge-s3cret"
 ENCODED = base64.b64encode(LOGIN.encode()).decode()
 """The login of our registry, as Docker's configuration has it."""
@@ -54,15 +63,46 @@ PLACES = {name: f"s3://bucket/tekton/{name}" for name in ("store", "evidence", "
 POLICY = re.sub(r"min_examples: .*", "min_examples: 5", UNHURRIED)
 """For a sample of six hundred songs, of which a fifth is sealed and a tenth in the run's own test split."""
 
+MISSING = "test-dependencies"
+"""The dependency image that the registry of the doubles lacks."""
 
-def key_for(*, read: Sequence[str] = (), write: Sequence[str] = ()) -> dict:
+BUILT, HELD = (image({"opt/jukebox/pyvenv.cfg": text}) for text in ("built", "held"))
+"""What the double of buildah builds, and what the registry has."""
+
+PYTHON = "3.12"
+BASE = f"registry.example/python@sha256:{'0' * 64}"
+PROGRAMS = ("buildah", "ruff", "mypy", "lint-imports", "yamllint")
+PROGRAM = """#!/bin/sh
+# Writes down what it is asked, and fails where it has been told to.
+home=$(dirname "$0"); name=${0##*/}
+printf '%s\\n' "$name $*" >> "$home/calls"
+printf '%s\\n' "${JUKEBOX_CA-} ${AWS_CA_BUNDLE-} ${JUKEBOX_REGISTRY_CA-}" >> "$home/authorities"
+case "$name $*" in *"$(cat "$home/broken")"*) echo "$name is broken" >&2; exit 3;; esac
+[ "$name $1" != "jukebox submit" ] || printf abc > "$JUKEBOX_RESULTS_DIR/CANDIDATE"
+env >> "$home/environment"
+while [ $# -gt 0 ]; do
+  case $1 in --plan) mkdir -p "$2"; echo test-dependencies > "$2/stages"; mkdir -p "$2/context";;
+    oci:*) cp -r "$home/layout" "${1#oci:}";; esac; shift
+done
+"""
+JUKEBOX = f"""#!/bin/sh
+python={quote(sys.executable)}
+case "$1 ${{2-}}" in
+"judge infer") ;;
+"judge score") PYTHONPATH={quote(f"{ROOT}:{ROOT}/tests")} exec "$python" -m tekton.measured "$4" ;;
+*) exec "$python" -m ml.cli "$@" ;;
+esac
+"""
+
+
+def _key(*, read: Sequence[str] = (), write: Sequence[str] = ()) -> Object:
     """Return the policy of a key that lists the bucket, reads some folders, and reads and writes others."""
     allowed = {("s3:GetObject",): read, ("s3:GetObject", "s3:PutObject"): write}
     statements = [
         {
             "Effect": "Allow",
-            "Action": list(actions),
-            "Resource": [f"arn:aws:s3:::bucket/tekton/{folder}/*" for folder in folders],
+            "Action": [*actions],
+            "Resource": [f"arn:aws:s3:::bucket/tekton/{each}/*" for each in folders],
         }
         for actions, folders in allowed.items()
         if folders
@@ -71,15 +111,13 @@ def key_for(*, read: Sequence[str] = (), write: Sequence[str] = ()) -> dict:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+PROMOTED = ("promoted", "promotions", "serving", "decisions", "probe")
 KEYS = {
-    "store": key_for(read=["snapshots"], write=["store/candidates", "evidence"]),
-    "holdout": key_for(write=["holdout", "snapshots"]),
-    "judge": key_for(read=["store", "holdout"]),
-    "promotion": key_for(
-        # Before the first promotion the store is tried, in probe/.
-        read=["store"],
-        write=[f"store/{folder}" for folder in ("promoted", "promotions", "serving", "decisions", "probe")],
-    ),
+    "store": _key(read=["snapshots"], write=["store/candidates", "evidence"]),
+    "holdout": _key(write=["holdout", "snapshots"]),
+    "judge": _key(read=["store", "holdout"]),
+    # Before the first promotion the store is tried, in probe/.
+    "promotion": _key(read=["store"], write=[f"store/{folder}" for folder in PROMOTED]),
 }
 """What docs/how-to/storage.md allows the keys; that of the runs reads neither the log nor what is sealed."""
 
@@ -116,20 +154,11 @@ class Site:
             git(self.checkout, "commit", "-qam", f"change {file}")
         return git(self.checkout, "rev-parse", "HEAD")
 
-    def spec(self, revision: str, **params: str) -> dict:
-        """Return the spec of a PipelineRun, as a trigger would make it."""
-        values = {**self.params, "revision": revision, "cause": "a test", **params}
-        return {
-            "pipelineRef": {"name": "jukebox-train"},
-            "params": [{"name": name.replace("_", "-"), "value": value} for name, value in values.items()],
-            "workspaces": [
-                {"name": "shared", "volumeClaimTemplate": {}},
-                {"name": "pip-settings", "configMap": {"name": "pip"}},
-            ],
-            "taskRunSpecs": [
-                {"pipelineTaskName": task, "serviceAccountName": account} for task, account in ROLES.items()
-            ],
-        }
+    def spec(self, revision: str, **params: str) -> Object:
+        """Return the spec of a PipelineRun for a revision."""
+        return run_spec(
+            "jukebox-train", {**self.params, "revision": revision, "cause": "a test", **params}, ROLES
+        )
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -138,88 +167,196 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def missing() -> list[str]:
+def lacking(*programs: str) -> list[str]:
     """Name the programs that this machine lacks."""
-    return [name for name in NEEDED if not shutil.which(name)]
+    return [name for name in programs if not shutil.which(name)]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Doubles of programs, in a folder that comes first on the path."""
+
+    folder: Path
+
+    def install(self, *names: str, **scripts: str) -> None:
+        """Put programs there, none of them broken."""
+        self.folder.mkdir()
+        self.heal()
+        write_layout(self.folder / "layout", BUILT)
+        for name, script in {**dict.fromkeys(names, PROGRAM), **scripts}.items():
+            (self.folder / name).write_text(script)
+            (self.folder / name).chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        """The programs that were called, with their arguments."""
+        return (self.folder / "calls").read_text().splitlines()
+
+    @property
+    def authorities(self) -> list[list[str]]:
+        """The names of the certificates of each call: the DSPA's, the store's, the registry's."""
+        lines = (self.folder / "authorities").read_text().splitlines()
+        return [[Path(path).name for path in line.split(" ")] for line in lines]
+
+    @property
+    def environment(self) -> str:
+        """The variables of all calls."""
+        return (self.folder / "environment").read_text()
+
+    def broken(self, call: str) -> None:
+        """Have each call with these words in it fail from now on."""
+        (self.folder / "broken").write_text(call)
+
+    def heal(self) -> None:
+        """Forget all calls, and have none fail."""
+        self.broken("no call is like this")
+        for name in ("calls", "authorities", "environment"):
+            (self.folder / name).write_text("")
 
 
 @contextlib.contextmanager
-def open_site(folder: Path, objects: list[dict]) -> Iterator[Site]:
-    """Start everything, and stop it in the end."""
+def _opened(folder: Path, s3: Mapping[str, str], host: str, dspa: Dspa, **given: Mapping) -> Iterator[Site]:
+    """Start git, the DSPA and the forge for a checkout, and stop them in the end."""
+    signing, trust = _judge_keys(folder / "keys")
+    secrets = {**given["secrets"], **signing, "jukebox-report": {"token": FORGE_TOKEN}}
+    mounted = {
+        "/etc/jukebox/registry": {".dockerconfigjson": json.dumps({"auths": {host: {"auth": ENCODED}}})},
+        "/etc/jukebox/trust": trust,
+        **given["mounted"],
+    }
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(_serving_git(folder / "served"))
+        forge = stack.enter_context(_serving_forge())
+        stack.enter_context(serving(dspa))
+        identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
+        objects = files("tasks", "pipelines")
+        world = World(
+            folder, objects, secrets, given["env"], identities, mounted, given.get("cut_off", frozenset())
+        )
+        params = {
+            "repository-url": f"{served}/team/jukebox.git",
+            "api": forge.url,
+            "image-repository": f"{host}/jukebox",
+            "registry-tls": "false",
+            "dspa-host": dspa.url,
+            "head": str(folder / "head"),
+            **PLACES,
+            **given["params"],
+        }
+        yield Site(world, dspa, forge, folder / "served" / "team" / "jukebox.git", params, dict(s3))
+
+
+def _checkout(folder: Path) -> Path:
     checkout = folder / "served" / "team" / "jukebox.git"
     checkout.mkdir(parents=True)
     checkout_of(checkout)
     git(checkout, "branch", "-qM", "main")
+    (folder / "pip").mkdir()
+    return checkout
+
+
+@contextlib.contextmanager
+def open_doubles(folder: Path) -> Iterator[tuple[Site, Programs]]:
+    """Start everything with doubles of programs. The registry lacks `MISSING`."""
+    checkout = _checkout(folder)
+    (folder / "pip" / "pip.conf").write_text("[global]\n")
+    (folder / "images").mkdir()
+    programs = Programs(folder / "bin")
+    programs.install(*PROGRAMS, jukebox=JUKEBOX)
+    with registry_server(folder / "images", locked=True) as host, s3_server() as s3:
+        key = dependencies(keyed_files(checkout), PYTHON, BASE.partition("@")[2]).key
+        for stage in set(STAGES) - {MISSING}:
+            push(Registry(insecure=True, logins={host: ENCODED}), f"{host}/jukebox/{stage}:{key}", HELD)
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        connection = {name: s3[name] for name in names} | _place(s3)
+        dspa = Dspa(
+            tokens={TOKEN}, script=Script(pending=0, running=0), on_finish=lambda run: _leave(run, s3)
+        )
+        sample = "sample:songs=400,days=4,seed=7"
+        params = {"base-image": BASE, "base-python": PYTHON, "data": sample}
+        with _opened(
+            folder,
+            s3,
+            host,
+            dspa,
+            secrets={f"jukebox-{name}": connection for name in KEYS},
+            mounted={},
+            env={"PATH": f"{programs.folder}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"},
+            params={**params, "tests": "-n0 tests/unit/gate/test_canonical.py"},
+        ) as site:
+            yield site, programs
+
+
+@contextlib.contextmanager
+def open_real(folder: Path) -> Iterator[Site]:
+    """Start everything, with a base image, and with keys that are allowed what the docs say."""
+    checkout = _checkout(folder)
+    (checkout / "Containerfile").write_text(SMALL)
+    git(checkout, "commit", "-qam", "small dependencies")
+    pip_secrets(folder / "pip")
     with contextlib.ExitStack() as stack:
         for name in ("public", "ours"):
             (folder / name).mkdir()
         public = stack.enter_context(registry_server(folder / "public"))
-        ours = stack.enter_context(registry_server(folder / "ours", locked=True))
+        host = stack.enter_context(registry_server(folder / "ours", locked=True))
         env = _engine(folder)
-        base = _base(folder, env, public)
-        (checkout / "Containerfile").write_text(SMALL)
-        git(checkout, "commit", "-qam", "small dependencies")
-        served = stack.enter_context(serving_git(folder / "served"))
         s3 = stack.enter_context(s3_server())
         keys = {name: stack.enter_context(only_allowed(policy)) for name, policy in KEYS.items()}
-        where = {"AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": "us-east-1"}
-        ours_alone, trust = judge_keys(folder / "keys")
-        secrets = {
-            **{f"jukebox-{name}": {**key, **where} for name, key in keys.items()},
-            **ours_alone,
-            "jukebox-report": {"token": FORGE_TOKEN},
-        }
+        secrets = {f"jukebox-{name}": {**key, **_place(s3)} for name, key in keys.items()}
         # The steps run the code of the commit: it is what would be in the image. One secret lies beside them.
-        code = folder / "code"
         theirs = {"jukebox-store": secrets["jukebox-store"]}
-        executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(code)}, theirs)
-        dspa = stack.enter_context(serving(Dspa(tokens={TOKEN}, executor=executor)))
-        forge = stack.enter_context(serving_forge())
-        (folder / "pip").mkdir()
-        pip_secrets(folder / "pip")
-        identities = {"jukebox-submit": {"JUKEBOX_TOKEN": TOKEN}}
-        config = json.dumps({"auths": {ours: {"auth": ENCODED}}})
-        mounted = {
-            "/etc/jukebox/registry": {".dockerconfigjson": config},
-            "/etc/jukebox/policy": {"policy.yaml": POLICY},
-            "/etc/jukebox/trust": trust,
-        }
-        world = World(folder, objects, secrets, env, identities, mounted, cut_off())
-        params = {
-            "repository-url": f"{served}/team/jukebox.git",
-            "api": forge.url,
-            "base-image": base,
-            "base-python": PYTHON,
-            "image-repository": f"{ours}/jukebox",
-            "registry-tls": "false",
-            "dspa-host": dspa.url,
-            "rankings": "sample:songs=600,days=7,seed=7",
-            "songs": "sample:songs=600,days=7,seed=7",
-            **PLACES,
-            "head": str(folder / "head"),
-            "tests": "tests/unit/gate/test_canonical.py",
+        executor = kfp_local(folder / "dspa", {"PYTHONPATH": str(folder / "code")}, theirs)
+        params = {"data": "sample:songs=600,days=7,seed=7"}
+        params |= {
+            "base-image": _base(folder, env, public),
+            "base-python": base_image.PYTHON,
             "timeout": "180",
         }
-        yield Site(world, dspa, forge, checkout, params, {**s3, **keys["promotion"]})
+        opened = _opened(
+            folder,
+            {**s3, **keys["promotion"]},
+            host,
+            Dspa(tokens={TOKEN}, executor=executor),
+            secrets=secrets,
+            mounted={"/etc/jukebox/policy": {"policy.yaml": POLICY}},
+            env=env,
+            cut_off=_cut_off(),
+            params={**params, "tests": "tests/unit/gate/test_canonical.py"},
+        )
+        yield stack.enter_context(opened)
 
 
-def judge_keys(folder: Path) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+def _place(s3: Mapping[str, str]) -> dict[str, str]:
+    return {"AWS_S3_ENDPOINT": s3["AWS_ENDPOINT_URL"], "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+def _leave(run: RunRecord, s3: Mapping[str, str]) -> None:
+    """Leave what the steps gate and save leave."""
+    parameters = {name: run.parameters[name] for name in Subject.model_fields if name != "run_id"}
+    about = Subject(**parameters, run_id=run.run_id)
+    where = run.parameters["evidence_uri"].replace("{run_id}", run.run_id)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.items():
+            patch.setenv(name, value)
+        found = files_of(about, policy=read_policy(where, run.parameters["policy"]))
+        put_object(where, found["evidence.json"])
+        store_run(ModelStore(run.parameters["store_uri"], create=True), found)
+
+
+def _judge_keys(folder: Path) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Make the judge's keys; returns the secrets, and the files of the config map with the public one.
 
     The key of the holdout is always the same: another one seals other songs, and has another model trained.
     """
     make_keys(folder)
     signing, trust = ((folder / name).read_text() for name in (SIGNING, TRUST))
-    sealing = bytes(range(32)).hex()
-    return {"jukebox-holdout-key": {"key": sealing}, "jukebox-signing-key": {"key.pem": signing}}, {
-        "trust.pem": trust
-    }
+    sealing = {"key": bytes(range(32)).hex()}
+    return {"jukebox-holdout-key": sealing, "jukebox-signing-key": {"key.pem": signing}}, {"trust.pem": trust}
 
 
-def cut_off() -> frozenset[str]:
+def _cut_off() -> frozenset[str]:
     """Name the Tasks whose pods the NetworkPolicy jukebox-code lets reach nobody."""
-    policies = load(TEKTON / "rbac" / "network-policies.yaml")
-    spec = find(policies, "NetworkPolicy", "jukebox-code")["spec"]
+    spec = find(files("rbac"), "NetworkPolicy", "jukebox-code")["spec"]
     assert "egress" not in spec
     (selected,) = spec["podSelector"]["matchExpressions"]
     return frozenset(selected["values"])
@@ -227,50 +364,35 @@ def cut_off() -> frozenset[str]:
 
 def _engine(folder: Path) -> dict[str, str]:
     """Give buildah a storage of its own, and the steps the programs of the tests' environment."""
-    storage = folder / "storage.conf"
-    storage.write_text(
-        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/runroot"\n'
-    )
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    roots = f'graphroot = "{folder}/graph"\nrunroot = "{folder}/runroot"\n'
+    (folder / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\n{roots}')
     return {
-        "CONTAINERS_STORAGE_CONF": str(storage),
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         "STORAGE_DRIVER": "vfs",
         "BUILDAH_ISOLATION": "chroot",
-        "PATH": path,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
 
-def buildah(env: dict[str, str], *arguments: object) -> str:
-    done = subprocess.run(
-        ["buildah", *map(str, arguments)],
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def _base(folder: Path, env: Mapping[str, str], registry: str) -> str:
+    """Build and push the base image, and return it by digest."""
 
+    def buildah(*arguments: object) -> str:
+        command = ["buildah", *map(str, arguments)]
+        done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
-def push(env: dict[str, str], image: str, reference: str) -> str:
-    """Push an image, and return its name by digest."""
-    file = Path(env["CONTAINERS_STORAGE_CONF"]).with_name("digest")
-    buildah(
-        env, "push", "--quiet", "--tls-verify=false", "--digestfile", file, image, f"docker://{reference}"
-    )
-    return f"{reference.rpartition(':')[0]}@{file.read_text().strip()}"
-
-
-def _base(folder: Path, env: dict[str, str], registry: str) -> str:
-    container = buildah(env, "from", "scratch")
-    buildah(env, "add", container, base_tar(folder), "/")
-    buildah(env, "commit", "--rm", "--quiet", container, "localhost/base:1")
-    return push(env, "localhost/base:1", f"{registry}/base:1")
+    container = buildah("from", "scratch")
+    buildah("add", container, base_image.base_tar(folder), "/")
+    buildah("commit", "--rm", "--quiet", container, "localhost/base:1")
+    options = ["--quiet", "--tls-verify=false", "--digestfile", folder / "digest"]
+    buildah("push", *options, "localhost/base:1", f"docker://{registry}/base:1")
+    return f"{registry}/base@{(folder / 'digest').read_text().strip()}"
 
 
 @contextlib.contextmanager
-def serving_git(folder: Path) -> Iterator[str]:
-    """Serve the repositories below a folder; gives the address."""
+def _serving_git(folder: Path) -> Iterator[str]:
     port = closed_port()
     options = ["--export-all", f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
     with process(folder / "git.log", "git", "daemon", *options, str(folder)):
@@ -279,8 +401,7 @@ def serving_git(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving_forge() -> Iterator[Forge]:
-    """Serve a forge's API."""
+def _serving_forge() -> Iterator[Forge]:
     forge = Forge()
 
     class Handler(BaseHTTPRequestHandler):
