@@ -33,6 +33,10 @@ def test_in_csv_text_stays_text_and_the_whole_file_decides_what_is_a_fraction(ra
     assert table["label"].iloc[-1] == 'one, "2"\n3'
     assert table["size"].iloc[[0, 1, -1]].tolist() == [0.5, 1.0, 99.5]
     assert table["flag"].dtype == bool
+    raw.write_text("id,label,size\n7,8,9\n")
+    assert pd.read_parquet(as_parquet("things", raw, KINDS)).to_dict("records") == [
+        {"id": "7", "label": "8", "size": 9}
+    ]
 
 
 def test_an_empty_file_and_a_parquet_file_that_is_cut_off_are_refused(raw):
