@@ -79,10 +79,14 @@ def test_a_model_that_is_lost_hinders_no_other(store):
 
 UNSTORABLE = [("../x",), ("a/b",), (".hidden",), ("x" * 65,), tuple(f"f{number}" for number in range(32))]
 NAMES = [*((("model.onnx", *names), 0, "its files cannot be stored") for names in UNSTORABLE)]
-NAMES += [(("model.keras",), 0, "it has no model.onnx"), (("model.onnx",), -1, "size: ")]
+NAMES += [
+    (("model.onnx", *UNSTORABLE[-1][1:]), 0, "f1 is missing"),
+    (("model.keras",), 0, "it has no model.onnx"),
+    (("model.onnx",), -1, "size: "),
+]
 
 
-@pytest.mark.parametrize(("names", "size", "why"), NAMES, ids=range(7))
+@pytest.mark.parametrize(("names", "size", "why"), NAMES, ids=range(8))
 def test_a_manifest_that_cannot_be_used_is_not_copied(folder, names, size, why):
     files = {name: {"digest": digest(b""), "size": size} for name in names}
     manifest = canonical_bytes({"schema": "jukebox.candidate/v1", "files": files})

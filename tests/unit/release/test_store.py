@@ -103,29 +103,23 @@ def test_a_changed_deleted_or_huge_file_is_refused_by_name(folder, name, damage)
     refused(folder, candidate, f"{candidate}.*{'' if damage == 'deleted' else name.removesuffix('.json')}")
 
 
-def test_a_file_and_the_manifest_changed_together_are_refused(store):
+def test_another_manifest_is_refused_also_with_its_files(store, monkeypatch):
     candidate, other = store_run(store, FILES), put(store, "B")
-    for path in paths(store.uri):
-        if other in path:
-            overwrite(store.uri, path.replace(other, candidate), read(store.uri, path))
-    refused(store, candidate, "manifest was changed")
-
-
-def test_a_manifest_in_another_form_or_with_too_many_bytes_is_refused(store, monkeypatch):
-    candidate = store_run(store, FILES)
     path = f"candidates/{candidate}/manifest.json"
     manifest = read(store.uri, path)
-    missing = "model.keras, model.onnx, served.json is missing"
-    for data, message in (
-        (manifest.replace(b":", b": ", 1), "manifest was changed"),
-        (canonical_bytes({**parse(manifest), "colour": "red"}), "colour: unknown key"),
-        (canonical_bytes({**parse(manifest), "files": {}}), missing),
-    ):
+    changed = [({"colour": "red"}, "colour: unknown key")]
+    changed += [({"files": {}}, "model.keras, model.onnx, served.json is missing")]
+    forms = [(canonical_bytes({**parse(manifest), **change}), message) for change, message in changed]
+    for data, message in [*forms, (manifest.replace(b":", b": ", 1), "manifest was changed")]:
         overwrite(store.uri, path, data)
         refused(store, candidate, message)
     overwrite(store.uri, path, manifest)
-    monkeypatch.setattr(candidates, "LARGEST_FILE", 3)
-    refused(store, candidate, r"model\.\w+ has more than 3 bytes")
+    with monkeypatch.context() as patch:
+        patch.setattr(candidates, "LARGEST_FILE", 3)
+        refused(store, candidate, r"model\.\w+ has more than 3 bytes")
+    for name in ALL:
+        overwrite(store.uri, f"candidates/{candidate}/{name}", read(store.uri, f"candidates/{other}/{name}"))
+    refused(store, candidate, "manifest was changed")
 
 
 def test_candidates_are_found_by_the_beginning_of_their_id(store):
@@ -167,13 +161,10 @@ def test_reports_that_cannot_be_read_are_left_out_and_of_many_the_newest_are_rea
     assert folder.read_reports(candidate, "../run-0") == folder.read_reports(candidate, "nobody") == {}
 
 
-def test_a_folder_that_is_not_there_is_only_made_on_demand(tmp_path):
+def test_a_folder_that_is_missing_or_a_bucket_that_does_not_answer_is_told(bucket, monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         ModelStore(str(tmp_path / "nowhere"))
     assert ModelStore(f"{tmp_path}/new/", create=True).uri == f"{tmp_path}/new"
-
-
-def test_a_bucket_that_does_not_answer_is_a_platform_error(bucket, monkeypatch):
     monkeypatch.setattr(s3, "RETRY", {"max_retries": 0})
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     store = ModelStore("s3://models/store")

@@ -106,6 +106,12 @@ def test_a_store_that_ignores_conditional_writes_is_refused_before_anything_is_p
         assert paths(store.uri) == before
 
 
+def test_a_store_that_keeps_the_second_object_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(folder.objects, "get", lambda *_: b"second")
+    with pytest.raises(PlatformError, match="ignores conditional writes"):
+        folder.objects.require_conditional_create()
+
+
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_nothing_is_left_of_the_check_for_conditional_writes(request, kind):
     store = request.getfixturevalue(kind)
