@@ -154,8 +154,9 @@ GARBAGE += [b"{" + b",".join(b'"%d":0' % n for n in range(30_000)) + b"}"]
         ({"signatures": [{"keyid": LONG, "sig": "MAA="}]}, "does not hold"),
         ({"signatures": [{"keyid": LONG, "sig": "MAA="}] * 2}, "Multiple signatures"),
         (b" " * 16_000_001, "16000001 bytes, more than 16000000"),
+        (b" " * 16_000_000, "not a DSSE envelope"),
     ],
-    ids=range(30),
+    ids=range(31),
 )
 def test_an_envelope_of_another_form_is_refused(by_hand, refused, changes, message):
     refused(changes if isinstance(changes, bytes) else {**by_hand(), **changes}, message)
