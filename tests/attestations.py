@@ -1,4 +1,4 @@
-"""Attestations as the judge makes them, signed with a throw-away key."""
+"""Attestations as the judge makes them, signed with a key of the test."""
 
 import datetime
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ from ml.release.signing import sign
 AT = datetime.datetime(2026, 8, 1, 12, tzinfo=datetime.UTC)
 BLOCKED_BY = "serving.memory_mb"
 BLOCKING = {"serving.peak_memory_mb": 5000.0}
-"""What blocks in reports that pass otherwise."""
+"""An edit of reports that pass, and the check that it fails."""
 
 FILES = {"model.keras": b"weights", "model.onnx": b"graph", "served.json": canonical_bytes(SERVED)}
-"""A candidate as small as can be."""
+"""A small candidate."""
 
 
 def trust_file(folder: Path, name: str = "a test") -> tuple[Path, Path]:
@@ -60,16 +60,9 @@ def statement_about(
     at: datetime.datetime = AT,
     **changes: Any,
 ) -> Statement:
-    """Return a statement about a candidate's files.
+    """Return a statement about a candidate's files, made beside a champion ("" for none).
 
-    Args:
-        files: the bytes of the candidate's files; others are left out.
-        verdict_passes: whether its numbers pass the default policy; if not, `BLOCKED_BY` blocks.
-        champion: the candidate in production when it was measured, "" for none.
-        champion_model: the ONNX model of that champion.
-        policy_text: the policy that it was decided under.
-        at: when it was measured.
-        changes: other fields of what was measured or is claimed.
+    If it does not pass, `BLOCKED_BY` blocks. ``changes`` are other fields of what was measured or is claimed.
     """
     manifest = manifest_of(files)
     digests = {**DIGESTS, **{name: entry.digest for name, entry in manifest.files.items()}}

@@ -1,4 +1,4 @@
-"""Candidates as a run leaves them, and a store's objects as an intruder finds them."""
+"""Candidates as a run stores them, and the objects of a store without the checks of `ModelStore`."""
 
 import json
 from collections.abc import Mapping
@@ -38,17 +38,10 @@ def candidate_files(
     edits: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, bytes]:
-    """Make the files that a run leaves: a candidate, and its reports.
+    """Make the files that a run stores: a candidate and its reports, made beside a champion ("" for none).
 
-    Args:
-        name: another name is another model.
-        champion: the candidate that it was judged against.
-        broken: the check of the gate that it fails.
-        policy: the policy that it was judged under.
-        champion_model: the model that it was compared with, where there is a champion.
-        served: how it is served.
-        edits: other values in the reports, by dotted paths.
-        changes: other fields of the evidence's subject.
+    Another name is another model. ``broken`` is a check of the gate that it fails, ``served`` its settings,
+    ``edits`` are other values in the reports by dotted paths, ``changes`` other fields of the subject.
     """
     changes = {"run_id": f"run-of-{name}", **changes}
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
@@ -72,17 +65,17 @@ def candidate_files(
 
 
 def model_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return what of a run's files is the candidate."""
+    """Return the files of the candidate."""
     return {name: files[name] for name in CANDIDATE_FILES}
 
 
 def reports_of(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return what of a run's files lies beside the candidate."""
+    """Return the reports about the candidate."""
     return {name: data for name, data in files.items() if name not in CANDIDATE_FILES}
 
 
 def store_run(store: ModelStore, files: Mapping[str, bytes]) -> str:
-    """Store what a run leaves, as its step save does."""
+    """Store the files of a run, as the step save does."""
     try:
         run = json.loads(files["evidence.json"])["subject"]["run_id"]
     except (LookupError, TypeError, ValueError):
@@ -98,33 +91,33 @@ def put(store: ModelStore, name: str = "A", champion: str = "", **kwargs: Any) -
 
 
 def paths(uri: str) -> list[str]:
-    """List all objects of a store, past the store."""
+    """List all objects of a store."""
     return sorted(entry["path"] for page in obstore.list(open_folder(uri)) for entry in page)
 
 
 def read(uri: str, path: str) -> bytes:
-    """Read an object, past the store."""
+    """Read an object of a store."""
     return bytes(obstore.get(open_folder(uri), path).bytes())
 
 
 def overwrite(uri: str, path: str, data: bytes) -> None:
-    """Change an object, past the store."""
+    """Write an object of a store."""
     obstore.put(open_folder(uri), path, data)
 
 
 def delete(uri: str, path: str) -> None:
-    """Delete an object, past the store."""
+    """Delete an object of a store."""
     obstore.delete(open_folder(uri), path)
 
 
 def forge(files: dict[str, bytes], evidence: Any) -> dict[str, bytes]:
-    """Give a candidate other evidence, and reports that agree with it."""
+    """Return the files with other evidence, and the reports that it contains."""
     reports = {f"{name}.json": canonical_bytes(report) for name, report in evidence["reports"].items()}
     return {**files, **reports, "evidence.json": canonical_bytes(evidence)}
 
 
 def entry(uri: str, number: int) -> Any:
-    """Read an entry of the promotion log, past the store."""
+    """Read an entry of the promotion log."""
     return json.loads(read(uri, f"promotions/{number:08}.json"))
 
 
@@ -136,7 +129,7 @@ def promotion_refused(
     policy: str = POLICY,
     **options: Any,
 ) -> None:
-    """Check that a promotion fails with a message and leaves no trace."""
+    """Check that a promotion fails with a message of one line, and changes nothing."""
     before = paths(store.uri)
     with pytest.raises(error, match=message) as caught:
         promote(store, candidate, policy, **options)

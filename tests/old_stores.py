@@ -1,4 +1,4 @@
-"""A store as an older jukebox left it: candidates of many files, a log without a chain."""
+"""A store of an older jukebox: candidates of many files, and a log without a chain."""
 
 from collections.abc import Mapping
 from typing import Any

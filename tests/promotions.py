@@ -1,4 +1,4 @@
-"""Promotions to test with: into any store, on the report of the run or on an attestation."""
+"""Promotions into any store, on the report of the run or on an attestation."""
 
 import datetime
 import json
@@ -16,11 +16,11 @@ from ml.release.store import ModelStore
 from ml.release.trust import Trust
 
 EVERYWHERE = parse_policy(json.dumps(edited(json.loads(POLICY), {"promotion.self_checked": "always"}))).text
-"""A policy under which buckets take self-checked models, too."""
+"""A policy that allows self-checked models in buckets, too."""
 
 
 def release(store: ModelStore, name: str = "A", **about: Any) -> str:
-    """Promote a model on its own report, made beside the one in production; return its candidate."""
+    """Promote a model on its own report, made beside the champion; return its candidate."""
     candidate = put(store, name, champion=champion_of(store.log()), policy=EVERYWHERE, **about)
     assert promote(store, candidate, EVERYWHERE).new
     return candidate

@@ -1,4 +1,4 @@
-"""Real servers on loopback: HTTP with the manners and the faults of real ones, and the S3 API."""
+"""Servers on loopback: HTTP with typical behaviour and faults, and the S3 API."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Site:
-    """What the server serves, how it behaves, and what it was asked."""
+    """What a server serves, how it behaves, and the requests that it got."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Site:
 
 @contextlib.contextmanager
 def serving(site: Site, certificate=None) -> Iterator[Site]:
-    """Serve a site on loopback, with trustme's certificate over TLS; ``site.url`` is where."""
+    """Serve a site, over TLS with a certificate of trustme; ``site.url`` is its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -78,7 +78,7 @@ def serving(site: Site, certificate=None) -> Iterator[Site]:
 def http_server(
     handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serve with a handler on loopback, over TLS with a context; gives the address."""
+    """Serve with a handler, over TLS with a context; yields the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -100,37 +100,26 @@ def tls(certificate) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def s3_server(certificate=None, ignores: tuple[str, ...] = ()) -> Iterator[dict[str, str]]:
-    """Serve the S3 API with a bucket named ``bucket``; gives the environment that finds it.
+    """Serve the S3 API with a bucket named ``bucket``; yields the AWS_* variables for it.
 
-    All such servers of a process have the same buckets, users and roles.
-
-    Args:
-        certificate: trustme's, to serve over TLS with.
-        ignores: request headers, as WSGI names them, that the server never sees.
+    All such servers of a process have the same buckets, users and roles. With a certificate of trustme, they
+    speak TLS. Request headers in ``ignores``, by their WSGI names, are dropped.
     """
     from moto.backends import get_backend
     from moto.core import DEFAULT_ACCOUNT_ID
-    from moto.moto_server.werkzeug_app import (
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Application
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
-    application = DomainDispatcherApplication(create_backend_app)
+    application = Application(create_backend_app)
 
     def answer(environ, start_response):
         kept = {name: value for name, value in environ.items() if name not in ignores}
         return application(kept, start_response)
 
-    server = make_server(
-        "127.0.0.1",
-        0,
-        answer,
-        threaded=True,
-        request_handler=MotoRequestHandler,
-        ssl_context=tls(certificate) if certificate else None,
-    )
+    context = tls(certificate) if certificate else None
+    options = {"request_handler": MotoRequestHandler, "ssl_context": context}
+    server = make_server("127.0.0.1", 0, answer, threaded=True, **options)
     backend = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"]
     if "bucket" not in backend.buckets:
         backend.create_bucket("bucket", "us-east-1")
@@ -151,11 +140,7 @@ def s3_server(certificate=None, ignores: tuple[str, ...] = ()) -> Iterator[dict[
 
 @contextlib.contextmanager
 def only_allowed(policy: dict) -> Iterator[dict[str, str]]:
-    """Have every S3 server of this process check signatures and rights; gives the keys of a new user.
-
-    Args:
-        policy: what the user may do, as AWS writes it.
-    """
+    """Let all S3 servers check signatures and rights; yields the keys of a user with a policy."""
     from moto import settings
     from moto.backends import get_backend
     from moto.core import DEFAULT_ACCOUNT_ID
@@ -173,7 +158,7 @@ def only_allowed(policy: dict) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def silent_port(*, connects: bool) -> Iterator[int]:
-    """Listen on a port that never answers: it accepts connections and says nothing, or not even that."""
+    """Listen on a port that accepts connections and never answers, or does not accept any."""
     with contextlib.ExitStack() as sockets:
         server = sockets.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -187,7 +172,7 @@ def silent_port(*, connects: bool) -> Iterator[int]:
 
 
 def closed_port() -> int:
-    """Find a port on loopback on which nothing listens."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

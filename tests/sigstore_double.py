@@ -1,8 +1,8 @@
-"""A Sigstore in one process: a Fulcio with its certificate log, and a Rekor, over HTTP.
+"""A Sigstore in one process: Fulcio with its certificate log, and Rekor, over HTTP.
 
-The Fulcio takes any token and certifies its ``sub``; who asks it is not what is tested here. Certificates,
-the proof that one is logged (RFC 6962), log entries, checkpoints and promises are real: Sigstore's own client
-verifies each of them. The log has one entry at a time, so that its tree is the entry's leaf.
+Fulcio accepts any token and certifies its ``sub``. Certificates, the proof that one is logged (RFC 6962), log
+entries, checkpoints and promises are real: Sigstore's own client verifies each of them. The log has one entry
+at a time, so that its tree is the leaf of that entry.
 """
 
 import base64
@@ -14,8 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from servers import http_server
 
 ISSUER = "https://kubernetes.default.svc"
 SCTS = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -30,12 +30,12 @@ ISSUERS = {
     ObjectIdentifier("1.3.6.1.4.1.57264.1.1"): lambda issuer: issuer,
     ObjectIdentifier("1.3.6.1.4.1.57264.1.8"): lambda issuer: bytes([0x0C, len(issuer)]) + issuer,
 }
-"""How a Fulcio writes the issuer of the token into a certificate: as it is, and as a UTF8String."""
+"""How Fulcio writes the token's issuer into a certificate: as it is, and as a UTF8String."""
 HOUR = datetime.timedelta(hours=1)
 
 
 def token(identity: str, *, audience: str = "sigstore", ends: float = 600) -> str:
-    """Return a token as an API server makes them, but for its signature."""
+    """Return a token as an API server makes it, except for the signature."""
 
     def part(value: dict) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
@@ -43,6 +43,10 @@ def token(identity: str, *, audience: str = "sigstore", ends: float = 600) -> st
     now = int(time.time())
     claims = {"iss": ISSUER, "sub": identity, "aud": audience, "iat": now - 5, "exp": int(now + ends)}
     return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
+
+
+def _key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def _der(private: ec.EllipticCurvePrivateKey) -> bytes:
@@ -60,18 +64,17 @@ def _octets(data: bytes) -> bytes:
 
 @dataclass
 class Sigstore:
-    """The keys of the services. ``refuses`` is what the Fulcio answers instead: a status and a message."""
+    """The keys of the services.
 
-    ca: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    certificates: ec.EllipticCurvePrivateKey = field(
-        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
-    )
-    entries: ec.EllipticCurvePrivateKey = field(
-        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
-    )
+    ``refuses`` is a status and a message that they answer instead. ``late`` is the time from a signature to
+    its entry in the log.
+    """
+
+    ca: ec.EllipticCurvePrivateKey = field(default_factory=_key)
+    certificates: ec.EllipticCurvePrivateKey = field(default_factory=_key)
+    entries: ec.EllipticCurvePrivateKey = field(default_factory=_key)
     refuses: tuple[int, str] | None = None
     late: datetime.timedelta = datetime.timedelta(0)
-    """How long after it was signed an entry is logged."""
     url: str = ""
 
     def __post_init__(self):
@@ -84,34 +87,26 @@ class Sigstore:
         always = {"start": "2020-01-01T00:00:00Z"}
 
         def log(private: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
-            key = {
-                "rawBytes": _b64(_der(private)),
-                "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-                "validFor": always,
-            }
-            return {
-                "baseUrl": self.url,
-                "hashAlgorithm": "SHA2_256",
-                "publicKey": key,
-                "logId": {"keyId": _b64(hashlib.sha256(_der(private)).digest())},
-            }
+            key = {"rawBytes": _b64(_der(private)), "keyDetails": "PKIX_ECDSA_P256_SHA_256"}
+            identifier = {"keyId": _b64(hashlib.sha256(_der(private)).digest())}
+            about = {"publicKey": {**key, "validFor": always}, "logId": identifier}
+            return {"baseUrl": self.url, "hashAlgorithm": "SHA2_256", **about}
 
         service = {"url": self.url, "majorApiVersion": 1, "validFor": always, "operator": "here"}
         root = {"rawBytes": _b64(self.root.public_bytes(Encoding.DER))}
+        authority = {
+            "subject": {"organization": "here", "commonName": "fulcio"},
+            "uri": self.url,
+            "certChain": {"certificates": [root]},
+            "validFor": always,
+        }
         return {
             "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
             "trustedRoot": {
                 "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
                 "tlogs": [log(self.entries)],
                 "ctlogs": [log(self.certificates)],
-                "certificateAuthorities": [
-                    {
-                        "subject": {"organization": "here", "commonName": "fulcio"},
-                        "uri": self.url,
-                        "certChain": {"certificates": [root]},
-                        "validFor": always,
-                    }
-                ],
+                "certificateAuthorities": [authority],
             },
             "signingConfig": {
                 "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
@@ -122,33 +117,21 @@ class Sigstore:
         }
 
     def trust(self, *identities: str, keys: str = "") -> dict[str, Any]:
-        """Return a trust file that names some identities."""
+        """Return a trust file with these identities and keys."""
         named = [{"identity": identity, "issuer": ISSUER} for identity in identities]
-        return {
-            "schema": "jukebox.trust/v1",
-            "keys": keys,
-            "identities": named,
-            "sigstore": self.config(),
-        }
+        trusted = {"keys": keys, "identities": named, "sigstore": self.config()}
+        return {"schema": "jukebox.trust/v1", **trusted}
 
     def _certificate(self, name: str, key: Any, lasts: datetime.timedelta) -> x509.CertificateBuilder:
-        """Begin a certificate: the authority's with a name, and without one of somebody who signs."""
+        """Begin a certificate: with a name that of the authority, without one that of a signer."""
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fulcio")])
         identifier = x509.SubjectKeyIdentifier.from_public_key(self.ca.public_key())
         mine = x509.SubjectKeyIdentifier.from_public_key(key)
-        usage = x509.KeyUsage(
-            digital_signature=not name,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=bool(name),
-            crl_sign=bool(name),
-            encipher_only=False,
-            decipher_only=False,
-        )
+        # Digital signature, five others, certificate and list signature, two others.
+        signs = bool(name)
+        usage = x509.KeyUsage(not signs, False, False, False, False, signs, signs, False, False)
         serial = x509.random_serial_number()
         return (
             x509.CertificateBuilder(issuer, subject, key, serial, now - lasts / 2, now + lasts)
@@ -180,7 +163,7 @@ class Sigstore:
         return {"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}
 
     def _logged(self, bare: x509.Certificate) -> bytes:
-        """Return the list with the one timestamp that the certificate log gives (RFC 6962, 3.2 and 3.3)."""
+        """Return the list of timestamps of the certificate log, which has one (RFC 6962, 3.2 and 3.3)."""
         when = int(time.time() * 1000)
         tbs = bare.tbs_certificate_bytes
         entry = hashlib.sha256(_der(self.ca)).digest() + struct.pack("!I", len(tbs))[1:] + tbs
@@ -266,13 +249,5 @@ def sigstore() -> Iterator[Sigstore]:
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with http_server(Handler) as site.url:
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT")
 """The first that is set is used. A data connection has the last one, which may omit the scheme."""
 
-BUCKET = "[0-9A-Za-z][0-9A-Za-z._-]*"
+BUCKET = "[0-9A-Za-z._-]+"
 DEFAULT_REGION = "us-east-1"
 
 ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:[0-9]{1,5})?(/[\w./~-]*)?", re.ASCII)

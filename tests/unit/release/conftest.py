@@ -1,5 +1,6 @@
 """Model stores to test with: a folder, and a bucket behind an S3 API on loopback; and a trust root."""
 
+import os
 import uuid
 
 import pytest
@@ -12,8 +13,15 @@ from ml.release.trust import read_trust
 
 
 @pytest.fixture(autouse=True)
-def _no_head(monkeypatch):
-    monkeypatch.delenv("JUKEBOX_HEAD", raising=False)
+def _plain_environment(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("AWS_", "JUKEBOX_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Set variables of the environment."""
+    return lambda variables: [monkeypatch.setenv(name, value) for name, value in variables.items()]
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +36,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def bucket(s3_environment, monkeypatch):
-    for name, value in s3_environment.items():
-        monkeypatch.setenv(name, value)
+def bucket(s3_environment, connect):
+    connect(s3_environment)
     return ModelStore(f"s3://bucket/{uuid.uuid4().hex}")
 
 

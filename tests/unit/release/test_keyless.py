@@ -160,14 +160,10 @@ def test_keys_and_identities_count_where_the_trust_root_has_them(site, signed, t
 
 
 @pytest.mark.parametrize("about", [{"ends": -60}, {"audience": "somebody"}], ids=str)
-def test_a_token_that_is_not_accepted_is_told_and_not_shown(signed, about):
+def test_a_token_that_is_not_accepted_is_told_and_not_shown(signed, tmp_path, about):
     with pytest.raises(UsageError, match="is malformed, expired, or for another audience; give") as caught:
         signed(**about)
     assert token(JUDGE, **about)[:40] not in str(caught.value)
-
-
-def test_a_missing_token_is_told(signed, tmp_path):
-    signed()
     with pytest.raises(UsageError, match=r"identity token .*nowhere cannot be read: .*projected volume"):
         sign_keyless(STATEMENT, sigstore_in(tmp_path / "sigstore.json"), tmp_path / "nowhere")
 
@@ -207,13 +203,10 @@ def test_a_bundle_that_is_too_large_is_not_returned_and_a_reason_is_short(signed
 @pytest.mark.parametrize(
     "path", ["signingConfig.caUrls", "signingConfig.rekorTlogUrls", "mediaType", "trustedRoot"]
 )
-def test_a_configuration_that_lacks_something_is_told(site, signed, path):
+def test_a_configuration_that_lacks_something_is_told(site, signed, tmp_path, path):
     message = r"^the Sigstore configuration .*sigstore\.json: [^\n]*; give the site's[^\n]+$"
     with pytest.raises(UsageError, match=message):
         signed(changed(site.config(), path))
-
-
-def test_a_configuration_that_is_no_json_is_told(tmp_path):
     (tmp_path / "s.json").write_text("fulcio: here")
     with pytest.raises(UsageError, match="is not JSON; give the site's Sigstore client trust configuration"):
         sigstore_in(tmp_path / "s.json")

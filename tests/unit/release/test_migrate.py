@@ -51,7 +51,9 @@ def test_before_it_rollback_and_promotion_say_which_command_to_run(folder):
     assert paths(folder.uri) == before
 
 
-def test_after_it_old_entries_can_be_rolled_back_to_and_new_ones_follow(store, keys):
+def test_after_it_old_entries_can_be_rolled_back_to_and_new_ones_follow(store, keys, monkeypatch):
+    checked = []
+    monkeypatch.setattr(store.objects, "require_conditional_create", lambda: checked.append(len(store.log())))
     first, second = old_store(store.uri)
     old = contents(store, "promotions/")
     migrate(store)
@@ -63,6 +65,7 @@ def test_after_it_old_entries_can_be_rolled_back_to_and_new_ones_follow(store, k
     assert rollback(store, to=2).promotion.candidate == second
     assert not promote(store, second, EVERYWHERE).new
     assert contents(store, "promotions/").items() >= old.items()
+    assert checked == [2]
 
 
 def test_a_model_that_is_lost_hinders_no_other(store):
@@ -79,10 +82,14 @@ def test_a_model_that_is_lost_hinders_no_other(store):
 
 UNSTORABLE = [("../x",), ("a/b",), (".hidden",), ("x" * 65,), tuple(f"f{number}" for number in range(32))]
 NAMES = [*((("model.onnx", *names), 0, "its files cannot be stored") for names in UNSTORABLE)]
-NAMES += [(("model.keras",), 0, "it has no model.onnx"), (("model.onnx",), -1, "size: ")]
+NAMES += [
+    (("model.onnx", *UNSTORABLE[-1][1:]), 0, "f1 is missing"),
+    (("model.keras",), 0, "it has no model.onnx"),
+    (("model.onnx",), -1, "size: "),
+]
 
 
-@pytest.mark.parametrize(("names", "size", "why"), NAMES, ids=range(7))
+@pytest.mark.parametrize(("names", "size", "why"), NAMES, ids=range(8))
 def test_a_manifest_that_cannot_be_used_is_not_copied(folder, names, size, why):
     files = {name: {"digest": digest(b""), "size": size} for name in names}
     manifest = canonical_bytes({"schema": "jukebox.candidate/v1", "files": files})

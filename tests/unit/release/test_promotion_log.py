@@ -83,6 +83,7 @@ def test_a_log_with_a_changed_lost_or_strange_entry_is_refused_and_it_is_named(c
 
 def test_an_entry_of_the_log_is_never_overwritten_and_so_many_are_read(chain, monkeypatch):
     assert not chain.append(promotion(1, candidate="d" * 64))
+    monkeypatch.setattr(log_module, "MOST_ENTRIES", 3)
     assert chain.log() == [ONE, TWO, THREE]
     monkeypatch.setattr(log_module, "MOST_ENTRIES", 2)
     with pytest.raises(EvidenceError, match="there are more than 2 objects; remove it"):

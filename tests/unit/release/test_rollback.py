@@ -132,6 +132,7 @@ def test_a_promotion_that_was_never_published_is_passed_over(store, released):
 
 def test_a_first_promotion_that_was_never_published_can_only_be_published(store, released, refused):
     (candidate,) = released("A")
+    refused("no earlier model to go back to; `jukebox models [^,]*$")
     delete(store.uri, serving(1))
     refused(
         f"promotion 1 was in the log but not .* no earlier .*`jukebox promote {candidate[:12]}` publishes it"

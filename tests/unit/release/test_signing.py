@@ -97,13 +97,6 @@ def test_an_independent_client_verifies_what_we_sign(keys):
         public.verify(sig, pae(PAYLOAD_TYPE, PAYLOAD + b" "), ec.ECDSA(SHA256()))
 
 
-def test_we_accept_what_an_independent_client_signs(keys, by_hand):
-    made = by_hand()
-    assert verify_envelope(json.dumps(made, indent=1).encode(), keys[1]) == STATEMENT
-    made["signatures"][0]["sig"] = made["signatures"][0]["sig"].replace("+", "-").replace("/", "_")
-    assert verify_envelope(json.dumps(made).encode(), keys[1]) == STATEMENT
-
-
 def test_a_key_that_is_not_trusted_is_refused_also_under_another_name(keys, by_hand, refused, tmp_path):
     by_other = by_hand(key=trust_file(tmp_path)[0])
     refused(by_other, f"which {keys[1].source} does not hold; add its public key")
@@ -154,8 +147,9 @@ GARBAGE += [b"{" + b",".join(b'"%d":0' % n for n in range(30_000)) + b"}"]
         ({"signatures": [{"keyid": LONG, "sig": "MAA="}]}, "does not hold"),
         ({"signatures": [{"keyid": LONG, "sig": "MAA="}] * 2}, "Multiple signatures"),
         (b" " * 16_000_001, "16000001 bytes, more than 16000000"),
+        (b" " * 16_000_000, "not a DSSE envelope"),
     ],
-    ids=range(30),
+    ids=range(31),
 )
 def test_an_envelope_of_another_form_is_refused(by_hand, refused, changes, message):
     refused(changes if isinstance(changes, bytes) else {**by_hand(), **changes}, message)
@@ -217,7 +211,7 @@ PRIVATE_FILES = [
 ]
 TRUST_FILES = [
     *COMMON,
-    *((data, "contains no public key") for data in (b"", b"# nothing\n")),
+    *((data, "contains no public key") for data in (b"", b"# nothing\n", b"#" * 1_000_000)),
     *((data, "something else") for data in (PUBLIC + b"junk\n", PUBLIC[:-5])),
     (NONSENSE, "key 1 is not a public key"),
     (PUBLIC * 2, "twice"),
@@ -229,7 +223,7 @@ WORK = {"key": lambda path: sign(STATEMENT, path), "trust": read_trust}
 FILES_OF_KEYS = [("key", *row) for row in PRIVATE_FILES] + [("trust", *row) for row in TRUST_FILES]
 
 
-@pytest.mark.parametrize(("kind", "content", "message"), FILES_OF_KEYS, ids=range(25))
+@pytest.mark.parametrize(("kind", "content", "message"), FILES_OF_KEYS, ids=range(26))
 def test_a_file_of_keys_that_cannot_be_used_is_refused_without_its_content(tmp_path, kind, content, message):
     path = tmp_path / "keys.pem"
     if content is not None:

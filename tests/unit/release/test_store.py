@@ -1,14 +1,17 @@
-"""Candidates: content addresses, a manifest that comes last, and no byte that may change."""
+"""Candidates: content addresses, no byte that may change, and a list that nothing else below hides."""
 
 import os
 
+import boto3
 import pytest
 from candidates import candidate_files, delete, model_of, overwrite, paths, put, read, reports_of, store_run
+from old_stores import old_candidate
+from promotions import EVERYWHERE
 from reports import POLICY
 
 from ml.core.canonical import canonical_bytes, digest, parse
 from ml.core.errors import EvidenceError, PlatformError, UsageError
-from ml.release import candidates
+from ml.release import candidates, listing
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 from ml.storage import s3
@@ -16,6 +19,7 @@ from ml.storage import s3
 FILES = candidate_files()
 MODEL, REPORTS = model_of(FILES), reports_of(FILES)
 ALL = [*MODEL, "manifest.json"]
+A = "a" * 64
 
 
 def refused(store, candidate, message):
@@ -103,29 +107,23 @@ def test_a_changed_deleted_or_huge_file_is_refused_by_name(folder, name, damage)
     refused(folder, candidate, f"{candidate}.*{'' if damage == 'deleted' else name.removesuffix('.json')}")
 
 
-def test_a_file_and_the_manifest_changed_together_are_refused(store):
+def test_another_manifest_is_refused_also_with_its_files(store, monkeypatch):
     candidate, other = store_run(store, FILES), put(store, "B")
-    for path in paths(store.uri):
-        if other in path:
-            overwrite(store.uri, path.replace(other, candidate), read(store.uri, path))
-    refused(store, candidate, "manifest was changed")
-
-
-def test_a_manifest_in_another_form_or_with_too_many_bytes_is_refused(store, monkeypatch):
-    candidate = store_run(store, FILES)
     path = f"candidates/{candidate}/manifest.json"
     manifest = read(store.uri, path)
-    missing = "model.keras, model.onnx, served.json is missing"
-    for data, message in (
-        (manifest.replace(b":", b": ", 1), "manifest was changed"),
-        (canonical_bytes({**parse(manifest), "colour": "red"}), "colour: unknown key"),
-        (canonical_bytes({**parse(manifest), "files": {}}), missing),
-    ):
+    changed = [({"colour": "red"}, "colour: unknown key")]
+    changed += [({"files": {}}, "model.keras, model.onnx, served.json is missing")]
+    forms = [(canonical_bytes({**parse(manifest), **change}), message) for change, message in changed]
+    for data, message in [*forms, (manifest.replace(b":", b": ", 1), "manifest was changed")]:
         overwrite(store.uri, path, data)
         refused(store, candidate, message)
     overwrite(store.uri, path, manifest)
-    monkeypatch.setattr(candidates, "LARGEST_FILE", 3)
-    refused(store, candidate, r"model\.\w+ has more than 3 bytes")
+    with monkeypatch.context() as patch:
+        patch.setattr(candidates, "LARGEST_FILE", 3)
+        refused(store, candidate, r"model\.\w+ has more than 3 bytes")
+    for name in ALL:
+        overwrite(store.uri, f"candidates/{candidate}/{name}", read(store.uri, f"candidates/{other}/{name}"))
+    refused(store, candidate, "manifest was changed")
 
 
 def test_candidates_are_found_by_the_beginning_of_their_id(store):
@@ -167,13 +165,10 @@ def test_reports_that_cannot_be_read_are_left_out_and_of_many_the_newest_are_rea
     assert folder.read_reports(candidate, "../run-0") == folder.read_reports(candidate, "nobody") == {}
 
 
-def test_a_folder_that_is_not_there_is_only_made_on_demand(tmp_path):
+def test_a_folder_that_is_missing_or_a_bucket_that_does_not_answer_is_told(bucket, monkeypatch, tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         ModelStore(str(tmp_path / "nowhere"))
     assert ModelStore(f"{tmp_path}/new/", create=True).uri == f"{tmp_path}/new"
-
-
-def test_a_bucket_that_does_not_answer_is_a_platform_error(bucket, monkeypatch):
     monkeypatch.setattr(s3, "RETRY", {"max_retries": 0})
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     store = ModelStore("s3://models/store")
@@ -185,3 +180,80 @@ def test_a_bucket_that_does_not_answer_is_a_platform_error(bucket, monkeypatch):
     ):
         with pytest.raises(PlatformError, match=message):
             work()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("notes.txt", "no candidate"),
+        ("A" * 64 + "/manifest.json", "no candidate"),
+        (f"{A}/weights.bin", "not part of a candidate"),
+        ("{candidate}/evidence.json", "not part of a candidate"),
+        (f"{A}/reports/evidence.json", "not part of a candidate"),
+        (f"{A}/reports/a run/evidence.json", "not part of a candidate"),
+        (f"{A}/reports/run/deep/evidence.json", "not part of a candidate"),
+    ],
+)
+def test_what_is_no_candidate_is_skipped_and_named(store, path, reason):
+    candidate = put(store, policy=EVERYWHERE)
+    path = f"candidates/{path.format(candidate=candidate)}"
+    overwrite(store.uri, path, b"{}")
+    found = store.listing()
+    assert found.candidates == (candidate,)
+    assert found.skipped == (f"{path}: {reason}",)
+    assert promote(store, store.find_candidate(candidate[:12]), EVERYWHERE).new
+
+
+@pytest.mark.parametrize("path", ["manifest.json", "model.onnx", "served.json", "reports/run/evidence.json"])
+def test_an_object_that_is_too_large_is_skipped_and_named(folder, path):
+    candidate = put(folder)
+    overwrite(folder.uri, f"candidates/{A}/{path}", b"")
+    os.truncate(f"{folder.uri}/candidates/{A}/{path}", 1 << 40)
+    found = folder.listing()
+    assert found.candidates == (candidate,)
+    assert found.skipped == (f"candidates/{A}/{path}: {1 << 40} bytes are too many",)
+
+
+def test_of_many_objects_some_are_named_and_of_very_many_some_are_listed(folder, monkeypatch):
+    candidate = put(folder)
+    monkeypatch.setattr(listing, "MOST_NAMED", 3)
+    for number in range(10):
+        overwrite(folder.uri, f"candidates/{number}", b"")
+    *named, rest = folder.listing().skipped
+    assert (len(named), rest) == (3, "7 more objects")
+    monkeypatch.setattr(listing, "MOST_LISTED", 9)
+    stopped = "candidates/: there are more than 9 objects; other candidates can be given by their full id"
+    assert folder.listing().skipped[-1] == stopped
+    assert promote(folder, candidate, POLICY, run="run-of-A").new
+
+
+def test_candidates_of_an_older_jukebox_are_counted_and_not_offered(folder):
+    candidate = put(folder)
+    for name in "AB":
+        old_candidate(folder.uri, name)
+    found = folder.listing()
+    assert found.candidates == (candidate,)
+    assert found.skipped == ("2 candidates of an older jukebox, which cannot be promoted",)
+
+
+@pytest.mark.parametrize("key", ["/x", "../x", "{other}/./x", "{other}/a\x01"])
+def test_a_key_that_is_no_path_ends_the_list_and_stops_no_promotion(bucket, s3_environment, key):
+    """obstore cannot list a page with such a key: what it got is shown, and the key is named."""
+    candidate = put(bucket, policy=EVERYWHERE)
+    name = f"{bucket.uri.rpartition('/')[2]}/candidates/{key.format(other='f' * 64)}"
+    client = boto3.client("s3", endpoint_url=s3_environment["AWS_ENDPOINT_URL"])
+    client.put_object(Bucket="bucket", Key=name, Body=b"x")
+    (told,) = bucket.listing().skipped
+    assert told.startswith("candidates/: the list ends early: Encountered object with invalid path: ")
+    assert "other candidates can be given by their full id" in told
+    assert promote(bucket, bucket.find_candidate(candidate), EVERYWHERE, run="run-of-A").new
+    assert len(bucket.log()) == 1
+
+
+def test_a_store_without_candidates_has_an_empty_list(store):
+    assert store.candidates() == []
+    put(store)
+    for path in paths(store.uri):
+        if path.endswith("manifest.json"):
+            delete(store.uri, path)
+    assert store.candidates() == []

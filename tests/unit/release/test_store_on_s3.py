@@ -1,7 +1,6 @@
 """Stores in a bucket: the credentials of a run do not open the log, and a conditional create is required."""
 
 import uuid
-from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -10,8 +9,6 @@ from promotions import EVERYWHERE
 from servers import only_allowed, s3_server
 
 from ml.core.errors import PlatformError
-from ml.gate.candidate import CANDIDATE_FILES
-from ml.pipeline import steps
 from ml.release.promotion import promote
 from ml.release.store import ModelStore
 from ml.storage.objects import put_object
@@ -28,30 +25,6 @@ def _policy(*allowed: tuple[str, str]) -> dict:
     }
 
 
-@pytest.fixture
-def connect(monkeypatch):
-    """Have only these AWS_* variables."""
-
-    def connect(environment):
-        for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION", "CA_BUNDLE"):
-            monkeypatch.delenv(f"AWS_{name}", raising=False)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-
-    return connect
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """The artifacts that the step `save` gets: the evidence, the candidate, the other reports."""
-    artifacts = {}
-    for name, data in candidate_files(policy=EVERYWHERE).items():
-        (tmp_path / name).write_bytes(data)
-        artifacts[name] = SimpleNamespace(path=str(tmp_path / name), metadata={})
-    model = {name: artifacts.pop(name) for name in CANDIDATE_FILES}
-    return artifacts.pop("evidence.json"), model, artifacts
-
-
 def test_the_keys_of_a_data_connection_are_enough(connect, tmp_path):
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -64,7 +37,7 @@ def test_the_keys_of_a_data_connection_are_enough(connect, tmp_path):
         assert store.read_candidate(put(store)) == model_of(candidate_files())
 
 
-def test_a_run_can_save_and_write_evidence_and_only_a_promoter_can_promote(connect, saved, s3_environment):
+def test_a_run_can_save_and_write_evidence_and_only_a_promoter_can_promote(connect, s3_environment):
     prefix = uuid.uuid4().hex
     uri = f"s3://bucket/{prefix}"
     write, objects = "s3:GetObject s3:PutObject", f"bucket/{prefix}"
@@ -74,11 +47,10 @@ def test_a_run_can_save_and_write_evidence_and_only_a_promoter_can_promote(conne
     )
     with only_allowed(run) as keys:
         connect(s3_environment | keys)
-        steps.save(uri, *saved)
-        # A step is tried again after an end that nobody saw: the same candidate, once more.
-        steps.save(uri, *saved)
+        # The step that saves may be tried again.
+        candidate = put(ModelStore(uri), policy=EVERYWHERE)
+        assert put(ModelStore(uri), policy=EVERYWHERE) == candidate
         put_object(f"{uri}/evidence/run.json", b"{}")
-        (candidate,) = ModelStore(uri).candidates()
         with pytest.raises(PlatformError, match=rf"^cannot write {uri}/probe/[^\n]+$"):
             promote(ModelStore(uri), candidate, EVERYWHERE)
         for name in (
@@ -104,6 +76,12 @@ def test_a_store_that_ignores_conditional_writes_is_refused_before_anything_is_p
         with pytest.raises(PlatformError, match=r"ignores conditional writes \(If-None-Match: \*\)"):
             promote(store, candidate, EVERYWHERE)
         assert paths(store.uri) == before
+
+
+def test_a_store_that_keeps_the_second_object_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(folder.objects, "get", lambda *_: b"second")
+    with pytest.raises(PlatformError, match="ignores conditional writes"):
+        folder.objects.require_conditional_create()
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
