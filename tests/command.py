@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from policies import default_text
 
 from ml.cli.main import main
 from ml.core.signals import STOP_SIGNALS
-from policies import default_text
 
 SAMPLE = "sample:songs=600,days=7,seed=7"
 

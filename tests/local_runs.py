@@ -7,8 +7,8 @@ from typing import Any
 from candidates import candidate_files
 from reports import POLICY, subject
 
-from ml.problems.songs.hyperparameters import Hyperparameters
 from ml.gate.evidence import policy_digest
+from ml.problems.songs.hyperparameters import Hyperparameters
 
 FIRST = "20260101-120000-aaaaaa"
 SECOND = "20260102-093000-bbbbbb"
@@ -34,7 +34,7 @@ def make_run(
     name: str = FIRST,
     told: str = ENDED,
     evidence: dict[str, Any] | None = None,
-    hyperparameters: dict[str, Any] = {},
+    hyperparameters: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
     """Make the folder of a run.
@@ -52,7 +52,7 @@ def make_run(
     parameters = {
         "problem": "songs",
         "table_uris": {"rankings": "sample:", "songs": "sample:"},
-        "hyperparameters": {**Hyperparameters().model_dump(), **hyperparameters},
+        "hyperparameters": {**Hyperparameters().model_dump(), **(hyperparameters or {})},
         "policy": policy_digest(POLICY),
         "store_uri": str(folder.parent / "store"),
         "evidence_uri": str(home / "evidence.json"),

@@ -93,7 +93,7 @@ def admit(order: Order) -> Admitted:
 
 
 def resolve(admitted: Admitted, deadline: Deadline) -> tuple[Submission, Inputs]:
-    """Return what to submit, with the data's version and the champion of now, and what determines its verdict.
+    """Return what to submit, with the data's version and the champion, and what determines its verdict.
 
     Raises:
         UsageError: the data cannot be used.

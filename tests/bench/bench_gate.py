@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import gate_docs
 import numpy as np
+from policies import default_policy
 from populations import Population, population
 
-from policies import default_policy
 from ml.gate.resampling import Resampling
 from ml.measure import draws
 from ml.measure.resampling import RESAMPLING, compare_ratios

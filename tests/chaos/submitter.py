@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from policies import default_policy
+
 from ml.core.canonical import digest
 from ml.dspa import run, session, transport
 from ml.dspa.client import Client
@@ -14,7 +16,6 @@ from ml.dspa.outcome import RunOutcome
 from ml.dspa.submission import Submission
 from ml.dspa.timeouts import Timeouts
 from ml.gate.evidence import Subject
-from policies import default_policy
 
 IMAGE = "localhost/jukebox@" + digest(b"image")
 EXPERIMENT, NONCE = "jukebox", "0123456789abcdef0123456789abcdef"

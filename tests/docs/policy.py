@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from policies import default_policy
+
 from ml.core.records import LARGEST
 from ml.gate.explained import Threshold, explain
-from policies import default_policy
 from ml.gate.policy import Policy
 from ml.gate.waivers import WAIVABLE, Waiver
 

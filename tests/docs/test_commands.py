@@ -211,7 +211,9 @@ def test_an_unknown_command_is_in_no_list(text):
     assert rules(text) == []
 
 
-@pytest.mark.parametrize("words", ["run --parm epochs=1", "run --promote none", "runn", "policy explain x", "gate"])
+@pytest.mark.parametrize(
+    "words", ["run --parm epochs=1", "run --promote none", "runn", "policy explain x", "gate"]
+)
 def test_a_verb_or_an_option_that_is_not_there_is_noticed(words):
     with pytest.raises((AssertionError, typer.exceptions.TyperException)):
         parse(words.split())

@@ -8,9 +8,9 @@ from itertools import pairwise
 import jsonschema
 import pytest
 from attestations import statement_about
+from policies import default_policy
 
 from ml.dspa.failures import Unavailable
-from policies import default_policy
 
 from . import settings
 from .generated import PAGES, SCHEMAS

@@ -61,7 +61,8 @@ def test_an_image_without_a_digest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train",), ("models", "--all"), ("promote",), ("sample", "--out", "x", "--sample", "sample:songs=3")]
+    "arguments",
+    [("train",), ("models", "--all"), ("promote",), ("sample", "--out", "x", "--sample", "sample:songs=3")],
 )
 def test_wrong_use(tmp_path, arguments):
     assert_one_line(call_at(tmp_path, *arguments), 2)

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import AS_USER
+from policies import default_policy
 from processes import assert_nothing_half_written, assert_one_line, run_at
 from servers import closed_port
 from tables import Files, sample_tables, write_csv, write_tables
 from tiers import sampled
 
 from ml.problems.songs.sample_spec import SampleSpec
-from policies import default_policy
 
 SPEC = SampleSpec(songs=600, days=2, seed=7)
 SAMPLE = ("--data", SPEC.uri)
@@ -142,7 +142,9 @@ FAILURES = {
     "NaN feature": Failure(_song("energy", np.nan), 20, "column energy: 1 rows, e.g. nan"),
     "infinite feature": Failure(_song("tempo", np.inf), 20, "column tempo: 1 rows, e.g. inf"),
     "policy with a typo": Failure(
-        _policy(default_policy().text.replace("min_examples", "min_song")), 2, "evaluation.min_song: unknown key"
+        _policy(default_policy().text.replace("min_examples", "min_song")),
+        2,
+        "evaluation.min_song: unknown key",
     ),
     "empty policy": Failure(_policy("# nothing\n"), 2, "the policy is empty"),
     "policy that is not there": Failure(lambda home: (*SAMPLE, "--policy", "none.yaml"), 2, "none.yaml"),
@@ -152,17 +154,13 @@ FAILURES = {
         30,
         "cannot reach http://127.0.0.1:",
     ),
-    "malformed URL": Failure(
-        lambda home: ("--data", "http://[::1/tables"), 2, "is not a URL"
-    ),
+    "malformed URL": Failure(lambda home: ("--data", "http://[::1/tables"), 2, "is not a URL"),
     "password in a URI": Failure(
         lambda home: ("--data", "http://user:hunter2@127.0.0.1:1/tables"),
         2,
         "http://127.0.0.1:1/tables/rankings.parquet: a password in the URI",
     ),
-    "unknown scheme": Failure(
-        lambda home: ("--data", "ftp://h/tables"), 2, "'ftp' is unknown"
-    ),
+    "unknown scheme": Failure(lambda home: ("--data", "ftp://h/tables"), 2, "'ftp' is unknown"),
     "half a sample": Failure(
         lambda home: ("--data", f"songs={_good(home).songs}"), 2, "--data names no rankings"
     ),

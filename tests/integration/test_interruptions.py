@@ -26,8 +26,8 @@ from processes import (
 )
 from tiers import SLOW
 
-from ml.problems.songs.sample_spec import SampleSpec
 from ml.gate.verdict import Verdict
+from ml.problems.songs.sample_spec import SampleSpec
 from ml.release.store import ModelStore
 
 SMALL = SampleSpec(songs=600, days=4, seed=7).uri

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from command import SAMPLE, jukebox
+from policies import default_text
 from tiers import SLOW
 
 from ml.core.files import file_digest, read_json
 from ml.gate.evidence import read_evidence
-from policies import default_text
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_the_same_data_and_lock_give_the_same_onnx_digest(finished_run, tmp_path
         "from ml.pipeline.training import train; from ml.problem import load_solution\n"
         f"train(load_solution(), {train!r}, {val!r}, {keras!r}, {str(tmp_path / 'h.json')!r}, {{}})",
         "from ml.onnx.conversion import convert; from ml.problem import load_solution\n"
-        f"convert(load_solution(), {keras!r}, {test!r}, {labels!r}, {onnx!r}, {str(tmp_path / 'r.parquet')!r}, "
-        f"{str(tmp_path / 's.json')!r}, {lineage!r})",
+        f"convert(load_solution(), {keras!r}, {test!r}, {labels!r}, {onnx!r}, "
+        f"{str(tmp_path / 'r.parquet')!r}, {str(tmp_path / 's.json')!r}, {lineage!r})",
     ]
     for script in scripts:
         subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

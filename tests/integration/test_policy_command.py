@@ -4,10 +4,10 @@ import json
 
 import pytest
 from candidates import candidate_files, put
+from policies import default_policy, default_text
 from processes import assert_one_line, call_at
 from reports import POLICY, edited
 
-from policies import default_policy, default_text
 from ml.gate.policy import parse_policy
 from ml.release.promotion import promote
 from ml.release.store import ModelStore

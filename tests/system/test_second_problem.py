@@ -1,4 +1,4 @@
-"""Problems that the engine has never seen: from a double of the DSPA to production, and from `jukebox init`."""
+"""Problems that are new to the engine: from a double of the DSPA to production, and from `jukebox init`."""
 
 import json
 import os

@@ -8,6 +8,7 @@ import pytest
 from docker_registry import LOGIN
 from dspa_command import TOKEN
 from oci_images import pull
+from policies import default_text
 from tekton.harness import TaskEnd, World, execute, execute_task
 from tekton.manifests import find, task_names
 from tekton.world import (
@@ -26,7 +27,6 @@ from tekton.world import (
 )
 
 from ml.core.canonical import digest
-from policies import default_text
 from ml.image.assemble import SOURCE
 from ml.image.package import package_files
 from ml.storage.objects import put_object

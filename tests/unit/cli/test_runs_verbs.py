@@ -69,7 +69,9 @@ def test_two_runs_side_by_side_with_what_changed_first(home, jukebox):
     assert ["verdict", "pass", "blocked"] in [line.split() for line in lines]
     assert any("budget.model_bytes" in line and "BLOCK" in line for line in lines)
     assert any(line.startswith("log loss") and "4.0000 [3." in line for line in lines)
-    assert lines[-1].endswith("different test examples (another data version): their metrics are not comparable")
+    assert lines[-1].endswith(
+        "different test examples (another data version): their metrics are not comparable"
+    )
     assert "difference" not in done.out
     assert "s3cret" not in done.out
 

@@ -303,7 +303,11 @@ def test_a_uri_is_below_a_place_or_it_is_not():
         ("champion", 1, "not a STRING"),
         ("store_uri", "s3://sealed/x", "s3://sealed/x is not allowed; the policy allows s3://models"),
         ("evidence_uri", "s3://models", "s3://models is not allowed; the policy allows none"),
-        ("table_uris", {"rows": "https://a:b@c/d?e=f"}, "https://…@c/d?… is not allowed; the policy allows none"),
+        (
+            "table_uris",
+            {"rows": "https://a:b@c/d?e=f"},
+            "https://…@c/d?… is not allowed; the policy allows none",
+        ),
     ],
 )
 def test_parameters_of_a_run_are_known_typed_and_point_where_they_may(name, value, line):

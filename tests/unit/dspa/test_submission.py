@@ -1,7 +1,6 @@
 """What is submitted is derived from its inputs: its name, its nonce, and every parameter."""
 
 import re
-
 from typing import Any
 
 import pytest
@@ -188,8 +187,13 @@ def test_a_pipeline_with_other_parameters_than_ours_is_refused_with_what_differs
     refused("needs colour", of=with_parameters(colour={"parameterType": "STRING"}))
     harmless = with_parameters(colour={"parameterType": "STRING", "defaultValue": "red"})
     assert made(of=harmless).parameters == made().parameters
-    loud = with_parameters(hyperparameters={"parameterType": "STRUCT", "defaultValue": {"loud": False, "of": "x"}})
-    assert made({"loud": "true", "of": "y"}, of=loud).parameters["hyperparameters"] == {"loud": True, "of": "y"}
+    loud = with_parameters(
+        hyperparameters={"parameterType": "STRUCT", "defaultValue": {"loud": False, "of": "x"}}
+    )
+    assert made({"loud": "true", "of": "y"}, of=loud).parameters["hyperparameters"] == {
+        "loud": True,
+        "of": "y",
+    }
     refused("--param loud=yes: not true or false", {"loud": "yes"}, of=loud)
 
 

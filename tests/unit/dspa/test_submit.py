@@ -134,7 +134,10 @@ def test_another_policy_in_its_place_is_refused_before_the_post(here):
         ),
         ({"epochs": 5}, "hyperparameters.epochs"),
         ({"table_uris": {"rankings": "s3://x", "songs": "sample:"}}, "table_uris.rankings"),
-        ({"commit": "0" * 40, "seed": 1, "epochs": 3}, "commit, hyperparameters.epochs, hyperparameters.seed"),
+        (
+            {"commit": "0" * 40, "seed": 1, "epochs": 3},
+            "commit, hyperparameters.epochs, hyperparameters.seed",
+        ),
     ],
 )
 def test_the_same_attempt_with_something_else_is_refused_and_it_is_named(here, changes, named):

@@ -5,12 +5,12 @@ import json
 import pytest
 from checkouts import append, key_of, results, task
 from oci_images import image, push
+from policies import default_text
 from processes import assert_one_line
 from promotions import release
 from servers import closed_port
 
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
-from policies import default_text
 from ml.image.registry import Registry
 from ml.release.decisions import Decision, make_inputs
 from ml.release.store import ModelStore

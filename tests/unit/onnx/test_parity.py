@@ -160,6 +160,7 @@ def test_where_openvino_picks_bfloat16_the_report_says_so_and_the_gate_warns(fil
     (warning,) = [one for one in parity_checks(report, POLICY) if one.name == "parity.openvino.worst_ratio"]
     assert (warning.passed, warning.level) == (False, "warn")
     assert "bfloat16" in warning.reason
+    assert report.runtimes[2].families[0].worst_ratio > 5
     # Were it what serves, it would be blocked.
     binding = POLICY.model_copy(update={"binding_runtimes": ("openvino",)})
     assert "parity.openvino.test.worst_ratio" in blocked(report, binding)

@@ -65,32 +65,9 @@ def test_metadata_that_does_not_fit_makes_it_incomparable(ask, metadata, message
     assert "\n" not in str(caught.value)
 
 
-LOGITS = helper.make_node("MatMul", ["features", "weights"], ["logits"])
-
-
-@pytest.mark.parametrize(
-    ("nodes", "message"),
-    [
-        ([helper.make_node("MatMul", ["features", "weights"], ["probabilities"])], "are no probabilities"),
-        ([LOGITS, helper.make_node("Sqrt", ["logits"], ["probabilities"])], "that are not numbers"),
-        (
-            [
-                LOGITS,
-                helper.make_node("ArgMax", ["logits"], ["best"], axis=1),
-                helper.make_node("Cast", ["best"], ["probabilities"], to=1),
-            ],
-            r"it gives float32 \[50, 1\]",
-        ),
-    ],
-)
-def test_answers_that_are_no_probabilities_make_it_incomparable(ask, nodes, message):
-    with pytest.raises(Incomparable, match=message):
-        ask(nodes=nodes)
-
-
 def test_a_model_of_several_inputs_or_outputs_is_incomparable(ask):
     nodes = [
-        LOGITS,
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         helper.make_node("Identity", ["logits"], ["more"]),
     ]

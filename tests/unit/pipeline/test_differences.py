@@ -69,7 +69,7 @@ def test_of_a_run_that_failed_early_what_is_known_is_compared(compare):
     found = compare({"evidence": {}}, {"told": told, "hyperparameters": {"epochs": 5}})
     assert found.note == f"run {SECOND} has no metrics (failed: train); what is known of it is compared"
     assert found.changed["epochs"] == (300, 5)
-    assert [pair[1] for name, pair in found.changed.items() if name.startswith("rows of ")] == [None]
+    assert [pair[1] for name, pair in found.changed.items() if name.startswith("rows of ")] == [None, None]
     assert found.metrics["log_loss"][1] is None
     assert found.checks == {}
 

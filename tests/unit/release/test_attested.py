@@ -19,7 +19,7 @@ from ml.release.rollback import rollback
 from ml.release.signing import sign, verify_envelope
 
 AGAIN = "attest it again: `jukebox judge attest "
-OTHER_POLICY = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 1}))
+OTHER_POLICY = json.dumps(edited(json.loads(POLICY), {"evaluation.min_examples": 1}))
 
 
 @pytest.fixture

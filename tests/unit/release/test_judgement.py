@@ -16,7 +16,7 @@ FILES = candidate_files(champion=CHAMPION)
 DATA = FILES["evidence.json"]
 EVIDENCE = read_evidence(DATA)
 EXPECTED = EVIDENCE.subject.to_json()
-STRICT = json.dumps(edited(json.loads(POLICY), {"evaluation.min_songs": 10**6}))
+STRICT = json.dumps(edited(json.loads(POLICY), {"evaluation.min_examples": 10**6}))
 
 
 def refused(message: str, data: bytes = DATA, expected=EXPECTED) -> None:
@@ -39,7 +39,7 @@ def test_evidence_that_blocks_is_accepted_and_its_verdict_blocks(name):
 
 
 def test_the_given_policy_decides_not_that_of_the_run():
-    assert [check.name for check in judge(DATA, "", {}, STRICT).verdict.failures] == ["evaluation.songs"]
+    assert [check.name for check in judge(DATA, "", {}, STRICT).verdict.failures] == ["evaluation.examples"]
 
 
 @pytest.mark.parametrize("name", Subject.model_fields)

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from policies import default_text
 from reports import POLICY, STRICT
 
 from ml.core.errors import EvidenceError, PlatformError
 from ml.gate.evidence import policy_digest
-from policies import default_text
 from ml.gate.policy import parse_policy
 from ml.release.policy_file import MOST, leave_policy, policy_place, read_policy
 

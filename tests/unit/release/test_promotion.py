@@ -163,9 +163,9 @@ def test_a_blocked_candidate_is_refused_for_its_reason(folder, name):
 
 
 def test_the_given_policy_and_its_waivers_decide(folder, monkeypatch):
-    strict = changed({"evaluation.min_songs": 10**6}, POLICY)
+    strict = changed({"evaluation.min_examples": 10**6}, POLICY)
     candidate = put(folder)
-    refused(folder, candidate, GateBlocked, "evaluation.songs", policy=strict)
+    refused(folder, candidate, GateBlocked, "evaluation.examples", policy=strict)
     refused(folder, candidate, UsageError, "the policy is empty", policy="")
     waived = put(folder, "B", broken="budget.model_bytes", policy=WAIVING)
     monkeypatch.setattr(self_checked_module, "today", lambda: datetime.date(3000, 1, 1))

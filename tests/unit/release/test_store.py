@@ -112,7 +112,7 @@ def test_another_manifest_is_refused_also_with_its_files(store, monkeypatch):
     path = f"candidates/{candidate}/manifest.json"
     manifest = read(store.uri, path)
     changed = [({"colour": "red"}, "colour: unknown key")]
-    changed += [({"files": {}}, "model.keras, model.onnx, served.json is missing")]
+    changed += [({"files": {}}, "model.onnx, served.json is missing")]
     forms = [(canonical_bytes({**parse(manifest), **change}), message) for change, message in changed]
     for data, message in [*forms, (manifest.replace(b":", b": ", 1), "manifest was changed")]:
         overwrite(store.uri, path, data)

@@ -130,7 +130,7 @@ def test_one_file_is_compared_alone_and_a_folder_without_the_keras_model(verifie
 
 def test_the_headline_has_intervals_and_survives_a_report_of_another_version():
     lines = headline(statement_about())
-    assert lines[0] == "128 sealed songs, 5,234 chart rows of them"
+    assert lines[0] == "128 sealed images, 5,234 views of them"
     assert any(line.startswith("log loss (nats) 4.0000 [3.99") for line in lines)
     for reports in ({}, {"evaluation": {"schema": "jukebox.evaluation/v9"}}):
         assert headline(statement_about(reports=reports)) == []
