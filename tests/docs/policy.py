@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from policies import default_policy
-
 from ml.core.records import LARGEST
 from ml.gate.explained import Threshold, explain
-from ml.gate.policy import Policy
+from ml.gate.policy import Policy, default_policy
 from ml.gate.waivers import WAIVABLE, Waiver
+from ml.problems.songs.policy import THRESHOLDS
 
 from .markdown import code, page, sentence, table
 
@@ -24,16 +23,16 @@ MOST = 4
 
 def policy_page() -> str:
     """Return docs/reference/policy.md."""
-    policy = default_policy()
+    policy = default_policy(THRESHOLDS)
     sections: dict[str, list[Threshold]] = {}
-    for threshold in explain(policy):
+    for threshold in explain(policy, THRESHOLDS):
         sections.setdefault(threshold.name.partition(".")[0], []).append(threshold)
     parts = [part for name, thresholds in sections.items() for part in _section(name, thresholds)]
     fields = ", ".join(code(name) for name in Waiver.model_fields)
     return page(
         "Policy",
         "The gate decides by a policy: a YAML file that names every threshold below. A missing or unknown "
-        "key blocks. `jukebox policy default` prints the package's own; the JSON Schema is "
+        "key blocks. `jukebox policy default` prints that of the jukebox, with these reasons; the JSON Schema is "
         "[policy.json](schemas/policy.json). `jukebox policy explain --policy FILE` prints the same table "
         "for a file of your own, and marks what was changed.",
         f"The first key is `schema: {policy.schema_}`; the last is `waivers`, which may be an empty list.",
