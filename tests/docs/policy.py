@@ -32,7 +32,7 @@ def policy_page() -> str:
     return page(
         "Policy",
         "The gate decides by a policy: a YAML file that names every threshold below. A missing or unknown "
-        "key blocks. `jukebox policy default` prints that of the jukebox, with these reasons; the JSON Schema is "
+        "key blocks. `jukebox policy default` prints this one, with the reasons; the JSON Schema is "
         "[policy.json](schemas/policy.json). `jukebox policy explain --policy FILE` prints the same table "
         "for a file of your own, and marks what was changed.",
         f"The first key is `schema: {policy.schema_}`; the last is `waivers`, which may be an empty list.",

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import yaml
 
+from ml.problems.songs.hyperparameters import Hyperparameters
+
 from .graphs import ROOT
 from .markdown import code, page, table
 from .verbs import verbs
@@ -57,6 +59,10 @@ def settings_page() -> str:
         "## Other variables",
         "A blank variable counts as unset.",
         table(("variable", "what it is"), _others()),
+        "## Hyperparameters",
+        "Of the jukebox's own model. `--param NAME=VALUE` of `jukebox run` and `jukebox submit` sets one; the "
+        "compiled pipeline has all of them, with these defaults, in its parameter `hyperparameters`.",
+        table(("hyperparameter", "default", "what it is"), _hyperparameters()),
         "## settings.env",
         "The settings of a site are the lines of `tekton/settings/defaults/settings.env`, which all overlays "
         "share, and of the overlay's own `settings.env` (`tekton/overlays/openshift/` or "
@@ -64,6 +70,12 @@ def settings_page() -> str:
         "`kubectl apply -k` writes them to the places where they are used.",
         *_sites(),
     )
+
+
+def _hyperparameters() -> Iterator[tuple[str, str, str]]:
+    """Tell each hyperparameter of the songs' solution."""
+    for name, field in Hyperparameters.model_fields.items():
+        yield code(name), code(str(field.default)), str(field.description)
 
 
 def _options() -> Iterator[tuple[str, str, str, str]]:
