@@ -2,8 +2,8 @@
 
 A problem is a package with three modules, because two belong to the trusted side and one to the commit:
 
-- ``definition`` (`Definition`): the tables, their contract, and how they become examples. It has a version, and
-  is released to the judge before any commit uses it.
+- ``definition`` (`Definition`): the tables, their contract, and how they become examples. It has a version,
+  and is released to the judge before any commit uses it.
 - ``policy``: ``THRESHOLDS``, the defaults of the policy where they differ from those of the engine.
 - ``solution`` (`Solution`): how a model is trained, exported and asked. A commit may change all of it.
 

@@ -64,7 +64,10 @@ Data = Annotated[
 ]
 Param = Annotated[
     list[str] | None,
-    typer.Option("--param", help="A hyperparameter, as epochs=50; may be given several times."),
+    typer.Option(
+        "--param",
+        help="A hyperparameter, as epochs=50; may be given several times. An unknown name lists all.",
+    ),
 ]
 Snapshot = Annotated[
     str,

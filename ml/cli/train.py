@@ -67,8 +67,7 @@ def run(
 
     Without --data it runs on the problem's sample, which is synthetic. Its models go into a store of their
     own, so that no model of real data is compared with them. With --snapshot it repeats a run of the cluster
-    on the tables of that run. `jukebox compile` writes every hyperparameter with its default into the
-    pipeline.
+    on the tables of that run.
     """
     from ml.core.problems import problem_name
     from ml.data.snapshots import read_snapshot

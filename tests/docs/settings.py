@@ -60,8 +60,8 @@ def settings_page() -> str:
         "A blank variable counts as unset.",
         table(("variable", "what it is"), _others()),
         "## Hyperparameters",
-        "Of the jukebox's own model. `--param NAME=VALUE` of `jukebox run` and `jukebox submit` sets one; the "
-        "compiled pipeline has all of them, with these defaults, in its parameter `hyperparameters`.",
+        "Of the jukebox's own model. `--param NAME=VALUE` of `jukebox run` and `jukebox submit` sets one; "
+        "the compiled pipeline has all of them, with these defaults, in its parameter `hyperparameters`.",
         table(("hyperparameter", "default", "what it is"), _hyperparameters()),
         "## settings.env",
         "The settings of a site are the lines of `tekton/settings/defaults/settings.env`, which all overlays "
