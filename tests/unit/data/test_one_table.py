@@ -58,6 +58,8 @@ def test_a_sound_table_at_its_bounds_passes(path, table):
          "column height: 1 rows, e.g. nan (id b, row 3)")}),
         ("id", ["c", "a", None, "d"], {"things.present": (1, 0,
          "column id: 1 rows, e.g. nan (id nan, row 3)")}),
+        ("id", ["c", None, None, "d"],
+         {"things.present": (2, 0, "column id: 2 rows, e.g. nan (id nan, row 2)")}),
         ("id", ["c", "a", "d", "d"], {"things.unique": (2, 0, "column id: 2 rows, e.g. d (id d, row 3)")}),
         ("width", [0, -0.1, 2, 2.1], {"things.in_range": (2, 0,
          "column width: 2 rows, e.g. -0.1 (id a, row 2)")}),
