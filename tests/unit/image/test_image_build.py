@@ -89,16 +89,17 @@ def test_dependencies_are_built_again_only_for_a_new_lock_or_with_fresh(fake, ch
 @pytest.mark.parametrize(
     ("held_in", "says", "builds", "pushes"),
     [
-        ("", "not in the registry: ", True, True),
-        ("held", "not in the registry: ", False, True),
-        ("registry", "the registry has the dependencies", False, False),
+        ((), "not in the registry: ", True, True),
+        (("held",), "not in the registry: ", False, True),
+        (("registry",), "the registry has the dependencies", False, False),
+        (("held", "registry"), "the registry has the dependencies", False, False),
     ],
 )
 def test_with_push_the_registry_is_asked_first_and_given_what_it_lacks(
     fake, checkout, held_in, says, builds, pushes
 ):
-    if held_in:
-        fake.hold(below(checkout, REPOSITORY), held_in)
+    for shelf in held_in:
+        fake.hold(below(checkout, REPOSITORY), shelf)
     text = passed(build(checkout, *PUSH))
     assert says in text
     assert fake.built == (STAGES if builds else STAGES[1:])
