@@ -152,7 +152,9 @@ def main(mode: str, model: str, _: str, descriptor: str) -> None:
         if mode == "stays":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         else:
-            subprocess.Popen(["sleep", "1000"], start_new_session=mode == "escapes")
+            # One is found by its group alone, the other by its environment alone.
+            escapes = mode == "escapes"
+            subprocess.Popen(["sleep", "1000"], start_new_session=escapes, env=None if escapes else {})
     if mode == "hangs":
         time.sleep(1000)
     if mode not in ("stays",):

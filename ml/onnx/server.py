@@ -65,22 +65,22 @@ class OnnxModel(kserve.Model):  # type: ignore[misc]
     def _rows(self, payload: Any) -> Any:
         refuse = kserve.errors.InvalidInput
         if not isinstance(payload, kserve.InferRequest):
-            raise refuse("only the Open Inference Protocol v2 is spoken here")
+            raise refuse("this server answers requests of the Open Inference Protocol v2 only")
         if [tensor.name for tensor in payload.inputs] != [self._input.name]:
             raise refuse(f"give one input, {self._input.name}")
         (tensor,) = payload.inputs
         datatype, _ = TYPES[self._input.type]
         features = self._input.shape[1]
         if tensor.datatype != datatype or len(tensor.shape) != 2 or tensor.shape[1] != features:
-            raise refuse(f"{self._input.name} is {datatype} [N, {features}]")
+            raise refuse(f"{self._input.name} must be {datatype} of shape [N, {features}]")
         if not 1 <= tensor.shape[0] <= MOST_ROWS:
-            raise refuse(f"{self._input.name} has 1 to {MOST_ROWS} rows")
+            raise refuse(f"{self._input.name} must have 1 to {MOST_ROWS} rows")
         try:
             rows = np.asarray(tensor.as_numpy(), np.float32).reshape(tensor.shape)
         except (TypeError, ValueError) as error:
             raise refuse(f"{self._input.name}: {error}") from error
         if not np.isfinite(rows).all():
-            raise refuse(f"{self._input.name} holds what is no number")
+            raise refuse(f"{self._input.name} has a value that is not a finite number")
         return rows
 
 

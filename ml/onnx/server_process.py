@@ -97,7 +97,7 @@ class Server:
         return time.monotonic() - start
 
     def failed(self, what: str) -> RunFailed:
-        """Make the error that says what the server did, and the last lines of its log."""
+        """Return the error that says what the server did, with the last lines of its log."""
         if self.overdue.is_set():
             what = f"was not done after {self.timeouts.whole:g} s"
         # Its last words may still be on their way into the log.

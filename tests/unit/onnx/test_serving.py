@@ -198,11 +198,13 @@ def test_nothing_is_left_whatever_happens_meanwhile(folder, error):
     assert not server.log.parent.exists()
 
 
-def test_a_server_that_is_gone_has_no_memory_to_measure(folder):
-    right = started(double("right", folder / "model.onnx"), SHORT)
-    with right as server, pytest.raises(RunFailed, match="is gone"):
-        server.kill()
-        server.peak_memory_mb()
+def test_a_server_that_was_killed_is_gone_though_nobody_has_waited_for_it(folder):
+    with started(double("right", folder / "model.onnx"), SHORT) as server:
+        server.process.kill()
+        wait_for(lambda: psutil.Process(server.process.pid).status() == psutil.STATUS_ZOMBIE)
+        assert server.processes() == []
+        with pytest.raises(RunFailed, match="is gone"):
+            server.peak_memory_mb()
 
 
 def test_without_an_environment_it_says_what_to_do(monkeypatch, tmp_path):
