@@ -4,7 +4,6 @@ Everything is read by digest and within bounds: the candidate from where runs ca
 its id is believed; the champion from where they cannot.
 """
 
-import os
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -24,7 +23,7 @@ from ml.release.log import Promotion
 from ml.release.objects import Objects
 from ml.release.promotion import production_of
 from ml.release.store import ModelStore
-from ml.storage.s3 import ENDPOINTS
+from ml.storage.s3 import DEFAULT_REGION, ENDPOINTS, variables
 
 LARGEST_MANIFEST = 1 << 20
 LARGEST_HOLDOUT_FILE = 2 << 30
@@ -169,8 +168,9 @@ def address(store_uri: str) -> str:
     """Return host and port of the object store, "" for a folder."""
     if urlparse(store_uri).scheme != "s3":
         return ""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    named = [os.environ[name] for name in ENDPOINTS if os.environ.get(name)]
+    given = variables()
+    region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    named = [given[name] for name in ENDPOINTS if name in given]
     endpoint = (named or [f"https://s3.{region}.amazonaws.com"])[0]
     parsed = urlparse(endpoint if "://" in endpoint else f"https://{endpoint}")
     host = f"[{parsed.hostname}]" if ":" in (parsed.hostname or "") else parsed.hostname

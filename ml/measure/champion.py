@@ -97,9 +97,7 @@ def _compare(
     """Compare on the shared classes: positive differences say that ours are better."""
     names = [name for name in classes if name in theirs.labels]
     if len(names) < FEWEST:
-        raise Incomparable(
-            f"the two models share {len(names)} classes, and {FEWEST} are the fewest to compare"
-        )
+        raise Incomparable(f"classes that the two models share: {len(names)}; at least {FEWEST} are needed")
     mine = [classes.index(name) for name in names]
     kept = counts[:, mine].sum(axis=1) > 0
     if not kept.any():

@@ -122,7 +122,7 @@ def find_decision(store: ModelStore, inputs: Inputs) -> Decision | None:
     try:
         decision = Decision.load(parse(data))
     except (TypeError, ValueError) as error:
-        raise EvidenceError(f"{where} is not a decision: {error}; remove it") from error
+        raise EvidenceError(f"{where} is no decision: {error}; remove it") from error
     if decision.inputs != inputs.key:
         raise EvidenceError(f"{where} is about other inputs; remove it")
     return decision

@@ -108,7 +108,7 @@ def read_log(objects: Objects) -> list[Promotion]:
     names = sorted(entry["path"].rpartition("/")[2] for entry in listed.entries)
     strange = [name for name in names if not ENTRY.fullmatch(name)]
     if strange or listed.stopped:
-        what = f"{strange[0]} is not a promotion" if strange else listed.stopped
+        what = f"{strange[0]} is no promotion" if strange else listed.stopped
         raise EvidenceError(f"{objects.uri}/promotions: {what}; remove it")
     numbers = [int(name.removesuffix(".json")) for name in names]
     if numbers != list(range(1, len(numbers) + 1)):

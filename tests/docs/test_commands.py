@@ -66,8 +66,8 @@ ELSEWHERE = {
     rf"{JUKEBOX}follow .*": "tests/integration/test_submit_command.py::test_following_a_run_that_has_passed",
     rf"{JUKEBOX}logs .*": "tests/unit/cli/test_logs.py::test_a_run_of_the_dspa_is_shown_from_its_pods",
     rf"{JUKEBOX}(judge attest|promote) CANDIDATE .*": (
-        "tests/unit/judge/test_attest.py::"
-        "test_the_candidate_of_a_real_run_is_attested_and_promoted_and_then_it_is_the_champion"
+        "tests/system/test_second_problem.py::"
+        "test_a_second_problem_goes_from_the_dspa_through_the_judge_to_the_model_server"
     ),
     rf"{JUKEBOX}judge holdout --data s3://.*": (
         "tests/unit/cli/test_judge_holdout.py::test_a_version_is_written_and_found_again"

@@ -44,7 +44,7 @@ OTHER_INPUTS = decision().model_copy(update={"inputs": "9" * 64}).to_bytes()
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"{}", "not a decision"), (b"x", "not a decision"), (OTHER_INPUTS, "about other inputs")],
+    [(b"{}", "no decision"), (b"x", "no decision"), (OTHER_INPUTS, "about other inputs")],
 )
 def test_what_is_no_decision_about_these_inputs_is_refused(folder, data, said):
     folder.objects.put(f"decisions/{INPUTS.key}.json", data)

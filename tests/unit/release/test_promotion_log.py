@@ -66,7 +66,7 @@ REFUSED = [
     (1, ONE.model_copy(update=WHO).to_bytes(), DIFFERS.format(1, 2)),
     (2, TWO.model_copy(update=WHO).to_bytes(), DIFFERS.format(2, 3)),
     *((lost, None, f"promotion {lost} is missing in the promotion log; restore") for lost in (1, 2)),
-    ("notes", b"{}", r"notes\.json is not a promotion; remove it"),
+    ("notes", b"{}", r"notes\.json is no promotion; remove it"),
 ]
 
 

@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_reported_not_left_out(data):
     assert found.problem.startswith("not evidence")
 
 
-def test_evidence_is_found_in_a_store_and_where_submit_puts_it(store):
+def test_the_newest_are_found_in_a_store_and_where_submit_puts_evidence(store):
     put(store)
     for name in (f"{'a' * 32}/run-1", "notes", f"{'b' * 32}/copy"):
         put_object(f"{store.uri}/evidence/{name}.json", BLOCKED)
