@@ -51,9 +51,8 @@ def test_it_looks_before_the_post_and_again_afterwards(here):
     assert here.dspa.experiments[run.experiment_id].display_name == "jukebox"
     commit = submission.parameters["commit"]
     assert len(commit) == 40
-    assert here.said[1].startswith(
-        f"note: the code differs from commit {commit[:12]}: the work tree has changes"
-    )
+    told = f"note: the code differs from commit {commit[:12]}: the work tree has changes"
+    assert here.said[1].startswith(told)
 
 
 def test_a_second_submission_adopts_a_run_that_has_ended(here):
@@ -254,9 +253,8 @@ def test_a_younger_run_of_a_late_commit_is_terminated_and_never_counts(here):
     # Even if it had evidence that passes.
     second.terminated, second.state = False, "SUCCEEDED"
     here.leave(second)
-    with pytest.raises(
-        EvidenceError, match=f"does not count: run {ours.run_id} of the same attempt is older"
-    ):
+    older = f"does not count: run {ours.run_id} of the same attempt is older"
+    with pytest.raises(EvidenceError, match=older):
         here.follow(second.run_id)
     assert here.follow(ours.run_id) == passed.model_copy(update={"claimed": None})
 
