@@ -18,7 +18,7 @@ from mutations import MUTATIONS
 from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
 
 from ml.core.canonical import canonical_bytes, digest
-from ml.core.errors import JukeboxError
+from ml.core.errors import EvidenceError, JukeboxError
 from ml.core.settings import Mounts
 from ml.dspa import run as dspa_run
 from ml.dspa import session
@@ -176,6 +176,13 @@ class World:
         assert not caught.value.details.get("candidate")
         assert "\n" not in str(caught.value)
         return caught.value
+
+    def refuses(self, submission: Submission, message: str) -> None:
+        """Check that a submission is refused, starts no run, and terminates none."""
+        before = self.count("create_run")
+        with pytest.raises(EvidenceError, match=message) as caught:
+            self.submit(submission)
+        assert (caught.value.exit_code, self.count("create_run"), self.count("terminate")) == (40, before, 0)
 
     def begin(self, submission: Submission | None = None, *, ahead: float = 0) -> Run:
         """Start a run without `jukebox submit`, on a server whose clock is so many seconds ahead."""
