@@ -31,7 +31,7 @@ def failed(here):
 
 
 def test_a_failed_run_has_the_reason_of_each_step(failed, tmp_path):
-    logs = {"preprocess": "preprocess: no\nF exit status 1\n"}
+    logs = {"preprocess": "preprocess: no\nF exit status 1\n", "validate": "validate: not the reason\n"}
     pods = (pod("fetch", "Succeeded", main=ended(0)), BROKEN, failing("preprocess"))
     with kubernetes(tmp_path, *pods, logs=logs) as site:
         line = "failed before it wrote evidence: validate: column daily_rank is missing; preprocess: no$"
