@@ -1,4 +1,4 @@
-"""The command against a double of the DSPA: how it is started, and what must never be seen of the token."""
+"""The command against a double of the DSPA, with a check that it never prints the token."""
 
 import json
 import os
@@ -29,12 +29,12 @@ atexit.register(report)
 from ml.cli.main import main
 main()
 """
-"""Runs the command, and tells in the end what it has imported and the most memory that it had."""
+"""Runs the command, and writes its imports and its peak memory at the end."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of a command."""
+    """The result of a command."""
 
     code: int
     stdout: str
@@ -56,7 +56,7 @@ class Ended:
 
 
 class Started:
-    """A command under way, in a session of its own, with the token in a variable."""
+    """A running command, in a session of its own, with the token in a variable."""
 
     def __init__(self, home: Path, *arguments: object, env: Mapping[str, str] | None = None, report=None):
         self.results = home / "results"
@@ -77,7 +77,7 @@ class Started:
         )
 
     def finish(self, timeout: float = 120) -> Ended:
-        """Wait for the end, and check that the token was nowhere to be seen."""
+        """Wait for the end, and check that the token was not printed."""
         cmdline = Path(f"/proc/{self.process.pid}/cmdline").read_bytes().decode()
         try:
             stdout, stderr = self.process.communicate(timeout=timeout)
@@ -98,7 +98,7 @@ def _heed_signals() -> None:
 
 
 def ended_here(home: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Ended:
-    """Run a command to its end in this process, and check that the token was nowhere to be seen."""
+    """Run a command in this process, and check that the token was not printed."""
     results = home / "results"
     outside = dict.fromkeys(name for name in os.environ if name.startswith(("AWS_", "JUKEBOX_")))
     told = {"JUKEBOX_TOKEN": TOKEN, "JUKEBOX_RESULTS_DIR": str(results), **(env or {})}

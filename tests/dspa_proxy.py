@@ -1,4 +1,4 @@
-"""What may stand between a client and a server: a proxy that refuses, strips or redirects, and raw bytes."""
+"""Servers between a client and the DSPA: a proxy that refuses or strips, and a server of raw bytes."""
 
 import contextlib
 import http.client
@@ -33,7 +33,7 @@ def _context(certificate) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def proxying(proxy: Proxy, certificate=None, name: str = "127.0.0.1") -> Iterator[Proxy]:
+def proxying(proxy: Proxy, certificate=None) -> Iterator[Proxy]:
     """Serve a proxy on loopback, over TLS with trustme's certificate."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,8 +57,8 @@ def proxying(proxy: Proxy, certificate=None, name: str = "127.0.0.1") -> Iterato
                 target.putheader(key, value)
             target.endheaders(body)
             with contextlib.closing(target):
-                found = target.getresponse()
-                return found.status, dict(found.getheaders()), found.read()
+                answer = target.getresponse()
+                return answer.status, dict(answer.getheaders()), answer.read()
 
         def answer(self, status: int, headers: dict[str, str], body: bytes):
             self.send_response(status)
@@ -80,7 +80,7 @@ def proxying(proxy: Proxy, certificate=None, name: str = "127.0.0.1") -> Iterato
         server.socket = _context(certificate).wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )
-    proxy.url = f"http{'s' if certificate else ''}://{name}:{server.server_port}"
+    proxy.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -93,26 +93,22 @@ def proxying(proxy: Proxy, certificate=None, name: str = "127.0.0.1") -> Iterato
 
 @dataclass
 class Wire:
-    """A server of raw bytes, and what it was sent."""
+    """A server of raw bytes, and the requests that it got."""
 
     url: str
     asked: list[bytes] = field(default_factory=list)
 
 
 @contextlib.contextmanager
-def raw_server(*answers: bytes | Iterator[bytes] | Callable[[], Iterator[bytes]], certificate=None):
-    """Answer each connection's one request with bytes, the last answer for ever, and close."""
+def raw_server(answer: bytes | Callable[[], Iterator[bytes]]) -> Iterator[Wire]:
+    """Answer the one request of each connection with bytes, and close."""
     server = socket.create_server(("127.0.0.1", 0))
-    context = _context(certificate) if certificate else None
-    wire = Wire(f"http{'s' if certificate else ''}://127.0.0.1:{server.getsockname()[1]}")
+    wire = Wire(f"http://127.0.0.1:{server.getsockname()[1]}")
 
-    def serve(connection: socket.socket):
-        with contextlib.suppress(OSError), connection:
-            connection.settimeout(20)
-            stream = context.wrap_socket(connection, server_side=True) if context else connection
-            request = stream.recv(1 << 16)
-            wire.asked.append(request)
-            answer = answers[min(len(wire.asked), len(answers)) - 1]
+    def serve(stream: socket.socket):
+        with contextlib.suppress(OSError), stream:
+            stream.settimeout(20)
+            wire.asked.append(stream.recv(1 << 16))
             for piece in [answer] if isinstance(answer, bytes) else answer():
                 stream.sendall(piece)
             stream.shutdown(socket.SHUT_WR)
@@ -137,14 +133,14 @@ def raw_server(*answers: bytes | Iterator[bytes] | Callable[[], Iterator[bytes]]
 
 
 def http_answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    """Write an answer of JSON; ``content_type`` becomes Content-Type."""
+    """Return an answer of JSON; ``content_type`` becomes Content-Type."""
     fields = {"content_type": "application/json", "content_length": str(len(body)), **headers}
     lines = [f"{name.replace('_', '-').title()}: {value}" for name, value in fields.items()]
     return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode("latin-1") + body
 
 
 def gzip_bomb(megabytes: int) -> Callable[[], Iterator[bytes]]:
-    """Make a gzip stream of so many MB of zeros; the same compressed block again and again."""
+    """Return a gzip stream of so many MB of zeros."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = bytes(1 << 20)
     first = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""Pods of a run as the Kubernetes API tells of them, and a server of that API."""
+"""Pods of a run as the Kubernetes API returns them, and a server of that API."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ def pod(
     name: str = "",
     **status: Any,
 ) -> dict[str, Any]:
-    """Write a pod of a step; ``main`` and ``init`` are the states of its container and its init container."""
+    """Return a pod of a step; ``main`` and ``init`` are the states of its containers."""
     place = f"{step}-driver" if driver else f"{step}.executor"
     status["containerStatuses"] = [{"name": "main", "image": "x", "state": main}] if main else []
     status["initContainerStatuses"] = [{"name": "init", "image": "x", "state": init}] if init else []
@@ -45,32 +45,24 @@ def pod(
 
 
 def ended(code: int = 1, **more: Any) -> dict[str, Any]:
-    """Write the state of a container that has ended."""
+    """Return the state of a container that has ended."""
     return {"terminated": {"exitCode": code, **more}}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    """Write the state of a container that has not begun."""
+    """Return the state of a container that has not started."""
     return {"waiting": {"reason": reason, "message": message}}
 
 
-UNSCHEDULABLE = {
-    "conditions": [
-        {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": "0/1 nodes are available: 1 Insufficient memory.",
-        }
-    ]
-}
+NO_ROOM = {"reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient memory."}
+UNSCHEDULABLE = {"conditions": [{"type": "PodScheduled", "status": "False", **NO_ROOM}]}
 
 
 @contextlib.contextmanager
 def kubernetes(
     home: Path, *pods: dict[str, Any], logs: dict[str, str] | None = None, events: tuple[Any, ...] = ()
 ) -> Iterator[Site]:
-    """Serve pods, the logs of some by their steps, and events; ``home/kubeconfig`` leads there."""
+    """Serve pods, logs by step, and events; ``home/kubeconfig`` is for this server."""
     site = Site(files={PODS: listed(*pods), EVENTS: json.dumps({"items": events}).encode()})
     for step, text in (logs or {}).items():
         site.files[f"{PODS}/jukebox-x-{step}/log"] = text.encode()
@@ -93,5 +85,5 @@ def kubeconfig(home: Path, url: str) -> None:
 
 
 def listed(*pods: dict[str, Any]) -> bytes:
-    """Write a list of pods."""
+    """Return a list of pods."""
     return json.dumps({"items": pods}).encode()

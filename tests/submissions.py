@@ -1,6 +1,6 @@
-"""A tiny world to submit in: a pipeline as it is compiled, a store and evidence in folders, a served double.
+"""A world to submit in: the compiled pipeline, a store and evidence in folders, a served double.
 
-`World.leave` is what the steps gate and save leave behind when a run ends; everything else is the real thing.
+`World.leave` writes what the steps gate and save write when a run ends.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from mutations import MUTATIONS
 from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
 
 from ml.core.canonical import canonical_bytes, digest
-from ml.core.errors import JukeboxError
+from ml.core.errors import EvidenceError, JukeboxError
 from ml.core.settings import Mounts
 from ml.dspa import run as dspa_run
 from ml.dspa import session
@@ -39,28 +39,14 @@ from ml.release.store import ModelStore
 IMAGE = "localhost/jukebox@" + digest(b"image")
 OTHER_IMAGE = "localhost/jukebox@" + digest(b"another image")
 ENDS = 20.0
-"""Seconds: the deadline where none is tested."""
+"""Seconds: the deadline if none is tested."""
 
 TIMEOUTS = {
-    "deadline": ENDS,
-    "connect": 5,
-    "read": 5,
-    "request": 5,
-    "start": 1,
-    "outage": 1,
-    "refused": 0.3,
-    "settle": 0.2,
-    "unknown": 0.2,
-    "vanished": 0.1,
-    "canceling": 0.2,
-    "evidence": 0.3,
-    "storage": 5,
-    "stop": 2,
-    "again": 0.01,
-    "poll": 0.01,
-    "poll_most": 0.02,
+    **{"deadline": ENDS, "connect": 5, "read": 5, "request": 5, "start": 1, "outage": 1, "refused": 0.3},
+    **{"settle": 0.2, "unknown": 0.2, "vanished": 0.1, "canceling": 0.2, "evidence": 0.3, "storage": 5},
+    **{"stop": 2, "again": 0.01, "poll": 0.01, "poll_most": 0.02},
 }
-"""All waits, a hundred times shorter than in life."""
+"""All waits, about a hundred times shorter than usual."""
 
 
 @functools.cache
@@ -82,12 +68,12 @@ def pipeline(image: str = IMAGE, claim: str = "") -> Pipeline:
 
 
 def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str = "A") -> dict[str, bytes]:
-    """Make the files of a candidate, as gate and save would.
+    """Return the files of a candidate, as gate and save write them.
 
     Args:
-        about: what the evidence is about.
+        about: the subject of the evidence.
         broken: the check of the gate that fails.
-        policy: the policy that it is judged under.
+        policy: the policy of the verdict.
         name: another name is another model.
     """
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
@@ -109,7 +95,7 @@ def files_of(about: Subject, broken: str = "", policy: str = POLICY, name: str =
 
 @dataclass
 class World:
-    """A served DSPA, folders for store and evidence, and what a command said and showed."""
+    """A served DSPA, folders for store and evidence, and what a command printed and displayed."""
 
     home: Path
     dspa: Dspa
@@ -130,7 +116,7 @@ class World:
     def submission(
         self, attempt: str = "attempt-1", image: str = IMAGE, policy: str = POLICY, **changes: Any
     ) -> Submission:
-        """Put a submission together; ``changes`` are other parameters or hyperparameters."""
+        """Return a submission; ``changes`` are other parameters or hyperparameters."""
         of = pipeline(image)
         about = subject(image=image).to_json()
         tables = {"problem": "songs", "table_uris": {"rankings": "sample:", "songs": "sample:"}}
@@ -145,7 +131,7 @@ class World:
         return Submission(pipeline=of, parameters=given, **about)
 
     def client(self, timeouts: Timeouts | None = None) -> Client:
-        """Make a client of the DSPA."""
+        """Return a client of the DSPA."""
         where = {"host": self.dspa.url, "namespace": "ci", "pipeline_root": self.pipeline_root}
         connection = Connection(**where, token_file=self.token_file)
         return Client(connection, timeouts or Timeouts(**TIMEOUTS))
@@ -172,7 +158,7 @@ class World:
         )
 
     def follow(self, run_id: str, *, policy: str = POLICY, **timeouts: float) -> RunOutcome:
-        """Follow a run that is there."""
+        """Follow an existing run."""
         waits = Timeouts(**{**TIMEOUTS, **timeouts})
         return dspa_run.follow_run(
             self.client(waits),
@@ -193,9 +179,16 @@ class World:
         assert "\n" not in str(caught.value)
         return caught.value
 
+    def refuses(self, submission: Submission, message: str) -> None:
+        """Check that a submission is refused, starts no run, and terminates none."""
+        before = self.count("create_run")
+        with pytest.raises(EvidenceError, match=message) as caught:
+            self.submit(submission)
+        assert (caught.value.exit_code, self.count("create_run"), self.count("terminate")) == (40, before, 0)
+
     def begin(self, submission: Submission | None = None, *, ahead: float = 0) -> Run:
-        """Start a run past `jukebox submit`, on a server whose clock is so many seconds ahead."""
-        known = [found for found in self.dspa.experiments.values() if found.display_name == "jukebox"]
+        """Start a run without `jukebox submit`, on a server whose clock is so many seconds ahead."""
+        known = [one for one in self.dspa.experiments.values() if one.display_name == "jukebox"]
         experiment = known[0] if known else self.dspa.add_experiment("jukebox")
         body = (submission or self.submission()).body(experiment.experiment_id)
         self.dspa.clock_skew, before = ahead, self.dspa.clock_skew
@@ -205,22 +198,22 @@ class World:
             self.dspa.clock_skew = before
 
     def evidence_of(self, run: RunRecord) -> Path:
-        """Tell where the evidence of a run belongs."""
+        """Return the place of a run's evidence."""
         return Path(run.parameters["evidence_uri"].replace("{run_id}", run.run_id))
 
     def files(self, run: RunRecord, broken: str = "", policy: str = POLICY, **about: Any) -> dict[str, bytes]:
-        """Make the candidate of a run; ``about`` are other fields of the evidence's subject."""
+        """Return the files of a run's candidate; ``about`` are other fields of the evidence's subject."""
         own = {name: run.parameters[name] for name in Subject.model_fields if name in run.parameters}
         return files_of(Subject(**{**own, "run_id": run.run_id, **about}), broken, policy)
 
     def write_evidence(self, run: RunRecord, data: bytes) -> None:
-        """Do what the step gate does: write the evidence."""
+        """Write the evidence, as the step gate does."""
         path = self.evidence_of(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def leave(self, run: RunRecord, broken: str = "", **changes: Any) -> None:
-        """Do what gate and save do; a run that was terminated leaves nothing."""
+        """Write what gate and save write; a terminated run leaves nothing."""
         if run.terminated:
             return
         files = self.files(run, broken, **changes)
@@ -229,7 +222,7 @@ class World:
             store_run(ModelStore(run.parameters["store_uri"], create=True), files)
 
     def leaving(self, broken: str = "", **changes: Any) -> None:
-        """Have runs leave something else behind."""
+        """Have runs leave something else."""
         self.dspa.on_finish = lambda run: self.leave(run, broken, **changes)
 
     def kinds(self) -> list[str]:
@@ -241,7 +234,7 @@ class World:
         return self.kinds().count(kind)
 
     def runs(self) -> list[RunRecord]:
-        """List all runs that there ever were."""
+        """List all runs."""
         return list(self.dspa.runs.values())
 
 
@@ -254,14 +247,14 @@ def world(home: Path, **settings: Any) -> Iterator[World]:
 
 @contextlib.contextmanager
 def unhurried() -> Iterator[None]:
-    """Repeat what failed after a hundredth of a second."""
+    """Retry after a hundredth of a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "FIRST", 0.01)
         yield
 
 
 def outcome(call: Callable[[], RunOutcome]) -> RunOutcome | JukeboxError:
-    """Return what a call returns, or the error that it ends in."""
+    """Return what a call returns or raises."""
     try:
         return call()
     except JukeboxError as error:
@@ -269,7 +262,7 @@ def outcome(call: Callable[[], RunOutcome]) -> RunOutcome | JukeboxError:
 
 
 def at_first(kind: str, act: Callable[[], Any]) -> Callable[[Request], None]:
-    """Make a `fault` that does no harm, but acts before the first request of a kind is answered."""
+    """Return a `fault` that acts before the first request of a kind is answered."""
     seen: list[Request] = []
 
     def fault(request: Request) -> None:
@@ -282,7 +275,7 @@ def at_first(kind: str, act: Callable[[], Any]) -> Callable[[Request], None]:
 
 
 def nth(kind: str, faults: dict[int, Any]) -> Callable[[Request], Any]:
-    """Make a `fault` that strikes the first, second, … request of a kind."""
+    """Return a `fault` for the first, second, … request of a kind."""
     seen: list[Request] = []
 
     def fault(request: Request) -> Any:

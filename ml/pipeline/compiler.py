@@ -81,4 +81,4 @@ def require_pipeline(ir: str | Path) -> None:
     except OSError as error:
         raise UsageError(f"cannot read {ir}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, StopIteration, KeyError, TypeError) as error:
-        raise UsageError(f"{ir} is not a pipeline of `jukebox compile`") from error
+        raise UsageError(f"{ir} is not a pipeline compiled by `jukebox compile`") from error

@@ -24,6 +24,7 @@ OTHERS = (
     "ml.release.trust",
     "ml.data.manifests",
     "ml.data.profile",
+    "ml.data.splits",
     "ml.judge.answered",
     "ml.judge.ledger",
     "ml.judge.work",

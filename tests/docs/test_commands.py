@@ -55,8 +55,10 @@ ELSEWHERE = {
     r"make (test|test-all|lint)": ".ci/run",
     r"make test-image": ".ci/run",
     r"make docs": "tests/docs/test_site.py::test_the_site_is_built_and_has_no_broken_link",
-    r"make image ARGS=.*": "tests/image/test_tools.py::test_the_key_named_inside_is_the_one_that_was_built",
-    rf"{JUKEBOX}ci image-assemble .*": "tests/image/test_assembled.py::test_every_file_is_the_same",
+    r"make image ARGS=.*": "tests/image/test_tools.py::test_pipeline_and_key_are_the_same_inside_and_outside",
+    rf"{JUKEBOX}ci image-assemble .*": (
+        "tests/image/test_builds.py::test_the_assembled_component_is_the_one_that_an_engine_builds"
+    ),
     r"make test-cluster .*": "tests/cluster/test_cluster.py::test_a_commit_is_promoted",
     rf"{JUKEBOX}admit .*": "tests/unit/cli/test_admission_verbs.py::test_a_pipeline_is_admitted",
     rf"{JUKEBOX}doctor .*": "tests/unit/dspa/test_doctor.py::test_the_command_says_that_all_is_well",
@@ -111,6 +113,9 @@ NOT_RUN = {
 }
 """Commands that are run nowhere, and why. Of files that they name it is checked that they are there."""
 
+WRITTEN = "churn"
+"""In the name of each file that `jukebox init churn` writes."""
+
 PATH = re.compile(r"(?<![\w./-])((?:tekton|ml|tests|requirements|docs)/[\w./-]+)")
 RUN_ID = re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b")
 FOUND = commands()
@@ -132,7 +137,9 @@ def test_a_command_is_run_or_it_is_said_why_not(command):
     shown = f"{command.page} shows `{command.text}`"
     lists = {id(where) for where, _ in rules(command.text)}
     assert len(lists) == 1, f"{shown}: add it to one list in tests/docs/test_commands.py"
-    missing = [path for path in PATH.findall(command.text) if not (ROOT / path).exists()]
+    missing = [
+        path for path in PATH.findall(command.text) if not (ROOT / path).exists() and WRITTEN not in path
+    ]
     assert missing == [], f"{shown}, and {missing} are not there"
     words = shlex.split(re.sub(r"\$\([^)]*\)", "VALUE", command.text))
     if words[0] == "make":

@@ -32,7 +32,7 @@ def test_a_file_names_what_is_there(path):
         (message_problems, "see `jukebox policy explian`", ["`jukebox policy` has no verb explian"]),
         (message_problems, "see `jukebox run --epoch 3`", ["`jukebox run` has no flag --epoch"]),
         (message_problems, "see `.venv/bin/jukebox run --all=3`", ["`jukebox run` has no flag --all"]),
-        (message_problems, "give --rankngs and --songs", ["no verb has the flag --rankngs"]),
+        (message_problems, "give --snapshto and --data", ["no verb has the flag --snapshto"]),
         (message_problems, "run `make setpu`", ["the Makefile has no target setpu"]),
         (message_problems, "name it with JUKEBOX_STOER", ["nothing reads JUKEBOX_STOER"]),
         (message_problems, "see docs/none.md", ["there is no file docs/none.md"]),

@@ -3,12 +3,7 @@
 from typing import Any
 
 STATUS = {3: 400, 5: 404, 6: 409, 12: 501, 13: 500}
-PREFIX = {
-    3: "Invalid input error: ",
-    5: "ResourceNotFoundError: ",
-    6: "Already exist error: ",
-    13: "InternalServerError: ",
-}
+PREFIX = {3: "Invalid input", 5: "ResourceNotFoundError", 6: "Already exist", 13: "InternalServerError"}
 
 
 class ApiError(Exception):
@@ -17,9 +12,8 @@ class ApiError(Exception):
     def __init__(self, code: int, message: str, context: str = "", *, gateway: bool = False):
         super().__init__(message)
         self.code, self.status, self.gateway = code, STATUS[code], gateway
-        self.text = (
-            message if gateway else f"{context}{': ' if context else ''}{PREFIX.get(code, '')}{message}"
-        )
+        prefix = PREFIX.get(code, "")
+        self.text = message if gateway else f"{context}{': ' if context else ''}{prefix}: {message}"
 
     def body(self, gateway_version: int) -> dict[str, Any]:
         """Return the answer's JSON; the first version of the gateway has the message twice."""

@@ -10,6 +10,7 @@ import yaml
 from kfp import compiler, dsl, kubernetes
 
 from dspa_server.state import Dspa
+from ml.dspa.connection import Connection
 
 HEALTH = b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -70,24 +71,29 @@ def refused(response: requests.Response, status: int, code: int) -> str:
 class Api:
     """A client that returns raw responses."""
 
-    def __init__(self, dspa: Dspa, ir: Path | None = None):
-        self.dspa, self.ir = dspa, ir
+    def __init__(self, target: Dspa | Connection, ir: Path | None = None):
+        self.dspa, self.ir = target, ir
+        self.connection = target if isinstance(target, Connection) else Connection(host=target.url)
+
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        token, ca = self.connection.token(), self.connection.ca
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{self.connection.host}/apis/v2beta1{path}"
+        return requests.request(
+            method, url, headers=headers, verify=str(ca or "") or True, timeout=60, **options
+        )
 
     def get(self, path: str, **query: Any) -> requests.Response:
-        return requests.get(f"{self.dspa.url}/apis/v2beta1{path}", params=query, timeout=20)
+        return self.call("GET", path, params=query)
 
     def post(self, path: str, body: Any = None) -> requests.Response:
-        return requests.post(f"{self.dspa.url}/apis/v2beta1{path}", json=body, timeout=20)
+        return self.call("POST", path, json=body or {})
 
     def run_body(self, name: str = "a run", **fields: Any) -> dict[str, Any]:
         """Return the body that starts a run; None omits a field."""
         assert self.ir is not None
-        body = {
-            "display_name": name,
-            "pipeline_spec": nested(self.ir),
-            "runtime_config": {"parameters": {"text": "hello"}},
-            **fields,
-        }
+        config = {"parameters": {"text": "hello"}}
+        body = {"display_name": name, "pipeline_spec": nested(self.ir), "runtime_config": config, **fields}
         return {name: value for name, value in body.items() if value is not None}
 
     def begin(self, name: str = "a run", **fields: Any) -> dict[str, Any]:

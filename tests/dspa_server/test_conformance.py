@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from dspa_server import PROFILES, Dspa, Script, serving
-from dspa_server.samples import nested, refused
+from dspa_server.samples import Api, nested, refused
 from ml.dspa.connection import Connection, connect
 
 REAL = os.environ.get("JUKEBOX_TEST_DSPA", "")
@@ -25,45 +24,24 @@ PATIENCE = 60
 """Seconds for a real server to bring a run into another state."""
 
 
-class Server:
+class Server(Api):
     """The API of one server, and an experiment of this test."""
 
     def __init__(self, connection: Connection, ir: Path):
-        self.connection, self.ir = connection, ir
+        super().__init__(connection, ir)
         self.name = f"conformance {uuid.uuid4().hex[:12]}"
         made = self.post("/experiments", {"display_name": self.name})
         assert made.status_code == 200, made.text
         self.experiment: str = made.json()["experiment_id"]
         self.begun: list[str] = []
 
-    def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        token = self.connection.token()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = f"{self.connection.host}/apis/v2beta1{path}"
-        verify = str(self.connection.ca) if self.connection.ca else True
-        return requests.request(method, url, headers=headers, verify=verify, timeout=60, **options)
-
-    def get(self, path: str, **query: Any) -> requests.Response:
-        return self.call("GET", path, params=query)
-
-    def post(self, path: str, body: Any = None) -> requests.Response:
-        return self.call("POST", path, json=body or {})
-
     def body(self, **fields: Any) -> dict[str, Any]:
-        """Return the body that starts a run; None omits a field."""
-        usual = {
-            "display_name": "a run",
-            "experiment_id": self.experiment,
-            "pipeline_spec": nested(self.ir),
-            "runtime_config": {"parameters": {"text": "hello"}},
-        }
-        return {name: value for name, value in {**usual, **fields}.items() if value is not None}
+        """Return the body that starts a run of the experiment."""
+        return self.run_body(**{"experiment_id": self.experiment, **fields})
 
-    def begin(self, **fields: Any) -> str:
+    def start(self, name: str = "a run", **fields: Any) -> str:
         """Start a run, and return its id."""
-        made = self.post("/runs", self.body(**fields))
-        assert made.status_code == 200, made.text
-        self.begun.append(made.json()["run_id"])
+        self.begun.append(self.begin(name, experiment_id=self.experiment, **fields)["run_id"])
         return self.begun[-1]
 
     def run(self, run_id: str) -> dict[str, Any]:
@@ -139,7 +117,7 @@ def test_what_is_unknown_or_wrong_is_refused(server):
 
 def test_a_run_tells_what_was_asked_for_and_has_no_end_yet(server):
     given = nested(server.ir)
-    run = server.run(server.begin(description="a description"))
+    run = server.run(server.start(description="a description"))
     assert [run[name] for name in ("display_name", "description")] == ["a run", "a description"]
     assert run["experiment_id"] == server.experiment
     assert run["runtime_config"]["parameters"]["text"] == "hello"
@@ -149,8 +127,8 @@ def test_a_run_tells_what_was_asked_for_and_has_no_end_yet(server):
 
 
 def test_names_of_runs_are_not_unique_and_are_found_by_a_part(server):
-    pair = {server.begin(display_name="jukebox abc 0123-45") for _ in range(2)}
-    server.begin(display_name="jukebox abc 9999-45")
+    pair = {server.start("jukebox abc 0123-45") for _ in range(2)}
+    server.start("jukebox abc 9999-45")
     for name, operation in (("jukebox abc 0123-45", "EQUALS"), ("0123", "IS_SUBSTRING")):
         assert {run["run_id"] for run in server.named(name, operation)["runs"]} == pair
     assert server.named("nobody's") == {}
@@ -158,7 +136,7 @@ def test_names_of_runs_are_not_unique_and_are_found_by_a_part(server):
 
 def test_pages_belong_to_their_question(server):
     for _ in range(3):
-        server.begin()
+        server.start()
     first = server.named("a run", page_size=2)
     assert (len(first["runs"]), first["total_size"]) == (2, 3)
     token = first["next_page_token"]
@@ -171,7 +149,7 @@ def test_pages_belong_to_their_question(server):
 
 
 def test_a_terminated_run_is_failed_stays_archived_and_can_be_retried(server):
-    run_id = server.begin()
+    run_id = server.start()
     server.until(run_id, lambda run: run.get("state") == "RUNNING")
     assert server.post(f"/runs/{run_id}:terminate").json() == {}
     for _ in range(2):
@@ -186,7 +164,7 @@ def test_a_terminated_run_is_failed_stays_archived_and_can_be_retried(server):
 
 
 def test_a_run_that_goes_on_can_be_deleted(server):
-    run_id = server.begin()
+    run_id = server.start()
     assert server.call("DELETE", f"/runs/{run_id}").status_code == 200
     refused(server.get(f"/runs/{run_id}"), 404, 5)
 
@@ -194,4 +172,4 @@ def test_a_run_that_goes_on_can_be_deleted(server):
 def test_an_archived_experiment_takes_runs(server):
     assert server.post(f"/experiments/{server.experiment}:archive").status_code == 200
     assert server.get(f"/experiments/{server.experiment}").json()["storage_state"] == "ARCHIVED"
-    assert server.run(server.begin())["experiment_id"] == server.experiment
+    assert server.run(server.start())["experiment_id"] == server.experiment

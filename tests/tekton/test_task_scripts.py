@@ -204,7 +204,7 @@ def test_a_push_of_docs_is_answered_from_the_model_in_production(site, passed, p
 
 @pytest.mark.slow
 def test_a_push_of_tests_is_tested_and_trains_nothing(site, passed, programs):
-    commit = site.commit("tests/unit/gate/test_canonical.py", "one value has", "a value has")
+    commit = site.commit("tests/unit/core/test_canonical.py", "one value has", "a value has")
     runs = len(site.dspa.runs)
     done = execute(site.world, site.spec(commit), "uid-tests-only")
     assert done.ends == only(*ALWAYS, "toolchain", "lint", "unit-test", "build-image"), done.log

@@ -282,7 +282,7 @@ def open_doubles(folder: Path) -> Iterator[tuple[Site, Programs]]:
             secrets={f"jukebox-{name}": connection for name in KEYS},
             mounted={},
             env={"PATH": f"{programs.folder}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"},
-            params={**params, "tests": "-n0 tests/unit/gate/test_canonical.py"},
+            params={**params, "tests": "-n0 tests/unit/core/test_canonical.py"},
         ) as site:
             yield site, programs
 
@@ -321,7 +321,7 @@ def open_real(folder: Path) -> Iterator[Site]:
             mounted={"/etc/jukebox/policy": {"policy.yaml": POLICY}},
             env=env,
             cut_off=_cut_off(),
-            params={**params, "tests": "tests/unit/gate/test_canonical.py"},
+            params={**params, "tests": "tests/unit/core/test_canonical.py"},
         )
         yield stack.enter_context(opened)
 

@@ -112,11 +112,7 @@ EXECUTOR = [
     ("box image", "{{$.inputs.parameters['image']}}", "image {{.*}} is not allowed"),
     ("given secretAsEnv", secrets("x"), "secret x is not allowed; the policy allows jukebox-store$"),
     ("given secretAsVolume", [{"secretName": "x", "mountPath": "/k"}], "secret x is not allowed"),
-    (
-        "given configMapAsEnv",
-        [{"configMapName": "x", "keyToEnv": []}],
-        "config map x .* odh-trusted-ca-bundle$",
-    ),
+    ("given configMapAsEnv", [{"configMapName": "x", "keyToEnv": []}], "config map x .*trusted-ca-bundle$"),
     ("given configMapAsVolume", [{"configMapName": "x", "mountPath": "/x"}], "config map x is not allowed"),
     ("given pvcMount", [{"constant": "x", "mountPath": "/x"}], f"claim x {NONE}"),
     ("given imagePullSecret", [{"secretName": "x"}], f"image pull secret x {NONE}"),
@@ -133,20 +129,12 @@ LIST = {"parameterType": "LIST"}
 ELSEWHERE = [
     ("task retryPolicy", {"maxRetryCount": 4}, "task train: 4 retries; the policy allows 3"),
     ("task retryPolicy", {"maxRetryCount": -1}, "task train: retryPolicy.maxRetryCount: Input should be"),
-    (
-        f"{KUBERNETES} {TRAIN}-x",
-        {"activeDeadlineSeconds": "1"},
-        "executor exec-train-x: not in the specification",
-    ),
+    (f"{KUBERNETES} {TRAIN}-x", {"activeDeadlineSeconds": "1"}, "executor exec-train-x: not in the spec"),
     ("defaultPipelineRoot", "s3://x?y=z", rf"the pipeline: root s3://x\?… {NONE}"),
     ("pipelineInfo name", "../elsewhere", "the pipeline: pipelineInfo.name: String should match pattern"),
     ("schemaVersion", "2.0.0", "the pipeline: schemaVersion: Input should be '2.1.0'"),
     ("deploymentSpec", {}, "the pipeline: deploymentSpec.executors is missing"),
-    (
-        "known store_uri defaultValue",
-        "gs://m",
-        "parameter store_uri: gs://m is .* allows s3://, /mnt/jukebox",
-    ),
+    ("known store_uri defaultValue", "gs://m", "parameter store_uri: gs://m is .*s3://, /mnt/jukebox"),
     ("known sealed_uri", SEALED, f"parameter sealed_uri: s3://sealed {NONE}"),
     ("known dirty", LIST, "parameter dirty: a pipeline parameter cannot be a LIST"),
     ("known dirty", {"parameterType": "TASK_CONFIG"}, "parameter dirty: parameterType: "),
@@ -195,9 +183,7 @@ def test_all_violations_are_listed_also_beside_an_unknown_field():
         "executor exec-train: securityContext is not allowed",
         "executor exec-gate: secret promotion is not allowed; the policy allows jukebox-store",
     ]
-    with pytest.raises(
-        NotAdmitted, match=r"^it is not admitted: executor exec-train: .* \(and 1 more\)$"
-    ) as caught:
+    with pytest.raises(NotAdmitted, match=r"^it is not admitted: executor exec-.*and 1 more\)$") as caught:
         require_admitted(lines, "it")
     assert (caught.value.exit_code, caught.value.details) == (10, {"violations": lines})
 
@@ -379,6 +365,5 @@ def test_yaml_that_no_compiler_writes_is_not_read(tmp_path, data, message):
 def test_a_pipeline_that_is_truncated_in_its_platform_is_not_admitted(tmp_path):
     text = yaml.safe_dump_all([compiled().spec, compiled().platform])
     (tmp_path / "p.yaml").write_text(text[: text.rindex("\n        exec-gate:") + 1])
-    assert "executor exec-train: a timeout is missing" in examine(
-        read_pipeline(tmp_path / "p.yaml", IMAGE), POLICY
-    )
+    pipeline = read_pipeline(tmp_path / "p.yaml", IMAGE)
+    assert "executor exec-train: a timeout is missing" in examine(pipeline, POLICY)

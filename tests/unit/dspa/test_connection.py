@@ -74,12 +74,7 @@ def test_the_service_ca_is_for_services_only(pod):
 def test_http_is_for_loopback_only_which_needs_no_token(nowhere, pod):
     for host in ("http://127.0.0.1:8888", "http://localhost:8888", "http://[::1]:8888"):
         assert (at(nowhere, host=host).host, at(nowhere, host=host).token()) == (host, "")
-    for host in (
-        "http://example.com",
-        "http://localhost.example.com",
-        "http://10.0.0.1",
-        "http://0.0.0.0:80",
-    ):
+    for host in "http://example.com http://localhost.example.com http://10.0.0.1 http://0.0.0.0:80".split():
         assert "use https" in refused(pod, host=host)
 
 

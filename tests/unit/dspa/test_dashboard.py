@@ -39,7 +39,7 @@ def test_any_page_of_a_dashboard_tells_its_address_and_generation(address, page)
 
 
 @pytest.mark.parametrize(
-    "address", [*"rh-ai.apps ftp://x/ https:// https://a:b@x/ xxx".split(), "https://x/ y"]
+    "address", [*"rh-ai.apps ftp://x/ https:// https://a:b@x/ xxx".split(), "ftp://x/ y"]
 )
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ValueError, match="not an address"):

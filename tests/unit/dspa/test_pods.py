@@ -6,37 +6,25 @@ from pods import UNSCHEDULABLE, ended, pod, waiting
 from ml.dspa.cluster import failure_reason
 from ml.dspa.pods import Cause, in_a_line, newest, read_pods
 
-HINT = "with `jukebox compile --resources`"
+AT, HINT = "OOMKilled at 60Mi", "of train with `jukebox compile --resources`"
 FAILED = [
     ({"main": ended(1, message="DataError: no column: add it")}, "DataError", "no column: add it"),
     (
         {"main": ended(137, reason="OOMKilled")},
         "OOMKilled",
-        f"OOMKilled at 60Mi (raise memory_limit of train {HINT})",
+        f"{AT} (raise memory_limit {HINT})",
     ),
-    (
-        {"reason": "DeadlineExceeded"},
-        "DeadlineExceeded",
-        f"not done in 30 minutes (raise minutes of train {HINT})",
-    ),
+    ({"reason": "DeadlineExceeded"}, "DeadlineExceeded", f"not done in 30 minutes (raise minutes {HINT})"),
     ({"reason": "Evicted", "message": "low on memory"}, "Evicted", "Evicted: low on memory"),
     ({"main": ended(139)}, "", "ended with code 139"),
     ({"main": ended(143)}, "SIGTERM", "its pod got SIGTERM: the run was cancelled, or the node was drained"),
-    (
-        {"init": ended(64, message="no such\nthing")},
-        "",
-        "ended with code 64 in its container init: no such thing",
-    ),
+    ({"init": ended(64, message="no\nthing")}, "", "ended with code 64 in its container init: no thing"),
     ({}, "", "its pod failed and gives no reason"),
 ]
-BACK_OFF = 'Back-off pulling image "x": ErrImagePull: rpc error: not found'
+LONG = 'Back-off pulling image "x": ErrImagePull: rpc error: not found'
 NO_SECRET = 'secret "store" not found'
 WAITING = [
-    (
-        {"main": waiting("ImagePullBackOff", BACK_OFF)},
-        "ImagePullBackOff",
-        "image cannot be pulled: x: not found",
-    ),
+    ({"main": waiting("ImagePullBackOff", LONG)}, "ImagePullBackOff", "image cannot be pulled: x: not found"),
     ({"init": waiting("ErrImagePull")}, "ErrImagePull", "image cannot be pulled: x"),
     ({"main": waiting("BadConfig", NO_SECRET)}, "BadConfig", f"cannot start: BadConfig: {NO_SECRET}"),
     (UNSCHEDULABLE, "Unschedulable", "cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory."),

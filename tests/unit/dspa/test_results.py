@@ -79,12 +79,8 @@ def test_a_block(tmp_path, checks, successes, failures, warnings):
 @pytest.mark.parametrize("known", [{}, {"run_id": "r1"}, PASSED])
 def test_an_error(tmp_path, error, note, known):
     values, output = written(tmp_path, known, error)
-    assert [values[name] for name in ("VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST")] == [
-        "error",
-        "",
-        "",
-        "",
-    ]
+    named = [values[name] for name in ("VERDICT", "CANDIDATE", "MODEL_URI", "MODEL_DIGEST")]
+    assert named == ["error", "", "", ""]
     assert values["RUN_ID"] == known.get("run_id", "")
     assert (output["result"], output["note"], output["failures"] >= 1) == ("ERROR", note, True)
 

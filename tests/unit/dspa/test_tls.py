@@ -111,16 +111,11 @@ REFUSALS = {
         401,
         {**PLAIN, "WWW-Authenticate": "Bearer"},
         b"Unauthorized\n",
-        "the token is not accepted",
+        "token is not accepted",
     ),
     "forbidden": (403, PLAIN, b"Forbidden (user=system:anonymous)\n", "namespace music"),
     "login page": (200, {"Content-Type": "text/html; charset=utf-8"}, LOGIN_PAGE.encode(), "namespace music"),
-    "redirect": (
-        302,
-        {"Location": "https://oauth.example.com/a?x=1"},
-        b"",
-        "redirected to oauth.example.com",
-    ),
+    "redirect": (302, {"Location": "https://oauth.example.com/a"}, b"", "redirected to oauth.example.com"),
 }
 
 

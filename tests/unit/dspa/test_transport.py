@@ -173,11 +173,8 @@ def test_a_server_that_is_busy_until_a_date(dspa):
     ("body", "kind"),
     [
         *(("{}", "application/json"), ('{"error": "not ours"}', "application/json")),
-        *(
-            ("", "text/plain"),
-            ("default backend - 404", "text/plain"),
-            ("<html>no route</html>", "text/html"),
-        ),
+        *((text, "text/plain") for text in ("", "default backend - 404")),
+        ("<html>no route</html>", "text/html"),
     ],
 )
 def test_a_404_that_is_not_the_apis_is_not_final(dspa, body, kind):
@@ -221,9 +218,8 @@ RUN = {"run_id": "r1", "experiment_id": "e1", "display_name": "a", "created_at":
     ids=str,
 )
 def test_a_run_of_another_shape_is_no_run(dspa, change):
-    answer_with(
-        dspa, Fault.json({name: item for name, item in {**RUN, **change}.items() if item is not None})
-    )
+    value = {name: item for name, item in {**RUN, **change}.items() if item is not None}
+    answer_with(dspa, Fault.json(value))
     failure(lambda: client(dspa.url).run("r1"), Unavailable)
 
 

@@ -177,7 +177,7 @@ def test_a_damaged_log_hides_no_run_and_is_told(folder):
     (folder.parent / "store" / "promotions").mkdir(parents=True)
     (folder.parent / "store" / "promotions" / "notes.json").write_text("")
     assert (only(folder).verdict, only(folder).promotion) == ("pass", None)
-    assert "notes.json is not a promotion" in only(folder).problem
+    assert "notes.json is no promotion" in only(folder).problem
 
 
 @pytest.mark.parametrize("text", [FIRST, "20260101", "aaaa", "aaaaaa"])
