@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ml.cli.console import out, shown_run
+from ml.cli.console import out
 from ml.cli.dspa_options import (
     Admission,
     Ca,
@@ -41,6 +41,7 @@ from ml.cli.options import (
     print_json,
     table_uris_of,
 )
+from ml.cli.progress import shown_run
 from ml.cli.reporting import reporting
 from ml.core.errors import PlatformError, UsageError
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ml.cli.console import out, shown_steps
+from ml.cli.console import out
 from ml.cli.image_options import Base, Checkout, PythonVersion, require_python, require_repository
 from ml.cli.options import FOLDER, AsJson, print_json
+from ml.cli.progress import shown_steps
 from ml.core.errors import UsageError
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.cli.console import out, show_verdict
+from ml.cli.console import out
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
 from ml.cli.judge_options import (
     LOCAL,
@@ -35,6 +35,7 @@ from ml.cli.options import (
     write_results,
 )
 from ml.cli.reporting import outcome_in
+from ml.cli.tables import show_verdict
 from ml.core.errors import GateBlocked, UsageError
 
 if TYPE_CHECKING:

@@ -109,15 +109,14 @@ def table_uris_of(problem: str, data: list[str] | None, snapshot: str) -> dict[s
     Raises:
         UsageError: both are given, or the tables are not the problem's.
     """
-    from ml.data.sources import table_uris
-    from ml.data.uris import SAMPLE
+    from ml.data.uris import SAMPLE, table_uris
     from ml.problem import load_definition
 
     if snapshot:
         if data:
             raise UsageError("--snapshot has all tables: leave out --data, or --snapshot")
         return {}
-    uris = table_uris(load_definition(problem), data or [SAMPLE])
+    uris = table_uris(list(load_definition(problem).TABLES), data or [SAMPLE])
     return {name: absolute(uri) for name, uri in uris.items()}
 
 

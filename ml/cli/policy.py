@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ml.cli.console import out, show_table, tame
+from ml.cli.console import out, tame
 from ml.cli.options import (
     FOLDER,
     AsJson,
@@ -18,6 +18,7 @@ from ml.cli.options import (
     print_json,
     problem_policy,
 )
+from ml.cli.tables import show_table
 from ml.core.clock import today
 from ml.core.errors import EvidenceError
 from ml.gate.explained import explain as explain_policy

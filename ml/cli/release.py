@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ml.cli.console import out, show_table, tame
+from ml.cli.console import out, tame
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
 from ml.cli.options import (
     STORE,
@@ -24,6 +24,7 @@ from ml.cli.options import (
     write_results,
 )
 from ml.cli.reporting import outcome_in
+from ml.cli.tables import show_table
 from ml.core.errors import UsageError
 from ml.core.version import short_commit
 

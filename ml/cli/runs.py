@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ml.cli.console import out, show_table, show_verdict, tame
+from ml.cli.console import out, tame
 from ml.cli.options import FOLDER, AsJson, PolicyFile, policy_text_of, print_json
+from ml.cli.tables import show_table, show_verdict
 from ml.core.clock import today
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
 from ml.gate.evidence import decide_again, policy_digest, read_evidence

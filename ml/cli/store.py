@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ml.cli.console import out, show_table
+from ml.cli.console import out
 from ml.cli.options import STORE, AsJson, Head, Store, command, open_store, print_json
+from ml.cli.tables import show_table
 from ml.core.errors import EvidenceError
 
 app = typer.Typer(

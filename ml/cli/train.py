@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from ml.cli.console import out, show_verdict, shown_steps
+from ml.cli.console import out
 from ml.cli.options import (
     FOLDER,
     SAMPLE_STORE,
@@ -28,6 +28,8 @@ from ml.cli.options import (
     say,
     table_uris_of,
 )
+from ml.cli.progress import shown_steps
+from ml.cli.tables import show_verdict
 from ml.core.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
 from ml.core.settings import STORE_MOUNT, Mounts
 from ml.core.version import short_commit

@@ -5,63 +5,18 @@ A table is a Parquet or CSV file by path, ``http(s)://`` or ``s3://`` URI, or pa
 where the server sends no ETag). The data version binds all tables, and everything that is measured on them.
 """
 
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import requests
+from typing import Any
 
 from ml.core.canonical import canonical_bytes, digest
-from ml.core.errors import DataError, PlatformError, UsageError
-from ml.core.files import CHUNK, file_digest, whole_file, write_json
-from ml.data.uris import SAMPLE, local_path, public_uri, scheme_of, table_paths
+from ml.core.errors import DataError, UsageError
+from ml.core.files import CHUNK, whole_file, write_json
+from ml.data.downloads import download, version_of
+from ml.data.uris import public_uri, scheme_of, table_paths
 from ml.problem import Definition
-from ml.storage.objects import ObjectError, open_folder, split_uri
-from ml.storage.s3 import explain
-
-TIMEOUT = (10, 60)
-"""Seconds to connect, and between two pieces of an answer."""
-
-NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)")
-
-REMOTE = ("http", "https")
-
-
-def table_uris(definition: Definition, data: Sequence[str]) -> dict[str, str]:
-    """Return the URI of each table.
-
-    Args:
-        definition: the problem's.
-        data: a ``sample:`` URI; or a folder, by path or URI, that has a file ``NAME.parquet`` for each table;
-            or ``NAME=URI`` for each table.
-
-    Raises:
-        UsageError: a table is not named, named twice, or not one of the problem's.
-    """
-    names = list(definition.TABLES)
-    if len(data) == 1 and not NAMED.fullmatch(data[0]):
-        (place,) = data
-        if place.startswith(SAMPLE):
-            return dict.fromkeys(names, place)
-        if place.lower().endswith((".parquet", ".csv")):
-            if len(names) == 1:
-                return {names[0]: place}
-            raise UsageError(f"--data {place}: give NAME=URI for each of the tables {', '.join(names)}")
-        return {name: f"{place.rstrip('/')}/{name}.parquet" for name in names}
-    found: dict[str, str] = {}
-    for text in data:
-        named = NAMED.fullmatch(text)
-        if not named or named[1] not in names or named[1] in found:
-            raise UsageError(f"--data {text}: give NAME=URI once for each of the tables {', '.join(names)}")
-        if named[2].startswith(SAMPLE):
-            raise UsageError(f"--data {text}: the sample has all tables: give --data {named[2]} alone")
-        found[named[1]] = named[2]
-    if missing := [name for name in names if name not in found]:
-        raise UsageError(f"--data names no {' and no '.join(missing)}: give NAME=URI for each table")
-    return {name: found[name] for name in names}
 
 
 def resolve_version(definition: Definition, uri: str) -> str:
@@ -71,28 +26,12 @@ def resolve_version(definition: Definition, uri: str) -> str:
         UsageError: there is no such file, or the URI is malformed.
         PlatformError: the server cannot be reached.
     """
-    scheme = scheme_of(uri)
-    if scheme == "sample":
-        try:
-            return digest(canonical_bytes(definition.describe_sample(uri)))
-        except ValueError as error:
-            raise UsageError(f"{uri}: not a sample: {' '.join(str(error).split())[:200]}") from error
-    if scheme in REMOTE:
-        etag = _remote_etag(uri)
-        return _etag(uri, etag) if etag else _digest_of(uri)
-    if scheme == "s3":
-        folder, name = split_uri(uri)
-        try:
-            return _etag(uri, open_folder(folder).head(name).get("e_tag"))
-        except FileNotFoundError as error:
-            raise UsageError(f"{uri}: there is no such object") from error
-        except ObjectError as error:
-            raise PlatformError(f"{uri}: {explain(error)}") from error
-    path = local_path(uri)
+    if scheme_of(uri) != "sample":
+        return version_of(uri)
     try:
-        return file_digest(path)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        return digest(canonical_bytes(definition.describe_sample(uri)))
+    except ValueError as error:
+        raise UsageError(f"{uri}: not a sample: {' '.join(str(error).split())[:200]}") from error
 
 
 def data_version(definition: Definition, tables: Mapping[str, str]) -> str:
@@ -200,80 +139,7 @@ def _copy(definition: Definition, name: str, uri: str, target: Path) -> str:
     kinds = definition.TABLES[name].columns
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "table"
-        with open(raw, "wb") as file:
-            etag = _download(uri, file)
-        version = _etag(uri, etag) if etag else file_digest(raw)
+        version = download(uri, raw)
         with open(as_parquet(name, raw, kinds), "rb") as table, whole_file(target) as file:
             shutil.copyfileobj(table, file, CHUNK)
     return version
-
-
-def _digest_of(uri: str) -> str:
-    """Read a remote table that has no ETag, for its digest."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "table"
-        with open(raw, "wb") as file:
-            _download(uri, file)
-        return file_digest(raw)
-
-
-def _download(uri: str, file: BinaryIO) -> str | None:
-    """Write the bytes at a URI to a file; return the ETag of a remote one."""
-    scheme = scheme_of(uri)
-    if scheme in REMOTE:
-        response = _get(uri)
-        try:
-            for piece in response.iter_content(CHUNK):
-                file.write(piece)
-        except requests.RequestException as error:
-            raise PlatformError(f"{public_uri(uri)}: the download broke off; try again") from error
-        return response.headers.get("ETag")
-    if scheme == "s3":
-        folder, name = split_uri(uri)
-        try:
-            result = open_folder(folder).get(name)
-            for piece in result.stream(CHUNK):
-                file.write(piece)
-        except FileNotFoundError as error:
-            raise UsageError(f"{uri}: there is no such object") from error
-        except ObjectError as error:
-            raise PlatformError(f"{uri}: {explain(error)}") from error
-        return result.meta.get("e_tag")
-    try:
-        with open(local_path(uri), "rb") as table:
-            shutil.copyfileobj(table, file, CHUNK)
-    except OSError as error:
-        raise UsageError(f"cannot read {local_path(uri)}: {error.strerror}") from error
-    return None
-
-
-def _remote_etag(uri: str) -> str | None:
-    """Ask for the ETag only; of a server that answers no HEAD, begin a GET and leave it."""
-    try:
-        head = requests.head(uri, timeout=TIMEOUT, allow_redirects=True)
-    except requests.RequestException:
-        head = None
-    if head is not None and head.ok:
-        return head.headers.get("ETag")
-    with _get(uri) as response:
-        return response.headers.get("ETag")
-
-
-def _get(uri: str) -> requests.Response:
-    shown = public_uri(uri)
-    try:
-        response = requests.get(uri, timeout=TIMEOUT, stream=True, allow_redirects=True)
-    except (requests.exceptions.InvalidURL, UnicodeError) as error:
-        raise UsageError(f"{shown} is not a URL: check host and port") from error
-    except requests.RequestException as error:
-        raise PlatformError(f"cannot reach {shown}: {type(error).__name__}") from error
-    if response.status_code in (404, 410):
-        raise UsageError(f"{shown}: there is no such file (HTTP {response.status_code})")
-    if not response.ok:
-        raise PlatformError(f"{shown}: the server answered HTTP {response.status_code}")
-    return response
-
-
-def _etag(uri: str, etag: str | None) -> str:
-    """Name a remote version by URI and ETag: an ETag alone means nothing on another server."""
-    return digest(canonical_bytes({"uri": public_uri(uri), "etag": etag}))

@@ -1,6 +1,7 @@
 """Where a table is: what a URI means, and what of it may be shown."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse, urlunparse
 
@@ -8,6 +9,8 @@ from ml.core.errors import UsageError
 
 SAMPLE = "sample:"
 """How the URI of a problem's sample begins."""
+
+NAMED = re.compile(r"([a-z][a-z0-9_]*)=(.+)")
 
 
 def scheme_of(uri: str) -> str:
@@ -65,6 +68,39 @@ def local_path(uri: str) -> Path:
     if is_folder:
         raise UsageError(f"cannot read {path}: it is a folder")
     return path
+
+
+def table_uris(names: Sequence[str], data: Sequence[str]) -> dict[str, str]:
+    """Return the URI of each table.
+
+    Args:
+        names: the names of the problem's tables.
+        data: a ``sample:`` URI; or a folder, by path or URI, that has a file ``NAME.parquet`` for each table;
+            or ``NAME=URI`` for each table.
+
+    Raises:
+        UsageError: a table is not named, named twice, or not one of the problem's.
+    """
+    if len(data) == 1 and not NAMED.fullmatch(data[0]):
+        (place,) = data
+        if place.startswith(SAMPLE):
+            return dict.fromkeys(names, place)
+        if place.lower().endswith((".parquet", ".csv")):
+            if len(names) == 1:
+                return {names[0]: place}
+            raise UsageError(f"--data {place}: give NAME=URI for each of the tables {', '.join(names)}")
+        return {name: f"{place.rstrip('/')}/{name}.parquet" for name in names}
+    found: dict[str, str] = {}
+    for text in data:
+        named = NAMED.fullmatch(text)
+        if not named or named[1] not in names or named[1] in found:
+            raise UsageError(f"--data {text}: give NAME=URI once for each of the tables {', '.join(names)}")
+        if named[2].startswith(SAMPLE):
+            raise UsageError(f"--data {text}: the sample has all tables: give --data {named[2]} alone")
+        found[named[1]] = named[2]
+    if missing := [name for name in names if name not in found]:
+        raise UsageError(f"--data names no {' and no '.join(missing)}: give NAME=URI for each table")
+    return {name: found[name] for name in names}
 
 
 def describe_data(tables: Mapping[str, str], snapshot: str) -> str:

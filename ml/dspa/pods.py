@@ -1,6 +1,6 @@
 """Read from the pods of a run why a step failed or does not start; the DSPA's API does not say.
 
-A step writes its error as the termination message of its container (`ml.pipeline.steps`). For a step without
+A step writes its error as the termination message of its container (`ml.pipeline.step`). For a step without
 one, and for images that cannot be pulled and pods that fit no node, the pod's status has the reason.
 """
 

@@ -24,9 +24,9 @@ def fetch(
     source: Output[Artifact],
 ):
     """Read the tables, from a snapshot if there is one, and name the version of what was read."""
-    from ml.pipeline import steps
+    from ml.pipeline import data_steps
 
-    steps.fetch(problem, table_uris, snapshot_uri, data_version, tables, source)
+    data_steps.fetch(problem, table_uris, snapshot_uri, data_version, tables, source)
 
 
 @component
@@ -40,9 +40,9 @@ def validate(
     profile: Output[Artifact],
 ):
     """Check the tables against the data contract; a failure stops everything behind it."""
-    from ml.pipeline import steps
+    from ml.pipeline import data_steps
 
-    steps.validate(problem, tables, source, champion_profile, champion, data_report, profile)
+    data_steps.validate(problem, tables, source, champion_profile, champion, data_report, profile)
 
 
 @component
@@ -55,9 +55,9 @@ def preprocess(
     labels: Output[Artifact],
 ):
     """Make the examples of the tables, split by recording."""
-    from ml.pipeline import steps
+    from ml.pipeline import data_steps
 
-    steps.preprocess(problem, tables, train_split, val_split, test_split, labels)
+    data_steps.preprocess(problem, tables, train_split, val_split, test_split, labels)
 
 
 @component
@@ -70,9 +70,9 @@ def train(
     history: Output[Artifact],
 ):
     """Train the problem's solution, with early stopping on the validation split."""
-    from ml.pipeline import steps
+    from ml.pipeline import model_steps
 
-    steps.train(problem, train_split, val_split, model, history, hyperparameters)
+    model_steps.train(problem, train_split, val_split, model, history, hyperparameters)
 
 
 @component
@@ -83,9 +83,9 @@ def champion(
     champion_profile: Output[Artifact],
 ):
     """Fetch the model that is in production, and the profile of its training data."""
-    from ml.pipeline import steps
+    from ml.pipeline import release_steps
 
-    steps.champion(champion, store_uri, champion_model, champion_profile)
+    release_steps.champion(champion, store_uri, champion_model, champion_profile)
 
 
 @component
@@ -102,9 +102,9 @@ def evaluate(
     confusion: Output[ClassificationMetrics],
 ):
     """Measure the trained model, three baselines and the champion on the test examples."""
-    from ml.pipeline import steps
+    from ml.pipeline import model_steps
 
-    steps.evaluate(
+    model_steps.evaluate(
         problem,
         model,
         train_split,
@@ -132,9 +132,9 @@ def convert(
     served: Output[Artifact],
 ):
     """Export the trained model to ONNX, and say how it is to be served."""
-    from ml.pipeline import steps
+    from ml.pipeline import model_steps
 
-    steps.convert(
+    model_steps.convert(
         problem,
         model,
         test_split,
@@ -161,9 +161,9 @@ def parity(
     parity_metrics: Output[Metrics],
 ):
     """Check that the ONNX model answers as the trained model does, in each runtime that may serve it."""
-    from ml.pipeline import steps
+    from ml.pipeline import model_steps
 
-    steps.parity(onnx_model, reference, test_split, labels, served, parity_report, parity_metrics)
+    model_steps.parity(onnx_model, reference, test_split, labels, served, parity_report, parity_metrics)
 
 
 @component
@@ -176,9 +176,9 @@ def serving(
     serving_metrics: Output[Metrics],
 ):
     """Load the ONNX model in a real model server, and ask it over HTTP."""
-    from ml.pipeline import steps
+    from ml.pipeline import model_steps
 
-    steps.serving(onnx_model, served, reference, labels, serving_report, serving_metrics)
+    model_steps.serving(onnx_model, served, reference, labels, serving_report, serving_metrics)
 
 
 @component
@@ -205,9 +205,9 @@ def gate(
     verdict: Output[Markdown],
 ):
     """Decide from the run's own reports: the self-check that `save` heeds and promotion does not believe."""
-    from ml.pipeline import steps
+    from ml.pipeline import release_steps
 
-    steps.gate(
+    release_steps.gate(
         {
             "run_id": run_id,
             "nonce": nonce,
@@ -250,9 +250,9 @@ def save(
     store_uri: str,
 ):
     """Store the model as a candidate with the run's reports beside it; refuse what the self-check blocks."""
-    from ml.pipeline import steps
+    from ml.pipeline import release_steps
 
-    steps.save(
+    release_steps.save(
         store_uri,
         evidence,
         [model, onnx_model, served],

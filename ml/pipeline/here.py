@@ -12,7 +12,7 @@ from typing import Any
 
 from ml.gate.policy import parse_policy
 from ml.gate.verdict import Verdict
-from ml.pipeline.local import LocalRun, collect, prepare
+from ml.pipeline.local_run import LocalRun, collect, prepare
 from ml.release.judgement import prove
 from ml.release.production import LogChange
 from ml.release.promotion import promote

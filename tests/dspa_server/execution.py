@@ -138,7 +138,7 @@ def main(home: Path, parent: int) -> None:
     from kfp import components, local
     from kfp.local import subprocess_task_handler
 
-    from ml.pipeline.local import name_interpreter
+    from ml.pipeline.local_child import name_interpreter
 
     subprocess_task_handler.replace_python_executable = name_interpreter
     runner = local.SubprocessRunner(use_venv=False)

@@ -8,8 +8,8 @@ from reports import edited, judge, passing_reports
 from rich.cells import cell_len
 from rich.text import Text
 
-from ml.cli import console
-from ml.cli.console import show_verdict
+from ml.cli import console, tables
+from ml.cli.tables import show_verdict
 
 BROKEN = judge(edited(passing_reports(), MUTATIONS["evaluation.examples"].edits))
 GOOD = judge(passing_reports())
@@ -57,8 +57,8 @@ def printed(monkeypatch):
         file = Terminal() if width else io.StringIO()
         shape = {"width": width, "color_system": None} if width else {}
         console_of = console._Console(file=file, soft_wrap=True, emoji=False, highlight=False, **shape)
-        monkeypatch.setattr(console, "out", console_of)
-        console.show_table(header, rows)
+        monkeypatch.setattr(tables, "out", console_of)
+        tables.show_table(header, rows)
         return file.getvalue().splitlines()
 
     return printed

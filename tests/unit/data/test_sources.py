@@ -16,9 +16,9 @@ from examples.digits import definition as digits
 from ml.core.errors import DataError, PlatformError, UsageError
 from ml.core.files import file_digest
 from ml.data.preprocess import make_splits
-from ml.data.sources import data_version, fetch, resolve_version, table_uris
+from ml.data.sources import data_version, fetch, resolve_version
 from ml.data.splits import SPLITS
-from ml.data.uris import describe_data, public_uri
+from ml.data.uris import describe_data, public_uri, table_uris
 
 TABLES = "the tables votes, messages"
 
@@ -62,7 +62,7 @@ def version_of(uri: str) -> str:
     ],
 )  # fmt: skip
 def test_data_names_each_table(problem, data, expected):
-    assert list(table_uris(problem, data).items()) == list(expected.items())
+    assert list(table_uris(list(problem.TABLES), data).items()) == list(expected.items())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_data_names_each_table(problem, data, expected):
 )  # fmt: skip
 def test_data_that_does_not_name_each_table_once_is_refused(data, message):
     with pytest.raises(UsageError) as refused:
-        table_uris(definition, data)
+        table_uris(list(definition.TABLES), data)
     assert str(refused.value) == message
 
 

@@ -13,7 +13,9 @@ from ml.core.errors import Interrupted, ReaderGone
 from ml.core.files import write_json
 from ml.core.signals import STOP_SIGNALS, uninterrupted
 from ml.pipeline import local
-from ml.pipeline.local import LocalRun, execute, name_interpreter
+from ml.pipeline.local import execute
+from ml.pipeline.local_child import name_interpreter
+from ml.pipeline.local_run import LocalRun
 
 LONG = [sys.executable, "-c", "import time; time.sleep(60)"]
 

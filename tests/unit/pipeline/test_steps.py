@@ -2,18 +2,16 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from candidates import candidate_files, model_of, store_run
 from reports import POLICY, STRICT, parity, removed
 
 from ml.core.canonical import canonical_bytes
-from ml.core.errors import DataError, GateBlocked, PlatformError
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
 from ml.gate.evidence import policy_digest
 from ml.gate.registry import REPORTS
-from ml.pipeline import steps
+from ml.pipeline import model_steps, release_steps
 from ml.release.policy_file import leave_policy
 from ml.release.store import ModelStore
 
@@ -38,66 +36,6 @@ class File:
         self.metadata = {}
 
 
-@pytest.fixture
-def events(tmp_path, monkeypatch):
-    """Return a function that reads the events so far."""
-    path = tmp_path / "events.jsonl"
-    monkeypatch.setenv(steps.EVENTS, str(path))
-    return lambda: [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_a_step_reports_start_end_time_and_memory(events, capsys):
-    @steps.step
-    def measure() -> str:
-        return "42 rows"
-
-    measure()
-    start, end = events()
-    assert (start["step"], start["event"]) == ("measure", "start")
-    assert end["headline"] == "42 rows"
-    assert end["seconds"] >= 0
-    assert end["peak_mb"] > 1
-    assert "measure: 42 rows" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("error", "message", "blocked", "traceback"),
-    [
-        (DataError("column tempo is missing"), "column tempo is missing", False, False),
-        (GateBlocked("1 of 2 checks failed"), "1 of 2 checks failed", True, False),
-        (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero", False, True),
-    ],
-)
-def test_a_failing_step_names_its_cause_in_one_line(
-    events, capsys, tmp_path, monkeypatch, error, message, blocked, traceback
-):
-    last_word = tmp_path / "termination-log"
-    last_word.touch()
-    monkeypatch.setattr(steps, "LAST_WORD", last_word)
-
-    @steps.step
-    def broken() -> str:
-        raise error
-
-    with pytest.raises(SystemExit, match=message):
-        broken()
-    expected = {"step": "broken", "event": "error", "message": message}
-    assert events()[-1] == {**expected, "blocked": blocked, "permanent": True}
-    assert ("Traceback" in capsys.readouterr().err) is traceback
-    # As `ml.dspa.pods` reads it: the kind of the error first.
-    assert last_word.read_text() == f"{type(error).__name__}: {message.removeprefix('ZeroDivisionError: ')}"
-
-
-def test_a_service_that_does_not_answer_may_answer_next_time(events):
-    @steps.step
-    def fetch() -> str:
-        raise PlatformError("cannot reach the bucket")
-
-    with pytest.raises(SystemExit):
-        fetch()
-    assert events()[-1]["permanent"] is False
-
-
 @pytest.mark.parametrize("profile", [b'{"schema":"a profile"}', None])
 def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, profile):
     store = ModelStore(str(tmp_path / "store"), create=True)
@@ -105,7 +43,7 @@ def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, p
     candidate = store_run(store, files)
     store.put_promoted(candidate, model_of(files), None)
     model, found = File(tmp_path / "model"), File(tmp_path / "profile")
-    steps.champion(candidate, store.uri, model, found)
+    release_steps.champion(candidate, store.uri, model, found)
     assert Path(model.path).read_bytes() == files["model.onnx"]
     assert Path(found.path).read_bytes() == (profile or b"")
     assert (Path(model.path).suffix, Path(found.path).suffix) == (".onnx", ".json")
@@ -115,7 +53,7 @@ def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, p
 
 def test_without_a_champion_both_are_empty_and_no_store_is_needed(tmp_path, events):
     model, profile = File(tmp_path / "model"), File(tmp_path / "profile")
-    steps.champion("", str(tmp_path / "nowhere"), model, profile)
+    release_steps.champion("", str(tmp_path / "nowhere"), model, profile)
     assert [Path(file.path).read_bytes() for file in (model, profile)] == [b"", b""]
     assert events()[-1]["headline"] == "no champion: absolute checks only"
     assert not (tmp_path / "nowhere").exists()
@@ -138,7 +76,7 @@ def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage
     store.put_promoted(candidate, model_of(candidate_files()), None)
     damage(tmp_path / "store" / "promoted" / candidate)
     with pytest.raises(SystemExit, match=f"champion: .*{message}"):
-        steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
+        release_steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
     assert not (tmp_path / "model.onnx").exists()
 
 
@@ -157,7 +95,7 @@ def test_numbers_that_decide_nothing_say_so_where_they_are_shown(tmp_path, monke
     artifacts = [
         File(tmp_path / name) for name in ("onnx", "reference", "test", "labels", "served", "report")
     ]
-    steps.parity(*artifacts, shown)
+    model_steps.parity(*artifacts, shown)
     advisory = {name for name in shown.metadata if "openvino" in name}
     assert advisory == {f"advisory_openvino{more}" for more in ("", "_max_difference", "_violations")}
     assert "decides nothing" in shown.metadata["advisory_openvino"]
@@ -177,7 +115,7 @@ def gate(tmp_path, reports: dict[str, bytes | None], asked: str = policy_digest(
     target = tmp_path / "asked" / "evidence.json"
     own = File(tmp_path / "own"), File(tmp_path / "verdict")
     leave_policy(str(target), POLICY)
-    steps.gate(SUBJECT, asked, str(target), artifacts, files, *own)
+    release_steps.gate(SUBJECT, asked, str(target), artifacts, files, *own)
     assert target.read_bytes() == (tmp_path / "own.json").read_bytes()
     return target.read_bytes(), (tmp_path / "verdict.md").read_text()
 
@@ -219,7 +157,7 @@ def save(tmp_path, files: dict[str, bytes]) -> ModelStore:
         (tmp_path / name).write_bytes(data)
     model = [artifacts.pop(name) for name in CANDIDATE_FILES]
     store = ModelStore(str(tmp_path / "store"), create=True)
-    steps.save(store.uri, artifacts.pop("evidence.json"), model, artifacts)
+    release_steps.save(store.uri, artifacts.pop("evidence.json"), model, artifacts)
     return store
 
 
@@ -236,7 +174,7 @@ def test_a_trained_model_that_the_judge_cannot_load_is_no_part_of_the_candidate(
     artifacts = [File(tmp_path / name) for name in ("trained.skops", "exported.onnx", "how.json")]
     for artifact in artifacts:
         Path(artifact.path).write_bytes(artifact.path.encode())
-    assert set(steps._candidate_files(artifacts)) == {"model.onnx", "served.json"}
+    assert set(release_steps._candidate_files(artifacts)) == {"model.onnx", "served.json"}
 
 
 def test_what_the_self_check_blocks_is_not_saved_and_the_reason_is_one_line(tmp_path, events):
@@ -246,10 +184,3 @@ def test_what_the_self_check_blocks_is_not_saved_and_the_reason_is_one_line(tmp_
         save(tmp_path, candidate_files(broken="evaluation.examples"))
     assert events()[-1]["blocked"] is True
     assert not list((tmp_path / "store").rglob("*.onnx"))
-
-
-@pytest.mark.parametrize(("system", "unit"), [("linux", 2**10), ("darwin", 2**20)])
-def test_peak_memory_is_read_in_the_unit_of_the_system(monkeypatch, system, unit):
-    monkeypatch.setattr(steps.sys, "platform", system)
-    monkeypatch.setattr(steps.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=300 * unit))
-    assert steps._peak_mb() == 300
