@@ -22,7 +22,8 @@ from ml.core.errors import EvidenceError, JukeboxError
 from ml.core.settings import Mounts
 from ml.dspa import run as dspa_run
 from ml.dspa import session
-from ml.dspa.client import Client, Run
+from ml.dspa.answers import Run
+from ml.dspa.client import Client
 from ml.dspa.compiled import Pipeline, read_pipeline
 from ml.dspa.connection import Connection
 from ml.dspa.follow import Show

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ml.core.errors import PlatformError, RunFailed
-from ml.dspa.client import UNSPECIFIED, Run, Task
+from ml.dspa.answers import UNSPECIFIED, Run, Task
 from ml.dspa.failures import Rejected
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 from ml.dspa.cluster import failure_reason
 from ml.dspa.follow import failed_tasks
 from ml.dspa.pods import Cause, in_a_line

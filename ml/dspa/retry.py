@@ -6,7 +6,7 @@ code are final.
 
 import functools
 
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 from ml.dspa.failures import Rejected
 from ml.dspa.pods import in_a_line
 from ml.dspa.session import Session

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from ml.core.errors import EvidenceError, Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.core.kubernetes import NotReadable
-from ml.dspa.client import IDENTIFIER, Client, Run
+from ml.dspa.answers import IDENTIFIER, Run
+from ml.dspa.client import Client
 from ml.dspa.failures import Rejected
 from ml.dspa.follow import Show, follow
 from ml.dspa.names import key_in

@@ -8,7 +8,7 @@ field is added, and numbers are doubles. So the comparison is exact, except that
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 from ml.dspa.submission import DERIVED, Submission
 
 

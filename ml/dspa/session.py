@@ -8,7 +8,8 @@ from typing import TypeVar
 from ml.core.errors import PlatformError, UsageError
 from ml.core.kubernetes import Api
 from ml.core.within import NotInTime, call_within
-from ml.dspa.client import Client, Run
+from ml.dspa.answers import Run
+from ml.dspa.client import Client
 from ml.dspa.cluster import Cluster
 from ml.dspa.dashboard import find_experiments
 from ml.dspa.failures import Refused, Unavailable

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from ml.core.errors import PlatformError
 from ml.core.kubernetes import NotReadable
-from ml.dspa.client import Client, Run
+from ml.dspa.answers import Run
+from ml.dspa.client import Client
 from ml.dspa.names import key_in
 from ml.dspa.session import Session
 from ml.dspa.submit import ENDED, Trace, cancel

@@ -3,9 +3,8 @@
 So a retry derives the same submission, finds its run by the name, and knows the nonce of the evidence.
 """
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -17,6 +16,7 @@ from ml.core.errors import EvidenceError, UsageError
 from ml.core.settings import STORE_MOUNT
 from ml.dspa.compiled import HYPERPARAMETERS, Pipeline
 from ml.dspa.names import key_of, run_name
+from ml.dspa.typed import typed
 from ml.gate.evidence import MODEL_NAME, Subject
 from ml.gate.policy import parse_policy
 from ml.gate.statement import Claimed
@@ -32,31 +32,6 @@ LONGEST_NAME = 128
 
 PLACES = ("evidence_uri", "store_uri")
 """Parameters with the places of the evidence and the candidate."""
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    # In the API every number is a double.
-    if abs(value) > 2**53:
-        raise ValueError(text)
-    return value
-
-
-READ: dict[type, Callable[[str], Any]] = {
-    bool: lambda text: {"true": True, "false": False}[text.lower()],
-    int: _whole,
-    float: _finite,
-    str: str,
-}
-NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-"""How a hyperparameter is read, and what it must be, by the type of its default."""
 
 
 class Submission(BaseModel):
@@ -148,7 +123,7 @@ def make_submission(
     _require_names(attempt, experiment, str(decided["model_name"]))
     known = pipeline.parameters
     decided = {**decided, "image": pipeline.image, "policy": parse_policy(policy_text).digest}
-    parameters = {**decided, HYPERPARAMETERS: _typed(chosen, pipeline.hyperparameters)}
+    parameters = {**decided, HYPERPARAMETERS: typed(chosen, pipeline.hyperparameters)}
     missing = [
         name
         for name, kind in known.items()
@@ -225,20 +200,3 @@ def _require_names(attempt: str, experiment: str, model: str) -> None:
         raise UsageError(f"--experiment: {len(experiment)} characters; a DSPA accepts at most {LONGEST_NAME}")
     if not re.fullmatch(MODEL_NAME, model):
         raise UsageError(f"--model-name {model!r}: use lower-case letters, digits, dots and dashes")
-
-
-def _typed(chosen: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all hyperparameters: those that were typed as the type of their default in the pipeline."""
-    values = dict(defaults)
-    for name, text in chosen.items():
-        if name not in defaults:
-            raise UsageError(
-                f"--param {name}: the pipeline has no such hyperparameter; it has "
-                f"{', '.join(sorted(defaults))}"
-            )
-        kind = type(defaults[name])
-        try:
-            values[name] = READ.get(kind, str)(text)
-        except (ValueError, KeyError) as error:
-            raise UsageError(f"--param {name}={text}: not {NAMES[kind]}") from error
-    return values

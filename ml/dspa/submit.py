@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 
 from ml.core.errors import EvidenceError, PlatformError, UsageError
-from ml.dspa.client import IDENTIFIER, Experiment, Run
+from ml.dspa.answers import IDENTIFIER, Experiment, Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.names import same_run
 from ml.dspa.same import Asked, asked_for, differences, unlike

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from ml.core.kubernetes import NOT_FOUND, Api, NotReadable
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 
 PIPELINE_RUN = "tekton.dev/pipelineRun"
 """The label of a TaskRun that names its PipelineRun."""

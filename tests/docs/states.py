@@ -13,7 +13,7 @@ from unittest import mock
 
 from ml.core.errors import EvidenceError, JukeboxError
 from ml.dspa import outcome
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.follow import WAITED_FOR, follow
 from ml.dspa.session import Session

@@ -9,7 +9,7 @@ from dspa_server import PROFILES, Dspa, Fault, Script, serving
 from submissions import World, nth, outcome, pipeline, unhurried
 
 from ml.core.errors import PlatformError, RunFailed, UsageError
-from ml.dspa.client import Run
+from ml.dspa.answers import Run
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.follow import task_states
 from ml.dspa.outcome import RunOutcome
