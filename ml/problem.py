@@ -169,7 +169,7 @@ class Definition(Protocol):
 
 
 class Trained(NamedTuple):
-    """What came of a training: a headline for people, and losses by pass, by name."""
+    """The outcome of a training: a headline for people, and losses by pass, by name."""
 
     headline: str
     losses: Mapping[str, Sequence[float]]

@@ -42,7 +42,7 @@ def toolchain(
 ) -> None:
     """Ask a registry which dependencies of a checkout it has, by their key (`jukebox image-key`).
 
-    There are three: what the component, the tools and the tests lie on. The folder of --plan is for a step
+    There are three: those of the component, of the tools and of the tests. The folder of --plan is for a step
     that builds what is missing: `stages` names the Containerfile's stages, `context` has the files.
     """
     from ml.core.files import require_folder
@@ -100,7 +100,10 @@ def image_assemble(
     repository: Repository,
     dependencies: Annotated[
         str,
-        typer.Option(envvar="JUKEBOX_DEPENDENCIES", help="What the image lies on, by digest or by its key."),
+        typer.Option(
+            envvar="JUKEBOX_DEPENDENCIES",
+            help="The image's base with the dependencies, by digest or by its key.",
+        ),
     ],
     tag: Annotated[str, typer.Option(envvar="JUKEBOX_TAG", help="The image's tag, as the commit.")],
     source: Annotated[
@@ -141,7 +144,7 @@ def image_assemble(
     for option, text, form in (("--dependencies", dependencies, REFERENCE), ("--tag", tag, TAG)):
         if not form.fullmatch(text):
             raise UsageError(
-                f"{option} {text}: no name of an image, as `jukebox ci image-assemble --help` says"
+                f"{option} {text}: not an image's name; `jukebox ci image-assemble --help` has an example"
             )
     registry = registry_of(repository, auth_file, token_file, ca, tls)
     if results_dir:

@@ -59,7 +59,7 @@ def compile(
     except ValidationError as error:
         (field, *_), name = error.errors()[0]["loc"], error.errors()[0]["input"]
         raise UsageError(
-            f"--{str(field).replace('_', '-')} {name!r} names nothing in Kubernetes: use lower-case letters, "
+            f"--{str(field).replace('_', '-')} {name!r} is not a name in Kubernetes: use lower-case letters, "
             "digits and dashes"
         ) from error
     except OSError as error:

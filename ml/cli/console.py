@@ -34,7 +34,7 @@ class _Console(Console):
         """Stop, and clean up; rich would end the process at once."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
-        raise ReaderGone("nobody reads the output any more")
+        raise ReaderGone("the reader of the output is gone")
 
 
 out = _Console(highlight=False, soft_wrap=True, emoji=False)
@@ -59,10 +59,10 @@ def fold(text: Text, width: int) -> Text:
 
 
 def tame(text: str) -> str:
-    """Make one printable line of what somebody else has written: a terminal obeys some characters."""
+    """Make one printable line of foreign text: some characters control a terminal."""
     return " ".join(printable(text).split())
 
 
 def printable(line: str) -> str:
-    """Replace by blanks what a terminal obeys; blanks stay."""
+    """Replace control characters by blanks; blanks stay."""
     return "".join(c if c.isprintable() else " " for c in line)

@@ -193,8 +193,8 @@ def follow(
 ) -> None:
     """Pick up a run that is already there, follow it to its end, and decide as `jukebox submit` does.
 
-    Where evidence and store are, and what the evidence has to be about, says the run's own record at the
-    DSPA. An interruption leaves the run alone.
+    The run's own record at the DSPA names the places of evidence and store, and what the evidence has to
+    be about. An interruption does not end the run.
     """
     from ml.dspa.client import Client
     from ml.dspa.connection import connect

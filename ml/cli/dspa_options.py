@@ -56,7 +56,7 @@ OutcomeFile = Annotated[
     typer.Option(
         envvar="JUKEBOX_OUTCOME",
         dir_okay=False,
-        help="Write what came of it into this file, for `jukebox ci report`.",
+        help="Write the outcome to this file, for `jukebox ci report`.",
     ),
 ]
 DecidedOk = Annotated[

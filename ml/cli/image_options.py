@@ -83,7 +83,7 @@ def registry_of(
 
 
 def require_repository(repository: str) -> None:
-    """Make sure that a name is one for images.
+    """Check that a text is a valid image name.
 
     Raises:
         UsageError: it is none.

@@ -1,4 +1,4 @@
-"""Begin a problem of one's own."""
+"""Start a problem of your own."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,9 +16,9 @@ def init(
         Literal["keras", "sklearn"], typer.Option(help="What the model is made with.")
     ] = "keras",
 ) -> None:
-    """Write a new problem with its tests into this checkout: data, policy and model to put yours in.
+    """Write a new problem with its tests into this checkout: data, policy and model for you to replace.
 
-    It works as it is, on data that are made up: `jukebox run --problem NAME` gates its model. Then change its
+    It works as it is, on made-up data: `jukebox run --problem NAME` gates its model. Then change its
     definition (your tables), its policy, and its solution (your model), as docs/how-to/gate-your-own-model.md
     says.
 

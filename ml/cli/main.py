@@ -145,9 +145,9 @@ def _run() -> int:
         return done.exit_code
     except SystemExit as end:
         # typer ends the process itself when nobody reads its help.
-        raise ReaderGone("nobody reads the help any more") from end
+        raise ReaderGone("the reader of the help is gone") from end
     except typer.exceptions.TyperException as error:
-        # Asked for nothing, it has printed the help already.
+        # Without arguments it has printed the help already.
         message = getattr(error, "format_message", str)() if str(error) else ""
         verb = getattr(getattr(error, "ctx", None), "command_path", "jukebox")
         return _fail(message, UsageError.exit_code, aside=f"; see `{verb} --help`") if message else 2
@@ -171,7 +171,7 @@ def _fail(line: str, code: int, details: dict[str, Any] | None = None, aside: st
 
 
 def _mishap(error: ModuleNotFoundError | OSError) -> tuple[str, int]:
-    """Say in a line what this place lacks: a package, room on a disk, a folder to write to."""
+    """Say in a line what is missing here: a package, space on a disk, a folder to write to."""
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename or 'while writing'}", RunFailed.exit_code
     name = error.name or ""

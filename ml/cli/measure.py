@@ -60,7 +60,7 @@ def attest(
 ) -> None:
     """Measure a candidate on the sealed holdout, and sign what was measured.
 
-    The model runs in a place of its own, without a network, credentials or labels; another process scores
+    The model runs in a sandbox without network, credentials or labels; another process scores
     what it answered. A candidate that the policy blocks is attested too, and says so: exit code 10.
 
     Example: jukebox judge attest 83ea999f70a3 --holdout s3://judge/holdout --version 1f6d… --key-file key.pem
@@ -77,7 +77,7 @@ def attest(
         if not as_json:
             out.print(line, markup=False)
 
-    # It holds the sealed examples: only its owner may look into it, and it goes in any case.
+    # It holds the sealed examples: only its owner may read it, and it is always removed.
     with tempfile.TemporaryDirectory(prefix="judge-") as folder:
         work = Path(folder).resolve()
         found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
@@ -173,7 +173,7 @@ def sign(
 
 
 def _signer(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
-    """Return what signs; what it lacks is told of before anything is measured."""
+    """Return the signer; what it lacks is reported before anything is measured."""
     if (key_file is None) == (keyless is None) or (keyless is None) != (identity_token is None):
         raise UsageError("give either --key-file, or --keyless with --identity-token")
     if keyless and identity_token:
@@ -205,7 +205,7 @@ def _checks(found: "Attested") -> list[Any]:
 
 
 def _finish(found: "Attested", path: Path, place: tuple[str, ...], *, as_json: bool) -> None:
-    """Write the attestation, show the verdict, and end as that says.
+    """Write the attestation, show the verdict, and exit by it.
 
     Args:
         found: what was attested.

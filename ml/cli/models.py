@@ -26,8 +26,8 @@ def models(store: Store = STORE, head: Head = None, as_json: AsJson = False) -> 
     """Show the store's promotion log and its candidates, newest first.
 
     Each entry says who promoted which candidate, on what, and made from which commit; +dirty marks a work
-    tree with changes that were not committed. What runs have left in the store that is no candidate is
-    skipped and named. `jukebox rollback --to NUMBER` puts an entry in force again.
+    tree with changes that were not committed. Objects of runs that are not candidates are skipped and
+    listed. `jukebox rollback --to NUMBER` puts an entry in force again.
     """
     from ml.release.production import unpublished
 

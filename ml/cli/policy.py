@@ -99,7 +99,7 @@ def test(
     asked = evidence or ([runs] if Path(runs).is_dir() else [])
     folders = [absolute(folder) for folder in (f"{store.rstrip('/')}/candidates", *asked)]
     if not Path(folders[0]).is_dir() and ":" not in folders[0]:
-        # A store without a candidate is no mistake where the evidence of blocked runs lies elsewhere.
+        # A store without a candidate is not an error where the evidence of blocked runs is elsewhere.
         folders = folders[1:] or folders
     results = replay(find_evidence(folders, last), text)
     readable = [result for result in results if not result.problem]

@@ -1,4 +1,4 @@
-"""Report what came of a run of the DSPA: to a person, to a machine, and to Tekton, whatever happened."""
+"""Report how a run of the DSPA ended: to a person, to a machine, and to Tekton."""
 
 import json
 from collections.abc import Iterator

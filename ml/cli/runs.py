@@ -70,8 +70,8 @@ def runs(
 def compare(first: Named, second: Named, folder: Runs = RUNS, as_json: AsJson = False) -> None:
     """Compare two runs: what was changed between them, and what came of it.
 
-    First come the settings, data, code and results that differ, then the checks of the gate that came out
-    differently, then the metrics on the test examples with their intervals. Metrics of different test
+    The output has first the settings, data, code and results that differ, then the checks of the gate that
+    differ, then the metrics on the test examples with their intervals. Metrics of different test
     examples are shown, but cannot be compared.
 
     Example: jukebox compare 20260801-120000-3f2a91 20260802-093000-77d0c4

@@ -81,7 +81,7 @@ def report(
     require_token(TOKEN, token)
     told = "" if token else f"no status was set: {TOKEN} is empty"
     if token and not known:
-        told = "no status was set: the run never came to a commit"
+        told = "no status was set: the run has no commit"
     if not as_json:
         for line in summary.lines():
             out.print(tame(line) if not line.startswith("  ") else f"  {tame(line)}", markup=False)
@@ -157,9 +157,9 @@ def _keep(found: "TaskOutcome", store: str) -> None:
 
 
 def _read(paths: list[Path]) -> "TaskOutcome | None":
-    """Read what is known of a run, as far as it came: later files count more.
+    """Read what is known of a run: later files count more.
 
-    What is behind an error is of an earlier try.
+    Files after one with an error are of an earlier attempt.
     """
     from ml.core.canonical import parse
     from ml.forge.summary import TaskOutcome

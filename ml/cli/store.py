@@ -1,4 +1,4 @@
-"""The store's own verbs: bring one of an older jukebox over."""
+"""Verbs about the store itself: migrate one of an older jukebox."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from ml.cli.tables import show_table
 from ml.core.errors import EvidenceError
 
 app = typer.Typer(
-    name="store", help="Look after a model store: bring one of an older jukebox over.", no_args_is_help=True
+    name="store", help="Maintain a model store: migrate one of an older jukebox.", no_args_is_help=True
 )
 
 
@@ -32,8 +32,8 @@ def migrate(
     """Copy every model that was ever promoted to promoted/, which runs cannot write.
 
     Promotion, rollback and serving read from there. The log stays as it is, and its entries can be rolled
-    back to. Nothing is deleted or written over; interrupted, it can be run again. Ends with 40 where a model
-    of the log is gone: what can be brought over is.
+    back to. Nothing is deleted or overwritten; after an interruption, run it again. Ends with 40 where a
+    model of the log is gone; all others are copied.
 
     Example: jukebox store migrate --store s3://models/jukebox --dry-run
     """

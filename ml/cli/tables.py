@@ -55,7 +55,7 @@ def show_verdict(verdict: Verdict, *, folded: bool = False, more: str = "`jukebo
 
 
 def _word(check: Check) -> str:
-    """Say what became of a check, in its colour."""
+    """Return the result of a check, in its colour."""
     if check.passed:
         return "[green]pass[/]"
     if check.blocks:
@@ -66,8 +66,8 @@ def _word(check: Check) -> str:
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; a column that is empty throughout is left out.
 
-    On a terminal that is too narrow the longest columns are broken between words. Where that does not do
-    because of a few rows, these are out of line; otherwise each row is a block with a line for each column.
+    On a terminal that is too narrow the longest columns are broken between words. Where only a few rows
+    are too wide, these are not aligned; otherwise each row is a block with a line for each column.
     """
     kept = [index for index in range(len(header)) if any(row[index] for row in rows)]
     names = [header[index] for index in kept]
@@ -99,19 +99,19 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _least(column: Sequence[Text], width: int) -> int:
-    """Return the columns that a table's column needs: its longest word, and as few as can be read."""
+    """Return the least width of a table's column: its longest word, or the least that can be read."""
     words = [cell_len(word.strip()) for cell in column for word in WORD.findall(cell.plain)]
     return max(*words, min(width, NARROWEST))
 
 
 def _usual(column: Sequence[Text]) -> int:
-    """Return the columns that nine in ten cells of a table's column need, and its name."""
+    """Return the width that nine in ten cells of a table's column need, and its name."""
     name, *cells = (cell.cell_len for cell in column)
     return max(name, sorted(cells)[len(cells) * 9 // 10])
 
 
 def _show_ragged(columns: Sequence[Sequence[Text]], widths: Sequence[int]) -> None:
-    """Print a table with a line for each row, in which a cell that is too wide moves those behind it."""
+    """Print a table with a line for each row; a cell that is too wide moves the next ones to the right."""
     for number, row in enumerate(zip(*columns, strict=True)):
         cells = [cell + Text(" " * (width - cell.cell_len)) for cell, width in zip(row, widths, strict=True)]
         line = Text(" " * GAP).join(cells)

@@ -158,7 +158,7 @@ def _show_end(
     *,
     synthetic: bool,
 ) -> None:
-    """Print what became of a candidate, and the commands that come next, for this store and this policy."""
+    """Print the state of a candidate, and the next commands, for this store and this policy."""
     out.print(f"candidate: {candidate}")
     if outcome:
         say(outcome)

@@ -1,4 +1,4 @@
-"""Verify an attestation, for an auditor: no cluster, no run, and no trust in where the files lie."""
+"""Verify an attestation, for an auditor: without cluster or run, and without trust in where the files are."""
 
 import datetime
 from pathlib import Path
@@ -94,7 +94,7 @@ def _show(found: "Verified", now: datetime.datetime) -> None:
     ]
     _list("verified", rows)
     _list("measured by the judge", _measured(found, now))
-    _list("claimed by the run, and checked by nobody", _claimed(found.statement.predicate.claimed))
+    _list("claimed by the run, and not checked", _claimed(found.statement.predicate.claimed))
 
 
 def _measured(found: "Verified", now: datetime.datetime) -> list[tuple[str, str]]:
@@ -135,7 +135,7 @@ def _claimed(claimed: "Claimed") -> list[tuple[str, str]]:
 
 
 def _list(title: str, rows: list[tuple[str, str]]) -> None:
-    """Print a list, each name once; what stands in it may come from a run."""
+    """Print a list, each name once; its values may come from a run."""
     out.print(f"{title}:", markup=False)
     before = ""
     for name, value in rows:

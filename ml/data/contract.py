@@ -164,7 +164,7 @@ def _drift(champion_profile: str | Path, champion: str, ours: Profile | None) ->
 
 
 def _drift_in_brief(drift: Drift | None) -> str:
-    """Say the worst of the drift in a few words."""
+    """Return the worst drift in a few words."""
     if drift is None:
         return ""
     if drift.measured is None:

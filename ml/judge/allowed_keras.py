@@ -88,7 +88,7 @@ def check_keras(path: Path) -> None:
         config, weights = _unpacked(path)
         model = json.loads(config, object_pairs_hook=_unique)
         if not isinstance(model, dict) or "class_name" not in model:
-            raise ValueError("its config.json describes no model")
+            raise ValueError("its config.json does not describe a model")
         # It is loaded without what it was trained with, so nothing of that is built.
         model.pop("compile_config", None)
         _walk(model, "the model", 0)

@@ -31,7 +31,7 @@ SYSTEM = (
     ),
     "/sys/devices/system/cpu",
 )
-"""What a Python with compiled libraries reads of a system."""
+"""The folders of a system that a Python with compiled libraries reads."""
 
 PASSED_ON = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", PYTHON)
 """Variables that the process gets: where not to get through to, and where the model server's Python is."""
@@ -41,7 +41,7 @@ ERRORS: Mapping[int, type[JukeboxError]] = {
 }
 
 LAST_BYTES, LONGEST = 16_000, 1000
-"""How much of what the process says is read, and how much of its last line is shown."""
+"""Bytes of the process's output that are read, and characters of its last line that are shown."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class SandboxLimits:
 
 
 def infer_confined(work: Path, bounds: SandboxLimits = SandboxLimits()) -> None:
-    """Run `ml.judge.infer.infer` in a place of its own.
+    """Run `ml.judge.infer.infer` in a sandbox.
 
     Args:
         work: the work folder.
         bounds: what it may use.
 
     Raises:
-        PlatformError: there can be no such place on this machine.
-        RunFailed: infer ends without a word, or does not end in time.
+        PlatformError: this machine permits no sandbox.
+        RunFailed: infer ends without a result, or does not end in time.
         JukeboxError: what infer raises.
     """
     (work / "answers").mkdir(exist_ok=True)
@@ -138,7 +138,7 @@ def _wait(process: "subprocess.Popen[bytes]", plan: bytes, bounds: SandboxLimits
         process.communicate(plan, bounds.seconds)
     except subprocess.TimeoutExpired:
         raise RunFailed(
-            f"measuring the model was not done after {bounds.seconds:g} s; a smaller model answers sooner"
+            f"measuring the model was not finished after {bounds.seconds:g} s; a smaller model answers sooner"
         ) from None
     finally:
         # The first process of the namespace is in this group, and with it all others end.
@@ -147,14 +147,14 @@ def _wait(process: "subprocess.Popen[bytes]", plan: bytes, bounds: SandboxLimits
 
 
 def _raise(code: int, said: str) -> None:
-    """Raise what a process has to say that did not end well."""
+    """Raise the error that a failed process reports."""
     if code == 0:
         return
     lines = [line for line in said.splitlines() if line.strip()]
     last = (lines[-1] if lines else "it said nothing")[:LONGEST]
     if code == sandbox.NOT_PERMITTED:
         raise PlatformError(
-            f"a model is measured in a place without a network, and this system permits none ({last}): allow "
+            f"a model is measured in a sandbox without a network, which this system forbids ({last}): allow "
             "user namespaces, or let the Task `measure` run it under its NetworkPolicy"
         )
     line = last.removeprefix("jukebox: ")

@@ -1,7 +1,7 @@
 """Fetch what is measured into the judge's work folder: the one step that holds keys to store and holdout.
 
-Everything is read by digest and within bounds: the candidate from where runs can write, so that nothing but
-its id is believed; the champion from where they cannot.
+Everything is read by digest and within bounds: the candidate from where runs can write, so that only its
+id is trusted; the champion from where they cannot.
 """
 
 from pathlib import Path

@@ -1,9 +1,8 @@
 """Seal a holdout: from the source tables to the training snapshot and the sealed holdout of one data version.
 
-1. The tables are fetched and held against the contract; where they break it, nothing is decided or written.
+1. The tables are fetched and checked against the contract; where they break it, nothing is written.
 2. The ledger says which examples are sealed. Examples that it does not know are decided on and appended;
-whoever
-   loses a race for the next entry reads the winner's and decides again.
+   whoever loses a race for the next entry reads the winner's and decides again.
 3. Snapshot and holdout are written under a version that follows from source tables, ledger and splitter.
    Files are only created, the manifests last, so a version without its manifests is no version, and a call
    that was killed is completed by the next.
@@ -115,13 +114,13 @@ def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places
 def _decide(
     definition: Definition, holdout: str, entries: pd.DataFrame, key: HoldoutKey, source_version: str
 ) -> tuple[Ledger, Split]:
-    """Return a ledger that knows every entry, and what it says of them."""
+    """Return a ledger that has every entry, and its decisions about them."""
     while True:
         ledger = read_ledger(holdout, len(definition.FEATURES))
         decided = split(definition, entries, ledger, key, source_version)
         if decided.news.empty:
             return ledger, decided
-        # Also after an entry of ours the ledger is read again: what counts is what stands in it.
+        # The ledger is read again after an entry of ours, too: only its content counts.
         append(holdout, ledger, decided.news, key.id, source_version)
 
 
@@ -157,7 +156,7 @@ def _require_head(holdout: str, ledger: Ledger) -> None:
     newest = max(manifests)[1]
     uri = f"{holdout.rstrip('/')}/{newest}"
     try:
-        # Of these two fields only, which manifests of every format have.
+        # Only these two fields are read: manifests of every format have them.
         manifest = parse(get_object(uri, LARGEST_MANIFEST) or b"")
         number, expected = int(manifest["ledger"]), str(manifest["ledger_digest"])
     except (KeyError, TypeError, ValueError) as error:

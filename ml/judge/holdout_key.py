@@ -37,7 +37,7 @@ def read_key(path: Path) -> HoldoutKey:
     """Read the key from its file: 32 random bytes as hexadecimal digits.
 
     Raises:
-        UsageError: it cannot be read, or is no such key.
+        UsageError: it cannot be read, or is not such a key.
     """
     try:
         data = path.read_bytes()

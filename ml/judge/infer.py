@@ -79,7 +79,7 @@ def infer(work: Path, expected: str = "") -> str:
 
 
 def _asked(what: str, ask: Callable[[], T]) -> T:
-    """Return what came of asking; whatever the libraries raise about a model is one line about it.
+    """Return the answer to a question; any error of the libraries becomes one line about the model.
 
     Raises:
         GateBlocked: the model does not run.

@@ -1,8 +1,8 @@
-"""Find out whether this process could tell anybody anything: before a model is loaded, it must not.
+"""Check that this process is isolated: before it loads a model, it must be unable to send anything.
 
 NetworkPolicies are not enforced everywhere, and a secret is easily mounted. So the process that runs a model
-first looks for credentials, and tries to reach the API server, the DNS and the store. The attestation says
-what it tried and what came of it.
+first looks for credentials, and tries to reach the API server, the DNS and the store. The attestation has
+what it tried, with the results.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from ml.core.errors import PlatformError, UsageError
 
 SECONDS = 2.0
-"""How long a place has to answer."""
+"""Seconds that a place has to answer."""
 
 CREDENTIALS = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|PROFILE|WEB_IDENTITY_TOKEN_FILE|ROLE_ARN|"
@@ -36,7 +36,7 @@ Probe = Callable[[str, int], bool]
 
 
 def require_isolation(store: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return for each place that must not be reached what came of trying.
+    """Return the result of trying to reach each place that must be out of reach.
 
     Args:
         store: host and port of the object store, "" where there is none to reach.

@@ -60,7 +60,7 @@ def make_keys(folder: Path, namespace: str = "") -> Keys:
     )
 
     if not re.fullmatch(LABEL, namespace):
-        raise UsageError(f"--namespace {namespace!r} is no name of a namespace: use a-z, 0-9 and -")
+        raise UsageError(f"--namespace {namespace!r} is not a valid namespace: use a-z, 0-9 and -")
     require_folder(folder, "--out")
     private = generate_private_key(SECP256R1())
     signing = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -2,7 +2,7 @@
 
 An entry is a Parquet file ``<holdout>/ledger/00000017.parquet`` with a row for each id that was new. It is
 created only if its number is free, so of two writers one wins, and the other reads what was decided and
-decides again. An object appears whole or not at all; what a killed writer leaves beside it is not listed.
+decides again. An object appears whole or not at all; leftovers of a killed writer are not listed.
 """
 
 import io
@@ -107,7 +107,7 @@ def read_ledger(holdout: str, features: int) -> Ledger:
     for number, path in enumerate(paths, 1):
         name = path.rpartition("/")[2]
         if not ENTRY.fullmatch(name):
-            raise EvidenceError(f"{holdout}/{path} is no entry of the ledger; remove it")
+            raise EvidenceError(f"{holdout}/{path} is not an entry of the ledger; remove it")
         if int(name[:8]) != number:
             raise EvidenceError(f"{holdout}: entry {number} of the ledger is missing; {RESTORE}")
     digests = tuple(digest(data) for data in contents)

@@ -68,7 +68,7 @@ def make_parts(
         definition: the problem's.
         tables: the source tables.
         entries: as `ml.problem.Definition.read_entries` returns them.
-        decided: what becomes of each entry.
+        decided: the decision about each entry.
         version: the data version.
 
     Raises:

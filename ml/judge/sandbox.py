@@ -1,4 +1,4 @@
-"""Run a command in a place of its own: no network, few files, none of them writable but its results.
+"""Run a command in a sandbox: no network, few files, and only its results are writable.
 
 Run as a script by `ml.judge.confine`, it needs the standard library alone: Linux namespaces through libc, as
 bubblewrap makes them. The command gets a new user (without rights), network (loopback alone), process and

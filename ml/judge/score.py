@@ -40,7 +40,7 @@ RUNTIMES = (SERVED, "onnxruntime", "openvino")
 
 
 def score(work: Path, expected: str = "") -> str:
-    """Write ``measured.json``, and say what the served model is worth.
+    """Write ``measured.json``, and say how good the served model is.
 
     Args:
         work: the work folder; of it ``asked.json``, labels and answers are read.
@@ -164,7 +164,7 @@ class _Scoring:
         if not self.asked.is_compared:
             return None
         if facts is None:
-            raise EvidenceError(f"{self.work / ANSWERED} says nothing of the champion; {AGAIN}")
+            raise EvidenceError(f"{self.work / ANSWERED} does not mention the champion; {AGAIN}")
         found: Champion | str = facts.incomparable[:300]
         if not found:
             shape = (len(self.test.ids), len(facts.labels))

@@ -1,6 +1,6 @@
 """Sealed or open: what the ledger knows decides, and for recordings that nobody has seen the secret key.
 
-Old ids, as the ledger saw them first, and the ids of the tables are grouped together. So a copy belongs to
+Old ids, as first recorded in the ledger, and the ids of the tables are grouped together. So a copy belongs to
 its recording under any id, also when the original has left the tables.
 """
 
@@ -31,12 +31,12 @@ ROUNDING = 1e-3
 """Added to `NEAR`, as a share of it: a copy at the bound is within it, in float32 too."""
 
 PAIRS = 1 << 20
-"""So many pairs of examples are compared at once."""
+"""Pairs of examples that are compared at once."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """What becomes of each example, [N], in the order of the examples that were given.
+    """The decision about each example, [N], in the order of the examples given.
 
     Attributes:
         recording: the key of its recording.
@@ -116,7 +116,7 @@ def _decide(ours: pd.DataFrame, known: pd.DataFrame, key: HoldoutKey) -> pd.Data
     groups["side"] = ["sealed" if key.seals(recording) else "open" for recording in groups["recording"]]
     groups["key_id"] = key.id
     groups["share"] = [share_of(recording) for recording in groups["recording"]]
-    # Rows of the ledger that nothing joins to an example of ours decide nothing here.
+    # Rows of the ledger that share nothing with an example of ours are ignored here.
     known = known[known["group"].isin(groups.index)].sort_values("recording")
     first = known.drop_duplicates("group").set_index("group")
     groups.loc[first.index, ["recording", "side", "key_id"]] = first[["recording", "side", "key_id"]]
@@ -139,7 +139,7 @@ def share_of(recording: str) -> str:
 def near_copies(definition: Definition, features: np.ndarray, originals: np.ndarray) -> np.ndarray:
     """Tell which examples are near copies of an original, bool [N].
 
-    Which features play no part, and by which the examples are sorted, says the definition.
+    The definition says which features are ignored, and by which the examples are sorted.
 
     Args:
         definition: the problem's.
@@ -161,7 +161,7 @@ def near_copies(definition: Definition, features: np.ndarray, originals: np.ndar
 
 
 def _any_near(one: np.ndarray, other: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Tell for each row of one whether a row of other from low to high is near it in every number."""
+    """Return for each row of one whether a row of other from low to high is near it in every number."""
     found = np.zeros(len(one), dtype=bool)
     sizes = np.maximum(high - low, 0)
     part = np.cumsum(sizes) // PAIRS

@@ -56,7 +56,7 @@ def checked_probabilities(answers: np.ndarray, examples: int, labels: int) -> np
     if not np.isfinite(answers).all():
         raise Incomparable("it gives probabilities that are not numbers")
     if flaw := flaw_of(answers):
-        raise Incomparable(f"its answers {flaw}, so they are no probabilities")
+        raise Incomparable(f"its answers {flaw}, so they are not probabilities")
     return answers.astype("float64")
 
 

@@ -75,7 +75,7 @@ def _gather(terms: np.ndarray, drawn: np.ndarray, count: int) -> np.ndarray:
     """Sum the drawn rows of ``terms``, ``count`` resamples of N each, [count, k].
 
     As a product with a sparse matrix of ones: it adds row by row, without an array of what was drawn, and
-    like the drawing it lets go of Python's lock.
+    like the drawing it releases Python's lock.
     """
     examples = len(terms)
     ends = np.arange(0, len(drawn) + 1, examples, dtype="int32")
@@ -84,6 +84,6 @@ def _gather(terms: np.ndarray, drawn: np.ndarray, count: int) -> np.ndarray:
 
 
 def _everywhere(work: Callable[[T], None], parts: Iterable[T]) -> None:
-    """Do the parts of some work on all processors."""
+    """Run the parts of a computation on all processors."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(work, parts))

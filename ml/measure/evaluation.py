@@ -51,7 +51,7 @@ def score_evaluation(
     }
     scores = {name: score_examples(values, test.counts) for name, values in found.items()}
     if flaw := flaw_of(probabilities):
-        raise ValueError(f"the model's answers {flaw}, so they are no probabilities")
+        raise ValueError(f"the model's answers {flaw}, so they are not probabilities")
     ratios = {
         f"{name}.{metric}": ratio for name, score in scores.items() for metric, ratio in score.ratios.items()
     }

@@ -56,7 +56,7 @@ def most_probable(classes: int) -> int:
 
 
 def flaw_of(probabilities: np.ndarray) -> str:
-    """Say why finite numbers [N, K] are no probabilities, "" where they are.
+    """Return why finite numbers [N, K] are not probabilities, "" where they are.
 
     The scores below reward large numbers: a model that gave one to every class would have no loss.
     """

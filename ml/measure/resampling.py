@@ -143,7 +143,7 @@ def _rank(settings: Resampling) -> int:
 def _centred(name: str, top: np.ndarray, bottom: np.ndarray) -> tuple[float, np.ndarray]:
     """Return a ratio's value, and its terms around it, which sum to 0."""
     if top.shape != bottom.shape or top.ndim != 1 or not len(top) or bottom.sum() <= 0:
-        raise ValueError(f"{name}: no ratio of sums over examples: {top.shape} over {bottom.shape}")
+        raise ValueError(f"{name}: not a ratio of sums over examples: {top.shape} over {bottom.shape}")
     value = float(top.sum() / bottom.sum())
     rest = top - value * bottom
     rest[np.abs(rest) <= 1e-14 * np.abs(top)] = 0.0

@@ -67,7 +67,7 @@ def read_bounds(path: str | Path) -> Mapping[str, Bound]:
     """Return the bounds of each step: what a site's file names, and the defaults for the rest.
 
     Raises:
-        UsageError: the file cannot be read, or names no step, no bound, or something that is no quantity.
+        UsageError: the file cannot be read, or names no step, no bound, or something that is not a quantity.
     """
     what = f"--resources {path}"
     try:
@@ -80,7 +80,7 @@ def read_bounds(path: str | Path) -> Mapping[str, Bound]:
         raise UsageError(f"{what}: write a line for a step, as `train: {{memory: 2Gi, memory_limit: 8Gi}}`")
     default = default_bounds()
     if unknown := [str(name) for name in given if name not in default]:
-        raise UsageError(f"{what}: {', '.join(unknown)} is no step; the steps are {', '.join(default)}")
+        raise UsageError(f"{what}: {', '.join(unknown)} is not a step; the steps are {', '.join(default)}")
     return {name: _changed(f"{what}: {name}", bound, given.get(name, {})) for name, bound in default.items()}
 
 

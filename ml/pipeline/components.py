@@ -39,7 +39,7 @@ def validate(
     data_report: Output[Artifact],
     profile: Output[Artifact],
 ):
-    """Check the tables against the data contract; a failure stops everything behind it."""
+    """Check the tables against the data contract; a failure stops all later steps."""
     from ml.pipeline import data_steps
 
     data_steps.validate(problem, tables, source, champion_profile, champion, data_report, profile)
@@ -204,7 +204,7 @@ def gate(
     evidence: Output[Artifact],
     verdict: Output[Markdown],
 ):
-    """Decide from the run's own reports: the self-check that `save` heeds and promotion does not believe."""
+    """Decide from the run's own reports: the self-check, which `save` obeys and promotion does not trust."""
     from ml.pipeline import release_steps
 
     release_steps.gate(

@@ -1,4 +1,4 @@
-"""Two runs side by side: what was changed between them, and what came of it."""
+"""Two runs side by side: what was changed between them, and the effect on the results."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -64,7 +64,7 @@ def compare_runs(first: Run, second: Run) -> Differences:
 
 
 def _facts(run: Run) -> dict[str, Fact]:
-    """Return everything that is one value and may be the reason of another result, or its outcome."""
+    """Return all single values that may explain a different result, or are one."""
     data, parity = run.report(DataReport, "data_report"), run.report(Parity, "parity")
     evaluation = run.evaluation
     measured: dict[str, Fact] = {

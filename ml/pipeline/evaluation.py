@@ -26,7 +26,7 @@ def evaluate(
     report: str | Path,
     confusion: str | Path,
 ) -> str:
-    """Evaluate the model on the test split, write the `Evaluation`, and say what it is worth.
+    """Evaluate the model on the test split, write the `Evaluation`, and say how good it is.
 
     Args:
         solution: the problem's.

@@ -53,7 +53,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a run: its verdict, the candidate ("" where the self-check blocks it), its promotion."""
+    """The outcome of a run: its verdict, the candidate ("" where the self-check blocks it), its promotion."""
 
     run: LocalRun
     verdict: Verdict
@@ -62,7 +62,7 @@ class Done:
 
 
 def begin(order: Order) -> LocalRun:
-    """Prepare a run: what can be refused is refused here, before anything is computed.
+    """Prepare a run: everything that can be refused is refused here, before any computation.
 
     Raises:
         UsageError: the order cannot be carried out, or may not be promoted under its policy.

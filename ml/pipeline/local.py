@@ -49,7 +49,7 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
             fcntl.flock(log, fcntl.LOCK_EX)
         child = None
         try:
-            # Who is interrupted within Popen has a child that nobody knows of.
+            # An interruption within Popen would leave a child that nobody ends.
             with uninterrupted():
                 child = subprocess.Popen(
                     command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
@@ -67,7 +67,7 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
     last = seen[-1] if seen else {"step": "the run", "event": "start"}
     if last["event"] != "error":
         running = last["step"] if last["event"] == "start" else "the run"
-        raise RunFailed(f"{running} ended without a word: {_last_word(run)}")
+        raise RunFailed(f"{running} ended without an error message: {_last_word(run)}")
     if last["step"] == "preprocess" and "validate" not in {event["step"] for event in seen}:
         _judge_tables(run)
     if not last["blocked"]:
@@ -76,12 +76,12 @@ def execute(run: LocalRun, on_event: Callable[[Event], None]) -> None:
 
 
 def _hopeless(seen: list[Event]) -> bool:
-    """Tell whether the last word is a failure that trying again cannot mend, though the IR would try."""
+    """Return whether the last event is a failure that a retry cannot fix, though the IR would retry."""
     return bool(seen) and seen[-1]["event"] == "error" and seen[-1]["permanent"]
 
 
 def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) -> None:
-    """Report the events that have come since; a line that is still being written waits."""
+    """Report the new events; a line that is still being written is left for the next call."""
     if not events.exists():
         return
     lines = events.read_text(encoding="utf-8").split("\n")[:-1]
@@ -91,7 +91,7 @@ def _follow(events: Path, seen: list[Event], on_event: Callable[[Event], None]) 
 
 
 def _last_word(run: LocalRun) -> str:
-    """Guess why a step fell silent: a full disk, a kill, or what kfp.local itself said last."""
+    """Guess why a step ended without an event: a full disk, a kill, or what kfp.local itself printed last."""
     if shutil.disk_usage(run.folder).free < FULL:
         return "the disk is full; free some space, or name another folder with --runs"
     lines = run.log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
@@ -101,10 +101,10 @@ def _last_word(run: LocalRun) -> str:
 
 
 def _judge_tables(run: LocalRun) -> None:
-    """Check the tables against the contract, which says best what is wrong with them.
+    """Check the tables against the contract, which has the most precise messages.
 
     kfp.local runs siblings one after the other and stops at the first that fails: where preprocess comes
-    first and stumbles over the tables, validate has not had its say.
+    first and fails on the tables, validate has not run.
     """
     from ml.data.contract import validate
 

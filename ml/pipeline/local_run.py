@@ -105,7 +105,7 @@ def prepare(
         "champion": champion,
         "evidence_uri": str(run.evidence),
         "store_uri": store_uri,
-        # Whatever the IR names: the steps run in this environment, and the evidence has to say so.
+        # Whatever image the IR names: the steps run in this environment, and the evidence has to say so.
         "image": LOCAL_IMAGE,
         "policy": policy.digest,
         "model_name": model[0],

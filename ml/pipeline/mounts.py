@@ -1,4 +1,4 @@
-"""What the steps that reach outside the pipeline get of the cluster: the store's claim, its keys, the CA.
+"""What the steps that reach outside the pipeline get from the cluster: the store's claim, its keys, the CA.
 
 The graph is one and the same whatever is mounted: `mounted` says what, around its tracing, and the graph
 says where, with `mount`.
@@ -35,7 +35,7 @@ def mounted(mounts: Mounts) -> Iterator[None]:
 
 
 def mount(*tasks: dsl.PipelineTask) -> None:
-    """Give steps what `mounted` says; nothing outside of it."""
+    """Give steps what `mounted` has; nothing outside of it."""
     mounts = _now.get(Mounts())
     for task in tasks:
         if mounts.store_pvc:

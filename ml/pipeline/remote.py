@@ -1,6 +1,6 @@
 """Submit a compiled pipeline to a DSPA and follow it: what `jukebox submit` calls, and a notebook may.
 
-Everything that can be wrong with an order is refused before anything is asked of the DSPA.
+Everything that can be wrong with an order is refused before the first request to the DSPA.
 """
 
 import uuid
@@ -74,7 +74,7 @@ class Admitted:
 
 
 def admit(order: Order) -> Admitted:
-    """Check everything in an order that can be wrong with it, before anybody is asked for anything.
+    """Check everything that can be wrong with an order, before the first request.
 
     Raises:
         UsageError: something in the order cannot be used.

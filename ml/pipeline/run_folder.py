@@ -28,7 +28,7 @@ NAME = re.compile(r"(\d{8}-\d{6})-[0-9a-f]{6}")
 
 
 class Parameters(BaseModel):
-    """What a run was asked for, as ``parameters.json`` says it."""
+    """The parameters of a run, from ``parameters.json``."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
@@ -49,7 +49,7 @@ class Parameters(BaseModel):
 
 
 class Run(BaseModel):
-    """A run, as far as its folder tells; "" and None are what is not known.
+    """A run, as far as its folder tells; "" and None stand for unknown.
 
     ``state`` says how it ended, ``step`` at which step it failed or stopped, ``problem`` why. ``source`` is
     where the tables came from, without secrets. ``promotion`` is the number under which its candidate was
@@ -125,7 +125,7 @@ def started(folder: Path) -> str:
 
 
 def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str]]) -> Run:
-    """Read one run; whatever is wrong with it makes it a broken one.
+    """Read one run; any fault in its files makes it a broken run.
 
     Args:
         folder: the run's folder.
@@ -135,7 +135,7 @@ def read_run(folder: Path, promotions: Callable[[str], tuple[dict[str, int], str
     try:
         asked = Parameters.model_validate(read_json(folder / "parameters.json"), strict=True)
     except FileNotFoundError:
-        return Run(**known, state="broken", problem="parameters.json is not there: no run, or never begun")
+        return Run(**known, state="broken", problem="parameters.json is missing: not a run, or never started")
     except OSError as error:
         return Run(**known, state="broken", problem=f"cannot be read: {error.strerror}")
     except ValidationError as error:
@@ -181,7 +181,7 @@ def _evidence(folder: Path, nonce: str) -> tuple[Evidence | None, bytes, str]:
     except ValueError as error:
         return None, b"", f"evidence.json: {error}"
     if evidence.subject.nonce != nonce:
-        return None, b"", "evidence.json is that of another run"
+        return None, b"", "evidence.json is about another run"
     return evidence, data, ""
 
 
@@ -198,7 +198,7 @@ def _state(folder: Path, evidence: Evidence | None, problem: str) -> tuple[State
     if evidence and what != "start":
         return ("pass" if evidence.verdict.passed else "blocked"), "", ""
     if what == "start":
-        return "interrupted", step, f"{step} began and did not end"
+        return "interrupted", step, f"{step} started and did not end"
     return "interrupted", "", f"it stopped after {step}" if step else "it stopped before its first step"
 
 

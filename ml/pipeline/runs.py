@@ -17,7 +17,7 @@ SHORTEST = 4
 
 
 def list_runs(folder: Path, last: int) -> list[Run]:
-    """Read the newest runs of a folder, newest first; a folder that holds no run is told as a broken one.
+    """Read the newest runs of a folder, newest first; a folder without a run is listed as a broken one.
 
     Raises:
         UsageError: the folder cannot be listed.
@@ -59,7 +59,9 @@ def find_run(text: str, folder: Path) -> Run:
         raise UsageError(f"run {text!r}: there is none in {folder}; `jukebox runs` lists them")
     if len(found) > 1:
         few = ", ".join(found[:3])
-        raise UsageError(f"run {text!r}: {len(found)} runs are named so ({few}); `jukebox runs` lists them")
+        raise UsageError(
+            f"run {text!r}: {len(found)} runs have such names ({few}); `jukebox runs` lists them"
+        )
     return read_run(folder / found[0], promotions_in)
 
 
@@ -78,7 +80,7 @@ def local_logs(run: Run, step: str) -> list[tuple[str, str]]:
         text = COLOUR.sub("", path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    # What is printed before the first step is of none.
+    # What is printed before the first step belongs to none.
     _, *parts = EXECUTING.split(text)
     found = [(name, log) for name, log in zip(parts[::2], parts[1::2], strict=True) if step in ("", name)]
     if not found:

@@ -23,7 +23,7 @@ EVENTS = "JUKEBOX_EVENTS"
 
 
 LAST_WORD = Path("/dev/termination-log")
-"""Where Kubernetes reads a container's last word, to show it with the pod; elsewhere there is none."""
+"""Where Kubernetes reads a container's termination message; elsewhere the file does not exist."""
 
 
 P = ParamSpec("P")
@@ -38,8 +38,8 @@ def _event(step: str, event: str, **values: Any) -> None:
 def step(body: Callable[P, str]) -> Callable[P, None]:
     """Wrap a step: log its start, its end with the headline that it returns, and its failure.
 
-    A failure that the user can mend ends the process with its one line, anything else with a traceback
-    before it; in a pod the line is the container's termination message too, which `ml.dspa.pods` reads.
+    A known error ends the process with its one line, any other with a traceback before
+    it; in a pod the line is the container's termination message too, which `ml.dspa.pods` reads.
     """
     name = body.__name__.rstrip("_")
 
@@ -64,8 +64,8 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
             raise SystemExit(f"{name}: {message}") from None
         seconds = time.monotonic() - start
         peak = _peak_mb()
-        # What is still alive dies with the process: a last collection would take a second beside TensorFlow.
-        # DuckDB is alone in wanting one: it complains of leaks without.
+        # The process ends anyway: a last garbage collection would take a second with TensorFlow.
+        # Only DuckDB needs one: it reports leaks without.
         if "tensorflow" in sys.modules and "duckdb" not in sys.modules:
             gc.freeze()
         _event(name, "end", headline=headline, seconds=seconds, peak_mb=peak)

@@ -3,7 +3,7 @@
 1. champion    fetches the model that is in production, if there is one
 2. fetch       (beside it) reads the tables, and names the version of what it read
 3. validate    checks the tables against the data contract, and measures their drift from the champion's;
-               a broken contract stops everything behind it
+               a broken contract stops all later steps
 4. preprocess  (beside validate) makes examples of the tables, split by recording
 5. train       fits the problem's model, with early stopping
 6. evaluate    measures it beside three baselines and the champion, on examples that none has ever seen

@@ -162,7 +162,7 @@ def test_a_step_that_is_killed_is_named(runs):
     home, run = runs["killed"]
     done, left = run.result()
     assert left == {}
-    assert "train ended without a word" in assert_one_line(done, 20)
+    assert "train ended without an error message" in assert_one_line(done, 20)
     assert_nothing_half_written(home)
 
 

@@ -45,7 +45,7 @@ def test_broken_runs_are_listed_as_such(home, jukebox):
     done = jukebox("runs")
     assert done.code == 0
     assert "interrupted: train" in done.out.splitlines()[1]
-    assert "parameters.json is not there" in done.out.splitlines()[-1]
+    assert "parameters.json is missing" in done.out.splitlines()[-1]
 
 
 def test_the_newest_runs_as_json(home, jukebox):

@@ -147,7 +147,7 @@ def test_what_it_started_ends_with_it_and_what_does_not_end_is_ended_in_time(ins
     if ends:
         inside(code)
     else:
-        with pytest.raises(RunFailed, match="was not done after 2 s"):
+        with pytest.raises(RunFailed, match="was not finished after 2 s"):
             inside(code, SandboxLimits(seconds=2))
     assert time.monotonic() - start < 30
     wait_for(lambda: not sleepers(tmp_path), 10)
@@ -190,7 +190,7 @@ def test_where_the_kernel_permits_no_such_place_nothing_is_run(monkeypatch, tmp_
     script = tmp_path / "refuses.py"
     script.write_text("import sys; sys.stderr.write('unshare: Operation not permitted\\n'); sys.exit(71)")
     monkeypatch.setattr(sandbox, "__file__", str(script))
-    told = r"permits none \(unshare: Operation not permitted\): allow user namespaces, or let the Task"
+    told = r"which this system forbids \(unshare: Operation not permitted\): allow user namespaces, or let the Task"
     with pytest.raises(PlatformError, match=told):
         run_confined(["/bin/true"], [], [], BOUNDS)
 

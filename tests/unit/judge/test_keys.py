@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_made_and_a_namespace_that_is_none_are_refused(f
     with pytest.raises(UsageError, match=r"--out .*/file/keys: Not a directory"):
         make_keys(tmp_path / "file" / "keys")
     for namespace in ("Judge", "a b", "-a", "a\n", "a: b", "x" * 64):
-        with pytest.raises(UsageError, match="no name of a namespace"):
+        with pytest.raises(UsageError, match="not a valid namespace"):
             make_keys(folder, namespace)
     assert not folder.exists()
 

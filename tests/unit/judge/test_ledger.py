@@ -123,7 +123,7 @@ def test_an_entry_with_an_empty_value_is_damaged(folder):
 @pytest.mark.parametrize("name", ["notes.txt", "1.parquet", "00000004.json"])
 def test_what_is_no_entry_is_named(folder, name):
     (folder / "ledger" / name).write_text("x")
-    refused(folder, rf"ledger/{name} is no entry of the ledger; remove it")
+    refused(folder, rf"ledger/{name} is not an entry of the ledger; remove it")
 
 
 def test_what_a_killed_writer_leaves_is_not_believed(folder):

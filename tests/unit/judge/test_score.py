@@ -181,7 +181,7 @@ def test_a_self_checked_champion_is_not_compared_with(scored):
     [
         ({"features": [], "labels": [], "incomparable": "it does not load"}, model, "^it does not load$"),
         ({"features": [], "labels": [], "incomparable": "x" * 999}, model, "^x{300}$"),
-        (None, lambda rows: np.ones_like(model(rows)), "no probabilities"),
+        (None, lambda rows: np.ones_like(model(rows)), "not probabilities"),
     ],
 )
 def test_why_a_champion_is_incomparable_is_kept(scored, facts, answer, reason):
@@ -302,7 +302,7 @@ def test_arrays_that_are_missing_are_one_line(folder, name):
         ),
         ({"runtimes": [runtime_facts("served")]}, "is not about served, onnxruntime, openvino"),
         ({"runtimes": [runtime_facts("served")] * 3}, "is not about served, onnxruntime, openvino"),
-        ({"champion": None}, "says nothing of the champion"),
+        ({"champion": None}, "does not mention the champion"),
     ],
 )
 def test_answers_about_something_else_are_refused(folder, facts, message):

@@ -192,7 +192,7 @@ def test_a_model_that_gives_shared_classes_no_probability_is_incomparable():
         (GOOD[:, 1:], r"it gives float32 \[200, 7\] for 200"),
         (COUNTS, r"it gives int32 \[200, 8\] for 200"),
         (np.where(GOOD > 0.5, np.nan, GOOD), "probabilities that are not numbers"),
-        (2 * GOOD, "its answers are negative or do not sum to one, so they are no probabilities"),
+        (2 * GOOD, "its answers are negative or do not sum to one, so they are not probabilities"),
     ],
 )
 def test_answers_that_are_no_probabilities_are_incomparable(answers, message):

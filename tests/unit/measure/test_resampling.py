@@ -133,9 +133,9 @@ def test_the_p_value_has_a_floor_and_needs_variation():
 @pytest.mark.parametrize(
     ("top", "bottom", "changes", "said"),
     [
-        ([1, 1, 1], [1, 1, 1, 1], {}, "x: no ratio"),
-        ([], [], {}, "x: no ratio"),
-        ([1, 1], [0, 0], {}, "x: no ratio"),
+        ([1, 1, 1], [1, 1, 1, 1], {}, "x: not a ratio"),
+        ([], [], {}, "x: not a ratio"),
+        ([1, 1], [0, 0], {}, "x: not a ratio"),
         ([1, 2], [1, 1], {"resamples": 100, "alpha": 0.01}, "100 resamples are too few"),
     ],
 )

@@ -38,7 +38,7 @@ def test_the_compiled_pipeline_has_it(site, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("training: {cpu: 1}", "training is no step; the steps are champion, fetch"),
+        ("training: {cpu: 1}", "training is not a step; the steps are champion, fetch"),
         ("train: {gpu: 1}", "train: gpu: unknown key"),
         ("train: {cpu: 1}", "train: cpu: Input should be a valid string"),
         ("train: {cpu: a lot}", "train: cpu: String should match pattern"),

@@ -161,7 +161,7 @@ def test_a_reader_that_goes_away_ends_the_processes_of_the_run(tmp_path, monkeyp
         return started[0]
 
     def gone(_):
-        raise ReaderGone("nobody reads the output any more")
+        raise ReaderGone("the reader of the output is gone")
 
     monkeypatch.setattr(local.subprocess, "Popen", starting)
     run = LocalRun(folder=tmp_path, ir=tmp_path / "pipeline.yaml", policy_text="", parameters={})

@@ -94,6 +94,6 @@ def test_options_and_variables_give_the_same_bytes(tmp_path):
 def test_a_name_that_kubernetes_does_not_know_is_wrong_use(tmp_path, option, name):
     done = called("compile", "-o", "p.yaml", f"{option}={name}", cwd=tmp_path)
     assert done.returncode == 2
-    assert f"{option} {name!r} names nothing in Kubernetes" in done.stderr
+    assert f"{option} {name!r} is not a name in Kubernetes" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "p.yaml").exists()

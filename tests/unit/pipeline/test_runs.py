@@ -90,9 +90,13 @@ def test_what_is_no_folder_is_refused(folder):
     ("told", "verdict", "problem"),
     [
         ("", "interrupted", "before its first step"),
-        (events(("fetch", "start")), "interrupted: fetch", "began and did not end"),
+        (events(("fetch", "start")), "interrupted: fetch", "started and did not end"),
         (events(("fetch", "end")), "interrupted", "stopped after fetch"),
-        (events(("fetch", "end"), ("train", "start")) + '{"step": "tr', "interrupted: train", "train began"),
+        (
+            events(("fetch", "end"), ("train", "start")) + '{"step": "tr',
+            "interrupted: train",
+            "train started",
+        ),
         ("[]\n", "interrupted", "before its first step"),
         ("half", "interrupted", "before its first step"),
         (
@@ -131,7 +135,7 @@ def test_a_run_that_goes_on_is_running_until_its_processes_are_gone(folder):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("parameters.json", None, "parameters.json is not there"),
+        ("parameters.json", None, "parameters.json is missing"),
         ("parameters.json", "", "parameters.json: "),
         ("parameters.json", "[1]", "parameters.json: "),
         ("parameters.json", '{"epochs": "many"}', "parameters.json: "),
@@ -197,7 +201,7 @@ def test_a_whole_name_is_never_ambiguous(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("2026", f"2 runs are named so \\({SECOND}, {FIRST}\\)"),
+        ("2026", f"2 runs have such names \\({SECOND}, {FIRST}\\)"),
         ("202", "give 4 characters"),
         ("", "give 4 characters"),
         ("20270101", "there is none in"),
