@@ -26,6 +26,20 @@ STORE = str(FOLDER / "store")
 SAMPLE_STORE = str(FOLDER / "sample-store")
 """Where models of the sample go unless a store is named: none of them becomes the champion of real data."""
 
+
+def own_store(problem: str, *, synthetic: bool) -> str:
+    """Return where a problem's models go unless a store is named: one store has one champion.
+
+    Args:
+        problem: its name; the repository's own has the stores above, any other has a folder.
+        synthetic: whether the data are the problem's sample.
+    """
+    from ml.core.problems import default_problem
+
+    store = Path(SAMPLE_STORE if synthetic else STORE)
+    return str(store if problem == default_problem() else store.parent / "problems" / problem / store.name)
+
+
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 """A commit in full."""
 

@@ -22,6 +22,7 @@ from ml.cli.options import (
     absolute,
     command,
     near,
+    own_store,
     policy_text_of,
     print_json,
     say,
@@ -45,7 +46,7 @@ def run(
         typer.Option(
             envvar="JUKEBOX_STORE",
             help=f"The model store: a folder or s3://bucket/prefix; by default {STORE}, on the sample "
-            f"{SAMPLE_STORE}.",
+            f"{SAMPLE_STORE}, each in .jukebox/problems/NAME for any problem but the repository's own.",
         ),
     ] = None,
     runs: Annotated[
@@ -81,9 +82,10 @@ def run(
     snapshot = absolute(snapshot) if snapshot else ""
     uris = tables.values()
     synthetic = read_snapshot(snapshot).synthetic if snapshot else any(uri.startswith(SAMPLE) for uri in uris)
-    store = store or (SAMPLE_STORE if synthetic else STORE)
+    problem = problem_name(problem)
+    store = store or own_store(problem, synthetic=synthetic)
     order = Order(
-        problem=problem_name(problem),
+        problem=problem,
         tables=tables,
         snapshot=snapshot,
         store=absolute(store),

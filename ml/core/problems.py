@@ -13,7 +13,12 @@ VARIABLE = "JUKEBOX_PROBLEM"
 
 def problem_name(name: str = "") -> str:
     """Return the name of a problem: the one given, that of `VARIABLE`, or the repository's own."""
-    return name or os.environ.get(VARIABLE, "") or str(importlib.import_module("ml.problems").DEFAULT)
+    return name or os.environ.get(VARIABLE, "") or default_problem()
+
+
+def default_problem() -> str:
+    """Return the name of the repository's own problem."""
+    return str(importlib.import_module("ml.problems").DEFAULT)
 
 
 def load_part(name: str, part: Literal["definition", "policy", "solution"]) -> ModuleType:

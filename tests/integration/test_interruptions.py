@@ -99,8 +99,8 @@ def runs(request, tmp_path_factory) -> Iterator[dict]:
                 started[name] = home, pool.submit(work, home, *arguments)
 
         duel = ["test_of_two_runs_at_once_one_is_promoted"]
-        start("first", duel, run_at, *QUICK, "--seed", "1")
-        start("second", duel, run_at, *QUICK, "--seed", "2")
+        start("first", duel, run_at, *QUICK, "--param", "seed=1")
+        start("second", duel, run_at, *QUICK, "--param", "seed=2")
         start("full", ["test_a_full_disk_under_the_store"], _full_store)
         interrupted = ["test_an_interrupted_run_ends_at_once_and_leaves_nothing"]
         start("SIGINT", interrupted, _interrupt, signal.SIGINT)

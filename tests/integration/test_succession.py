@@ -35,7 +35,7 @@ def evidence_of(result: dict) -> Evidence:
 
 
 def test_a_model_as_good_as_the_champion_is_compared_with_it_and_follows_it(home, finished_run):
-    code, errors, result = run(home, "--seed", "8")
+    code, errors, result = run(home, "--param", "seed=8")
     assert code == 0, errors
     champion = finished_run.result["candidate"]
     evidence = evidence_of(result)

@@ -48,6 +48,13 @@ def test_models_of_the_sample_do_not_become_the_champion_of_real_data(store_of):
     assert STORE != SAMPLE_STORE
 
 
+def test_the_model_of_one_problem_does_not_become_the_champion_of_another(store_of):
+    another = "--problem", "examples.digits"
+    assert store_of(*another) == ".jukebox/problems/examples.digits/sample-store"
+    assert store_of(*another, "--data", "folder") == ".jukebox/problems/examples.digits/store"
+    assert store_of(*another, "--store", "mine") == "mine"
+
+
 def test_a_store_that_is_named_is_the_store(store_of, monkeypatch):
     assert store_of("--store", "mine") == store_of(*TABLES, "--store", "mine") == "mine"
     monkeypatch.setenv("JUKEBOX_STORE", "s3://bucket/store")

@@ -222,10 +222,11 @@ def test_too_many_steps_are_refused():
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Walk all objects of a JSON value."""
+    """Walk all objects of a JSON value, but those that are the value of a parameter: their keys are free."""
     if isinstance(value, dict):
         yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        value = [item for name, item in value.items() if name != "defaultValue"]
+    for item in value if isinstance(value, list) else ():
         yield from objects(item)
 
 

@@ -190,7 +190,7 @@ def test_where_the_kernel_permits_no_such_place_nothing_is_run(monkeypatch, tmp_
     script = tmp_path / "refuses.py"
     script.write_text("import sys; sys.stderr.write('unshare: Operation not permitted\\n'); sys.exit(71)")
     monkeypatch.setattr(sandbox, "__file__", str(script))
-    told = r"which this system forbids \(unshare: Operation not permitted\): allow user namespaces, or let the Task"
+    told = r"this system forbids \(unshare: Operation not permitted\): allow user namespaces, or let"
     with pytest.raises(PlatformError, match=told):
         run_confined(["/bin/true"], [], [], BOUNDS)
 
