@@ -44,8 +44,8 @@ def write_sample(uri: str, targets: Mapping[str, Path]) -> None:
     import pandas as pd
 
     rng = np.random.default_rng(7)
-    points = pd.DataFrame(rng.normal(size=(1200, 3)), columns=list(FEATURES))
-    radius = np.hypot(points["x"], points["y"]) + rng.normal(scale=0.1, size=1200)
+    points = pd.DataFrame(rng.normal(size=(3000, 3)), columns=list(FEATURES))
+    radius = np.hypot(points["x"], points["y"]) + rng.normal(scale=0.1, size=3000)
     label = np.digitize(radius, [0.9, 1.5])
     points.insert(0, "id", [f"point-{number:04}" for number in range(len(points))])
     points.insert(1, LABEL, np.array(["blue", "green", "red"])[label])
