@@ -20,12 +20,13 @@ from typing import NamedTuple
 
 import gate_docs
 import numpy as np
-from policies import default_policy
 from populations import Population, population
 
+from ml.gate.policy import default_text, parse_policy
 from ml.gate.resampling import Resampling
 from ml.measure import draws
 from ml.measure.resampling import RESAMPLING, compare_ratios
+from ml.problems.songs.policy import THRESHOLDS
 
 SIZES = (200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 WORSE_BY = {
@@ -57,7 +58,7 @@ class Cell(NamedTuple):
 
 def defaults() -> tuple[dict[str, float], float]:
     """Return the margins by metric, and alpha, of the default policy."""
-    policy = default_policy().champion
+    policy = parse_policy(default_text(THRESHOLDS)).champion
     margins = {
         "log_loss": policy.margin_log_loss_nats,
         "top5_mass": policy.margin_top5_mass,
