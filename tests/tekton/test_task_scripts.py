@@ -180,10 +180,10 @@ def test_the_ir_whose_digest_is_returned_is_submitted(site, passed):
 def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
     commit, done, *_ = passed
     assert done.tasks["submit-run"].results["VERDICT"] == "pass"
-    assert done.tasks["promote"].results["PROMOTION"] == "1"
     outcome = done.home / "shared" / "outcome"
     judged, promoted = (json.loads((outcome / name).read_bytes()) for name in ("judge.json", "promote.json"))
     assert (judged["exit_code"], judged["commit"], judged["dirty"]) == (0, commit, False)
+    assert done.tasks["promote"].results["PROMOTION"] == str(promoted["promotion"])
     assert promoted["unchanged"] is False
     assert (state(site, commit), site.forge.tokens) == (["success"], {FORGE_TOKEN})
     assert not [s for s in (TOKEN, FORGE_TOKEN, site.s3["AWS_SECRET_ACCESS_KEY"]) if s in done.log]
