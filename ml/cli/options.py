@@ -140,9 +140,17 @@ def near(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def command(*words: str) -> str:
-    """Return a command of jukebox in backticks, as a shell takes it."""
-    return f"`{shlex.join(('jukebox', *words))}`"
+def command(*words: str, problem: str = "") -> str:
+    """Return a command of jukebox in backticks, as a shell takes it.
+
+    Args:
+        words: verb, options and arguments.
+        problem: the problem that it is about; it is named where it is not the one that is meant anyway.
+    """
+    from ml.core.problems import VARIABLE, problem_name
+
+    named = (f"{VARIABLE}={problem}",) if problem not in ("", problem_name()) else ()
+    return f"`{shlex.join((*named, 'jukebox', *words))}`"
 
 
 def open_store(store: str, head: str | None = None) -> "ModelStore":

@@ -132,9 +132,10 @@ def run(
     judged = ("--policy", str(policy)) if policy else ()
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
+        again = command("gate", near(this.evidence), *judged, problem=problem)
         raise GateBlocked(
             f"the self-check blocks the model ({names}); nothing was promoted; "
-            f"{command('gate', near(this.evidence), *judged)} shows every check with its reason",
+            f"{again} shows every check with its reason",
             result,
         )
     result["candidate"] = done.candidate
@@ -144,7 +145,7 @@ def run(
         print_json(result)
     else:
         place = () if store == STORE else ("--store", store)
-        _show_end(done.candidate, change, place, judged, synthetic=synthetic)
+        _show_end(done.candidate, change, place, judged, problem, synthetic=synthetic)
 
 
 def _show_places(places: Mapping[str, Path]) -> None:
@@ -157,20 +158,21 @@ def _show_end(
     outcome: "LogChange | None",
     place: tuple[str, ...],
     judged: tuple[str, ...],
+    problem: str,
     *,
     synthetic: bool,
 ) -> None:
-    """Print the state of a candidate, and the next commands, for this store and this policy."""
+    """Print the state of a candidate, and the next commands, for this store, policy and problem."""
     out.print(f"candidate: {candidate}")
     if outcome:
         say(outcome)
         out.print(f"next:      {command('models', *place)} shows what is in production", markup=False)
     else:
-        out.print(
-            f"next:      {command('promote', candidate[:12], *place, *judged)} promotes it", markup=False
-        )
+        promote = command("promote", candidate[:12], *place, *judged, problem=problem)
+        out.print(f"next:      {promote} promotes it", markup=False)
     if synthetic:
-        out.print("           `jukebox run --data FOLDER` trains on your own tables")
+        again = command("run", "--data", "FOLDER", problem=problem)
+        out.print(f"           {again} trains on your own tables", markup=False)
 
 
 def sample(

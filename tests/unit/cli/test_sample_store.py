@@ -71,7 +71,7 @@ def test_a_store_that_takes_attested_models_only_refuses_before_anything_is_trai
 @pytest.mark.parametrize("synthetic", [True, False])
 @pytest.mark.parametrize("place", [(), ("--store", "my store")])
 def test_the_end_of_a_run_names_the_next_command_with_its_store(capsys, place, synthetic):
-    train._show_end(CANDIDATE, None, place, ("--policy", "p.yaml"), synthetic=synthetic)
+    train._show_end(CANDIDATE, None, place, ("--policy", "p.yaml"), "songs", synthetic=synthetic)
     shown = capsys.readouterr().out
     assert CANDIDATE in shown
     store = "--store 'my store' " if place else ""
@@ -121,3 +121,11 @@ def test_clean_leaves_the_environment(tmp_path):
 def test_no_message_proposes_to_remove_the_environment():
     wrong = re.compile(r"make distclean|rm -rf? \.venv")
     assert [path.name for path in (ROOT / "ml").rglob("*.py") if wrong.search(path.read_text())] == []
+
+
+def test_the_next_command_names_a_problem_that_is_not_meant_anyway(monkeypatch):
+    monkeypatch.delenv("JUKEBOX_PROBLEM", raising=False)
+    assert command("promote", "c", problem="songs") == "`jukebox promote c`"
+    assert command("promote", "c", problem="churn") == "`JUKEBOX_PROBLEM=churn jukebox promote c`"
+    monkeypatch.setenv("JUKEBOX_PROBLEM", "churn")
+    assert command("promote", "c", problem="churn") == "`jukebox promote c`"
