@@ -35,6 +35,7 @@ from ml.cli import (
 )
 from ml.cli.console import err, out, tame
 from ml.cli.options import print_json
+from ml.core.environment import clean_environment
 from ml.core.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
 from ml.core.signals import STOP_SIGNALS
 from ml.core.version import UNKNOWN, code_version
@@ -127,6 +128,7 @@ def main() -> NoReturn:
         # A signal that the caller ignores stays ignored, as under nohup.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    clean_environment()
     try:
         raise SystemExit(_run())
     except ReaderGone as gone:

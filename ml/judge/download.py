@@ -23,7 +23,7 @@ from ml.release.log import Promotion
 from ml.release.objects import Objects
 from ml.release.promotion import production_of
 from ml.release.store import ModelStore
-from ml.storage.s3 import DEFAULT_REGION, ENDPOINTS, variables
+from ml.storage.s3 import endpoint_url, region
 
 LARGEST_MANIFEST = 1 << 20
 LARGEST_HOLDOUT_FILE = 2 << 30
@@ -168,10 +168,6 @@ def address(store_uri: str) -> str:
     """Return host and port of the object store, "" for a folder."""
     if urlparse(store_uri).scheme != "s3":
         return ""
-    given = variables()
-    region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
-    named = [given[name] for name in ENDPOINTS if name in given]
-    endpoint = (named or [f"https://s3.{region}.amazonaws.com"])[0]
-    parsed = urlparse(endpoint if "://" in endpoint else f"https://{endpoint}")
+    parsed = urlparse(endpoint_url() or f"https://s3.{region()}.amazonaws.com")
     host = f"[{parsed.hostname}]" if ":" in (parsed.hostname or "") else parsed.hostname
     return f"{host}:{parsed.port or (80 if parsed.scheme == 'http' else 443)}"

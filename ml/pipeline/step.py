@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from ml.core.environment import clean_environment
 from ml.core.errors import GateBlocked, JukeboxError, PlatformError
 
 EVENTS = "JUKEBOX_EVENTS"
@@ -46,6 +47,7 @@ def step(body: Callable[P, str]) -> Callable[P, None]:
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         start = time.monotonic()
+        clean_environment()
         _event(name, "start")
         print(f"{name}: started", file=sys.stderr, flush=True)
         try:

@@ -1,26 +1,26 @@
 """Open a bucket by its URI: endpoint, region, CA and credentials come from the usual AWS_* variables.
 
 The variables of an OpenShift AI data connection are among them. Every wait is bounded, and an error of
-obstore, which has many lines, becomes one line. The environment is read and never changed.
+obstore, which has many lines, becomes one line. The environment is read and never changed: the command and
+each step have cleaned it (`ml.core.environment`).
 """
 
 import os
 import re
+import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import ParseResult, unquote, urlparse
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, S3Store
 
+from ml.core.environment import unclean_variable
 from ml.core.errors import PlatformError, UsageError
-from ml.storage.credentials import NoCredentials, credential_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT")
@@ -35,26 +35,22 @@ WORDS = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"), "[!-~]+")
 WORDS |= dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "[0-9A-Za-z-]+")
 """The values that these variables may have; obstore panics on others."""
 
-DEFAULTS = {
-    "checksum_algorithm": "",
-    "conditional_put": "etag",
-    "copy_if_not_exists": "",
-    "disable_bulk_delete": "false",
-    "disable_tagging": "false",
-    "request_payer": "false",
-    "s3_express": "false",
-    "server_side_encryption": "",
-    "skip_signature": "false",
-    "sse_bucket_key_enabled": "",
-    "sse_customer_key_base64": "",
-    "sse_kms_key_id": "",
-    "unsigned_payload": "false",
-    "virtual_hosted_style_request": "false",
-}
-"""Other options that obstore reads from variables, and the value that means the same as an unset variable.
+CREDENTIALS: tuple[frozenset[str], ...] = (
+    frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}),
+    frozenset({"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"}),
+    frozenset({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"}),
+    frozenset({"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"}),
+    frozenset({"AWS_SKIP_SIGNATURE"}),
+)
+"""The variables of a key, a web identity, a container's and a pod's role, and of a public bucket."""
 
-For some no value does: "".
-"""
+TOKEN_SERVICE, METADATA_TOKEN = "POST REDACTED", "/latest/api/token"
+"""How obstore writes a request to a web identity's token service, and to an instance's metadata service."""
+
+NO_CREDENTIALS = "no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+METADATA = "http://169.254.169.254"
+PROBE = 2.0
+"""Seconds for a connection to the metadata service of an EC2 instance."""
 
 TIMEOUTS: "ClientConfig" = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "1h"}
 """obstore limits a whole transfer to 30 s by default, which is too short for a large table."""
@@ -80,6 +76,7 @@ ANSWERS = {
 
 SILENCES = {
     r"InvalidCertificate\(\s*(\w+)": ("untrusted certificate", "name its CA's PEM file in AWS_CA_BUNDLE"),
+    r"BadScheme": ("a token is sent over https only", "correct AWS_ENDPOINT_URL_STS"),
     r"InvalidContentType": ("no TLS", "should the endpoint begin with http://?"),
     r"dns error": ("unknown host", "check the endpoint"),
     r"(Connection refused)": ("cannot connect", "check the endpoint"),
@@ -90,7 +87,7 @@ SILENCES = {
 
 
 def open_bucket(uri: str, parsed: ParseResult) -> ObjectStore:
-    """Open a prefix in a bucket.
+    """Open a prefix in a bucket; obstore finds the credentials.
 
     Raises:
         UsageError: the URI cannot be used, or an AWS_* variable is malformed or missing.
@@ -98,54 +95,53 @@ def open_bucket(uri: str, parsed: ParseResult) -> ObjectStore:
     """
     if "@" in parsed.netloc:
         raise UsageError("credentials in an s3:// URI would be written down; use the AWS_* variables")
-    given = variables()
+    if name := unclean_variable():
+        raise UsageError(f"{name} is blank or has white space around its value: unset it, or correct it")
     for name, word in WORDS.items():
-        if name in given and not re.fullmatch(word, given[name]):
+        if name in os.environ and not re.fullmatch(word, os.environ[name]):
             raise UsageError(f"{name} is malformed: it contains a blank or a character that is not allowed")
-    config = _config(given)
-    client: ClientConfig = {**TIMEOUTS, "allow_http": config.get("endpoint_url_s3", "").startswith("http://")}
-    bundle = given.get("AWS_CA_BUNDLE", "")
-    if certificates := _certificates(bundle):
+    endpoint = endpoint_url()
+    config: S3Config = {"aws_region": region()}
+    if endpoint:
+        config["aws_endpoint_url_s3"] = endpoint
+    client: ClientConfig = {**TIMEOUTS, "allow_http": endpoint.startswith("http://")}
+    if certificates := _certificates(os.environ.get("AWS_CA_BUNDLE", "")):
         client["root_certificate"] = certificates
-    provider = credential_provider(given, config["region"], bundle)
+    _require_credentials()
     try:
         return S3Store(
             _bucket(parsed),
             prefix=unquote(parsed.path) or None,
-            config=cast("S3Config", {f"aws_{name}": value for name, value in config.items()}),
+            config=config,
             client_options=client,
             retry_config=RETRY,
-            credential_provider=provider,
         )
     except (BaseError, ValueError) as error:
         raise PlatformError(f"cannot open {uri}: {explain(error)}; check URI and AWS_* variables") from error
 
 
-def variables() -> "Mapping[str, str]":
-    """Return the AWS_* variables without white space around their values, and without blank ones."""
-    given = {name: value.strip() for name, value in os.environ.items() if name.startswith("AWS_")}
-    return {name: value for name, value in given.items() if value}
+def region() -> str:
+    """Return the region that the variables name."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
 
 
-def _config(given: "Mapping[str, str]") -> dict[str, str]:
-    """Return the options of the store, by the names of their variables without AWS_, in lower case.
+def _require_credentials() -> None:
+    """Check that the variables name credentials, or that a metadata service accepts connections.
 
-    obstore reads the environment, too, takes blank and untrimmed values as they are, and cannot unset one.
-    So each variable that is set is given explicitly, which has precedence.
+    obstore falls back to the metadata service of an EC2 instance, and waits long for one that is not there.
+
+    Raises:
+        UsageError: they name half a key, or there is no such service.
     """
-    config = {"region": given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or DEFAULT_REGION}
-    for option, default in DEFAULTS.items():
-        name = f"AWS_{option.upper()}"
-        if name in os.environ:
-            config[option] = given.get(name, default)
-            if not config[option]:
-                raise UsageError(f"{name} is blank: remove it, or give it a value")
-    if endpoint := _endpoint(given):
-        config["endpoint_url_s3"] = endpoint
-    elif any(name in os.environ for name in ENDPOINTS):
-        config["endpoint_url_s3"] = f"https://s3.{config['region']}.amazonaws.com"
-        config["virtual_hosted_style_request"] = "false"
-    return config
+    if ("AWS_ACCESS_KEY_ID" in os.environ) != ("AWS_SECRET_ACCESS_KEY" in os.environ):
+        raise UsageError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both")
+    if any(os.environ.keys() >= names for names in CREDENTIALS):
+        return
+    service = urlparse(os.environ.get("AWS_METADATA_ENDPOINT", METADATA))
+    try:
+        socket.create_connection((service.hostname or "", service.port or 80), timeout=PROBE).close()
+    except OSError as error:
+        raise UsageError(NO_CREDENTIALS) from error
 
 
 def _bucket(parsed: ParseResult) -> str:
@@ -154,10 +150,14 @@ def _bucket(parsed: ParseResult) -> str:
     return parsed.netloc
 
 
-def _endpoint(given: "Mapping[str, str]") -> str:
-    """Return the endpoint that the variables name, "" for AWS itself."""
-    name = next((name for name in ENDPOINTS if name in given), "")
-    endpoint = given.get(name, "")
+def endpoint_url() -> str:
+    """Return the endpoint that the variables name, "" for AWS itself.
+
+    Raises:
+        UsageError: it is no address.
+    """
+    name = next((name for name in ENDPOINTS if name in os.environ), "")
+    endpoint = os.environ.get(name, "")
     if name == ENDPOINTS[-1] and "://" not in endpoint:
         endpoint = f"https://{endpoint}"
     try:
@@ -186,22 +186,22 @@ def _certificates(bundle: str) -> bytes:
 def explain(error: Exception) -> str:
     """Return one line that says what happened, where, and what to do; a message of obstore has many lines."""
     text = str(error).strip()
-    if refused := re.search(rf"{NoCredentials.__name__}: (.+)", text):
-        return refused[1]
-    address = re.search(r"https?://[^/\s]+", text)
     status = re.search(r"status code: (\d{3})", text)
-    if not address or not (status or "HTTP error" in text):
-        return text.split("\n")[0].removeprefix("Generic S3 error: ")
-    where = address[0]
-    if status:
+    if METADATA_TOKEN in text:
+        return NO_CREDENTIALS
+    if TOKEN_SERVICE in text and status:
+        return f"HTTP {status[1]} at the token service: check AWS_ROLE_ARN and the role's trust policy"
+    address = re.search(r"https?://[^/\s]+", text)
+    where = "the token service" if TOKEN_SERVICE in text else address and address[0]
+    if where and status:
         code = re.search(r"<Code>(\w+)</Code>", text)
         said = code[1] if code else {"403": "AccessDenied"}.get(status[1], "")
-        if said in ANSWERS:
-            what, todo = ANSWERS[said]
-            return f"{what} at {where}: {todo}"
-        return f"HTTP {status[1]} {said}".strip() + f" at {where}"
-    for pattern, (what, todo) in SILENCES.items():
-        if match := re.search(pattern, text):
-            detail = f" ({match[1]})" if match.groups() else ""
-            return f"{what}{detail} at {where}: {todo}"
-    return f"the request failed at {where}"
+        what, todo = ANSWERS.get(said, (f"HTTP {status[1]} {said}".strip(), ""))
+        return f"{what} at {where}" + (f": {todo}" if todo else "")
+    if where and "HTTP error" in text:
+        for pattern, (what, todo) in SILENCES.items():
+            if match := re.search(pattern, text):
+                detail = f" ({match[1]})" if match.groups() else ""
+                return f"{what}{detail} at {where}: {todo}"
+        return f"the request failed at {where}"
+    return text.split("\n")[0].removeprefix("Generic S3 error: ")

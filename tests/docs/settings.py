@@ -46,6 +46,7 @@ TO_THE_COMMAND = {
 }
 """What no option stands for. A name in the code that is neither here nor below is an error."""
 
+READ_BY_OBSTORE = {"AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL_STS"}
 BETWEEN_PROCESSES = {"JUKEBOX_EVENTS", "JUKEBOX_SERVER_TOKEN"}
 """What a process of ours sets for another of ours."""
 
@@ -97,7 +98,7 @@ def in_the_code() -> set[str]:
 
 def _others() -> Iterator[tuple[str, str]]:
     optional = {option.variable for verb in verbs() for option in verb.options}
-    found = in_the_code() - optional - BETWEEN_PROCESSES
+    found = (in_the_code() | READ_BY_OBSTORE) - optional - BETWEEN_PROCESSES
     if unknown := found - set(TO_THE_COMMAND):
         raise ValueError(f"variables that tests/docs/settings.py says nothing of: {sorted(unknown)}")
     return ((code(name), text) for name, text in TO_THE_COMMAND.items() if name in found)

@@ -8,8 +8,8 @@ import trustme
 from obstore.exceptions import BaseError
 from servers import Site, s3_server, serving
 
-import ml.storage.credentials
 import ml.storage.s3
+from ml.core.environment import clean_environment
 from ml.storage.objects import open_folder
 from ml.storage.s3 import explain
 
@@ -21,13 +21,18 @@ def plain_environment(monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(ml.storage.s3, "RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=1)})
-    monkeypatch.setattr(ml.storage.credentials, "PAUSES", (0.01, 0.01))
 
 
 @pytest.fixture
 def variables(monkeypatch):
-    """Set variables of the environment."""
-    return lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
+    """Set variables, and clean the environment as the command and each step do."""
+
+    def set_and_clean(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        clean_environment()
+
+    return set_and_clean
 
 
 @pytest.fixture(scope="session")
