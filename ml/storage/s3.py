@@ -101,7 +101,7 @@ def open_bucket(uri: str, parsed: ParseResult) -> ObjectStore:
         if name in os.environ and not re.fullmatch(word, os.environ[name]):
             raise UsageError(f"{name} is malformed: it contains a blank or a character that is not allowed")
     endpoint = endpoint_url()
-    config: S3Config = {"aws_region": region()}
+    config: S3Config = {"region": region()}
     if endpoint:
         config["aws_endpoint_url_s3"] = endpoint
     client: ClientConfig = {**TIMEOUTS, "allow_http": endpoint.startswith("http://")}
