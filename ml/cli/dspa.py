@@ -178,6 +178,7 @@ def submit(
 def follow(
     run_id: Annotated[str, typer.Argument(help="The id of a run that `jukebox submit` has started.")],
     policy: PolicyFile = None,
+    problem: Problem = "",
     host: Host = None,
     dspa: Dspa = "dspa",
     namespace: Namespace = None,
@@ -202,7 +203,7 @@ def follow(
     from ml.dspa.timeouts import Timeouts
 
     with reporting(results_dir, as_json=as_json, verbose=verbose) as known:
-        policy_text = policy_text_of(policy)
+        policy_text = policy_text_of(policy, problem)
         connection = connect(host, dspa, namespace, ca, token_file, dashboard, pipeline_root)
         timeouts = Timeouts(deadline=timeout, stuck=stuck)
         with shown_run(quiet=as_json) as shown:

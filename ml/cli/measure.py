@@ -26,12 +26,14 @@ from ml.cli.options import (
     STORE,
     AsJson,
     PolicyFile,
+    Problem,
     Store,
     absolute,
     command,
     near,
     policy_text_of,
     print_json,
+    problem_option,
     write_results,
 )
 from ml.cli.reporting import outcome_in
@@ -52,6 +54,7 @@ def attest(
     keyless: Keyless = None,
     identity_token: IdentityToken = None,
     policy: PolicyFile = None,
+    problem: Problem = "",
     claims: Claims = None,
     run: Run = "",
     judge_image: JudgeImage = LOCAL,
@@ -70,7 +73,7 @@ def attest(
     from ml.judge.attest import Places, attest
 
     places = Places(absolute(store), absolute(holdout))
-    text, claimed = policy_text_of(policy), _claimed(claims)
+    text, claimed = policy_text_of(policy, problem), _claimed(claims)
     signer = _signer(key_file, keyless, identity_token)
 
     def told(line: str) -> None:
@@ -81,7 +84,7 @@ def attest(
     with tempfile.TemporaryDirectory(prefix="judge-") as folder:
         work = Path(folder).resolve()
         found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
-    place = () if store == STORE else ("--store", store)
+    place = (*(() if store == STORE else ("--store", store)), *problem_option(problem))
     _finish(found, out_file, place, as_json=as_json)
 
 
@@ -149,6 +152,7 @@ def sign(
     keyless: Keyless = None,
     identity_token: IdentityToken = None,
     policy: PolicyFile = None,
+    problem: Problem = "",
     judge_image: JudgeImage = LOCAL,
     out_file: Envelope = Path("attestation.json"),
     asked: AskedDigest = "",
@@ -165,7 +169,7 @@ def sign(
 
     with outcome_in(outcome, decided_ok=decided_ok) as known:
         signer = _signer(key_file, keyless, identity_token)
-        found = sign(work, policy_text_of(policy), judge_image, signer, asked, measured)
+        found = sign(work, policy_text_of(policy, problem), judge_image, signer, asked, measured)
         claimed, proven = found.statement.predicate.claimed, found.statement.predicate.measured
         known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
         known.update(champion=proven.champion, judged_by=proven.policy_digest)
@@ -210,7 +214,7 @@ def _finish(found: "Attested", path: Path, place: tuple[str, ...], *, as_json: b
     Args:
         found: what was attested.
         path: the file to write.
-        place: how the user named the store, for the command that comes next.
+        place: the options that name the store and the problem, for the command that comes next.
         as_json: print JSON instead of text.
     """
     from ml.core.files import write_bytes

@@ -64,8 +64,8 @@ Problem = Annotated[
     str,
     typer.Option(
         envvar="JUKEBOX_PROBLEM",
-        help="What is trained: a package of ml/problems, or any package by its dotted path; the repository's "
-        "own by default.",
+        help="The problem: a package of ml/problems, or any package by its dotted path; the repository's own "
+        "by default. It has data, policy defaults and model.",
     ),
 ]
 Data = Annotated[
@@ -140,17 +140,16 @@ def near(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def command(*words: str, problem: str = "") -> str:
-    """Return a command of jukebox in backticks, as a shell takes it.
+def command(*words: str) -> str:
+    """Return a command of jukebox in backticks, as a shell takes it: verb, options and arguments."""
+    return f"`{shlex.join(('jukebox', *words))}`"
 
-    Args:
-        words: verb, options and arguments.
-        problem: the problem that it is about; it is named where it is not the one that is meant anyway.
-    """
-    from ml.core.problems import VARIABLE, problem_name
 
-    named = (f"{VARIABLE}={problem}",) if problem not in ("", problem_name()) else ()
-    return f"`{shlex.join((*named, 'jukebox', *words))}`"
+def problem_option(problem: str) -> tuple[str, ...]:
+    """Return the option that names a problem, () where it is the one that is meant without an option."""
+    from ml.core.problems import problem_name
+
+    return ("--problem", problem) if problem not in ("", problem_name()) else ()
 
 
 def open_store(store: str, head: str | None = None) -> "ModelStore":

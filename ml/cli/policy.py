@@ -9,6 +9,7 @@ from rich.markup import escape
 from ml.cli.console import out, tame
 from ml.cli.options import (
     FOLDER,
+    STORE,
     AsJson,
     PolicyFile,
     Problem,
@@ -77,7 +78,8 @@ def explain(policy: PolicyFile = None, problem: Problem = "", as_json: AsJson = 
 @app.command()
 def test(
     policy: PolicyFile = None,
-    store: Store = str(FOLDER / "store"),
+    problem: Problem = "",
+    store: Store = STORE,
     evidence: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +96,7 @@ def test(
     """
     from ml.release.replay import find_evidence, replay
 
-    text = policy_text_of(policy)
+    text = policy_text_of(policy, problem)
     runs = str(FOLDER / "runs")
     asked = evidence or ([runs] if Path(runs).is_dir() else [])
     folders = [absolute(folder) for folder in (f"{store.rstrip('/')}/candidates", *asked)]

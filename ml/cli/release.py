@@ -12,6 +12,7 @@ from ml.cli.options import (
     AsJson,
     Head,
     PolicyFile,
+    Problem,
     Store,
     basis_of,
     open_store,
@@ -35,6 +36,7 @@ def promote(
     candidate: Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")],
     store: Store = STORE,
     policy: PolicyFile = None,
+    problem: Problem = "",
     attestation: Annotated[
         Path | None, typer.Option(help="The attestation that `jukebox judge attest` has signed.")
     ] = None,
@@ -86,7 +88,7 @@ def promote(
         outcome = promote_candidate(
             opened,
             opened.find_candidate(candidate),
-            policy_text_of(policy),
+            policy_text_of(policy, problem),
             attestation=envelope,
             trust=trusted,
             run=run,

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from ml.cli.console import out, tame
-from ml.cli.options import FOLDER, AsJson, PolicyFile, policy_text_of, print_json
+from ml.cli.options import FOLDER, AsJson, PolicyFile, Problem, policy_text_of, print_json
 from ml.cli.tables import show_table, show_verdict
 from ml.core.clock import today
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
@@ -94,6 +94,7 @@ def gate(
         typer.Argument(metavar="RUN|FILE", help="A run's name, or an evidence.json that a run has written."),
     ],
     policy: PolicyFile = None,
+    problem: Problem = "",
     folder: Runs = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -111,7 +112,7 @@ def gate(
     except ValueError as error:
         raise EvidenceError(f"{path}: {error}") from error
     try:
-        text = policy.read_text(encoding="utf-8") if policy else policy_text_of(None)
+        text = policy.read_text(encoding="utf-8") if policy else policy_text_of(None, problem)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the policy {policy}: {error}") from error
     verdict = decide_again(found, text, today())

@@ -25,6 +25,7 @@ from ml.cli.options import (
     own_store,
     policy_text_of,
     print_json,
+    problem_option,
     say,
     table_uris_of,
 )
@@ -129,10 +130,10 @@ def run(
         out.print()
         show_verdict(verdict, folded=True)
         _show_places({"evidence": this.evidence, "artifacts": this.artifacts, "log": this.log})
-    judged = ("--policy", str(policy)) if policy else ()
+    judged = (*(("--policy", str(policy)) if policy else ()), *problem_option(problem))
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
-        again = command("gate", near(this.evidence), *judged, problem=problem)
+        again = command("gate", near(this.evidence), *judged)
         raise GateBlocked(
             f"the self-check blocks the model ({names}); nothing was promoted; "
             f"{again} shows every check with its reason",
@@ -145,7 +146,7 @@ def run(
         print_json(result)
     else:
         place = () if store == STORE else ("--store", store)
-        _show_end(done.candidate, change, place, judged, problem, synthetic=synthetic)
+        _show_end(done.candidate, change, place, judged, problem_option(problem), synthetic=synthetic)
 
 
 def _show_places(places: Mapping[str, Path]) -> None:
@@ -158,7 +159,7 @@ def _show_end(
     outcome: "LogChange | None",
     place: tuple[str, ...],
     judged: tuple[str, ...],
-    problem: str,
+    about: tuple[str, ...],
     *,
     synthetic: bool,
 ) -> None:
@@ -168,10 +169,10 @@ def _show_end(
         say(outcome)
         out.print(f"next:      {command('models', *place)} shows what is in production", markup=False)
     else:
-        promote = command("promote", candidate[:12], *place, *judged, problem=problem)
+        promote = command("promote", candidate[:12], *place, *judged)
         out.print(f"next:      {promote} promotes it", markup=False)
     if synthetic:
-        again = command("run", "--data", "FOLDER", problem=problem)
+        again = command("run", "--data", "FOLDER", *about)
         out.print(f"           {again} trains on your own tables", markup=False)
 
 

@@ -9,10 +9,11 @@ import typer.testing
 from command import called
 from messages import ROOT, message_problems
 from processes import assert_one_line
+from reports import passing_evidence
 
 from ml.cli import train
 from ml.cli.main import app
-from ml.cli.options import SAMPLE_STORE, STORE, command, near
+from ml.cli.options import SAMPLE_STORE, STORE, command, near, problem_option
 from ml.core.errors import RunFailed
 from ml.pipeline import here
 
@@ -71,7 +72,7 @@ def test_a_store_that_takes_attested_models_only_refuses_before_anything_is_trai
 @pytest.mark.parametrize("synthetic", [True, False])
 @pytest.mark.parametrize("place", [(), ("--store", "my store")])
 def test_the_end_of_a_run_names_the_next_command_with_its_store(capsys, place, synthetic):
-    train._show_end(CANDIDATE, None, place, ("--policy", "p.yaml"), "songs", synthetic=synthetic)
+    train._show_end(CANDIDATE, None, place, ("--policy", "p.yaml"), (), synthetic=synthetic)
     shown = capsys.readouterr().out
     assert CANDIDATE in shown
     store = "--store 'my store' " if place else ""
@@ -125,7 +126,14 @@ def test_no_message_proposes_to_remove_the_environment():
 
 def test_the_next_command_names_a_problem_that_is_not_meant_anyway(monkeypatch):
     monkeypatch.delenv("JUKEBOX_PROBLEM", raising=False)
-    assert command("promote", "c", problem="songs") == "`jukebox promote c`"
-    assert command("promote", "c", problem="churn") == "`JUKEBOX_PROBLEM=churn jukebox promote c`"
+    assert problem_option("songs") == ()
+    assert problem_option("churn") == ("--problem", "churn")
     monkeypatch.setenv("JUKEBOX_PROBLEM", "churn")
-    assert command("promote", "c", problem="churn") == "`jukebox promote c`"
+    assert problem_option("churn") == ()
+
+
+@pytest.mark.parametrize("verb", [("gate", "evidence.json"), ("policy", "test"), ("follow", "a-run")])
+def test_a_verb_that_decides_takes_the_policy_of_the_problem(tmp_path, verb):
+    (tmp_path / "evidence.json").write_bytes(passing_evidence().to_bytes())
+    line = assert_one_line(called(*verb, "--problem", "nothing", cwd=tmp_path), 2)
+    assert "problem 'nothing': there is no module ml.problems.nothing.policy" in line
