@@ -91,6 +91,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "parity.interface": {"parity.interface_problems": ["inputs: x instead of features"]},
     "budget.model_bytes": {"parity.model_bytes": 5_000_001},
     "budget.latency_calls": {"parity.latency.calls": 99},
+    "budget.p50_latency_ms": {"parity.latency.p50_ms": 5.1},
     "budget.p99_latency_ms": {"parity.latency.p99_ms": 50.1},
     "serving": {"serving.protocol": "v1"},
     "serving.interface": {"serving.interface_problems": ["inputs: width instead of features"]},

@@ -10,7 +10,7 @@ from ml.gate.check import Check, compare
 from ml.gate.subjects.parity import Parity
 from ml.gate.threshold import threshold
 
-WAIVABLE = ("budget.model_bytes", "budget.p99_latency_ms")
+WAIVABLE = ("budget.model_bytes", "budget.p50_latency_ms", "budget.p99_latency_ms")
 
 
 class BudgetPolicy(Record):
@@ -27,6 +27,12 @@ class BudgetPolicy(Record):
         "Single-row latency, 99th percentile, as served. The model answers in 0.3: the bound catches "
         "another kind of model, not a noisy machine.",
     )
+    max_p50_latency_ms: NonNegative = threshold(
+        5.0,
+        "milliseconds",
+        "Single-row latency, median, as served. The model answers in 0.1, on a busy machine too, where the 99th "
+        "percentile is twenty times as long: the bound catches a slower model that the other one does not.",
+    )
     min_latency_calls: Annotated[int, Field(ge=1)] = threshold(
         100,
         "calls",
@@ -38,4 +44,5 @@ def budget_checks(report: Parity, bounds: BudgetPolicy) -> Iterator[Check]:
     """Check what serving the model costs."""
     yield compare("budget.model_bytes", report.model_bytes, "<=", bounds.max_model_bytes)
     yield compare("budget.latency_calls", report.latency.calls, ">=", bounds.min_latency_calls)
+    yield compare("budget.p50_latency_ms", report.latency.p50_ms, "<=", bounds.max_p50_latency_ms)
     yield compare("budget.p99_latency_ms", report.latency.p99_ms, "<=", bounds.max_p99_latency_ms)
