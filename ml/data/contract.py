@@ -19,6 +19,7 @@ from ml.core.files import read_json, write_bytes, write_json
 from ml.data.drift import drift_from
 from ml.data.profile import Profile, make_profile
 from ml.data.tables import structure_problems
+from ml.gate.check import HOLDS
 from ml.gate.subjects.data import DataCheck, DataReport
 from ml.gate.subjects.drift import Drift
 from ml.problem import Contents, Definition, Kind
@@ -106,7 +107,7 @@ def data_check(
     name: str, value: float, relation: Literal["<=", ">="], bound: float, detail: str
 ) -> DataCheck:
     """Make a check of the contract; its detail is kept only when it fails."""
-    passed = bool(value <= bound if relation == "<=" else value >= bound)
+    passed = bool(HOLDS[relation](value, bound))
     return DataCheck(
         name=name,
         value=float(value),

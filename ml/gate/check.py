@@ -1,11 +1,21 @@
 """A check: one line of the verdict, ``value relation bound``, and how checks are made."""
 
+import operator
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from ml.core.records import Record
 
 Relation = Literal["<=", ">=", ">", "=="]
 Level = Literal["block", "warn"]
+
+HOLDS: Mapping[Relation, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    ">": operator.gt,
+    "==": operator.eq,
+}
+"""Whether each relation holds between a value and a bound."""
 
 
 class Check(Record):
@@ -33,12 +43,7 @@ def compare(
     name: str, value: float, relation: Relation, bound: float, reason: str = "", level: Level = "block"
 ) -> Check:
     """Make the check ``value relation bound``; the reason is kept only when it fails."""
-    passed = {
-        "<=": value <= bound,
-        ">=": value >= bound,
-        ">": value > bound,
-        "==": value == bound,
-    }[relation]
+    passed = HOLDS[relation](value, bound)
     failed = reason or f"{_shown(value)} is not {relation} {_shown(bound)}"
     return Check(
         name=name,

@@ -30,8 +30,8 @@ class BudgetPolicy(Record):
     max_p50_latency_ms: NonNegative = threshold(
         5.0,
         "milliseconds",
-        "Single-row latency, median, as served. The model answers in 0.1, on a busy machine too, where the 99th "
-        "percentile is twenty times as long: the bound catches a slower model that the other one does not.",
+        "Single-row latency, median, as served. The model answers in 0.1, also on a busy machine, where its 99th "
+        "percentile is twenty times that: this bound can be tighter.",
     )
     min_latency_calls: Annotated[int, Field(ge=1)] = threshold(
         100,
