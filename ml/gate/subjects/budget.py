@@ -30,8 +30,8 @@ class BudgetPolicy(Record):
     max_p50_latency_ms: NonNegative = threshold(
         5.0,
         "milliseconds",
-        "Single-row latency, median, as served. The model answers in 0.1, also on a busy machine, where its 99th "
-        "percentile is twenty times that: this bound can be tighter.",
+        "Single-row latency, median, as served. The model answers in 0.1, even where its 99th percentile "
+        "is twenty times that on a busy machine: this bound can be tighter.",
     )
     min_latency_calls: Annotated[int, Field(ge=1)] = threshold(
         100,
