@@ -172,9 +172,9 @@ def _decision(store: str, inputs: "Inputs", policy: "Policy") -> "Decision | Non
 
     opened = open_store(store)
     try:
-        found = find_decision(opened, inputs)
+        decision = find_decision(opened, inputs)
     except EvidenceError as error:
         out.print(f"note: {tame(str(error))}", markup=False)
         return None
     today = datetime.datetime.now(datetime.UTC).date()
-    return found if found and still_holds(opened, found, policy, today) else None
+    return decision if decision and still_holds(opened, decision, policy, today) else None

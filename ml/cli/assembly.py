@@ -54,11 +54,11 @@ def toolchain(
     if plan:
         require_folder(plan, "--plan")
     digest = base_digest(base or default_base(checkout))
-    found = look_up(checkout, python, digest, repository, registry, plan)
+    search = look_up(checkout, python, digest, repository, registry, plan)
     if as_json:
-        print_json(found.to_json())
+        print_json(search.to_json())
         return
-    for each in found.dependencies:
+    for each in search.dependencies:
         where = each.by_digest or f"to be built as {each.reference}"
         out.print(f"{each.stage}: {where}", markup=False)
 
@@ -86,13 +86,13 @@ def toolchain_push(
     registry = registry_of(repository, auth_file, token_file, ca, tls)
     if results_dir:
         require_folder(results_dir)
-    found = push_missing(plan, layouts, registry)
+    pushed = push_missing(plan, layouts, registry)
     # Only now: a registry that fails halfway leaves nothing behind.
-    write_results(results_dir, {each.result: each.by_digest for each in found.dependencies})
+    write_results(results_dir, {each.result: each.by_digest for each in pushed.dependencies})
     if as_json:
-        print_json(found.to_json())
+        print_json(pushed.to_json())
         return
-    for each in found.dependencies:
+    for each in pushed.dependencies:
         out.print(f"{each.stage}: {each.by_digest}", markup=False)
 
 
@@ -153,9 +153,9 @@ def image_assemble(
     if passed_tests:
         on = base_digest(base or default_base(checkout))
         tags = [checked_tag(checkout, passed_tests, on, python)]
-    found = assemble(checkout, python, dependencies, f"{repository}/component:{tag}", source, registry, tags)
-    write_results(results_dir, found.results)
+    image = assemble(checkout, python, dependencies, f"{repository}/component:{tag}", source, registry, tags)
+    write_results(results_dir, image.results)
     if as_json:
-        print_json(found.model_dump())
+        print_json(image.model_dump())
     else:
-        out.print(f"{found.by_digest} ({found.sent} bytes sent)", markup=False)
+        out.print(f"{image.by_digest} ({image.sent} bytes sent)", markup=False)

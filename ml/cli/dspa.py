@@ -208,8 +208,10 @@ def follow(
         timeouts = Timeouts(deadline=timeout, stuck=stuck)
         with shown_run(quiet=as_json) as shown:
             client = Client(connection, timeouts)
-            found = follow_run(client, run_id, policy_text, timeouts=timeouts, say=shown.say, show=shown.show)
-        known.update(found.to_json())
+            outcome = follow_run(
+                client, run_id, policy_text, timeouts=timeouts, say=shown.say, show=shown.show
+            )
+        known.update(outcome.to_json())
 
 
 def _require_plain(commit: str | None, cause: str) -> None:

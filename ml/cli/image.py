@@ -27,11 +27,11 @@ def image_key(
 
     require_python(python)
     digest = base_digest(base or default_base(checkout))
-    found = dependencies(keyed_files(checkout), python, digest)
+    key = dependencies(keyed_files(checkout), python, digest)
     if as_json:
-        print_json(found.to_json())
+        print_json(key.to_json())
     else:
-        out.print(found.key)
+        out.print(key.key)
 
 
 def image_build(
@@ -87,16 +87,16 @@ def image_build(
         fresh=fresh,
         bills=bills,
     )
-    found = find_engine(engine, log)
+    tool = find_engine(engine, log)
     source = read_source(checkout)
     with shown_steps(quiet=as_json, width=23) as shown:
         out.print(
-            f"commit {source.commit[:12]} of {source.created}, built by {found.name} (log: {log})",
+            f"commit {source.commit[:12]} of {source.created}, built by {tool.name} (log: {log})",
             markup=False,
         )
         if source.dirty:
             out.print("the work tree differs from the commit: what is not committed is not in the images")
-        built = build_images(request, found, source, shown)
+        built = build_images(request, tool, source, shown)
     if as_json:
         images = [image.model_dump() for image in built]
         print_json({"commit": source.commit, "images": images, "stages": shown.finished})

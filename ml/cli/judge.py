@@ -45,7 +45,9 @@ def judge() -> None:
 
 @app.command()
 def keys(
-    folder: Annotated[Path, typer.Option("--out", help="The folder to write them into; made if need be.")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="The folder to write them into; made where it is not there.")
+    ],
     namespace: Annotated[
         str, typer.Option(help="The namespace in keys.yaml; without it, the one that kubectl uses.")
     ] = "",
@@ -68,13 +70,13 @@ def keys(
     if as_json:
         print_json({"folder": str(made.folder), "files": list(made.files), "key_id": made.key_id})
         return
-    told = {
+    meanings = {
         HOLDOUT: "secret; decides which recordings are sealed",
         SIGNING: "secret; signs attestations",
         TRUST: f"public; verifies attestations by the key {made.key_id[:12]}: give it as --trust",
         MANIFEST: "secret; all of them, as manifests for Kubernetes",
     }
-    for name, meaning in told.items():
+    for name, meaning in meanings.items():
         out.print(f"{folder / name}: {meaning}", markup=False)
     out.print(
         f"next: kubectl create -f {folder / MANIFEST} (unlike apply, it never replaces a key)", markup=False
@@ -134,30 +136,30 @@ def holdout(
         key, definition = read_key(key_file), load_definition(problem)
         places = Places(absolute(holdout), absolute(snapshots))
         try:
-            found = seal_holdout(definition, table_uris_of(problem, data, ""), places, key)
+            sealing = seal_holdout(definition, table_uris_of(problem, data, ""), places, key)
         except DataError as error:
             raise GateBlocked(str(error)) from error
-    version = found.snapshot.version
-    results = {"SNAPSHOT": found.snapshot_uri, "HOLDOUT_VERSION": version, "DATA_VERSION": version}
+    version = sealing.snapshot.version
+    results = {"SNAPSHOT": sealing.snapshot_uri, "HOLDOUT_VERSION": version, "DATA_VERSION": version}
     write_results(results_dir, results)
     if as_json:
         print_json(
             {
-                "snapshot_uri": found.snapshot_uri,
-                "new": found.new,
-                "snapshot": found.snapshot.to_json(),
-                "holdout": found.holdout.to_json(),
+                "snapshot_uri": sealing.snapshot_uri,
+                "new": sealing.new,
+                "snapshot": sealing.snapshot.to_json(),
+                "holdout": sealing.holdout.to_json(),
             }
         )
         return
-    sealed, left = found.holdout.sealed, found.snapshot.left_out
-    shares = ", ".join(f"{found.snapshot.shares[share].examples:,} {share}" for share in SHARES)
+    sealed, left = sealing.holdout.sealed, sealing.snapshot.left_out
+    shares = ", ".join(f"{sealing.snapshot.shares[share].examples:,} {share}" for share in SHARES)
     out.print(
-        f"version:   {version} {'' if found.new else '(was there already; nothing was changed)'}".rstrip()
+        f"version:   {version} {'' if sealing.new else '(was there already; nothing was changed)'}".rstrip()
     )
-    out.print(f"ledger:    entry {found.holdout.ledger}, key {found.holdout.key_id}")
+    out.print(f"ledger:    entry {sealing.holdout.ledger}, key {sealing.holdout.key_id}")
     nouns = definition.NOUNS
     out.print(f"sealed:    {sealed.examples:,} {nouns.examples}, {sealed.rows:,} {nouns.rows}")
     out.print(f"snapshot:  {shares} {nouns.examples}; left out: {left.both_sides} on both sides, ", end="")
     out.print(f"{left.near_copies} near copies")
-    out.print(f"next:      jukebox run --snapshot {found.snapshot_uri}", markup=False)
+    out.print(f"next:      jukebox run --snapshot {sealing.snapshot_uri}", markup=False)

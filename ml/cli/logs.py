@@ -45,15 +45,15 @@ def logs(
         where = namespace_of(namespace)
         if not where:
             raise UsageError("--namespace: name the namespace of the DSPA and its runs")
-        found = step_logs(Cluster(where), run, step, pipeline_root)
+        texts = step_logs(Cluster(where), run, step, pipeline_root)
     else:
         from ml.pipeline.runs import find_run, local_logs
 
-        found = local_logs(find_run(run, folder), step)
+        texts = local_logs(find_run(run, folder), step)
     if as_json:
-        print_json({"logs": [{"step": name, "log": text} for name, text in found]})
+        print_json({"logs": [{"step": name, "log": text} for name, text in texts]})
         return
-    for name, text in found:
+    for name, text in texts:
         if not step:
             out.print(f"== {name}", markup=False)
         for line in text.splitlines():

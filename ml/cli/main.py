@@ -152,7 +152,7 @@ def _run() -> int:
         # Without arguments it has printed the help already.
         message = getattr(error, "format_message", str)() if str(error) else ""
         verb = getattr(getattr(error, "ctx", None), "command_path", "jukebox")
-        return _fail(message, UsageError.exit_code, aside=f"; see `{verb} --help`") if message else 2
+        return _fail(message, UsageError.exit_code, hint=f"; see `{verb} --help`") if message else 2
     except ReaderGone:
         raise
     except Interrupted:
@@ -163,12 +163,12 @@ def _run() -> int:
         return _fail(*_mishap(error))
 
 
-def _fail(line: str, code: int, details: dict[str, Any] | None = None, aside: str = "") -> int:
+def _fail(line: str, code: int, details: dict[str, Any] | None = None, hint: str = "") -> int:
     """Say what went wrong, to a machine or a person, and return the exit code."""
     line = tame(line)
     if "--json" in sys.argv:
         print_json({**(details or {}), "error": line, "exit_code": code})
-    err.print(f"jukebox: {line}{aside}", markup=False)
+    err.print(f"jukebox: {line}{hint}", markup=False)
     return code
 
 

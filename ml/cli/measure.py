@@ -76,16 +76,16 @@ def attest(
     text, claimed = policy_text_of(policy, problem), _claimed(claims)
     signer = _signer(key_file, keyless, identity_token)
 
-    def told(line: str) -> None:
+    def say(line: str) -> None:
         if not as_json:
             out.print(line, markup=False)
 
     # It holds the sealed examples: only its owner may read it, and it is always removed.
     with tempfile.TemporaryDirectory(prefix="judge-") as folder:
         work = Path(folder).resolve()
-        found = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, told)
+        attested = attest(work, places, candidate, version, text, judge_image, signer, claimed, run, say)
     place = (*(() if store == STORE else ("--store", store)), *problem_option(problem))
-    _finish(found, out_file, place, as_json=as_json)
+    _finish(attested, out_file, place, as_json=as_json)
 
 
 def download(
@@ -169,11 +169,11 @@ def sign(
 
     with outcome_in(outcome, decided_ok=decided_ok) as known:
         signer = _signer(key_file, keyless, identity_token)
-        found = sign(work, policy_text_of(policy, problem), judge_image, signer, asked, measured)
-        claimed, proven = found.statement.predicate.claimed, found.statement.predicate.measured
-        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(found))
+        attested = sign(work, policy_text_of(policy, problem), judge_image, signer, asked, measured)
+        claimed, proven = attested.statement.predicate.claimed, attested.statement.predicate.measured
+        known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(attested))
         known.update(champion=proven.champion, judged_by=proven.policy_digest)
-        _finish(found, out_file, (), as_json=as_json)
+        _finish(attested, out_file, (), as_json=as_json)
 
 
 def _signer(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
@@ -204,33 +204,33 @@ def _claimed(path: Path | None) -> "Claimed | None":
         raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error
 
 
-def _checks(found: "Attested") -> list[Any]:
-    return [check.to_json() for check in found.verdict.checks]
+def _checks(attested: "Attested") -> list[Any]:
+    return [check.to_json() for check in attested.verdict.checks]
 
 
-def _finish(found: "Attested", path: Path, place: tuple[str, ...], *, as_json: bool) -> None:
+def _finish(attested: "Attested", path: Path, place: tuple[str, ...], *, as_json: bool) -> None:
     """Write the attestation, show the verdict, and exit by it.
 
     Args:
-        found: what was attested.
+        attested: what was attested.
         path: the file to write.
         place: the options that name the store and the problem, for the command that comes next.
         as_json: print JSON instead of text.
     """
     from ml.core.files import write_bytes
 
-    write_bytes(path, found.envelope)
-    statement, verdict = found.statement, found.verdict
+    write_bytes(path, attested.envelope)
+    statement, verdict = attested.statement, attested.verdict
     result = {
         "candidate": statement.candidate,
         "attestation": str(path),
-        "digest": found.digest,
+        "digest": attested.digest,
         "passed": verdict.passed,
-        "checks": _checks(found),
+        "checks": _checks(attested),
     }
     if not as_json:
         show_verdict(verdict, folded=True, more="`jukebox verify --json`")
-        out.print(f"attestation: {near(path)} ({found.digest[7:19]})", markup=False)
+        out.print(f"attestation: {near(path)} ({attested.digest[7:19]})", markup=False)
     if not verdict.passed:
         names = ", ".join(check.name for check in verdict.failures)
         raise GateBlocked(f"candidate {statement.candidate[:12]} does not pass ({names})", result)

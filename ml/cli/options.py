@@ -96,8 +96,8 @@ ModelVersion = Annotated[str, typer.Option(envvar="JUKEBOX_MODEL_VERSION", help=
 
 def problem_policy(problem: str = "") -> Mapping[str, Default]:
     """Return what a problem says of the policy's defaults; "" means the problem of this repository."""
-    found: Mapping[str, Default] = load_part(problem, "policy").THRESHOLDS
-    return found
+    thresholds: Mapping[str, Default] = load_part(problem, "policy").THRESHOLDS
+    return thresholds
 
 
 def policy_text_of(path: Path | None, problem: str = "") -> str:
@@ -205,14 +205,14 @@ def say(outcome: "LogChange", *, as_json: bool = False) -> None:
     entry = outcome.promotion
     candidate = entry.candidate[:12]
     if as_json:
-        found = {
+        about = {
             "new": outcome.new,
             "unpublished": outcome.unpublished,
             "model": outcome.served_at,
             "head": outcome.head.to_json(),
             "checked": outcome.checked,
         }
-        print_json({**entry.to_json(), **found})
+        print_json({**entry.to_json(), **about})
         return
     if outcome.found:
         out.print(f"found:     {outcome.found}")

@@ -41,16 +41,16 @@ def default(problem: Problem = "") -> None:
 @app.command()
 def explain(policy: PolicyFile = None, problem: Problem = "", as_json: AsJson = False) -> None:
     """Print every threshold of a policy with its unit and the reason for its default, and the waivers."""
-    found = parse_policy(policy_text_of(policy, problem))
-    thresholds = explain_policy(found, problem_policy(problem))
+    parsed = parse_policy(policy_text_of(policy, problem))
+    thresholds = explain_policy(parsed, problem_policy(problem))
     day = today()
     if as_json:
         print_json(
             {
-                "digest": found.digest,
+                "digest": parsed.digest,
                 "thresholds": [threshold.to_json() for threshold in thresholds],
                 "waivers": [
-                    {**waiver.to_json(), "in_force": day <= waiver.until} for waiver in found.waivers
+                    {**waiver.to_json(), "in_force": day <= waiver.until} for waiver in parsed.waivers
                 ],
             }
         )
@@ -67,12 +67,12 @@ def explain(policy: PolicyFile = None, problem: Problem = "", as_json: AsJson = 
     ]
     show_table(("threshold", "value", "", "unit", "reason for the default"), rows)
     out.print()
-    for waiver in found.waivers:
+    for waiver in parsed.waivers:
         state = "waived" if day <= waiver.until else "no longer waived"
         out.print(
             f"{state}: {waiver.check}, by {waiver.who} until {waiver.until}: {waiver.why}", markup=False
         )
-    out.print(f"policy {found.digest}, {len(thresholds)} thresholds, {len(found.waivers)} waivers")
+    out.print(f"policy {parsed.digest}, {len(thresholds)} thresholds, {len(parsed.waivers)} waivers")
 
 
 @app.command()

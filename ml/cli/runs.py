@@ -44,11 +44,11 @@ def runs(
     """
     from ml.pipeline.runs import list_runs
 
-    found = list_runs(folder, last)
+    listed = list_runs(folder, last)
     if as_json:
-        print_json({"runs": [run.to_json() for run in found]})
+        print_json({"runs": [run.to_json() for run in listed]})
         return
-    if not found:
+    if not listed:
         out.print(f"{folder}: no runs yet; `jukebox run` makes one", markup=False)
         return
     rows = [
@@ -62,7 +62,7 @@ def runs(
             f"number {run.promotion}" if run.promotion else "",
             escape(tame(run.problem)),
         )
-        for run in found
+        for run in listed
     ]
     show_table(("run", "started", "commit", "data", "verdict", "log loss", "promoted", "because"), rows)
 
@@ -80,12 +80,12 @@ def compare(first: Named, second: Named, folder: Runs = RUNS, as_json: AsJson = 
     from ml.pipeline.runs import find_run
 
     pair = find_run(first, folder), find_run(second, folder)
-    found = compare_runs(*pair)
+    differences = compare_runs(*pair)
     if as_json:
-        told = {**found.model_dump(mode="json"), "comparable": found.comparable}
+        told = {**differences.model_dump(mode="json"), "comparable": differences.comparable}
         print_json({"runs": [run.to_json() for run in pair], **told})
     else:
-        _show(pair, found)
+        _show(pair, differences)
 
 
 def gate(
@@ -106,7 +106,7 @@ def gate(
 
     path = evidence_of(evidence, folder)
     try:
-        found = read_evidence(path.read_bytes())
+        judged = read_evidence(path.read_bytes())
     except OSError as error:
         raise EvidenceError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -115,8 +115,8 @@ def gate(
         text = policy.read_text(encoding="utf-8") if policy else policy_text_of(None, problem)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the policy {policy}: {error}") from error
-    verdict = decide_again(found, text, today())
-    same_policy = found.policy_digest == policy_digest(text)
+    verdict = decide_again(judged, text, today())
+    same_policy = judged.policy_digest == policy_digest(text)
     result = {**verdict.to_json(), "same_policy": same_policy}
     if not as_json:
         show_verdict(verdict)
@@ -128,31 +128,33 @@ def gate(
         print_json(result)
 
 
-def _show(pair: "tuple[Run, Run]", found: "Differences") -> None:
+def _show(pair: "tuple[Run, Run]", differences: "Differences") -> None:
     """Print two runs side by side."""
     names = [escape(tame(run.id)) for run in pair]
-    changed = [(name, *map(_fact, values)) for name, values in found.changed.items()]
+    changed = [(name, *map(_fact, values)) for name, values in differences.changed.items()]
     if changed:
         show_table(("what changed", *names), changed)
     else:
         out.print(f"nothing differs between {names[0]} and {names[1]}")
-    if found.same:
-        out.print(f"the same: {', '.join(found.same)}")
-    if found.checks:
+    if differences.same:
+        out.print(f"the same: {', '.join(differences.same)}")
+    if differences.checks:
         out.print()
-        show_table(("check", *names), [(name, *map(_fact, words)) for name, words in found.checks.items()])
-    if found.metrics:
+        show_table(
+            ("check", *names), [(name, *map(_fact, words)) for name, words in differences.checks.items()]
+        )
+    if differences.metrics:
         out.print()
         rows = [
             (
                 name.replace("_", " "),
                 *map(_measured, values),
-                _difference(*values) if found.comparable else "",
+                _difference(*values) if differences.comparable else "",
             )
-            for name, values in found.metrics.items()
+            for name, values in differences.metrics.items()
         ]
         show_table(("metric", *names, "difference"), rows)
-    out.print(found.note or "measured on the same test examples; log loss and gains in nats")
+    out.print(differences.note or "measured on the same test examples; log loss and gains in nats")
 
 
 def _fact(value: "Fact") -> str:
@@ -163,11 +165,11 @@ def _fact(value: "Fact") -> str:
     return escape(tame(value)) if isinstance(value, str) else f"{value:,.6g}"
 
 
-def _measured(found: "Measured | None") -> str:
-    if found is None:
+def _measured(measured: "Measured | None") -> str:
+    if measured is None:
         return "-"
-    between = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    return escape(f"{found.value:.4f}{between}")
+    between = "" if measured.low is None else f" [{measured.low:.3f}, {measured.high:.3f}]"
+    return escape(f"{measured.value:.4f}{between}")
 
 
 def _difference(first: "Measured | None", second: "Measured | None") -> str:

@@ -106,25 +106,29 @@ def verdict(
     candidate passed its self-check and was not promoted, and 0 where nothing was decided: a verb that was
     interrupted has failed, or was cancelled, in its own Task.
     """
-    found = _read(outcome or [])
-    if found is None or found.interrupted or (superseded_by and not found.promotion):
+    outcomes = _read(outcome or [])
+    if outcomes is None or outcomes.interrupted or (superseded_by and not outcomes.promotion):
         out.print(f"superseded by {superseded_by}" if superseded_by else "nothing was decided", markup=False)
         return
     try:
-        _keep(found, store)
+        _keep(outcomes, store)
     except (PlatformError, EvidenceError) as error:
         # It costs time only: the next run with the same inputs is trained.
         out.print(f"note: the decision was not kept: {tame(str(error))}", markup=False)
-    if found.error:
+    if outcomes.error:
         kinds = (UsageError, GateBlocked, PlatformError, EvidenceError)
-        raise next((kind for kind in kinds if kind.exit_code == found.exit_code), RunFailed)(found.error)
-    passed = found.promotion or found.answered
-    if found.candidate and not passed:
-        raise EvidenceError(f"candidate {found.candidate[:12]} passed its self-check, and was not promoted")
+        raise next((kind for kind in kinds if kind.exit_code == outcomes.exit_code), RunFailed)(
+            outcomes.error
+        )
+    passed = outcomes.promotion or outcomes.answered
+    if outcomes.candidate and not passed:
+        raise EvidenceError(
+            f"candidate {outcomes.candidate[:12]} passed its self-check, and was not promoted"
+        )
     out.print("passed" if passed else "nothing was decided")
 
 
-def _keep(found: "TaskOutcome", store: str) -> None:
+def _keep(outcome: "TaskOutcome", store: str) -> None:
     """Store a pass, or a block by a check, by its inputs.
 
     A run that is blocked because its state contradicts its evidence may have failed for another reason, so
@@ -134,24 +138,24 @@ def _keep(found: "TaskOutcome", store: str) -> None:
     from ml.release.production import now
     from ml.release.promotion import champion_of
 
-    blocked = found.exit_code == GateBlocked.exit_code and any(check.blocks for check in found.checks)
-    if not (found.inputs and found.run_id) or not (found.promotion or blocked):
+    blocked = outcome.exit_code == GateBlocked.exit_code and any(check.blocks for check in outcome.checks)
+    if not (outcome.inputs and outcome.run_id) or not (outcome.promotion or blocked):
         return
-    if found.judged_by not in ("", found.policy_digest):
+    if outcome.judged_by not in ("", outcome.policy_digest):
         # The site changed its policy between submission and judgement: the verdict is about other inputs.
         return
     opened = open_store(store)
     keep_decision(
         opened,
         Decision(
-            inputs=found.inputs,
+            inputs=outcome.inputs,
             verdict="block" if blocked else "pass",
-            candidate="" if blocked else found.candidate,
-            beside=champion_of(opened.log()) if found.champion is None else found.champion,
-            run_id=found.run_id,
-            link=found.link,
+            candidate="" if blocked else outcome.candidate,
+            beside=champion_of(opened.log()) if outcome.champion is None else outcome.champion,
+            run_id=outcome.run_id,
+            link=outcome.link,
             at=now(),
-            reason=found.error[:LONGEST],
+            reason=outcome.error[:LONGEST],
         ),
     )
 
@@ -167,10 +171,10 @@ def _read(paths: list[Path]) -> "TaskOutcome | None":
     known: dict[str, Any] = {}
     for path in paths:
         try:
-            found = {**parse(path.read_bytes()), "task": path.stem}
-            TaskOutcome.load(found)
-            known |= found
-            if found.get("error"):
+            record = {**parse(path.read_bytes()), "task": path.stem}
+            TaskOutcome.load(record)
+            known |= record
+            if record.get("error"):
                 break
         except FileNotFoundError:
             continue

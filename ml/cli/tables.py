@@ -49,9 +49,9 @@ def show_verdict(verdict: Verdict, *, folded: bool = False, more: str = "`jukebo
     if verdict.passed:
         passed = sum(check.passed for check in verdict.checks)
         count = f"all {total}" if passed == total else f"{passed} of {total}"
-        out.print(f"[bold green]PASS[/]: {count} checks passed{verdict.aside}")
+        out.print(f"[bold green]PASS[/]: {count} checks passed{verdict.remarks}")
     else:
-        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed{verdict.aside}")
+        out.print(f"[bold red]BLOCKED[/]: {len(verdict.failures)} of {total} checks failed{verdict.remarks}")
 
 
 def _word(check: Check) -> str:

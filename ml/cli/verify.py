@@ -55,24 +55,24 @@ def verify(
     from ml.release.verification import verify as verify_model
 
     trusted = read_trust(trust)
-    found = verify_model(find_model(model, absolute(store)), trusted, attestation)
-    measured, claimed = found.statement.predicate.measured, found.statement.predicate.claimed
+    verified = verify_model(find_model(model, absolute(store)), trusted, attestation)
+    measured, claimed = verified.statement.predicate.measured, verified.statement.predicate.claimed
     now = datetime.datetime.now(datetime.UTC)
     result = {
-        "candidate": found.statement.candidate,
-        "attestation": found.name,
-        "attestation_digest": found.digest,
-        "key_id": found.signed.key_id,
-        "key_name": found.signed.key_name,
-        "checked": list(found.checked),
+        "candidate": verified.statement.candidate,
+        "attestation": verified.name,
+        "attestation_digest": verified.digest,
+        "key_id": verified.signed.key_id,
+        "key_name": verified.signed.key_name,
+        "checked": list(verified.checked),
         "passed": measured.verdict.passed,
-        "age_days": round(found.age(now) / datetime.timedelta(days=1), 3),
-        "passed_over": list(found.passed_over),
+        "age_days": round(verified.age(now) / datetime.timedelta(days=1), 3),
+        "passed_over": list(verified.passed_over),
         "measured": measured.to_json(),
         "claimed": claimed.to_json(),
     }
     if not as_json:
-        _show(found, now)
+        _show(verified, now)
     if not measured.verdict.passed:
         failed = ", ".join(check.name for check in measured.verdict.failures)
         raise GateBlocked(f"the attestation is valid, and says that the model is blocked: {failed}", result)
@@ -80,38 +80,38 @@ def verify(
         print_json(result)
 
 
-def _show(found: "Verified", now: datetime.datetime) -> None:
+def _show(verified: "Verified", now: datetime.datetime) -> None:
     """Print what was verified, and the two lists."""
-    name = f" ({found.signed.key_name})" if found.signed.key_name else ""
-    absent = f"; not here: {', '.join(found.unchecked)}" if found.unchecked else ""
+    name = f" ({verified.signed.key_name})" if verified.signed.key_name else ""
+    absent = f"; not here: {', '.join(verified.unchecked)}" if verified.unchecked else ""
     rows = [
-        ("model", found.where),
-        ("candidate", found.statement.candidate),
-        ("files", f"{', '.join(found.checked)}: as measured{absent}"),
-        ("attestation", found.name),
-        ("signed by", f"key {found.signed.key_id[:12]}{name}"),
-        *(("passed over", line) for line in found.passed_over),
+        ("model", verified.where),
+        ("candidate", verified.statement.candidate),
+        ("files", f"{', '.join(verified.checked)}: as measured{absent}"),
+        ("attestation", verified.name),
+        ("signed by", f"key {verified.signed.key_id[:12]}{name}"),
+        *(("passed over", line) for line in verified.passed_over),
     ]
     _list("verified", rows)
-    _list("measured by the judge", _measured(found, now))
-    _list("claimed by the run, and not checked", _claimed(found.statement.predicate.claimed))
+    _list("measured by the judge", _measured(verified, now))
+    _list("claimed by the run, and not checked", _claimed(verified.statement.predicate.claimed))
 
 
-def _measured(found: "Verified", now: datetime.datetime) -> list[tuple[str, str]]:
+def _measured(verified: "Verified", now: datetime.datetime) -> list[tuple[str, str]]:
     from ml.release.verification import headline
 
-    measured = found.statement.predicate.measured
+    measured = verified.statement.predicate.measured
     holdout, verdict = measured.holdout, measured.verdict
     passing = sum(check.passed for check in verdict.checks)
     word = "PASS" if verdict.passed else "BLOCKED"
     made = ", synthetic data" if holdout.synthetic else ""
-    days = found.age(now).days
+    days = verified.age(now).days
     reached = "; ".join(f"{place}: {came}" for place, came in measured.isolation.items())
     return [
-        ("verdict", f"{word}: {passing} of {len(verdict.checks)} checks passed{verdict.aside}"),
+        ("verdict", f"{word}: {passing} of {len(verdict.checks)} checks passed{verdict.remarks}"),
         *(("verdict", f"{check.name}: {check.reason}") for check in verdict.failures),
         *(("waived", f"{check.name}: {check.reason}; {check.waiver}") for check in verdict.waived),
-        *(("numbers", line) for line in headline(found.statement)),
+        *(("numbers", line) for line in headline(verified.statement)),
         ("champion", f"{measured.champion} ({measured.champion_kind})" if measured.champion else "none"),
         ("at", f"{measured.at.isoformat(' ')}, {f'{days} days ago' if days >= 0 else 'in the future'}"),
         ("holdout", f"{holdout.version}, source {holdout.source_version}{made}"),

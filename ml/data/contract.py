@@ -90,8 +90,8 @@ def validate(
     if failed:
         remedy = "correct the tables, or leave out what is wrong in them, and run again"
         raise DataError(f"the data contract is broken: {'; '.join(failed)}; {remedy}")
-    aside = "".join(f", {count:,} {kind} left out" for kind, count in made.set_aside.items() if count)
-    return f"{len(checks)} checks passed{aside}{_drift_in_brief(made.drift)}"
+    left_out = "".join(f", {count:,} {kind} left out" for kind, count in made.set_aside.items() if count)
+    return f"{len(checks)} checks passed{left_out}{_drift_in_brief(made.drift)}"
 
 
 def check_structure(name: str, path: str | Path, kinds: Mapping[str, Kind]) -> list[DataCheck]:

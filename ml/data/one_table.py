@@ -56,8 +56,8 @@ def read_table_entries(path: Path, contract: TableContract, features: Sequence[s
     """
     table = pq.read_table(path, columns=[contract.id, *features]).to_pandas()
     entries = table.rename(columns={contract.id: "id"}).drop_duplicates("id").sort_values("id")
-    found: pd.DataFrame = entries.astype(dict.fromkeys(features, "float32")).assign(title="")
-    return found.reset_index(drop=True)
+    read: pd.DataFrame = entries.astype(dict.fromkeys(features, "float32")).assign(title="")
+    return read.reset_index(drop=True)
 
 
 def make_table_examples(

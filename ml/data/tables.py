@@ -31,7 +31,7 @@ def as_parquet(name: str, raw: Path, kinds: Mapping[str, Kind]) -> Path:
 
     Args:
         name: what the table is called in messages.
-        raw: a parquet or CSV file, told apart by its first bytes.
+        raw: a parquet or CSV file, distinguished by its first bytes.
         kinds: the kinds of its columns: in a CSV text stays text, also where it looks like a number.
 
     Raises:
@@ -124,9 +124,9 @@ def read_columns(
     return frame
 
 
-def _fits(found: pa.DataType, kind: Kind) -> bool:
+def _fits(type_: pa.DataType, kind: Kind) -> bool:
     """Tell whether a column is of a kind; one without any value may be anything."""
-    return bool(pa.types.is_null(found)) or _IS_KIND[kind](found)
+    return bool(pa.types.is_null(type_)) or _IS_KIND[kind](type_)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -151,9 +151,9 @@ _IS_KIND: dict[Kind, Callable[[pa.DataType], bool]] = {
 
 def _misfit(path: str | Path, column: str, kind: Kind) -> str:
     """Find a value that is not of its kind: in a column of numbers or dates as text, the one that is none."""
-    found = pq.read_table(path, columns=[column])[column]
+    column_values = pq.read_table(path, columns=[column])[column]
     # A CSV column of nothing but `inf` is read as dates at infinity, which Python's dates cannot be.
-    values = _as_text(path, column) if _is_date(found.type) else found.to_pylist()
+    values = _as_text(path, column) if _is_date(column_values.type) else column_values.to_pylist()
     rows = [row for row, value in enumerate(values) if value is not None]
     if not rows:
         return "a column without values"

@@ -90,17 +90,17 @@ def table_uris(names: Sequence[str], data: Sequence[str]) -> dict[str, str]:
                 return {names[0]: place}
             raise UsageError(f"--data {place}: give NAME=URI for each of the tables {', '.join(names)}")
         return {name: f"{place.rstrip('/')}/{name}.parquet" for name in names}
-    found: dict[str, str] = {}
+    uris: dict[str, str] = {}
     for text in data:
         named = NAMED.fullmatch(text)
-        if not named or named[1] not in names or named[1] in found:
+        if not named or named[1] not in names or named[1] in uris:
             raise UsageError(f"--data {text}: give NAME=URI once for each of the tables {', '.join(names)}")
         if named[2].startswith(SAMPLE):
             raise UsageError(f"--data {text}: the sample has all tables: give --data {named[2]} alone")
-        found[named[1]] = named[2]
-    if missing := [name for name in names if name not in found]:
+        uris[named[1]] = named[2]
+    if missing := [name for name in names if name not in uris]:
         raise UsageError(f"--data names no {' and no '.join(missing)}: give NAME=URI for each table")
-    return {name: found[name] for name in names}
+    return {name: uris[name] for name in names}
 
 
 def describe_data(tables: Mapping[str, str], snapshot: str) -> str:

@@ -1,6 +1,6 @@
 """Compare a run with what was submitted: pipeline, parameters, pipeline root, service account, experiment.
 
-The name of a run proves nothing: whoever may create runs can use our name for another pipeline. The API
+The name of a run proves nothing: anybody who may create runs can use our name for another pipeline. The API
 server (2.5 to 2.17) stores an inline pipeline as YAML and returns it as a Struct: every field comes back, no
 field is added, and numbers are doubles. So the comparison is exact, except that 2 and 2.0 are equal.
 """

@@ -61,8 +61,8 @@ def _shown(number: float) -> str:
     return f"{number:,.0f}" if number == int(number) else f"{number:.6g}"
 
 
-def readable(name: str, found: str, reason: str) -> Check:
+def readable(name: str, state: str, reason: str) -> Check:
     """Make the check that something can be read at all: it passes when what was found is "readable"."""
-    passed = found == "readable"
+    passed = state == "readable"
     why = "" if passed else reason or "no reason is given"
-    return Check(name=name, value=found, relation="==", bound="readable", passed=passed, reason=why)
+    return Check(name=name, value=state, relation="==", bound="readable", passed=passed, reason=why)

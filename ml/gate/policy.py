@@ -142,14 +142,14 @@ def declared(problem: Mapping[str, Default]) -> dict[str, tuple[Declared, ...]]:
     Raises:
         ValueError: the problem names a threshold that there is not.
     """
-    found = {
+    sections_ = {
         name: tuple(_of_problem(name, threshold, problem) for threshold in thresholds)
         for name, thresholds in sections().items()
     }
-    known = {f"{name}.{one.key}" for name, thresholds in found.items() for one in thresholds}
+    known = {f"{name}.{one.key}" for name, thresholds in sections_.items() for one in thresholds}
     if unknown := sorted(set(problem) - known):
         raise ValueError(f"the problem's policy names {unknown[0]!r}, which is no threshold")
-    return found
+    return sections_
 
 
 def _of_problem(section: str, threshold: Declared, problem: Mapping[str, Default]) -> Declared:

@@ -42,7 +42,7 @@ class Verdict(Record):
     def summary(self) -> str:
         """How it came out, in a line: how many checks passed, or which block and why."""
         if self.passed:
-            return f"passed: {sum(check.passed for check in self.checks)} checks{self.aside}"
+            return f"passed: {sum(check.passed for check in self.checks)} checks{self.remarks}"
         reasons = "; ".join(f"{check.name}: {check.reason}" for check in self.failures)
         return f"blocked: {len(self.failures)} of {len(self.checks)} checks failed: {reasons}"
 
@@ -62,7 +62,7 @@ class Verdict(Record):
         return "\n".join(lines)
 
     @property
-    def aside(self) -> str:
+    def remarks(self) -> str:
         """What a summary adds to how many checks passed: how many only warn, and how many are waived."""
         counted = {"warn": len(self.warnings), "waived": len(self.waived)}
         return "".join(f", {count} {word}" for word, count in counted.items() if count)
@@ -92,5 +92,7 @@ def decide(reports: Mapping[str, Any], policy_text: str, day: datetime.date) -> 
 
 def sum_up(checks: Iterable[Check]) -> Verdict:
     """Return the verdict that follows from checks: none at all block, too."""
-    found = tuple(checks)
-    return Verdict(passed=bool(found) and not any(check.blocks for check in found), checks=found)
+    all_checks = tuple(checks)
+    return Verdict(
+        passed=bool(all_checks) and not any(check.blocks for check in all_checks), checks=all_checks
+    )

@@ -1,8 +1,8 @@
 """Waivers: a measured number that is beyond its bound, let through by somebody, for a reason, until a day.
 
 A waiver stands in the policy, so it is part of the policy's digest and of every verdict under it. Only what
-was measured and found wanting can be waived: never a number that is missing or malformed, never what a report
-is about, never the shape of a model's answers or their parity with the trained model.
+was measured and does not suffice can be waived: never a number that is missing or malformed, never what a
+report is about, never the shape of a model's answers or their parity with the trained model.
 """
 
 import datetime

@@ -34,18 +34,18 @@ def aggregate(reports: Mapping[str, Record]) -> dict[str, Any]:
     Slices of fewer than `FEWEST` examples are left out, with the smallest other of their family where it
     would be one alone; scores by class are left out whole, and which sealed row a runtime answers worst.
     """
-    found: dict[str, Any] = {name: shortened(report.to_json()) for name, report in reports.items()}
-    slices = found["evaluation"].pop("slices")
-    found["evaluation"] = {**rounded(found["evaluation"], DIGITS), "classes": {}}
-    found["evaluation"]["slices"] = {**slices, "slices": [_coarse(one) for one in _told(slices["slices"])]}
-    for runtime in found["parity"]["runtimes"]:
+    shown: dict[str, Any] = {name: shortened(report.to_json()) for name, report in reports.items()}
+    slices = shown["evaluation"].pop("slices")
+    shown["evaluation"] = {**rounded(shown["evaluation"], DIGITS), "classes": {}}
+    shown["evaluation"]["slices"] = {**slices, "slices": [_coarse(one) for one in _told(slices["slices"])]}
+    for runtime in shown["parity"]["runtimes"]:
         runtime["metrics"] = rounded(runtime["metrics"], DIGITS)
         for family in runtime["families"]:
             if family["name"] == EXAMPLES:
                 family |= {"worst_row": "", **{name: up(family[name]) for name in FURTHEST}}
-    for batch in found["serving"]["batches"]:
+    for batch in shown["serving"]["batches"]:
         batch["max_difference"] = up(batch["max_difference"])
-    return found
+    return shown
 
 
 def up(value: float) -> float:

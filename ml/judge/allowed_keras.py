@@ -121,10 +121,10 @@ def _unpacked(path: Path) -> tuple[bytes, bytes]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("config.json has a key twice in one object")
-    return found
+    return fields
 
 
 def _walk(value: Any, where: str, depth: int) -> None:
@@ -188,15 +188,15 @@ def _weights_problems(data: bytes) -> Iterator[str]:
                 if kind != h5py.h5l.TYPE_HARD:
                     yield f"model.weights.h5 has the link {name!r}; the weights must be in the file itself"
                     return
-                found = file[name]
-                if isinstance(found, h5py.Group):
+                item = file[name]
+                if isinstance(item, h5py.Group):
                     continue
-                if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf":
+                if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf":
                     yield f"model.weights.h5 holds {name!r}, which is not an array of numbers"
                     return
-                if found.external or found.is_virtual:
+                if item.external or item.is_virtual:
                     yield f"model.weights.h5 keeps {name!r} in another file"
-                total += found.nbytes
+                total += item.nbytes
             if total > LARGEST_MODEL:
                 yield f"model.weights.h5 unpacks to {total:,} bytes, and {LARGEST_MODEL:,} are allowed"
     except (OSError, KeyError, RuntimeError, TypeError) as error:

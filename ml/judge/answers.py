@@ -65,10 +65,10 @@ def _array(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: np.dtype) -
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
         raise ValueError(f"{name} is compressed or encrypted")
     with archive.open(entry) as file:
-        found, order, kind = _header(file)
-        if found != shape or kind != dtype:
+        dims, order, kind = _header(file)
+        if dims != shape or kind != dtype:
             raise GateBlocked(
-                f"the model answers {kind} {list(found)} where {dtype} {list(shape)} is due: {name}"
+                f"the model answers {kind} {list(dims)} where {dtype} {list(shape)} is due: {name}"
             )
         if order:
             raise ValueError(f"{name} is not in C's order")

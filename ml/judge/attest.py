@@ -56,7 +56,7 @@ def attest(
     signer: Signer,
     claimed: Claimed | None = None,
     run: str = "",
-    told: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Attested:
     """Measure a candidate on a sealed holdout, and return the signed statement about it.
 
@@ -70,7 +70,7 @@ def attest(
         signer: signs the statement.
         claimed: what the run says of itself; None takes it from the report beside the candidate.
         run: whose report; "" for the newest.
-        told: is told what each step has done.
+        say: takes a line about what each step has done.
 
     Raises:
         JukeboxError: what the steps raise; nothing is signed.
@@ -80,9 +80,9 @@ def attest(
     from ml.judge.score import score
 
     asked = download(work, places.store, places.holdout, candidate, version, claimed, run)
-    told(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}")
+    say(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}")
     infer_confined(work)
-    told(score(work))
+    say(score(work))
     return sign(work, policy_text, judge_image, signer)
 
 
@@ -107,9 +107,9 @@ def sign(
     Raises:
         EvidenceError: a file is missing, or not the one that was handed over.
     """
-    asked, found = read_asked(work, asked_digest)
+    asked, scored = read_asked(work, asked_digest)
     measurement, _ = read_record(work, MEASURED, Measurement, measured_digest)
-    measurement.require_about(found, work)
+    measurement.require_about(scored, work)
     at = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     measured = Measured(
         model=asked.model,

@@ -167,8 +167,8 @@ def _pythons() -> list[str]:
     """Return where the interpreter and its packages are, and those of the model server's environment."""
     named = os.environ.get(PYTHON)
     servers = (Path(named),) if named else PLACES
-    found = [Path(sys.prefix), Path(sys.base_prefix)]
+    folders = [Path(sys.prefix), Path(sys.base_prefix)]
     for server in servers:
         if server.exists():
-            found += [server.parents[1], server.resolve().parents[1]]
-    return [str(path) for path in dict.fromkeys(found)]
+            folders += [server.parents[1], server.resolve().parents[1]]
+    return [str(path) for path in dict.fromkeys(folders)]

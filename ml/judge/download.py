@@ -129,13 +129,13 @@ def claimed_by(store: ModelStore, candidate: str, run: str) -> Claimed:
         EvidenceError: there is no such report that can be read; those that cannot are passed over.
         PlatformError: the store cannot be read.
     """
-    found = [
+    matches = [
         (name, reports["evidence.json"])
         for name, reports in store.read_reports(candidate, run).items()
         if "evidence.json" in reports
     ]
     passed_over = ""
-    for name, data in found:
+    for name, data in matches:
         try:
             evidence = read_evidence(data)
         except ValueError as error:

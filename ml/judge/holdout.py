@@ -2,7 +2,7 @@
 
 1. The tables are fetched and checked against the contract; where they break it, nothing is written.
 2. The ledger says which examples are sealed. Examples that it does not know are decided on and appended;
-   whoever loses a race for the next entry reads the winner's and decides again.
+   the process that loses a race for the next entry reads the winner's and decides again.
 3. Snapshot and holdout are written under a version that follows from source tables, ledger and splitter.
    Files are only created, the manifests last, so a version without its manifests is no version, and a call
    that was killed is completed by the next.
@@ -88,8 +88,8 @@ def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places
     source_version = data_version(definition, uris)
     ledger = read_ledger(places.holdout, len(definition.FEATURES))
     _require_head(places.holdout, ledger)
-    if ledger.number and (found := _find(definition, places, source_version, ledger)):
-        return found
+    if ledger.number and (known := _find(definition, places, source_version, ledger)):
+        return known
     with tempfile.TemporaryDirectory() as folder:
         tables = Tables(Path(folder))
         fetch(definition, uris, source_version, tables.folder, tables.source)
@@ -103,8 +103,8 @@ def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places
             )
         entries = definition.read_entries(paths)
         ledger, decided = _decide(definition, places.holdout, entries, key, source_version)
-        if found := _find(definition, places, source_version, ledger):
-            return found
+        if known := _find(definition, places, source_version, ledger):
+            return known
         version = _version(definition, source_version, ledger)
         parts = make_parts(definition, tables, entries, decided, version)
         synthetic = bool(read_json(tables.source)["synthetic"])
@@ -244,10 +244,10 @@ def _settle(uri: str, data: bytes) -> bytes:
     """Create an object, or find that it is there; return what is there: the same, but for rounding."""
     if create_object(uri, data):
         return data
-    found = get_object(uri, LARGEST_TABLE) or b""
-    if found != data and not (uri.endswith("/baselines.parquet") and same_answers(found, data)):
+    stored = get_object(uri, LARGEST_TABLE) or b""
+    if stored != data and not (uri.endswith("/baselines.parquet") and same_answers(stored, data)):
         raise EvidenceError(
             f"{uri} is there already, with other bytes; remove its folder, which is not complete, and run "
             "this again"
         )
-    return found
+    return stored

@@ -98,21 +98,21 @@ def _ask_runtimes(
 ) -> tuple[ModelFacts, tuple[RuntimeFacts, ...]]:
     model = (work / "model/model.onnx").read_bytes()
     runtimes = open_runtimes(model, served)
-    found = []
+    by_runtime = []
     for runtime in runtimes:
         facts, answers = ask_runtime(runtime, inputs)
         arrays = {f"{name}.{size}": one for name, sizes in answers.items() for size, one in sizes.items()}
         write_arrays(work / f"answers/{runtime.name}.npz", arrays)
-        found.append(facts)
-    return ask_model(model, runtimes, inputs["test"]), tuple(found)
+        by_runtime.append(facts)
+    return ask_model(model, runtimes, inputs["test"]), tuple(by_runtime)
 
 
 def _ask_server(work: Path, features: np.ndarray) -> ServerFacts:
-    found = ask_server(work / "model/model.onnx", features, TIMEOUTS)
-    arrays = {f"batch.{size}": one for size, one in found.batches.items()}
-    arrays |= {f"after.{index}": one for index, one in enumerate(found.after_bad)}
+    answers = ask_server(work / "model/model.onnx", features, TIMEOUTS)
+    arrays = {f"batch.{size}": one for size, one in answers.batches.items()}
+    arrays |= {f"after.{index}": one for index, one in enumerate(answers.after_bad)}
     write_arrays(work / "answers/server.npz", arrays)
-    return found.facts
+    return answers.facts
 
 
 def _ask_champion(
@@ -123,11 +123,11 @@ def _ask_champion(
     path = work / "champion/model.onnx"
     try:
         check_onnx(path)
-        found = ask_champion(path, names, features)
+        answers = ask_champion(path, names, features)
     except (GateBlocked, Incomparable) as error:
         return ChampionFacts(features=(), labels=(), incomparable=str(error))
-    write_arrays(work / "answers/champion.npz", {"probabilities": found.probabilities})
-    return ChampionFacts(features=tuple(found.features), labels=tuple(found.labels), incomparable="")
+    write_arrays(work / "answers/champion.npz", {"probabilities": answers.probabilities})
+    return ChampionFacts(features=tuple(answers.features), labels=tuple(answers.labels), incomparable="")
 
 
 def _ask_native(work: Path, inputs: dict[str, np.ndarray]) -> None:

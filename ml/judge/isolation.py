@@ -46,10 +46,10 @@ def require_isolation(store: str, environment: Mapping[str, str] = os.environ) -
         UsageError: there is a credential in this process's reach; the message names where, not what.
         PlatformError: a place answers.
     """
-    found = sorted(name for name in environment if CREDENTIALS.fullmatch(name) and environment[name])
-    found += [str(path) for path in TOKENS if path.exists()]
-    if found:
-        raise UsageError(f"a model must not run beside credentials ({', '.join(found)}): {REMEDY}")
+    in_reach = sorted(name for name in environment if CREDENTIALS.fullmatch(name) and environment[name])
+    in_reach += [str(path) for path in TOKENS if path.exists()]
+    if in_reach:
+        raise UsageError(f"a model must not run beside credentials ({', '.join(in_reach)}): {REMEDY}")
     places = [*_api_server(environment), *_resolvers(), *_store(store)]
     with ThreadPoolExecutor(max(1, len(places))) as pool:
         outcomes = list(pool.map(lambda place: _outcome(*place[1:]), places))

@@ -28,7 +28,7 @@ PRIVATE, PUBLIC = 0o600, 0o644
 
 @dataclass(frozen=True)
 class Keys:
-    """What was made: where it is, and what may be told of it."""
+    """What was made: where it is, and what may be shown of it."""
 
     folder: Path
     files: tuple[str, ...]
@@ -36,7 +36,7 @@ class Keys:
 
 
 def make_keys(folder: Path, namespace: str = "") -> Keys:
-    """Make both keys, write them into a folder, and return what may be told of them.
+    """Make both keys, write them into a folder, and return what may be shown of them.
 
     The files: ``holdout.key`` (32 random bytes as 64 hexadecimal digits), ``signing.pem`` (ECDSA P-256,
     PKCS #8), ``trust.pem`` (its public part), and ``keys.yaml`` (the Secrets ``jukebox-holdout-key`` and
@@ -44,7 +44,7 @@ def make_keys(folder: Path, namespace: str = "") -> Keys:
     ``trust.pem``.
 
     Args:
-        folder: it is made if need be.
+        folder: it is made where it is not there.
         namespace: that of the manifests; "" leaves it to kubectl.
 
     Raises:

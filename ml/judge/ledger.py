@@ -144,8 +144,8 @@ def _parse(data: bytes, schema: pa.Schema) -> tuple[Entry, pd.DataFrame]:
     """
     with pq.ParquetFile(io.BytesIO(data)) as file:
         table = file.read(use_threads=False)
-    found: Mapping[bytes, bytes] = table.schema.metadata or {}
-    entry = Entry.load(parse(found.get(METADATA, b"")))
+    metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
+    entry = Entry.load(parse(metadata.get(METADATA, b"")))
     if not table.schema.equals(schema) or any(table[name].null_count for name in schema.names):
         raise ValueError("its columns are not those of the ledger")
     rows: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()

@@ -2,7 +2,7 @@
 
 Run as a script by `ml.judge.confine`, it needs the standard library alone: Linux namespaces through libc, as
 bubblewrap makes them. The command gets a new user (without rights), network (loopback alone), process and
-mount namespace; it sees the paths that it is given and no others; and it ends with whoever started it.
+mount namespace; it sees the paths that it is given and no others; it ends with the process that started it.
 
 Its exit code is the command's, or `NOT_PERMITTED` with the reason on stderr where there can be no such place.
 """
@@ -60,7 +60,7 @@ def main(plan: dict[str, Any]) -> NoReturn:
     """
     end_with_parent()
     if os.getppid() != plan["parent"]:
-        raise OSError("whoever started this is gone")
+        raise OSError("the process that started this is gone")
     user, group = os.geteuid(), os.getegid()
     call("unshare", CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC)
     Path("/proc/self/setgroups").write_text("deny")

@@ -68,10 +68,10 @@ def score(work: Path, expected: str = "") -> str:
         }
     except ValueError as error:
         raise GateBlocked(f"the candidate's answers cannot be scored: {error}") from error
-    found = aggregate(reports)
+    aggregates = aggregate(reports)
     isolation = shortened(answered.isolation)
-    write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=isolation, reports=found))
-    loss = found["evaluation"]["model"]["log_loss"]["value"]
+    write_json(work / MEASURED, Measurement(asked=asked_digest, isolation=isolation, reports=aggregates))
+    loss = aggregates["evaluation"]["model"]["log_loss"]["value"]
     return f"log loss {loss:.3f} on {len(scoring.test.ids):,} sealed {scoring.labels.nouns.examples}"
 
 
@@ -165,19 +165,24 @@ class _Scoring:
             return None
         if facts is None:
             raise EvidenceError(f"{self.work / ANSWERED} does not mention the champion; {AGAIN}")
-        found: Champion | str = facts.incomparable[:300]
-        if not found:
+        champion: Champion | str = facts.incomparable[:300]
+        if not champion:
             shape = (len(self.test.ids), len(facts.labels))
             path = self.work / "answers/champion.npz"
             answers = read_arrays(path, {"probabilities": shape}, "float64")["probabilities"]
             try:
                 checked = checked_probabilities(answers, *shape)
-                found = Champion(list(facts.features), list(facts.labels), checked)
+                champion = Champion(list(facts.features), list(facts.labels), checked)
             except Incomparable as error:
-                found = str(error)
+                champion = str(error)
         onnx_digest = self.asked.files["champion/model.onnx"]
         return compare_answers(
-            self.asked.champion, onnx_digest, found, self.test.counts, self.labels.classes, self.probabilities
+            self.asked.champion,
+            onnx_digest,
+            champion,
+            self.test.counts,
+            self.labels.classes,
+            self.probabilities,
         )
 
     def parity(self) -> Parity:
@@ -202,12 +207,12 @@ class _Scoring:
         }
         shapes |= {f"after.{index}": (1, labels) for index in range(bad)}
         arrays = read_arrays(self.work / "answers/server.npz", shapes)
-        found = ServerAnswers(
+        answers = ServerAnswers(
             facts=self.answered.server,
             batches={size: arrays[f"batch.{size}"] for size in sizes},
             after_bad=[arrays[f"after.{index}"] for index in range(bad)],
         )
-        return score_serving(found, self.reference[EXAMPLES], len(self.labels.features), self.digests)
+        return score_serving(answers, self.reference[EXAMPLES], len(self.labels.features), self.digests)
 
 
 def _runtime(path: Path, families: Mapping[str, Shape]) -> RuntimeAnswers:

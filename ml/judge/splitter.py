@@ -162,7 +162,7 @@ def near_copies(definition: Definition, features: np.ndarray, originals: np.ndar
 
 def _any_near(one: np.ndarray, other: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return for each row of one whether a row of other from low to high is near it in every number."""
-    found = np.zeros(len(one), dtype=bool)
+    matched = np.zeros(len(one), dtype=bool)
     sizes = np.maximum(high - low, 0)
     part = np.cumsum(sizes) // PAIRS
     for number in np.unique(part):
@@ -173,5 +173,5 @@ def _any_near(one: np.ndarray, other: np.ndarray, low: np.ndarray, high: np.ndar
         a, b = one[mine], other[theirs]
         scale = np.maximum(np.maximum(np.abs(a), np.abs(b)), LEAST)
         near = (np.abs(a - b) <= NEAR * (1 + ROUNDING) * scale).all(axis=1)
-        found[mine[near]] = True
-    return found
+        matched[mine[near]] = True
+    return matched

@@ -103,10 +103,10 @@ def read_record(work: Path, name: str, kind: type[R], expected: str = "") -> tup
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
         data = path.read_bytes()
-        found = digest(data)
-        if expected and found != expected:
-            raise ValueError(f"its digest is {found}, not {expected}")
-        return kind.load(parse(data)), found
+        actual = digest(data)
+        if expected and actual != expected:
+            raise ValueError(f"its digest is {actual}, not {expected}")
+        return kind.load(parse(data)), actual
     except OSError as error:
         raise EvidenceError(f"{path}: {error.strerror}; {AGAIN}") from error
     except (TypeError, ValueError, RecursionError) as error:

@@ -63,7 +63,7 @@ def checked_probabilities(answers: np.ndarray, examples: int, labels: int) -> np
 def compare_answers(
     champion: str,
     onnx_digest: str,
-    found: Champion | str,
+    answered: Champion | str,
     counts: np.ndarray,
     classes: Sequence[str],
     probabilities: np.ndarray,
@@ -74,18 +74,18 @@ def compare_answers(
     Args:
         champion: the champion's candidate id.
         onnx_digest: the digest of its ONNX file.
-        found: its answers; or why there are none.
+        answered: its answers; or why there are none.
         counts: rows of the examples by the challenger's classes, [N, K].
         classes: the challenger's.
         probabilities: the challenger's, [N, K].
         settings: how the bounds are made.
     """
     incomparable, shared = "", None
-    if isinstance(found, str):
-        incomparable = found
+    if isinstance(answered, str):
+        incomparable = answered
     else:
         try:
-            shared = _compare(found, probabilities, classes, counts, settings)
+            shared = _compare(answered, probabilities, classes, counts, settings)
         except Incomparable as error:
             incomparable = str(error)
     return Comparison(champion=champion, onnx_digest=onnx_digest, incomparable=incomparable, shared=shared)

@@ -43,13 +43,13 @@ def score_evaluation(
     Raises:
         ValueError: the model's are not probabilities, one for each label.
     """
-    found = {
+    report = {
         "model": probabilities,
         "uniform": np.full(test.counts.shape, 1 / len(test.classes)),
         "prior": np.tile(prior, (len(test.ids), 1)),
         "logistic": logistic,
     }
-    scores = {name: score_examples(values, test.counts) for name, values in found.items()}
+    scores = {name: score_examples(values, test.counts) for name, values in report.items()}
     if flaw := flaw_of(probabilities):
         raise ValueError(f"the model's answers {flaw}, so they are not probabilities")
     ratios = {
@@ -67,7 +67,7 @@ def score_evaluation(
                 "calibration_error": calibration_error(values, test.counts),
             }
         )
-        for name, values in found.items()
+        for name, values in report.items()
     }
     return Evaluation(
         model_digest=digests["model_digest"],

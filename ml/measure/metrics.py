@@ -103,5 +103,5 @@ def calibration_error(probabilities: np.ndarray, counts: np.ndarray, bins: int =
     position = (rows[order].cumsum() - rows[order] / 2) / rows.sum()
     which = np.minimum((position * bins).astype(int), bins - 1)
     claimed = np.bincount(which, weights=(confidence * rows)[order], minlength=bins)
-    found = np.bincount(which, weights=right[order], minlength=bins)
-    return float(np.abs(claimed - found).sum() / rows.sum())
+    correct = np.bincount(which, weights=right[order], minlength=bins)
+    return float(np.abs(claimed - correct).sum() / rows.sum())

@@ -50,22 +50,22 @@ def compare_ratios(ratios: Mapping[str, Ratio], settings: Resampling) -> dict[st
             resamples are too few for alpha.
     """
     rank = _rank(settings)
-    found = {}
+    results = {}
     for name, sample in _resampled(ratios, settings).items():
         if sample.examples == 1:
-            found[name] = Estimate(value=sample.value, standard_error=LARGEST, low=-LARGEST, high=LARGEST)
+            results[name] = Estimate(value=sample.value, standard_error=LARGEST, low=-LARGEST, high=LARGEST)
             continue
         ordered = np.partition(sample.t, (rank - 1, settings.resamples - rank))
         student = float(stdtrit(sample.examples - 1, 1 - JUDGED_AT * settings.alpha))
         above = max(student, float(ordered[settings.resamples - rank]))
         below = max(student, -float(ordered[rank - 1]))
-        found[name] = Estimate(
+        results[name] = Estimate(
             value=sample.value,
             standard_error=sample.error,
             low=max(sample.value - above * sample.error, -LARGEST),
             high=min(sample.value + below * sample.error, LARGEST),
         )
-    return found
+    return results
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def percentile_intervals(ratios: Mapping[str, Ratio], settings: Bootstrap) -> di
     plans = {name: (columns.add(top), columns.add(bottom)) for name, (top, bottom) in ratios.items()}
     sums = draw(columns.matrix, settings.resamples, settings.seed)
     tail = (1 - settings.confidence) / 2
-    found = {}
+    intervals = {}
     for name, (top, bottom) in plans.items():
         low, high = np.quantile(columns.sums(sums, top) / columns.sums(sums, bottom), [tail, 1 - tail])
         value = float(ratios[name][0].sum() / ratios[name][1].sum())
-        found[name] = Interval(value=value, low=float(low), high=float(high))
-    return found
+        intervals[name] = Interval(value=value, low=float(low), high=float(high))
+    return intervals
 
 
 @dataclass(frozen=True)

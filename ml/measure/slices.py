@@ -42,13 +42,13 @@ def measure_slices(
     """
     clipped = np.maximum(probabilities.astype("float64"), SMALLEST)
     gains = test.counts * (np.log(clipped) - np.log(prior))
-    found = []
+    slices = []
     for name, (gain, rows) in _slices(gains, test, nouns):
         present = rows > 0
         if not present.any():
             continue
         measured = p_below((gain[present], rows[present]), FLOOR, settings)
-        found.append(
+        slices.append(
             Slice(
                 name=name,
                 examples=int(present.sum()),
@@ -58,7 +58,7 @@ def measure_slices(
                 p_value=measured.p_value,
             )
         )
-    return Slices(floor=FLOOR, resampling=settings, slices=tuple(found))
+    return Slices(floor=FLOOR, resampling=settings, slices=tuple(slices))
 
 
 def worst_slices(slices: Slices, count: int = 3) -> list[Slice]:

@@ -1,7 +1,7 @@
 """Export the trained model to ONNX, and write down what it answers for others to compare with.
 
 The reference (the inputs of every family of `ml.onnx.inputs` with the trained model's own probabilities) is
-made where that model is loaded anyway: whoever checks a runtime against it later needs no framework.
+made where that model is loaded anyway: a later check of a runtime against it needs no framework.
 """
 
 import json

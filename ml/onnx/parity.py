@@ -2,7 +2,7 @@
 
 Each family of `ml.onnx.inputs` goes through each runtime of `ml.onnx.runtimes`; what a client would trip
 over (names, types, shapes, metadata) and what an answer costs are looked at once. Asking the runtimes and
-comparing what they answered are separate functions: whoever asks needs no labels, and whoever compares no
+comparing what they answered are separate functions: asking needs no labels, and comparing needs no
 model.
 """
 
@@ -65,7 +65,7 @@ def check_parity(
     data = Path(onnx_model).read_bytes()
     runtimes = open_runtimes(data, configuration)
     digests = {**source, "onnx_digest": file_digest(onnx_model), "test_digest": file_digest(test_split)}
-    found = score_parity(
+    scored = score_parity(
         ask_model(data, runtimes, test.features),
         (ask_runtime(runtime, inputs) for runtime in runtimes),
         expected,
@@ -74,11 +74,11 @@ def check_parity(
         configuration,
         digests,
     )
-    write_json(report, found)
+    write_json(report, scored)
     return ", ".join(
         f"{runtime.name} ({runtime.engine}, {runtime.precision}) "
         f"{max(family.worst_ratio for family in runtime.families):.2g}"
-        for runtime in found.runtimes
+        for runtime in scored.runtimes
     ) + (f" of the tolerance, {sum(len(rows) for rows in inputs.values()):,} rows")
 
 
@@ -115,7 +115,7 @@ def score_parity(
         atol=ATOL,
         rtol=RTOL,
         interface_problems=tuple(interface_problems(facts, labels)),
-        runtimes=tuple(score_runtime(*found, reference, counts, labels.classes) for found in runtimes),
+        runtimes=tuple(score_runtime(*answers, reference, counts, labels.classes) for answers in runtimes),
         model_bytes=facts.model_bytes,
         latency=facts.latency,
     )
@@ -137,7 +137,7 @@ def score_runtime(
     return RuntimeParity(
         **{name: getattr(facts, name) for name in RuntimeFacts.model_fields},
         families=tuple(
-            compare_answers(name, found, reference[name], classes) for name, found in answers.items()
+            compare_answers(name, answer, reference[name], classes) for name, answer in answers.items()
         ),
         metrics=OnnxMetrics(**score_examples(examples, counts).points()),
     )
@@ -145,12 +145,12 @@ def score_runtime(
 
 def _read_reference(path: str | Path, inputs: Inputs) -> tuple[dict[str, str], ReferenceAnswers]:
     """Return what the reference is of, and its answers by family."""
-    found = read_reference(path)
+    arrays = read_reference(path)
     expected = np.concatenate(list(inputs.values()))
-    same = np.array_equal(found.features, expected, equal_nan=True)
-    if list(dict.fromkeys(found.families)) != list(inputs) or not same:
+    same = np.array_equal(arrays.features, expected, equal_nan=True)
+    if list(dict.fromkeys(arrays.families)) != list(inputs) or not same:
         raise ValueError("the reference answers are about other rows than this test split's")
-    return found.source, {name: found.answers[found.families == name] for name in inputs}
+    return arrays.source, {name: arrays.answers[arrays.families == name] for name in inputs}
 
 
 def interface_problems(facts: ModelFacts, labels: Labels) -> list[str]:
@@ -167,9 +167,9 @@ def interface_problems(facts: ModelFacts, labels: Labels) -> list[str]:
         "metadata definition": (facts.metadata.get("definition", ""), labels.definition),
     }
     return [
-        f"{name}: {found} instead of {wanted}"
-        for name, (found, wanted) in expected.items()
-        if found != wanted
+        f"{name}: {actual} instead of {wanted}"
+        for name, (actual, wanted) in expected.items()
+        if actual != wanted
     ]
 
 

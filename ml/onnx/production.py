@@ -37,10 +37,10 @@ def ask_champion(path: str | Path, names: Sequence[str], features: np.ndarray) -
     wanted, labels = _names(metadata, "features"), _names(metadata, "labels")
     rows = _chosen(wanted, names, features)
     try:
-        (found,) = session.run([outputs[0].name], {inputs[0].name: rows})
+        (answer,) = session.run([outputs[0].name], {inputs[0].name: rows})
     except Exception as error:
         raise Incomparable(f"its model does not run on the test examples: {_line(error)}") from error
-    return Champion(wanted, labels, checked_probabilities(np.asarray(found), len(rows), len(labels)))
+    return Champion(wanted, labels, checked_probabilities(np.asarray(answer), len(rows), len(labels)))
 
 
 def _load(model: bytes) -> "onnxruntime.InferenceSession":
@@ -60,15 +60,15 @@ def _load(model: bytes) -> "onnxruntime.InferenceSession":
 def _names(metadata: dict[str, str], key: str) -> list[str]:
     """Read a list of names from a model's metadata."""
     try:
-        found = json.loads(metadata[key])
+        names = json.loads(metadata[key])
     except KeyError as error:
         raise Incomparable(f"its model's metadata has no {key}") from error
     except (ValueError, RecursionError) as error:
         raise Incomparable(f"its model's metadata has {key} that are not JSON") from error
-    right = isinstance(found, list) and found and all(isinstance(name, str) for name in found)
-    if not right or len(set(found)) != len(found):
+    right = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    if not right or len(set(names)) != len(names):
         raise Incomparable(f"its model's metadata has {key} that are no list of different names")
-    return list(found)
+    return list(names)
 
 
 def _chosen(wanted: list[str], names: Sequence[str], features: np.ndarray) -> np.ndarray:

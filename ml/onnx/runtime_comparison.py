@@ -59,26 +59,26 @@ def rows_answered(size: int, rows: int) -> int:
 
 
 def compare_answers(
-    name: str, found: Mapping[int, np.ndarray], reference: np.ndarray, classes: Sequence[str]
+    name: str, given: Mapping[int, np.ndarray], reference: np.ndarray, classes: Sequence[str]
 ) -> Family:
     """Compare the answers to one family with the reference's.
 
     Args:
         name: of the family.
-        found: by batch size, as `answer_family` returns them.
+        given: by batch size, as `answer_family` returns them.
         reference: the reference's answers, float32 [N, K]; rows of NaN where it gives none.
         classes: the K classes.
 
     Raises:
         ValueError: the runtime's answers have another shape or type.
     """
-    sizes = tuple(found)
-    for size, answers in found.items():
+    sizes = tuple(given)
+    for size, answers in given.items():
         expected_shape = (rows_answered(size, len(reference)), *reference.shape[1:])
         if answers.shape != expected_shape or answers.dtype != reference.dtype:
             theirs = f"{reference.dtype} {reference.shape}"
             raise ValueError(f"{name}, batches of {size}: {answers.dtype} {answers.shape} for {theirs}")
-    answers = np.concatenate(list(found.values()))
+    answers = np.concatenate(list(given.values()))
     row = np.arange(len(answers)) % len(reference)
     expected = reference[row].astype("float64")
     finite, answered = np.isfinite(answers), np.isfinite(expected)
@@ -90,7 +90,7 @@ def compare_answers(
     difference = np.where(same, np.minimum(apart, MOST), MOST)
     ratio = np.minimum(difference / tolerance, MOST)
     worst, label = np.unravel_index(ratio.argmax(), ratio.shape)
-    size = np.repeat(sizes, [len(part) for part in found.values()])[worst]
+    size = np.repeat(sizes, [len(part) for part in given.values()])[worst]
     flipped, close = _flips(answers, reference, row)
     sums = np.abs(np.where(finite, answers, 0).sum(axis=1, dtype="float64") - 1)
     return Family(

@@ -1,9 +1,9 @@
 """The model server that the step `serving` starts: KServe's own, with the ONNX model in onnxruntime.
 
 It runs by itself, in the environment of requirements/server.txt, which has nothing of this package:
-``python -I server.py MODEL NAME FD``. It speaks the Open Inference Protocol v2 over HTTP on a socket that
-it is given, bound to loopback, and ends with whoever started it: when its standard input ends, its process
-group does.
+``python -I server.py MODEL NAME FD``. It implements the Open Inference Protocol v2 over HTTP on a socket that
+it is given, bound to loopback, and ends with the process that started it: when its standard input ends, its
+process group does.
 """
 
 import logging

@@ -147,15 +147,15 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """Return the processes that are in the server's group or carry its token, except zombies."""
-        found = []
+        listed = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 ours = (
                     os.getpgid(process.pid) == self.process.pid or process.environ().get(TOKEN) == self.token
                 )
                 if ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+                    listed.append(process)
+        return listed
 
 
 @contextlib.contextmanager

@@ -51,10 +51,10 @@ def check_serving(
         RunFailed: there is no server to start; or it does not become ready, dies, or answers what is no
         answer.
     """
-    found, named = read_reference(reference), read_labels(labels)
-    test = found.families == "test"
-    rows, expected = found.features[test], found.answers[test]
-    digests = {**found.source, "onnx_digest": file_digest(onnx_model), "served_digest": file_digest(served)}
+    arrays, named = read_reference(reference), read_labels(labels)
+    test = arrays.families == "test"
+    rows, expected = arrays.features[test], arrays.answers[test]
+    digests = {**arrays.source, "onnx_digest": file_digest(onnx_model), "served_digest": file_digest(served)}
     result = score_serving(ask_server(onnx_model, rows, timeouts), expected, len(named.features), digests)
     write_json(report, result)
     return (
@@ -113,11 +113,11 @@ def _golden(client: InferenceClient, rows: np.ndarray, size: int) -> np.ndarray:
 
 def _refusals(client: InferenceClient, row: np.ndarray) -> tuple[tuple[BadRequest, ...], list[np.ndarray]]:
     """Send each bad request, and a golden one after it; return the statuses, and the golden answers."""
-    found, after = [], []
+    statuses, after = [], []
     for name, data in bad_requests(row).items():
-        found.append(BadRequest(name=name, status=client.status(data)))
+        statuses.append(BadRequest(name=name, status=client.status(data)))
         after.append(client.infer(row))
-    return tuple(found), after
+    return tuple(statuses), after
 
 
 def _latency(client: InferenceClient, rows: np.ndarray) -> Latency:

@@ -53,22 +53,22 @@ class ServerAnswers:
 
 
 def score_serving(
-    found: ServerAnswers, reference: np.ndarray, features: int, digests: Mapping[str, str]
+    server: ServerAnswers, reference: np.ndarray, features: int, digests: Mapping[str, str]
 ) -> Serving:
     """Compare what a server answered with the reference.
 
     Args:
-        found: what the server answered.
+        server: what the server answered.
         reference: the reference's answers to the rows, float32 [N, K].
         features: how many the model takes, F.
         digests: the report's ``model_digest``, ``onnx_digest``, ``test_digest`` and ``served_digest``.
     """
-    facts, rows = found.facts, len(reference)
+    facts, rows = server.facts, len(reference)
     batches = tuple(
         compare(size, answers, reference[asked_rows(size, rows)], requests_of(size, rows))
-        for size, answers in found.batches.items()
+        for size, answers in server.batches.items()
     )
-    after = [compare(1, answers, reference[:1]) for answers in found.after_bad]
+    after = [compare(1, answers, reference[:1]) for answers in server.after_bad]
     return Serving(
         model_digest=digests["model_digest"],
         onnx_digest=digests["onnx_digest"],

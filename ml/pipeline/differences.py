@@ -91,11 +91,11 @@ def _facts(run: Run) -> dict[str, Fact]:
 
 
 def _metrics(run: Run) -> dict[str, Measured]:
-    found = run.evaluation
-    if not found:
+    report = run.evaluation
+    if not report:
         return {}
-    values = {name: getattr(found.model, name) for name in METRICS}
-    values |= {name: getattr(found, name) for name in GAINS}
+    values = {name: getattr(report.model, name) for name in METRICS}
+    values |= {name: getattr(report, name) for name in GAINS}
     return {
         name: Measured(value=value)
         if isinstance(value, float)

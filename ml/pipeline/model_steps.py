@@ -59,14 +59,14 @@ def evaluate(
     report, matrix = output_file(evaluation, ".json"), output_file(confusion, ".json")
     sources = model.path, train_split.path, test_split.path, labels.path
     headline = evaluate(load_solution(problem), *sources, champion_model.path, champion, report, matrix)
-    found, table = read_json(report), read_json(matrix)
+    measured, table = read_json(report), read_json(matrix)
     for name in ("log_loss", "top1_mass", "top5_mass", "hit_at_5"):
-        metrics.log_metric(name, found["model"][name]["value"])
+        metrics.log_metric(name, measured["model"][name]["value"])
     for name in ("gain_over_prior", "gain_over_logistic"):
-        metrics.log_metric(name, found[name]["value"])
-    if found["champion"] and found["champion"]["shared"]:
+        metrics.log_metric(name, measured[name]["value"])
+    if measured["champion"] and measured["champion"]["shared"]:
         metrics.log_metric(
-            "gain_over_champion", found["champion"]["shared"]["log_loss"]["difference"]["value"]
+            "gain_over_champion", measured["champion"]["shared"]["log_loss"]["difference"]["value"]
         )
     confusion.log_confusion_matrix(table["classes"], table["matrix"])
     return headline
@@ -113,15 +113,15 @@ def parity(
     inputs = onnx_model.path, reference.path, test_split.path, labels.path, served.path
     report = output_file(parity_report, ".json")
     headline = check_parity(*inputs, report)
-    found = read_json(report)
-    for runtime in found["runtimes"]:
+    measured = read_json(report)
+    for runtime in measured["runtimes"]:
         name, families = runtime["name"], runtime["families"]
         if name == UNPINNED:
             name = f"advisory_{UNPINNED}"
             metrics.metadata[name] = "with its own settings, not those it is served with: it decides nothing"
         metrics.log_metric(f"{name}_max_difference", max(family["max_difference"] for family in families))
         metrics.log_metric(f"{name}_violations", sum(family["violations"] for family in families))
-    metrics.log_metric("p99_latency_ms", found["latency"]["p99_ms"])
+    metrics.log_metric("p99_latency_ms", measured["latency"]["p99_ms"])
     return headline
 
 
@@ -139,8 +139,8 @@ def serving(
 
     report = output_file(serving_report, ".json")
     headline = check_serving(onnx_model.path, served.path, reference.path, labels.path, report)
-    found = read_json(report)
-    metrics.log_metric("p99_latency_ms", found["latency"]["p99_ms"])
+    measured = read_json(report)
+    metrics.log_metric("p99_latency_ms", measured["latency"]["p99_ms"])
     for name in ("ready_seconds", "peak_memory_mb"):
-        metrics.log_metric(name, found[name])
+        metrics.log_metric(name, measured[name])
     return headline

@@ -26,7 +26,7 @@ def champion(champion: str, store_uri: str, champion_model: Artifact, champion_p
     profile = files.get("profile.json", b"")
     if store and not profile:
         reports = store.read_reports(champion).values()
-        profile = next((found["profile.json"] for found in reports if "profile.json" in found), b"")
+        profile = next((beside["profile.json"] for beside in reports if "profile.json" in beside), b"")
     write_bytes(output_file(champion_model, ".onnx"), files.get("model.onnx", b""))
     write_bytes(output_file(champion_profile, ".json"), profile)
     if not champion:
@@ -51,18 +51,18 @@ def gate(
     from ml.release.policy_file import read_policy
     from ml.storage.objects import put_object
 
-    found = make_evidence(
+    made = make_evidence(
         Subject(**subject),
         manifest_of(_candidate_files(files)),
         {name: _report(artifact.path) for name, artifact in reports.items()},
         read_policy(evidence_uri, policy),
         today(),
     )
-    data = found.to_bytes()
+    data = made.to_bytes()
     write_bytes(output_file(evidence, ".json"), data)
-    write_bytes(output_file(verdict, ".md"), found.verdict.to_markdown().encode())
-    put_object(evidence_uri.replace("{run_id}", found.subject.run_id), data)
-    return f"self-check {found.verdict.summary}"
+    write_bytes(output_file(verdict, ".md"), made.verdict.to_markdown().encode())
+    put_object(evidence_uri.replace("{run_id}", made.subject.run_id), data)
+    return f"self-check {made.verdict.summary}"
 
 
 def _candidate_files(artifacts: Sequence[Artifact]) -> dict[str, bytes]:
@@ -91,12 +91,12 @@ def save(store_uri: str, evidence: Artifact, files: Sequence[Artifact], reports:
     from ml.release.store import ModelStore
 
     data = Path(evidence.path).read_bytes()
-    found = read_evidence(data)
-    if not found.verdict.passed:
-        raise GateBlocked(f"the self-check {found.verdict.summary}")
+    kept = read_evidence(data)
+    if not kept.verdict.passed:
+        raise GateBlocked(f"the self-check {kept.verdict.summary}")
     contents = _candidate_files(files)
     beside = {name: Path(artifact.path).read_bytes() for name, artifact in reports.items()}
     store = ModelStore(store_uri, create=True)
     return (
-        f"candidate {store.put_candidate(contents, found.subject.run_id, {**beside, 'evidence.json': data})}"
+        f"candidate {store.put_candidate(contents, kept.subject.run_id, {**beside, 'evidence.json': data})}"
     )

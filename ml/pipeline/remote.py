@@ -100,16 +100,16 @@ def resolve(admitted: Admitted, deadline: Deadline) -> tuple[Submission, Inputs]
         PlatformError: data or store cannot be reached in time.
     """
     order = admitted.order
-    found = _resolve(order, deadline.remaining)
+    place = _resolve(order, deadline.remaining)
     inputs = make_inputs(
         admitted.pipeline.image,
-        found["data_version"],
+        place["data_version"],
         order.model,
         order.policy_text,
         order.judge_image,
         order.params,
     )
-    return _submission(admitted, found), inputs
+    return _submission(admitted, place), inputs
 
 
 def _require_in_range(order: Order, compiled: Pipeline) -> None:

@@ -50,19 +50,19 @@ def find_run(text: str, folder: Path) -> Run:
             f"run {text!r}: give {SHORTEST} characters of its name or more; `jukebox runs` lists them"
         )
     names = [one.name for one in _folders(folder)]
-    found = (
+    matches = (
         [text]
         if text in names
         else [name for name in names if name.startswith(text) or name.rpartition("-")[2].startswith(text)]
     )
-    if not found:
+    if not matches:
         raise UsageError(f"run {text!r}: there is none in {folder}; `jukebox runs` lists them")
-    if len(found) > 1:
-        few = ", ".join(found[:3])
+    if len(matches) > 1:
+        few = ", ".join(matches[:3])
         raise UsageError(
-            f"run {text!r}: {len(found)} runs have such names ({few}); `jukebox runs` lists them"
+            f"run {text!r}: {len(matches)} runs have such names ({few}); `jukebox runs` lists them"
         )
-    return read_run(folder / found[0], promotions_in)
+    return read_run(folder / matches[0], promotions_in)
 
 
 def local_logs(run: Run, step: str) -> list[tuple[str, str]]:
@@ -82,11 +82,11 @@ def local_logs(run: Run, step: str) -> list[tuple[str, str]]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     # What is printed before the first step belongs to none.
     _, *parts = EXECUTING.split(text)
-    found = [(name, log) for name, log in zip(parts[::2], parts[1::2], strict=True) if step in ("", name)]
-    if not found:
+    logs = [(name, log) for name, log in zip(parts[::2], parts[1::2], strict=True) if step in ("", name)]
+    if not logs:
         which = f"step {step}" if step else "a step"
         raise UsageError(f"{path} has no log of {which}; has it begun?")
-    return found
+    return logs
 
 
 def _read_path(path: Path) -> Run:
@@ -116,12 +116,12 @@ def _read_path(path: Path) -> Run:
 def _folders(folder: Path) -> list[Path]:
     """List the folders of all runs, newest first."""
     try:
-        found = [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
+        folders = [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UsageError(f"--runs {folder}: {error.strerror}") from error
-    return sorted(found, key=lambda one: (started(one), one.name), reverse=True)
+    return sorted(folders, key=lambda one: (started(one), one.name), reverse=True)
 
 
 def evidence_of(text: str, folder: Path) -> Path:

@@ -139,25 +139,29 @@ class ChampionPolicy(Record):
     )
 
 
-def champion_checks(found: Comparison, bounds: ChampionPolicy, nouns: Nouns, level: Level) -> Iterator[Check]:
+def champion_checks(
+    comparison: Comparison, bounds: ChampionPolicy, nouns: Nouns, level: Level
+) -> Iterator[Check]:
     """Check the comparison with the champion; at the level "warn" no check blocks."""
-    for check in _champion_checks(found, bounds, nouns):
+    for check in _champion_checks(comparison, bounds, nouns):
         yield check.model_copy(update={"level": level}) if level == "warn" else check
 
 
-def _champion_checks(found: Comparison, bounds: ChampionPolicy, nouns: Nouns) -> Iterator[Check]:
+def _champion_checks(comparison: Comparison, bounds: ChampionPolicy, nouns: Nouns) -> Iterator[Check]:
     yield readable(
-        "champion.comparable", "incomparable" if found.incomparable else "readable", found.incomparable
+        "champion.comparable",
+        "incomparable" if comparison.incomparable else "readable",
+        comparison.incomparable,
     )
-    if found.shared:
-        yield from _coverage(found.shared, bounds, nouns)
+    if comparison.shared:
+        yield from _coverage(comparison.shared, bounds, nouns)
         margins = {
             "log_loss": bounds.margin_log_loss_nats,
             "top5_mass": bounds.margin_top5_mass,
             "hit_at_5": bounds.margin_hit_at_5,
         }
-        for name, standing in found.shared.standings.items():
-            yield from _standing(name, standing, margins[name], found.shared, bounds, nouns)
+        for name, standing in comparison.shared.standings.items():
+            yield from _standing(name, standing, margins[name], comparison.shared, bounds, nouns)
 
 
 def _coverage(shared: Shared, bounds: ChampionPolicy, nouns: Nouns) -> Iterator[Check]:

@@ -217,12 +217,12 @@ NOTHING = digest(b"")
 """The digest of a profile that is not there."""
 
 
-def drift_checks(found: Drift, bounds: DriftPolicy, nouns: Nouns, *, synthetic: bool) -> Iterator[Check]:
+def drift_checks(drift: Drift, bounds: DriftPolicy, nouns: Nouns, *, synthetic: bool) -> Iterator[Check]:
     """Check the drift from the champion's tables; ``synthetic`` says of which kind this run's are."""
-    yield _compared(found)
-    if found.measured is None:
+    yield _compared(drift)
+    if drift.measured is None:
         return
-    measured = found.measured
+    measured = drift.measured
     yield compare(
         "drift.synthetic",
         synthetic and not measured.trained_on_synthetic,
@@ -237,11 +237,11 @@ def drift_checks(found: Drift, bounds: DriftPolicy, nouns: Nouns, *, synthetic: 
         yield check.model_copy(update={"level": "warn"}) if from_sample else check
 
 
-def _compared(found: Drift) -> Check:
+def _compared(drift: Drift) -> Check:
     """Make the check that there are numbers; a champion without a profile is accepted with a warning."""
-    absent = found.profile_digest == NOTHING
+    absent = drift.profile_digest == NOTHING
     check = readable(
-        "drift.compared", "not compared" if found.not_compared else "readable", found.not_compared
+        "drift.compared", "not compared" if drift.not_compared else "readable", drift.not_compared
     )
     return check.model_copy(update={"level": "warn"}) if absent else check
 

@@ -104,17 +104,17 @@ NAMED = 3
 
 def slice_checks(report: Slices, bounds: SlicesPolicy, nouns: Nouns) -> Iterator[Check]:
     """Check the slices of an evaluation."""
-    found = report.slices
+    slices = report.slices
     for pattern in dict.fromkeys(bounds.required):
         name = f"slices.required.{pattern}"
-        examples = [part.examples for part in found if fnmatch.fnmatchcase(part.name, pattern)]
+        examples = [part.examples for part in slices if fnmatch.fnmatchcase(part.name, pattern)]
         if examples:
             few = f"the required slice {pattern} has too few test {nouns.examples} to be judged"
             yield compare(name, max(examples), ">=", bounds.min_examples, few)
         else:
             yield readable(name, "missing", f"the required slice {pattern} is missing")
     # Slices with less support are not judged, and do not make the judgement of the others harder.
-    judged = [part for part in found if part.examples >= bounds.min_examples]
+    judged = [part for part in slices if part.examples >= bounds.min_examples]
     yield compare(
         "slices.measured_floor",
         report.floor,

@@ -50,8 +50,8 @@ def unreadable_dates(rankings: str | Path) -> Unreadable:
         example=dated[RELEASE_DATE].cast("string").min(where=yearless).fill_null(""),
     )
     try:
-        found = counts.to_pyarrow().to_pylist()[0]
+        row = counts.to_pyarrow().to_pylist()[0]
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"rankings: column {RELEASE_DATE} is damaged: {reason}") from error
-    return Unreadable(**found)
+    return Unreadable(**row)
