@@ -8,10 +8,11 @@ import pandas as pd
 from spam import definition
 from spam.tables import sample, write
 
-from ml.judge.holdout import Places, Sealed, seal_holdout
+from ml.judge.holdout import seal_holdout
 from ml.judge.holdout_key import HoldoutKey
 from ml.judge.ledger import Ledger, append, read_ledger
 from ml.judge.splitter import split
+from ml.judge.versions import Places, Sealed
 
 KEY, OTHER_KEY = (HoldoutKey(hashlib.sha256(name).digest()) for name in (b"a key", b"another"))
 VERSION = "0123456789abcdef"

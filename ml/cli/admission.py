@@ -8,7 +8,8 @@ from rich.markup import escape
 
 from ml.cli.console import out, tame
 from ml.cli.dspa_options import ComponentImage
-from ml.cli.options import AsJson, print_json
+from ml.cli.options import AsJson
+from ml.cli.results import print_json
 
 
 def admit(

@@ -30,10 +30,9 @@ from ml.cli.options import (
     Store,
     open_store,
     policy_text_of,
-    print_json,
-    write_results,
 )
 from ml.cli.reporting import outcome_in
+from ml.cli.results import print_json, write_results
 from ml.core.errors import EvidenceError, GateBlocked
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from ml.cli.image_options import (
     registry_of,
     require_python,
 )
-from ml.cli.options import AsJson, print_json, write_results
+from ml.cli.options import AsJson
+from ml.cli.results import print_json, write_results
 from ml.core.errors import UsageError
 
 

@@ -13,13 +13,8 @@ from ml.cli.dspa_options import (
     Namespace,
     TokenFile,
 )
-from ml.cli.options import (
-    AsJson,
-    Data,
-    Problem,
-    print_json,
-    table_uris_of,
-)
+from ml.cli.options import AsJson, Data, Problem, table_uris_of
+from ml.cli.results import print_json
 from ml.core.errors import PlatformError
 
 

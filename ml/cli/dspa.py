@@ -7,6 +7,7 @@ import typer
 
 from ml.cli.dspa_options import (
     Admission,
+    Attempt,
     Ca,
     ComponentImage,
     Dashboard,
@@ -14,12 +15,14 @@ from ml.cli.dspa_options import (
     Dspa,
     Evidence,
     Host,
+    LeaveRunning,
     Namespace,
     OutcomeFile,
     PipelineRoot,
     RemoteStore,
     ResultsDir,
     Stuck,
+    TaskRunName,
     Timeout,
     TokenFile,
 )
@@ -60,14 +63,7 @@ def submit(
     policy: PolicyFile = None,
     image: ComponentImage = "",
     admission: Admission = None,
-    attempt: Annotated[
-        str | None,
-        typer.Option(
-            envvar="JUKEBOX_ATTEMPT",
-            help="One key, one run: a retry with the same key adopts it. In Tekton the PipelineRun's uid; "
-            "a new one by default.",
-        ),
-    ] = None,
+    attempt: Attempt = None,
     judge_image: Annotated[
         str,
         typer.Option(envvar="JUKEBOX_JUDGE_IMAGE", help="What will judge the candidate: REF@sha256:…"),
@@ -78,14 +74,7 @@ def submit(
             help="The commit that the image and the pipeline were built from; this command's own by default."
         ),
     ] = None,
-    task_run: Annotated[
-        str,
-        typer.Option(
-            envvar="JUKEBOX_TASK_RUN",
-            help="In Tekton this TaskRun's name: where only its pod is removed, as by a drain, the run is "
-            "left to the Task's retry.",
-        ),
-    ] = "",
+    task_run: TaskRunName = "",
     cause: Annotated[
         str, typer.Option(envvar="JUKEBOX_CAUSE", help="Why the run is started, for its description.")
     ] = "",
@@ -98,13 +87,7 @@ def submit(
     pipeline_root: PipelineRoot = "",
     timeout: Timeout = 7200,
     stuck: Stuck = 600,
-    leave_running: Annotated[
-        bool,
-        typer.Option(
-            "--leave-running",
-            help="Do not terminate the run when interrupted, at the deadline, or when it is stuck.",
-        ),
-    ] = False,
+    leave_running: LeaveRunning = False,
     results_dir: ResultsDir = None,
     outcome: OutcomeFile = None,
     decided_ok: DecidedOk = False,

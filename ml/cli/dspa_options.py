@@ -96,3 +96,26 @@ Admission = Annotated[
         help="What a pipeline may ask of the cluster; the package's own admission.yaml by default.",
     ),
 ]
+Attempt = Annotated[
+    str | None,
+    typer.Option(
+        envvar="JUKEBOX_ATTEMPT",
+        help="One key, one run: a retry with the same key adopts it. In Tekton the PipelineRun's uid; "
+        "a new one by default.",
+    ),
+]
+TaskRunName = Annotated[
+    str,
+    typer.Option(
+        envvar="JUKEBOX_TASK_RUN",
+        help="In Tekton this TaskRun's name: where only its pod is removed, as by a drain, the run is "
+        "left to the Task's retry.",
+    ),
+]
+LeaveRunning = Annotated[
+    bool,
+    typer.Option(
+        "--leave-running",
+        help="Do not terminate the run when interrupted, at the deadline, or when it is stuck.",
+    ),
+]

@@ -7,8 +7,9 @@ import typer
 
 from ml.cli.console import out
 from ml.cli.image_options import Base, Checkout, PythonVersion, require_python, require_repository
-from ml.cli.options import FOLDER, AsJson, print_json
+from ml.cli.options import FOLDER, AsJson
 from ml.cli.progress import shown_steps
+from ml.cli.results import print_json
 from ml.core.errors import UsageError
 
 
@@ -62,7 +63,8 @@ def image_build(
 
     The dependencies take minutes, once for each key (`jukebox image-key`); the code on top takes seconds.
     """
-    from ml.image.build import BuildRequest, build_images
+    from ml.image.build import build_images
+    from ml.image.build_records import BuildRequest
     from ml.image.engine import find_engine
     from ml.image.key import TARGETS, default_base
     from ml.image.source import read_source

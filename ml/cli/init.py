@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ml.cli.console import out
-from ml.cli.options import near
+from ml.cli.results import near
 from ml.core.skeleton import write_skeleton
 
 

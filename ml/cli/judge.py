@@ -8,8 +8,9 @@ import typer
 from ml.cli import measure
 from ml.cli.console import out
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
-from ml.cli.options import AsJson, Problem, absolute, print_json, table_uris_of, write_results
+from ml.cli.options import AsJson, Problem, absolute, table_uris_of
 from ml.cli.reporting import outcome_in
+from ml.cli.results import print_json, write_results
 from ml.core.errors import DataError, GateBlocked
 
 app = typer.Typer(
@@ -124,8 +125,9 @@ def holdout(
     """
     from ml.core.files import require_folder
     from ml.data.manifests import SHARES
-    from ml.judge.holdout import Places, seal_holdout
+    from ml.judge.holdout import seal_holdout
     from ml.judge.holdout_key import read_key
+    from ml.judge.versions import Places
     from ml.problem import load_definition
 
     if results_dir:

@@ -1,9 +1,15 @@
-"""Options that the judge's verbs about a candidate share."""
+"""Options that the judge's verbs about a candidate share, and what two of them name."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ml.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from ml.gate.statement import Claimed
+    from ml.judge.attest import Signer
 
 Candidate = Annotated[str, typer.Argument(help="A candidate's id, or the beginning of it.")]
 Holdout = Annotated[
@@ -61,3 +67,32 @@ MeasuredDigest = Annotated[
 ]
 
 LOCAL = "none: run from a checkout"
+
+
+def signer_of(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
+    """Return the signer; what it lacks is reported before anything is measured."""
+    if (key_file is None) == (keyless is None) or (keyless is None) != (identity_token is None):
+        raise UsageError("give either --key-file, or --keyless with --identity-token")
+    if keyless and identity_token:
+        from ml.release.keyless import sigstore_in
+        from ml.release.signing import sign_keyless
+
+        site, token = sigstore_in(keyless), identity_token
+        return lambda statement: sign_keyless(statement, site, token)
+    if key_file is None or not key_file.is_file():
+        raise UsageError(f"--key-file {key_file} is not there; `jukebox judge keys` makes a pair")
+
+    from ml.release.signing import sign
+
+    return lambda statement: sign(statement, key_file)
+
+
+def claimed_in(path: Path | None) -> "Claimed | None":
+    """Return what the submission claimed about the run, None without a file."""
+    from ml.core.files import read_json
+    from ml.gate.statement import Claimed
+
+    try:
+        return Claimed.load(read_json(path)["claimed"]) if path else None
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error

@@ -7,7 +7,8 @@ import typer
 
 from ml.cli.console import out, printable
 from ml.cli.dspa_options import Namespace, PipelineRoot
-from ml.cli.options import AsJson, print_json
+from ml.cli.options import AsJson
+from ml.cli.results import print_json
 from ml.cli.runs import RUNS, Runs
 from ml.core.errors import UsageError
 

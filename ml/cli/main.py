@@ -34,7 +34,7 @@ from ml.cli import (
     verify,
 )
 from ml.cli.console import err, out, tame
-from ml.cli.options import print_json
+from ml.cli.results import print_json
 from ml.core.environment import clean_environment
 from ml.core.errors import Interrupted, JukeboxError, ReaderGone, RunFailed, UsageError
 from ml.core.signals import STOP_SIGNALS

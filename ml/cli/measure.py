@@ -21,28 +21,17 @@ from ml.cli.judge_options import (
     Run,
     Version,
     Work,
+    claimed_in,
+    signer_of,
 )
-from ml.cli.options import (
-    STORE,
-    AsJson,
-    PolicyFile,
-    Problem,
-    Store,
-    absolute,
-    command,
-    near,
-    policy_text_of,
-    print_json,
-    problem_option,
-    write_results,
-)
+from ml.cli.options import STORE, AsJson, PolicyFile, Problem, Store, absolute, policy_text_of
 from ml.cli.reporting import outcome_in
+from ml.cli.results import command, near, print_json, problem_option, write_results
 from ml.cli.tables import show_verdict
-from ml.core.errors import GateBlocked, UsageError
+from ml.core.errors import GateBlocked
 
 if TYPE_CHECKING:
-    from ml.gate.statement import Claimed
-    from ml.judge.attest import Attested, Signer
+    from ml.judge.attest import Attested
 
 
 def attest(
@@ -73,8 +62,8 @@ def attest(
     from ml.judge.attest import Places, attest
 
     places = Places(absolute(store), absolute(holdout))
-    text, claimed = policy_text_of(policy, problem), _claimed(claims)
-    signer = _signer(key_file, keyless, identity_token)
+    text, claimed = policy_text_of(policy, problem), claimed_in(claims)
+    signer = signer_of(key_file, keyless, identity_token)
 
     def say(line: str) -> None:
         if not as_json:
@@ -111,7 +100,7 @@ def download(
 
     if results_dir:
         require_folder(results_dir)
-    claimed = _claimed(claims)
+    claimed = claimed_in(claims)
     asked = download(work, absolute(store), absolute(holdout), candidate, version, claimed, run)
     write_results(results_dir, {"ASKED": file_digest(work / ASKED)})
     out.print(f"candidate {asked.candidate[:12]}, holdout {version}, {beside(asked)}", markup=False)
@@ -168,40 +157,12 @@ def sign(
     from ml.judge.attest import sign
 
     with outcome_in(outcome, decided_ok=decided_ok) as known:
-        signer = _signer(key_file, keyless, identity_token)
+        signer = signer_of(key_file, keyless, identity_token)
         attested = sign(work, policy_text_of(policy, problem), judge_image, signer, asked, measured)
         claimed, proven = attested.statement.predicate.claimed, attested.statement.predicate.measured
         known.update(commit=claimed.commit, dirty=claimed.dirty, checks=_checks(attested))
         known.update(champion=proven.champion, judged_by=proven.policy_digest)
         _finish(attested, out_file, (), as_json=as_json)
-
-
-def _signer(key_file: Path | None, keyless: Path | None, identity_token: Path | None) -> "Signer":
-    """Return the signer; what it lacks is reported before anything is measured."""
-    if (key_file is None) == (keyless is None) or (keyless is None) != (identity_token is None):
-        raise UsageError("give either --key-file, or --keyless with --identity-token")
-    if keyless and identity_token:
-        from ml.release.keyless import sigstore_in
-        from ml.release.signing import sign_keyless
-
-        site, token = sigstore_in(keyless), identity_token
-        return lambda statement: sign_keyless(statement, site, token)
-    if key_file is None or not key_file.is_file():
-        raise UsageError(f"--key-file {key_file} is not there; `jukebox judge keys` makes a pair")
-
-    from ml.release.signing import sign
-
-    return lambda statement: sign(statement, key_file)
-
-
-def _claimed(path: Path | None) -> "Claimed | None":
-    from ml.core.files import read_json
-    from ml.gate.statement import Claimed
-
-    try:
-        return Claimed.load(read_json(path)["claimed"]) if path else None
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise UsageError(f"--claims {path}: {error}; `jukebox submit --outcome FILE` writes it") from error
 
 
 def _checks(attested: "Attested") -> list[Any]:

@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from ml.cli.console import out, tame
-from ml.cli.options import (
-    STORE,
-    AsJson,
-    Head,
-    Store,
-    command,
-    next_store,
-    open_store,
-    print_json,
-)
+from ml.cli.options import STORE, AsJson, Head, Store, next_store, open_store
+from ml.cli.results import command, print_json
 from ml.cli.tables import show_table
 from ml.core.version import short_commit
 

@@ -16,9 +16,9 @@ from ml.cli.options import (
     Store,
     absolute,
     policy_text_of,
-    print_json,
     problem_policy,
 )
+from ml.cli.results import print_json
 from ml.cli.tables import show_table
 from ml.core.clock import today
 from ml.core.errors import EvidenceError

@@ -7,21 +7,9 @@ import typer
 
 from ml.cli.console import out
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
-from ml.cli.options import (
-    STORE,
-    AsJson,
-    Head,
-    PolicyFile,
-    Problem,
-    Store,
-    basis_of,
-    open_store,
-    policy_text_of,
-    print_json,
-    say,
-    write_results,
-)
+from ml.cli.options import STORE, AsJson, Head, PolicyFile, Problem, Store, open_store, policy_text_of
 from ml.cli.reporting import outcome_in
+from ml.cli.results import basis_of, print_json, say, write_results
 from ml.core.errors import UsageError
 from ml.core.version import short_commit
 

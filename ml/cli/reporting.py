@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.cli.console import out, tame
-from ml.cli.options import print_json
+from ml.cli.results import print_json
 from ml.cli.tables import show_verdict
 from ml.core.errors import Interrupted, JukeboxError, PlatformError, RunFailed, UsageError
 from ml.core.files import require_folder, write_bytes

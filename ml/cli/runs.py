@@ -7,7 +7,8 @@ import typer
 from rich.markup import escape
 
 from ml.cli.console import out, tame
-from ml.cli.options import FOLDER, AsJson, PolicyFile, Problem, policy_text_of, print_json
+from ml.cli.options import FOLDER, AsJson, PolicyFile, Problem, policy_text_of
+from ml.cli.results import print_json
 from ml.cli.tables import show_table, show_verdict
 from ml.core.clock import today
 from ml.core.errors import EvidenceError, GateBlocked, UsageError
@@ -15,7 +16,7 @@ from ml.gate.evidence import decide_again, policy_digest, read_evidence
 
 if TYPE_CHECKING:
     from ml.pipeline.differences import Differences, Fact, Measured
-    from ml.pipeline.run_folder import Run
+    from ml.pipeline.run_record import Run
 
 RUNS = FOLDER / "runs"
 Runs = Annotated[

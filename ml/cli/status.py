@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from ml.cli.console import out, tame
-from ml.cli.options import COMMIT, STORE, AsJson, Store, open_store, print_json
+from ml.cli.options import COMMIT, STORE, AsJson, Store, open_store
+from ml.cli.results import print_json
 from ml.core.errors import EvidenceError, GateBlocked, PlatformError, RunFailed, UsageError
 
 if TYPE_CHECKING:
-    from ml.forge.summary import TaskOutcome
+    from ml.forge.outcomes import TaskOutcome
 
 TOKEN = "JUKEBOX_REPORT_TOKEN"  # noqa: S105 - the variable's name
 LONGEST = 2000
@@ -166,7 +167,7 @@ def _read(paths: list[Path]) -> "TaskOutcome | None":
     Files after one with an error are of an earlier attempt.
     """
     from ml.core.canonical import parse
-    from ml.forge.summary import TaskOutcome
+    from ml.forge.outcomes import TaskOutcome
 
     known: dict[str, Any] = {}
     for path in paths:

@@ -6,7 +6,8 @@ import typer
 from rich.markup import escape
 
 from ml.cli.console import out
-from ml.cli.options import STORE, AsJson, Head, Store, command, open_store, print_json
+from ml.cli.options import STORE, AsJson, Head, Store, open_store
+from ml.cli.results import command, print_json
 from ml.cli.tables import show_table
 from ml.core.errors import EvidenceError
 

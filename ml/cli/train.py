@@ -20,16 +20,12 @@ from ml.cli.options import (
     Problem,
     Snapshot,
     absolute,
-    command,
-    near,
     own_store,
     policy_text_of,
-    print_json,
-    problem_option,
-    say,
     table_uris_of,
 )
 from ml.cli.progress import shown_steps
+from ml.cli.results import command, near, print_json, problem_option, say
 from ml.cli.tables import show_verdict
 from ml.core.errors import GateBlocked, Interrupted, PlatformError, ReaderGone, RunFailed, UsageError
 from ml.core.version import short_commit

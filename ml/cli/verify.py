@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ml.cli.console import out, tame
-from ml.cli.options import STORE, AsJson, Store, absolute, print_json
+from ml.cli.options import STORE, AsJson, Store, absolute
+from ml.cli.results import print_json
 from ml.core.errors import GateBlocked
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from ml.core.canonical import canonical_bytes, digest
 from ml.core.errors import PlatformError, UsageError
 from ml.core.files import CHUNK, file_digest
 from ml.data.uris import local_path, public_uri, scheme_of
+from ml.storage.explain import explain
 from ml.storage.objects import ObjectError, open_folder, split_uri
-from ml.storage.s3 import explain
 
 TIMEOUT = (10, 60)
 """Seconds to connect, and between two pieces of an answer."""

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from ml.dspa.admission_policy import AdmissionPolicy, amount
 from ml.dspa.compiled import Pipeline
 from ml.dspa.failures import NotAdmitted
-from ml.dspa.ir import Part, Resources, Specification, is_flat
+from ml.dspa.ir import Resources, Specification, is_flat
 from ml.dspa.ir_platform import Given, Platform
+from ml.dspa.ir_problems import field_problems
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
@@ -47,7 +48,7 @@ def examine(pipeline: Pipeline, policy: AdmissionPolicy) -> list[str]:
         pipeline: the pipeline; its ``image`` is the component image by digest, as the caller knows it.
         policy: what is allowed.
     """
-    violations = [*_unknown(Specification, pipeline.spec), *_unknown(Platform, pipeline.platform)]
+    violations = [*field_problems(Specification, pipeline.spec), *field_problems(Platform, pipeline.platform)]
     try:
         # Unknown fields are reported above; the known ones are checked all the same.
         spec = Specification.model_validate(pipeline.spec, extra="ignore")
@@ -194,40 +195,3 @@ def _declared(spec: Specification, image: str, policy: AdmissionPolicy) -> Itera
     if defaults.get("image") not in (None, image):
         yield f"parameter image: its default is {defaults['image']}, not {image}"
     yield from _places(defaults, policy)
-
-
-def _unknown(model: type[Part], document: Any) -> list[str]:
-    """Return the fields of a document that are unknown, missing or invalid, one line each."""
-    try:
-        model.model_validate(document)
-    except ValidationError as error:
-        problems = error.errors()
-        unknown = {problem["loc"][:-1] for problem in problems if problem["type"] == "extra_forbidden"}
-        # Beside an unknown field, a missing one is most likely the same field under its other name.
-        return [
-            _line(problem["loc"], problem["type"], problem["msg"])
-            for problem in problems
-            if problem["type"] != "missing" or problem["loc"][:-1] not in unknown
-        ]
-    return []
-
-
-WHOSE = (
-    (("deploymentSpec", "executors"), "executor"),
-    (("platforms", "kubernetes", "deploymentSpec", "executors"), "executor"),
-    (("components",), "component"),
-    (("root", "dag", "tasks"), "task"),
-    (("root", "inputDefinitions", "parameters"), "parameter"),
-)
-"""Paths of the IR at which a name follows, and what that name is of."""
-
-
-def _line(where: tuple[int | str, ...], kind: str, message: str) -> str:
-    """Return one line about an invalid field of the IR."""
-    subject, path = "the pipeline", where
-    for place, what in WHOSE:
-        if where[: len(place)] == place and len(where) > len(place):
-            subject, path = f"{what} {where[len(place)]}", where[len(place) + 1 :]
-    field = ".".join(map(str, path)) or "it"
-    said = {"extra_forbidden": "is not allowed", "missing": "is missing"}.get(kind)
-    return f"{subject}: {field} {said}" if said else f"{subject}: {field}: {message}"

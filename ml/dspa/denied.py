@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 
 from ml.core.errors import JukeboxError, UsageError
-from ml.dspa.experiment import Failed
+from ml.dspa.doctor_check import Failed
 from ml.storage.objects import Denied, create_object, delete_object, get_object
 
 LARGEST = 1 << 34

@@ -7,17 +7,15 @@ is skipped if a check that it needs has failed, so the first failure is the one 
 import base64
 import datetime
 import json
-import socket
-import ssl
 from collections.abc import Callable, Mapping
-from urllib.parse import urlparse
 
 from ml.core.errors import JukeboxError
 from ml.core.within import NotInTime, call_within
 from ml.dspa.client import Client
 from ml.dspa.connection import Connection
+from ml.dspa.connection_checks import check_certificate, check_connection, check_name
 from ml.dspa.denied import attempts
-from ml.dspa.experiment import DoctorCheck, Failed
+from ml.dspa.doctor_check import DoctorCheck, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
 from ml.dspa.store_checks import compare_judge, try_place
 from ml.dspa.timeouts import Timeouts
@@ -66,9 +64,9 @@ def examine(
             detail = str(error).removesuffix(remedy).rstrip(":; ")
             checks.append(DoctorCheck(name=name, result="failed", detail=detail, remedy=remedy))
 
-    check("name", lambda: _resolve(connection, timeouts))
-    check("connection", lambda: _connect(connection, timeouts), needs="name")
-    check("certificate", lambda: _certificate(connection, timeouts), needs="connection")
+    check("name", lambda: check_name(connection, timeouts))
+    check("connection", lambda: check_connection(connection, timeouts), needs="name")
+    check("certificate", lambda: check_certificate(connection, timeouts), needs="connection")
     check("token", lambda: _token(connection))
     check("read (GET)", lambda: _version(client), needs="certificate")
     check("clock", lambda: _clock(client), needs="read (GET)")
@@ -96,62 +94,6 @@ def _remedy(error: JukeboxError) -> str:
     if isinstance(error, Untrusted):
         return "give the CA's certificate with --ca FILE"
     return "see the message; for S3, the AWS_* variables set endpoint and key"
-
-
-def _address(connection: Connection) -> tuple[str, int]:
-    parsed = urlparse(connection.host)
-    return parsed.hostname or "", parsed.port or (443 if parsed.scheme == "https" else 80)
-
-
-def _resolve(connection: Connection, timeouts: Timeouts) -> str:
-    name, port = _address(connection)
-    try:
-        addresses = call_within(
-            timeouts.connect, lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        )
-    except (OSError, UnicodeError, NotInTime) as error:
-        raise Failed(
-            f"{name} cannot be resolved ({error or 'no answer'})",
-            "correct --host: oc get route ds-pipeline-dspa -o jsonpath='{.spec.host}'",
-        ) from error
-    return str(addresses[0][4][0])
-
-
-def _connect(connection: Connection, timeouts: Timeouts) -> str:
-    name, port = _address(connection)
-    try:
-        socket.create_connection((name, port), timeout=timeouts.connect).close()
-    except OSError as error:
-        raise Failed(
-            f"port {port} does not answer ({error})",
-            "check the port (8443 in the cluster), NetworkPolicies and firewalls",
-        ) from error
-    return f"port {port}"
-
-
-def _certificate(connection: Connection, timeouts: Timeouts) -> str:
-    name, port = _address(connection)
-    if connection.host.startswith("http://"):
-        return "none: plain http on loopback"
-    try:
-        import certifi
-
-        context = ssl.create_default_context(cafile=str(connection.ca) if connection.ca else certifi.where())
-        with (
-            socket.create_connection((name, port), timeout=timeouts.connect) as raw,
-            context.wrap_socket(raw, server_hostname=name) as secure,
-        ):
-            expiry = str(secure.getpeercert().get("notAfter", ""))  # type: ignore[union-attr]
-    except ssl.SSLCertVerificationError as error:
-        trusted = connection.ca or "the CAs of this Python"
-        raise Failed(
-            f"not trusted by {trusted}: {error.verify_message}",
-            "give the CA with --ca FILE: the ingress CA for a route (configmap default-ingress-cert in "
-            "openshift-config-managed), the service CA for a service",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise Failed(f"no TLS: {error}", "check the port; give --ca a file of PEM certificates") from error
-    return f"valid until {expiry}"
 
 
 def _token(connection: Connection) -> str:

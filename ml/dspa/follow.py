@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 
 from ml.core.errors import PlatformError, RunFailed
 from ml.dspa.answers import UNSPECIFIED, Run, Task
+from ml.dspa.duplicates import ENDED
 from ml.dspa.failures import Rejected
 from ml.dspa.session import Session
-from ml.dspa.submit import ENDED
 from ml.dspa.timeouts import DeadlineOver, jittered
 
 Show = Callable[[str, Mapping[str, str]], None]

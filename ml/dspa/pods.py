@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml.dspa.pod_fields import Metadata, PodPart, Spec, Status, Terminated
 
 NODE_NAME = "workflows.argoproj.io/node-name"
 """Argo's annotation with a pod's place in the workflow: `jukebox-x.root.train.executor`."""
@@ -36,66 +37,6 @@ STOPPED = 143
 
 MAIN = "main"
 """The name of the container in which the step runs."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
-
-
-class _Waiting(_Part):
-    reason: str = ""
-    message: str = ""
-
-
-class _Terminated(_Waiting):
-    exit_code: int = 0
-
-
-class _ContainerState(_Part):
-    waiting: _Waiting | None = None
-    terminated: _Terminated | None = None
-
-
-class _ContainerStatus(_Part):
-    name: str
-    image: str = ""
-    state: _ContainerState = _ContainerState()
-
-
-class _Condition(_Part):
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-
-
-class _Status(_Part):
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    conditions: tuple[_Condition, ...] = ()
-    init_container_statuses: tuple[_ContainerStatus, ...] = ()
-    container_statuses: tuple[_ContainerStatus, ...] = ()
-
-
-class _Metadata(_Part):
-    name: str
-    creation_timestamp: AwareDatetime
-    annotations: dict[str, str] = {}
-
-
-class _Resources(_Part):
-    limits: dict[str, str] = {}
-
-
-class _Container(_Part):
-    name: str
-    resources: _Resources = _Resources()
-
-
-class _Spec(_Part):
-    containers: tuple[_Container, ...] = ()
-    active_deadline_seconds: int = 0
 
 
 class Cause(BaseModel):
@@ -128,12 +69,12 @@ def in_a_line(causes: Iterable[Cause]) -> str:
     return "; ".join(f"{', '.join(named)}: {line}" for line, named in steps.items())
 
 
-class Pod(_Part):
+class Pod(PodPart):
     """The fields of a pod that tell the state of its step."""
 
-    metadata: _Metadata
-    spec: _Spec = Field(default=_Spec())
-    status: _Status = _Status()
+    metadata: Metadata
+    spec: Spec = Field(default=Spec())
+    status: Status = Status()
 
     @property
     def name(self) -> str:
@@ -208,7 +149,7 @@ class Pod(_Part):
     def _raise(self, bound: str) -> str:
         return f"raise {bound} of {self.step} with `jukebox compile --resources`"
 
-    def _terminated(self) -> Iterator[tuple[str, _Terminated]]:
+    def _terminated(self) -> Iterator[tuple[str, Terminated]]:
         """Iterate over the terminated containers by name, the step's own first."""
         statuses = [*self.status.container_statuses, *self.status.init_container_statuses]
         for container in sorted(statuses, key=lambda one: one.name != MAIN):

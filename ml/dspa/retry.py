@@ -7,10 +7,10 @@ code are final.
 import functools
 
 from ml.dspa.answers import Run
+from ml.dspa.duplicates import ENDED
 from ml.dspa.failures import Rejected
 from ml.dspa.pods import in_a_line
 from ml.dspa.session import Session
-from ml.dspa.submit import ENDED
 from ml.dspa.timeouts import Deadline, jittered
 
 

@@ -9,6 +9,8 @@ from ml.core.errors import EvidenceError, Interrupted, JukeboxError, PlatformErr
 from ml.core.kubernetes import NotReadable
 from ml.dspa.answers import IDENTIFIER, Run
 from ml.dspa.client import Client
+from ml.dspa.duplicates import ENDED, keep_one
+from ml.dspa.experiments import find_experiment
 from ml.dspa.failures import Rejected
 from ml.dspa.follow import Show, follow
 from ml.dspa.names import key_in
@@ -18,7 +20,7 @@ from ml.dspa.same import Asked, as_seen, asked_for, differences, unlike
 from ml.dspa.session import Session
 from ml.dspa.stop import end_abandoned, stop_runs
 from ml.dspa.submission import Submission, subject_of
-from ml.dspa.submit import ENDED, Trace, find_experiment, keep_one, submit_once
+from ml.dspa.submit import Trace, submit_once
 from ml.dspa.tekton import TaskRun
 from ml.dspa.timeouts import Deadline, DeadlineOver, Timeouts
 from ml.dspa.watch import Stuck

@@ -7,9 +7,10 @@ from ml.core.errors import PlatformError
 from ml.core.kubernetes import NotReadable
 from ml.dspa.answers import Run
 from ml.dspa.client import Client
+from ml.dspa.duplicates import ENDED, cancel
 from ml.dspa.names import key_in
 from ml.dspa.session import Session
-from ml.dspa.submit import ENDED, Trace, cancel
+from ml.dspa.submit import Trace
 from ml.dspa.tekton import TaskRun
 from ml.dspa.timeouts import Deadline, Timeouts
 

@@ -6,7 +6,7 @@ import secrets
 from ml.core.errors import PlatformError
 from ml.core.version import commits_since
 from ml.core.within import NotInTime, call_within
-from ml.dspa.experiment import Failed
+from ml.dspa.doctor_check import Failed
 from ml.dspa.timeouts import Timeouts
 from ml.release.attestations import statement_of
 from ml.release.store import ModelStore

@@ -15,8 +15,9 @@ import functools
 import re
 from dataclasses import dataclass
 
-from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.errors import EvidenceError, PlatformError
 from ml.dspa.answers import IDENTIFIER, Experiment, Run
+from ml.dspa.duplicates import cancel, keep_one
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.names import same_run
 from ml.dspa.same import Asked, asked_for, differences, unlike
@@ -26,7 +27,6 @@ from ml.dspa.timeouts import Deadline, jittered
 from ml.release.policy_file import leave_policy
 from ml.storage.objects import names_below
 
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 LOST = ("FAILED", "CANCELED", "CANCELING", "SKIPPED")
 """States from which a run cannot pass."""
 
@@ -37,46 +37,6 @@ class Trace:
 
     asked: bool = False
     run: Run | None = None
-
-
-def find_experiment(session: Session, name: str) -> Experiment:
-    """Return the experiment; create it if it does not exist.
-
-    Raises:
-        UsageError: one with another case of the name exists, and the server does not distinguish them.
-        PlatformError: it can be neither read nor created.
-    """
-
-    def get_or_create(within: float) -> Experiment:
-        deadline = Deadline(within)
-        existing = session.client.experiments(name, deadline.remaining)
-        if existing:
-            return _of_name(existing, name)
-        try:
-            return session.client.create_experiment(name, deadline.remaining)
-        except Rejected as error:
-            if error.status != 409:
-                raise
-        # Another client created it between the two calls.
-        existing = session.client.experiments(name, deadline.remaining)
-        if not existing:
-            raise Unavailable(f"the experiment {name} exists, but is not listed")
-        return _of_name(existing, name)
-
-    experiment = session.ask(get_or_create)
-    if experiment.archived:
-        session.say(f"note: the experiment {name} is archived, and so are its runs in the dashboard")
-    return experiment
-
-
-def _of_name(existing: list[Experiment], name: str) -> Experiment:
-    """Return the experiment whose name matches in case."""
-    same = [experiment for experiment in existing if experiment.display_name == name]
-    if not same:
-        raise UsageError(
-            f"--experiment {name}: the DSPA has {existing[0].display_name} and ignores case; give that name"
-        )
-    return same[0]
 
 
 def submit_once(session: Session, experiment: Experiment, submission: Submission, trace: Trace) -> Run:
@@ -160,54 +120,6 @@ def _leave_policy(session: Session, submission: Submission) -> None:
     """Write the policy to its place before a run can read it."""
     where = str(submission.parameters["evidence_uri"])
     session.in_time(lambda: leave_policy(where, submission.policy_text), where)
-
-
-def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -> Run:
-    """Return the run of an attempt that counts, the oldest not cancelled, and terminate the younger ones.
-
-    A younger run that has ended does not count either: evidence is bound to the id of its run.
-
-    Raises:
-        PlatformError: the list cannot be read, or a run cannot be terminated.
-    """
-    end = Deadline(session.timeouts.settle)
-    while True:
-        listed = session.ask(lambda within: session.client.runs(experiment_id, key, within))
-        missing = {run.run_id for run in known} - {run.run_id for run in listed}
-        if not missing or not end.remaining:
-            break
-        # A list without our own run lags behind, and may lack an older run too.
-        session.deadline.sleep(jittered(session.timeouts.poll))
-    if missing and known[0].state in ENDED:
-        raise PlatformError(
-            f"the list of runs lacks {', '.join(missing)} and may lack an older run of this attempt: no run "
-            "counts"
-        )
-    every = sorted({run.run_id: run for run in [*known, *listed]}.values(), key=lambda run: run.age)
-    runs = [run for run in every if not run.given_up] or every
-    for younger in runs[1:]:
-        if younger.state not in (*ENDED, "CANCELING"):
-            session.say(f"run {younger.run_id} is a second run of this attempt: it is terminated")
-            cancel(session, younger.run_id)
-    return runs[0]
-
-
-def cancel(session: Session, run_id: str) -> bool:
-    """Terminate and archive a run; return False if it has ended or does not exist.
-
-    The state history of a run that ends at once does not show the cancellation; being archived does.
-    """
-    try:
-        session.ask(lambda within: session.client.terminate(run_id, within))
-    except Rejected as error:
-        if error.status in (400, 404):
-            return False
-        raise
-    try:
-        session.ask(lambda within: session.client.archive(run_id, within))
-    except PlatformError as error:
-        session.say(f"note: run {run_id} was terminated, but could not be archived: {error}")
-    return True
 
 
 def _look_up(session: Session, experiment: Experiment, submission: Submission) -> list[Run]:

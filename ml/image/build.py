@@ -4,13 +4,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from ml.core.errors import PlatformError, UsageError
+from ml.image.build_records import BuildRequest, Built, Contexts
 from ml.image.engine import Engine, Image, is_absent
 from ml.image.key import BY_DIGEST, TARGETS, dependencies, keyed_files, native_architecture, write_context
 from ml.image.pip_settings import pip_secrets
@@ -18,58 +16,6 @@ from ml.image.source import Source, export
 
 Show = Callable[[dict[str, Any]], None]
 """A function that takes an event of a build stage: its start, or its end."""
-
-
-class BuildRequest(BaseModel):
-    """The images to build, and the options of the build.
-
-    ``repository`` is the part of the image names before /component and /tools. ``push`` looks up the
-    dependencies in that registry first, and pushes the images there. ``fresh`` uses no cache. ``bills`` is
-    the folder for the bills of materials.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    checkout: Path
-    targets: tuple[str, ...]
-    base: str
-    python: str
-    repository: str
-    push: bool
-    fresh: bool
-    bills: Path
-
-
-class Built(BaseModel):
-    """An image that was built.
-
-    ``digest`` is the registry's digest if the image was pushed, otherwise this machine's. ``reused`` tells
-    whether its dependencies were available without a build.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    target: str
-    reference: str
-    digest: str
-    pushed: bool
-    size: str
-    dependencies: str
-    key: str
-    reused: bool
-    bill: str
-
-
-@dataclass(frozen=True)
-class Contexts:
-    """The build contexts and options.
-
-    ``commit`` has all files of the commit, ``dependencies`` only the files that the key is made of.
-    """
-
-    commit: Path
-    dependencies: Path
-    options: tuple[str, ...]
 
 
 def build_images(request: BuildRequest, engine: Engine, source: Source, show: Show) -> list[Built]:

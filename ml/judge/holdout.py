@@ -11,63 +11,29 @@
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import obstore
 import pandas as pd
 import pyarrow.parquet as pq
 
-from ml.core.canonical import canonical_bytes, digest, parse
-from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.canonical import digest
+from ml.core.errors import EvidenceError, UsageError
 from ml.core.files import read_json
-from ml.core.records import Record
 from ml.data.contract import validate
 from ml.data.manifests import HOLDOUT_FILES, Holdout, LeftOut, Snapshot
 from ml.data.recordings import MARKS
-from ml.data.snapshots import LARGEST_MANIFEST, LARGEST_TABLE
+from ml.data.snapshots import LARGEST_TABLE
 from ml.data.sources import data_version, fetch
 from ml.data.uris import public_uri, table_paths
 from ml.gate.candidate import FileEntry
 from ml.judge.holdout_key import HoldoutKey
-from ml.judge.ledger import RESTORE, Ledger, append, read_ledger
+from ml.judge.ledger import Ledger, append, read_ledger
 from ml.judge.parts import Parts, Tables, make_parts, same_answers
 from ml.judge.splitter import SPLITTER, Split, split
+from ml.judge.versions import Places, Sealed, find_version, require_head, version_of
 from ml.problem import Definition
-from ml.storage.objects import ObjectError, create_object, get_object, open_folder
-from ml.storage.s3 import explain
-
-R = TypeVar("R", bound=Record)
-
-FORMAT = 2
-"""The version of what is written: another one makes another data version of the same tables."""
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """One data version. ``new`` says whether this call has written it."""
-
-    snapshot_uri: str
-    snapshot: Snapshot
-    holdout: Holdout
-    new: bool
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the two parts of all data versions lie: a folder or s3://bucket/prefix each."""
-
-    holdout: str
-    snapshots: str
-
-    def snapshot(self, version: str) -> str:
-        """Return the URI of a snapshot."""
-        return f"{self.snapshots.rstrip('/')}/{version}"
-
-    def sealed(self, version: str) -> str:
-        """Return the URI of a sealed holdout."""
-        return f"{self.holdout.rstrip('/')}/{version}"
+from ml.storage.objects import create_object, get_object
 
 
 def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places, key: HoldoutKey) -> Sealed:
@@ -87,8 +53,8 @@ def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places
     """
     source_version = data_version(definition, uris)
     ledger = read_ledger(places.holdout, len(definition.FEATURES))
-    _require_head(places.holdout, ledger)
-    if ledger.number and (known := _find(definition, places, source_version, ledger)):
+    require_head(places.holdout, ledger)
+    if ledger.number and (known := find_version(definition, places, source_version, ledger)):
         return known
     with tempfile.TemporaryDirectory() as folder:
         tables = Tables(Path(folder))
@@ -103,9 +69,9 @@ def seal_holdout(definition: Definition, uris: Mapping[str, str], places: Places
             )
         entries = definition.read_entries(paths)
         ledger, decided = _decide(definition, places.holdout, entries, key, source_version)
-        if known := _find(definition, places, source_version, ledger):
+        if known := find_version(definition, places, source_version, ledger):
             return known
-        version = _version(definition, source_version, ledger)
+        version = version_of(definition, source_version, ledger)
         parts = make_parts(definition, tables, entries, decided, version)
         synthetic = bool(read_json(tables.source)["synthetic"])
         return _write(definition, places, parts, decided, ledger, source_version, synthetic=synthetic)
@@ -124,77 +90,6 @@ def _decide(
         append(holdout, ledger, decided.news, key.id, source_version)
 
 
-def _version(definition: Definition, source_version: str, ledger: Ledger) -> str:
-    """Return the version that follows from what was read and decided: 16 hexadecimal digits."""
-    about = {
-        "source": source_version,
-        "ledger": {"number": ledger.number, "digest": ledger.digest},
-        "splitter": SPLITTER,
-        "definition": definition.VERSION,
-        "format": FORMAT,
-    }
-    return digest(canonical_bytes(about)).removeprefix("sha256:")[:16]
-
-
-def _require_head(holdout: str, ledger: Ledger) -> None:
-    """Compare the ledger with the newest holdout, which names the entry that was the newest then.
-
-    Raises:
-        EvidenceError: that entry is missing or was changed.
-    """
-    try:
-        listed = [entry for page in obstore.list(open_folder(holdout, create=True)) for entry in page]
-    except (ObjectError, OSError) as error:
-        raise PlatformError(f"cannot list {holdout}: {explain(error)}") from error
-    manifests = [
-        (entry["last_modified"], entry["path"])
-        for entry in listed
-        if entry["path"].count("/") == 1 and entry["path"].endswith("/holdout.json")
-    ]
-    if not manifests:
-        return
-    newest = max(manifests)[1]
-    uri = f"{holdout.rstrip('/')}/{newest}"
-    try:
-        # Only these two fields are read: manifests of every format have them.
-        manifest = parse(get_object(uri, LARGEST_MANIFEST) or b"")
-        number, expected = int(manifest["ledger"]), str(manifest["ledger_digest"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"{uri} is damaged: {error}; remove it, and run this again") from error
-    if expected not in ledger.digests[number - 1 : number]:
-        raise EvidenceError(
-            f"{holdout}: entry {number} of the ledger is missing or was changed: {newest} was made with "
-            f"another; {RESTORE}"
-        )
-
-
-def _find(definition: Definition, places: Places, source_version: str, ledger: Ledger) -> Sealed | None:
-    """Return what is there for these tables and this ledger; None where a manifest is missing."""
-    version = _version(definition, source_version, ledger)
-    snapshot = _read(Snapshot, f"{places.snapshot(version)}/snapshot.json")
-    holdout = _read(Holdout, f"{places.sealed(version)}/holdout.json")
-    if snapshot is None or holdout is None:
-        return None
-    if holdout.snapshot_digest != digest(snapshot.to_bytes()) or holdout.version != version:
-        raise EvidenceError(
-            f"{places.snapshot(version)}/snapshot.json is not the one that "
-            f"{places.sealed(version)}/holdout.json was written with; remove that snapshot's folder, and run "
-            "this again"
-        )
-    return Sealed(places.snapshot(version), snapshot, holdout, new=False)
-
-
-def _read(kind: type[R], uri: str) -> R | None:
-    """Read a manifest; None where there is none."""
-    data = get_object(uri, LARGEST_MANIFEST)
-    if data is None:
-        return None
-    try:
-        return kind.load(parse(data))
-    except (TypeError, ValueError) as error:
-        raise EvidenceError(f"{uri} is damaged: {error}; remove it, and run this again") from error
-
-
 def _write(
     definition: Definition,
     places: Places,
@@ -206,7 +101,7 @@ def _write(
     synthetic: bool,
 ) -> Sealed:
     """Create what is missing of a version, the manifests last."""
-    version = _version(definition, source_version, ledger)
+    version = version_of(definition, source_version, ledger)
     about: dict[str, Any] = {
         "version": version,
         "source_version": source_version,

@@ -22,8 +22,8 @@ from pydantic import Field
 from ml.core.canonical import digest, parse
 from ml.core.errors import EvidenceError, PlatformError
 from ml.core.records import Count, Digest, Record, Text
+from ml.storage.explain import explain
 from ml.storage.objects import ObjectError, create_object, open_folder
-from ml.storage.s3 import explain
 
 SIDES = ("sealed", "open")
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from ml.gate.check import Check
 from ml.gate.subjects.data import DataReport
 from ml.gate.subjects.parity import Parity
-from ml.pipeline.run_folder import Run
+from ml.pipeline.run_record import Run
 
 METRICS = ("log_loss", "top1_mass", "top5_mass", "hit_at_5", "macro_f1", "calibration_error")
 GAINS = ("gain_over_prior", "gain_over_logistic")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ml.core.errors import EvidenceError, UsageError
 from ml.gate.evidence import read_evidence
-from ml.pipeline.run_folder import Run, promotions_in, read_run, started
+from ml.pipeline.run_folder import promotions_in, read_run, started
+from ml.pipeline.run_record import Run
 
 EXECUTING = re.compile(r"^.*Executing task '([a-z0-9-]+)'$\n", re.MULTILINE)
 """The line of kfp.local before what a step prints."""

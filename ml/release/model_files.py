@@ -8,8 +8,8 @@ from obstore.store import ObjectStore
 
 from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.gate.candidate import CANDIDATE_FILES, FileName
+from ml.storage.explain import explain
 from ml.storage.objects import ObjectError, open_folder
-from ml.storage.s3 import explain
 
 SHORTEST = 8
 """The fewest characters of an id that name a candidate."""

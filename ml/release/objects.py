@@ -9,8 +9,8 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore
 
 from ml.core.errors import EvidenceError, PlatformError
+from ml.storage.explain import explain
 from ml.storage.objects import ObjectError, open_folder
-from ml.storage.s3 import explain
 
 ILLEGAL = "invalid path"
 """What obstore says about a listed key that is not a path (an empty part, a dot, a control character)."""

@@ -13,8 +13,8 @@ import obstore
 from ml.core.canonical import digest
 from ml.core.errors import PlatformError
 from ml.gate.evidence import decide_again, read_evidence
+from ml.storage.explain import explain
 from ml.storage.objects import ObjectError, open_folder
-from ml.storage.s3 import explain
 
 PLACE = re.compile(r"(.*/)?evidence\.json|[0-9a-f]{32}/[^/]+\.json")
 """Paths of evidence: in a candidate or a local run, or ``<nonce>/<run id>.json`` where submit put it."""

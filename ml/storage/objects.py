@@ -12,7 +12,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, ObjectStore
 
 from ml.core.errors import PlatformError, UsageError
-from ml.storage.s3 import explain, open_bucket
+from ml.storage.explain import explain
+from ml.storage.s3 import open_bucket
 
 
 class Denied(PlatformError):

@@ -19,6 +19,7 @@ from obstore.store import ObjectStore, S3Store
 
 from ml.core.environment import unclean_variable
 from ml.core.errors import PlatformError, UsageError
+from ml.storage.explain import NO_CREDENTIALS, explain
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -44,10 +45,7 @@ CREDENTIALS: tuple[frozenset[str], ...] = (
 )
 """The variables of a key, a web identity, a container's and a pod's role, and of a public bucket."""
 
-TOKEN_SERVICE, METADATA_TOKEN = "POST REDACTED", "/latest/api/token"
-"""How obstore writes a request to a web identity's token service, and to an instance's metadata service."""
 
-NO_CREDENTIALS = "no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 METADATA = "http://169.254.169.254"
 PROBE = 2.0
 """Seconds for a connection to the metadata service of an EC2 instance."""
@@ -60,30 +58,6 @@ RETRY: "RetryConfig" = {
     "backoff": {"max_backoff": timedelta(seconds=5)},
 }
 """No attempt begins after 45 s; connecting takes ten seconds at most, so the error comes within a minute."""
-
-ANSWERS = {
-    "NoSuchBucket": ("no such bucket", "create it, or correct the URI"),
-    "InvalidAccessKeyId": ("unknown key", "check AWS_ACCESS_KEY_ID"),
-    "SignatureDoesNotMatch": ("wrong secret", "check AWS_SECRET_ACCESS_KEY"),
-    "AccessDenied": ("access denied", "the credentials may not do this; see the policy of the bucket"),
-    "ExpiredToken": ("expired credentials", "renew AWS_SESSION_TOKEN and its key"),
-    "InvalidToken": ("wrong session token", "check AWS_SESSION_TOKEN"),
-    "PermanentRedirect": ("wrong region", "check AWS_REGION"),
-    "AuthorizationHeaderMalformed": ("wrong region", "check AWS_REGION"),
-    "RequestTimeTooSkewed": ("clocks differ", "set the clock of this machine"),
-}
-"""Error codes of S3: what each means, and what to do."""
-
-SILENCES = {
-    r"InvalidCertificate\(\s*(\w+)": ("untrusted certificate", "name its CA's PEM file in AWS_CA_BUNDLE"),
-    r"BadScheme": ("a token is sent over https only", "correct AWS_ENDPOINT_URL_STS"),
-    r"InvalidContentType": ("no TLS", "should the endpoint begin with http://?"),
-    r"dns error": ("unknown host", "check the endpoint"),
-    r"(Connection refused)": ("cannot connect", "check the endpoint"),
-    r"TimedOut|kind: Timeout|deadline has elapsed": ("no answer in time", "check endpoint and network"),
-    r"kind: (Connect|Request|Interrupted)": ("cannot connect", "check endpoint and network"),
-}
-"""Patterns in obstore's text where there was no answer: what each means, and what to do."""
 
 
 def open_bucket(uri: str, parsed: ParseResult) -> ObjectStore:
@@ -181,27 +155,3 @@ def _certificates(bundle: str) -> bytes:
     except OSError as error:
         raise UsageError(f"AWS_CA_BUNDLE: cannot read {bundle}: {error.strerror}") from error
     return certificates
-
-
-def explain(error: Exception) -> str:
-    """Return one line that says what happened, where, and what to do; a message of obstore has many lines."""
-    text = str(error).strip()
-    status = re.search(r"status code: (\d{3})", text)
-    if METADATA_TOKEN in text:
-        return NO_CREDENTIALS
-    if TOKEN_SERVICE in text and status:
-        return f"HTTP {status[1]} at the token service: check AWS_ROLE_ARN and the role's trust policy"
-    address = re.search(r"https?://[^/\s]+", text)
-    where = "the token service" if TOKEN_SERVICE in text else address and address[0]
-    if where and status:
-        code = re.search(r"<Code>(\w+)</Code>", text)
-        said = code[1] if code else {"403": "AccessDenied"}.get(status[1], "")
-        what, todo = ANSWERS.get(said, (f"HTTP {status[1]} {said}".strip(), ""))
-        return f"{what} at {where}" + (f": {todo}" if todo else "")
-    if where and "HTTP error" in text:
-        for pattern, (what, todo) in SILENCES.items():
-            if match := re.search(pattern, text):
-                detail = f" ({match[1]})" if match.groups() else ""
-                return f"{what}{detail} at {where}: {todo}"
-        return f"the request failed at {where}"
-    return text.split("\n")[0].removeprefix("Generic S3 error: ")

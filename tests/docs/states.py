@@ -14,10 +14,10 @@ from unittest import mock
 from ml.core.errors import EvidenceError, JukeboxError
 from ml.dspa import outcome
 from ml.dspa.answers import Run
+from ml.dspa.duplicates import ENDED
 from ml.dspa.failures import Refused, Rejected, Unavailable
 from ml.dspa.follow import WAITED_FOR, follow
 from ml.dspa.session import Session
-from ml.dspa.submit import ENDED
 from ml.dspa.timeouts import Deadline, Timeouts
 from ml.gate.check import compare
 from ml.gate.evidence import Subject

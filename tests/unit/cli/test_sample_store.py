@@ -13,7 +13,8 @@ from reports import passing_evidence
 
 from ml.cli import train
 from ml.cli.main import app
-from ml.cli.options import SAMPLE_STORE, STORE, command, near, problem_option
+from ml.cli.options import SAMPLE_STORE, STORE
+from ml.cli.results import command, near, problem_option
 from ml.core.errors import RunFailed
 from ml.pipeline import here
 

@@ -20,7 +20,7 @@ from servers import closed_port, only_allowed, s3_server, silent_port
 
 from ml.dspa.connection import Connection
 from ml.dspa.doctor import examine
-from ml.dspa.experiment import Failed
+from ml.dspa.doctor_check import Failed
 from ml.dspa.store_checks import try_place
 from ml.dspa.timeouts import Timeouts
 from ml.release.store import ModelStore

@@ -3,7 +3,8 @@
 import pytest
 
 from ml.core.errors import UsageError
-from ml.forge.summary import SKIPPABLE, TaskOutcome, read_tasks, summarise
+from ml.forge.outcomes import TaskOutcome
+from ml.forge.summary import SKIPPABLE, read_tasks, summarise
 
 NAMES = "fetch-source holdout answer toolchain lint unit-test build-image compile-pipeline submit-run".split()
 NAMES += ["measure", "promote"]

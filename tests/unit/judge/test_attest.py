@@ -13,7 +13,7 @@ from reports import DATA_VERSION, POLICY
 from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, GateBlocked
 from ml.core.files import read_json, write_json
-from ml.forge.summary import TaskOutcome
+from ml.forge.outcomes import TaskOutcome
 from ml.gate.candidate import manifest_of
 from ml.gate.evidence import policy_digest
 from ml.judge.attest import sign

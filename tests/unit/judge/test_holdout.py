@@ -42,8 +42,9 @@ from ml.data.uris import table_paths
 from ml.gate.subjects.data import DataReport
 from ml.judge import holdout as holdouts
 from ml.judge import ledger as ledgers
-from ml.judge.holdout import Places, seal_holdout
+from ml.judge.holdout import seal_holdout
 from ml.judge.parts import same_answers
+from ml.judge.versions import Places
 from ml.measure.evaluation import class_prior, logistic
 from ml.storage.objects import create_object, open_folder
 

@@ -10,8 +10,8 @@ from servers import Site, s3_server, serving
 
 import ml.storage.s3
 from ml.core.environment import clean_environment
+from ml.storage.explain import explain
 from ml.storage.objects import open_folder
-from ml.storage.s3 import explain
 
 
 @pytest.fixture(autouse=True)
