@@ -7,6 +7,7 @@ from servers import Site, closed_port, serving, silent_port
 
 from ml.core.errors import PlatformError, UsageError
 from ml.storage import s3
+from ml.storage.explain import NO_CREDENTIALS
 from ml.storage.objects import open_folder, put_object
 
 ROLE = {"AccessKeyId": "role", "SecretAccessKey": "s3cr3t", "Expiration": "2099-01-01T00:00:00Z"}
@@ -124,4 +125,4 @@ def test_without_credentials_the_variables_to_set_are_named(variables, monkeypat
 
 def test_another_clouds_metadata_service_has_no_credentials(variables, asked, said, get):
     variables(AWS_METADATA_ENDPOINT=asked.url)
-    assert said(get) == s3.NO_CREDENTIALS
+    assert said(get) == NO_CREDENTIALS
