@@ -50,20 +50,3 @@ def test_a_file_that_cannot_be_written(tmp_path, command, state):
         line = assert_one_line(call_at(tmp_path, *command, disk / "out"), 2)
         assert {"full": "No space left on device", "ro": "Read-only file system"}[state] in line
         assert [path for path in disk.rglob("*") if path.is_file() and path.name != "filler"] == []
-
-
-def test_an_image_without_a_digest(tmp_path):
-    line = assert_one_line(
-        call_at(tmp_path, "compile", "-o", "pipeline.yaml", "--image", "quay.io/jukebox:latest"), 2
-    )
-    assert "name the image by digest" in line
-    assert not (tmp_path / "pipeline.yaml").exists()
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("train",), ("models", "--all"), ("promote",), ("sample", "--out", "x", "--sample", "sample:songs=3")],
-)
-def test_wrong_use(tmp_path, arguments):
-    assert_one_line(call_at(tmp_path, *arguments), 2)
-    assert list(tmp_path.iterdir()) == []

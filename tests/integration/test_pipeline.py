@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 from command import SAMPLE, jukebox
-from policies import default_text
 from tiers import SLOW
 
 from ml.core.files import file_digest, read_json
@@ -21,13 +20,6 @@ def home(finished_run, tmp_path) -> Path:
     """A copy of the finished run's folder, to promote in."""
     shutil.copytree(finished_run.home / ".jukebox" / "store", tmp_path / ".jukebox" / "store")
     return tmp_path
-
-
-def test_the_run_passes_on_merit(finished_run):
-    evaluation = read_json(finished_run.evidence)["reports"]["evaluation"]
-    assert finished_run.result["passed"] is True
-    assert evaluation["gain_over_prior"]["low"] > 0.05
-    assert evaluation["model"]["log_loss"]["value"] < evaluation["prior"]["log_loss"]["value"]
 
 
 def test_each_kind_of_slice_is_measured(finished_run):
@@ -109,16 +101,6 @@ def test_gate_decides_the_same_from_the_file(finished_run):
     assert json.loads(done.stdout)["checks"] == finished_run.result["checks"]
 
 
-def test_gate_blocks_under_a_stricter_policy(finished_run, tmp_path):
-    text = default_text()
-    strict = tmp_path / "strict.yaml"
-    strict.write_text(text.replace("min_gain_over_prior_nats: 0.05", "min_gain_over_prior_nats: 3.0"))
-    assert strict.read_text() != text
-    done = jukebox("gate", finished_run.evidence, "--policy", strict, cwd=tmp_path)
-    assert done.returncode == 10
-    assert "evaluation.gain_over_prior" in done.stderr
-
-
 @SLOW
 def test_a_model_that_learns_nothing_is_blocked_and_the_evidence_says_why(tmp_path):
     """A real run of a poor model: exit code 10, the evidence is there, nothing is stored."""
@@ -149,13 +131,3 @@ def test_run_runs_the_compiled_ir_and_nothing_beside_it(tmp_path):
     assert done.returncode == 20
     (log,) = (tmp_path / ".jukebox/runs").glob("*/run.log")
     assert "edited IR" in log.read_text()
-
-
-def test_sample_writes_tables_that_a_run_can_read(tmp_path):
-    done = jukebox("sample", "--sample", "sample:songs=300,days=3", "--out", tmp_path / "data", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "(synthetic)" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        "rankings.parquet",
-        "songs.parquet",
-    ]

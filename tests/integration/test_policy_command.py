@@ -36,11 +36,6 @@ def policy_file(home, **changes):
     return "policy.json"
 
 
-def changed(home, edits):
-    (home / "policy.json").write_text(json.dumps(edited(json.loads(POLICY), edits)))
-    return "policy.json"
-
-
 def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
     done = call_at(tmp_path, "policy", "explain")
     assert (done.returncode, done.stderr) == (0, "")
@@ -48,12 +43,6 @@ def test_every_threshold_is_explained_with_unit_and_reason(tmp_path):
     assert "nats per row" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(f"policy {default_policy().digest}")
     assert "\x1b" not in done.stdout
-
-
-def test_the_explanation_as_json(tmp_path):
-    found = json.loads(call_at(tmp_path, "policy", "explain", "--json").stdout)
-    assert found["digest"] == default_policy().digest
-    assert {"name", "value", "default", "unit", "reason"} == set(found["thresholds"][0])
 
 
 def test_waivers_and_changed_values_are_told(tmp_path):
@@ -81,41 +70,18 @@ def test_the_packages_own_text_is_a_policy_to_start_from(tmp_path):
     assert json.loads(done.stdout)["digest"] == parse_policy(default_text()).digest
 
 
-def test_the_same_policy_would_have_decided_the_same(home):
-    done = call_at(home, "policy", "test")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "run-of-A" in done.stdout
-    assert "run-of-B" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("2 same, 0 newly blocked, 0 newly passing, 0 unreadable")
-
-
-@pytest.mark.parametrize(
-    ("bound", "line"),
-    [
-        (46_765, "1 same, 1 newly blocked, 0 newly passing"),
-        (6_000_000, "1 same, 0 newly blocked, 1 newly passing"),
-    ],
-)
-def test_another_policy_would_have_decided_otherwise(home, bound, line):
-    done = call_at(home, "policy", "test", "--policy", changed(home, {"budget.max_model_bytes": bound}))
+def test_another_policy_would_have_decided_otherwise(home):
+    budget = edited(json.loads(POLICY), {"budget.max_model_bytes": 46_765})["budget"]
+    done = call_at(home, "policy", "test", "--policy", policy_file(home, budget=budget))
     assert done.returncode == 0
-    assert line in done.stdout
-    assert "locks: budget.model_bytes" in done.stdout
+    assert "1 same, 1 newly blocked, 0 newly passing, 0 unreadable" in done.stdout
+    assert "blocks: budget.model_bytes" in done.stdout
 
 
 def test_a_replay_as_json_and_the_newest_only(home):
     found = json.loads(call_at(home, "policy", "test", "--json").stdout)
     assert (found["same"], len(found["runs"]), found["policy"]) == (2, 2, default_policy().digest)
     assert len(json.loads(call_at(home, "policy", "test", "--last", "1", "--json").stdout)["runs"]) == 1
-
-
-def test_evidence_that_cannot_be_read_is_counted(home):
-    (home / ".jukebox/runs/run-3").mkdir()
-    (home / ".jukebox/runs/run-3/evidence.json").write_text("{}")
-    done = call_at(home, "policy", "test")
-    assert done.returncode == 0
-    assert "unreadable" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("1 unreadable")
 
 
 def test_nothing_to_replay_on_is_an_error_that_says_where_it_looked(tmp_path):
@@ -147,13 +113,3 @@ def test_a_waived_model_is_promoted_and_the_log_says_so(tmp_path):
     shown = call_at(tmp_path, "models").stdout
     assert "budget.model_bytes" in shown
     assert parse_policy(text).digest[7:19] in shown
-    gate = call_at(
-        tmp_path,
-        "gate",
-        f".jukebox/store/candidates/{candidate}/reports/run-of-C/evidence.json",
-        "--policy",
-        policy,
-    )
-    assert gate.returncode == 0
-    assert "waived by Ada until 2999-12-31: few songs in a new market" in gate.stdout
-    assert "1 waived" in gate.stdout.splitlines()[-1]

@@ -1,15 +1,13 @@
 """The command in this process: as fast as a function, and with the exit code that a user gets."""
 
 import json
-import signal
-import sys
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ml.cli.main import main
-from ml.core.signals import STOP_SIGNALS
+from command import called
 
 
 @dataclass(frozen=True)
@@ -35,32 +33,18 @@ class Ended:
 
 
 @pytest.fixture
-def jukebox(monkeypatch, capsys):
+def jukebox():
     """Run the command and return what came of it."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["jukebox", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Ended(ended.value.code or 0, printed.out, printed.err)
+        done = called(*arguments, cwd=Path.cwd())
+        return Ended(done.returncode, done.stdout, done.stderr)
 
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return run
 
 
 @pytest.fixture(autouse=True)
 def _nobody(monkeypatch):
     """Keep what this machine is told out of the tests."""
-    for name in (
-        "JUKEBOX_ACTOR",
-        "JUKEBOX_RUNS",
-        "JUKEBOX_STORE",
-        "JUKEBOX_POLICY",
-        "JUKEBOX_RESULTS_DIR",
-        "JUKEBOX_HEAD",
-        "JUKEBOX_TRUST",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("JUKEBOX_")]:
+        monkeypatch.delenv(name)

@@ -36,12 +36,6 @@ def test_folded_only_what_did_not_pass_is_a_line_and_the_rest_is_counted(capsys)
     assert verdict.startswith("BLOCKED")
 
 
-def test_folded_a_verdict_in_which_all_passes_is_two_lines(capsys):
-    counted, verdict = shown(capsys, GOOD, folded=True)
-    assert counted.startswith("passed: data_report 1, ")
-    assert verdict == f"PASS: all {len(GOOD.checks)} checks passed"
-
-
 class Terminal(io.StringIO):
     """A terminal, as far as anything that prints can tell."""
 
@@ -95,14 +89,6 @@ def test_on_a_terminal_that_is_too_narrow_for_the_columns_each_row_is_a_block(pr
     assert max(map(len, lines)) <= 60
 
 
-def test_a_few_rows_that_are_too_wide_are_out_of_line_and_the_others_are_not(printed):
-    rows = [*((f"check{number}", "0", "") for number in range(30)), (ID, ID[::-1], "they differ")]
-    head, *lines, first, second = printed(80, ("check", "value", "reason"), rows)
-    assert head == "check    value  reason"
-    assert lines == [f"check{number:<4}0" for number in range(30)]
-    assert (first, second) == (ID, f"  {ID[::-1]}  they differ")
-
-
 @pytest.mark.parametrize("columns", range(20, 100, 7))
 def test_no_width_breaks_a_word(columns):
     text = Text(f"  start {ID} and `jukebox models --store here`, wide 歌曲 é\n\nend")
@@ -112,11 +98,6 @@ def test_no_width_breaks_a_word(columns):
     assert any(ID in line for line in lines)
     assert any("`jukebox models --store here`," in line for line in lines)
     assert all(cell_len(line) <= columns or " " not in line.strip() or "`" in line for line in lines)
-
-
-def test_what_fits_is_left_as_it_is():
-    text = Text("  two  words  ")
-    assert console.fold(text, 80).plain == text.plain
 
 
 def test_a_text_on_a_terminal_is_broken_between_words_and_in_a_pipe_not_at_all():

@@ -74,15 +74,6 @@ def test_promote_again_says_which_state_it_found(store, jukebox):
     assert (again["new"], again["unpublished"], again["who"]) == (False, 0, "ada@laptop")
 
 
-def test_rollback_over_an_unpublished_promotion_says_so_and_goes_back(store, jukebox):
-    delete(store.uri, "serving/jukebox/2/model.onnx")
-    done = jukebox("rollback", "--reason", "slow")
-    assert done.out.startswith("found:     promotion 2 was in the log but not published")
-    assert f"rolled back: promotion 3 restores 1, candidate {store.log()[0].candidate[:12]}\n" in done.out
-    assert "by:        ada@laptop: slow\n" in done.out
-    assert "nothing to do" not in done.out
-
-
 def test_an_interrupted_rollback_is_finished_and_says_so(store, jukebox):
     jukebox("rollback")
     delete(store.uri, "serving/jukebox/3/model.onnx")
@@ -108,13 +99,6 @@ def test_a_dry_run_tells_from_where_to_where_and_changes_nothing(store, jukebox)
     assert (told["from"]["number"], told["to"]["number"], told["entry"]["number"]) == (2, 1, 3)
     assert "in force already" in jukebox("rollback", "--dry-run", "--to", "2").out
     assert paths(store.uri) == before
-
-
-def test_a_dry_run_tells_what_it_would_publish(store, jukebox):
-    delete(store.uri, "serving/jukebox/2/model.onnx")
-    done = jukebox("rollback", "--dry-run", "--to", "2")
-    assert "would publish it (promotion 2" in done.out
-    assert "serving/jukebox/2/model.onnx" not in paths(store.uri)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +159,6 @@ def test_a_deleted_newest_entry_is_one_line_for_every_verb_that_is_told_the_head
         assert done.code == 40
         assert "says that promotion 2 was made" in done.refusal
     assert "1 promotions, head not checked" in jukebox("models").out
-
-
-def test_rollback_hands_on_the_new_head(store, jukebox, tmp_path):
-    assert jukebox("rollback", "--results-dir", "results").code == 0
-    assert json.loads((tmp_path / "results" / "HEAD").read_text())["number"] == 3
 
 
 def test_models_names_what_it_has_skipped(store, jukebox):

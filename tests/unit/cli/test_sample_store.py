@@ -1,20 +1,16 @@
 """A run on the sample has a store of its own, and says by which commands to go on."""
 
-import re
-import shutil
-import subprocess
-
 import pytest
 import typer.testing
 from command import called
-from messages import ROOT, message_problems
+from messages import message_problems
 from processes import assert_one_line
 from reports import passing_evidence
 
 from ml.cli import train
 from ml.cli.main import app
 from ml.cli.options import SAMPLE_STORE, STORE
-from ml.cli.results import command, near, problem_option
+from ml.cli.results import problem_option
 from ml.core.errors import RunFailed
 from ml.pipeline import here
 
@@ -95,34 +91,6 @@ def test_who_has_run_the_sample_only_is_told_where_its_models_are(tmp_path):
 
 def test_without_any_store_a_run_is_what_comes_next(tmp_path):
     assert "`jukebox run` makes a model" in assert_one_line(called("models", cwd=tmp_path), 2)
-
-
-def test_paths_are_shown_from_here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert near(tmp_path / "a b" / "log") == "a b/log"
-    assert near(tmp_path.parent) == str(tmp_path.parent)
-    assert command("gate", "a b/evidence.json") == "`jukebox gate 'a b/evidence.json'`"
-
-
-def test_clean_leaves_the_environment(tmp_path):
-    if not shutil.which("make"):
-        pytest.skip("no make; install it: apt-get install make")
-    planned = {
-        target: subprocess.run(
-            ["make", "-n", "--no-print-directory", "-f", ROOT / "Makefile", target],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        for target in ("clean", "distclean")
-    }
-    assert planned == {"clean": ["rm -rf .jukebox"], "distclean": ["rm -rf .jukebox", "rm -rf .venv"]}
-
-
-def test_no_message_proposes_to_remove_the_environment():
-    wrong = re.compile(r"make distclean|rm -rf? \.venv")
-    assert [path.name for path in (ROOT / "ml").rglob("*.py") if wrong.search(path.read_text())] == []
 
 
 def test_the_next_command_names_a_problem_that_is_not_meant_anyway(monkeypatch):
