@@ -7,17 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from reports import (
-    CHAMPION_ONNX,
-    DATA_VERSION,
-    DIGESTS,
-    POLICY,
-    SERVED,
-    comparison,
-    edited,
-    judge,
-    passing_reports,
-)
+from reports import DATA_VERSION, DIGESTS, POLICY, SERVED, edited, judge, passing_reports
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import manifest_of
@@ -55,7 +45,6 @@ def statement_about(
     *,
     verdict_passes: bool = True,
     champion: str = "",
-    champion_model: bytes = CHAMPION_ONNX,
     policy_text: str = POLICY,
     at: datetime.datetime = AT,
     **changes: Any,
@@ -67,50 +56,27 @@ def statement_about(
     manifest = manifest_of(files)
     digests = {**DIGESTS, **{name: entry.digest for name, entry in manifest.files.items()}}
     reports = passing_reports(digests, champion)
-    if champion:
-        reports["evaluation"]["champion"] = comparison(champion, champion_model)
     if not verdict_passes:
         reports = edited(reports, BLOCKING)
-    measured = {
-        "model": dict(manifest.files),
-        "holdout": holdout_ref(),
-        "champion": champion,
-        "champion_kind": "attested" if champion else "",
-        "policy_digest": policy_digest(policy_text),
+    isolation = {"API server": "no route", "DNS": "no answer", "store": "no route"}
+    measured = {"model": dict(manifest.files), "holdout": holdout_ref(), "isolation": isolation, "at": at}
+    measured |= {"champion": champion, "champion_kind": "attested" if champion else ""}
+    measured |= {
         "judge_image": "localhost/jukebox-judge@" + digest(b"judge"),
-        "judge_code": digest(b"the judge's code"),
-        "isolation": {"API server": "no route", "DNS": "no answer", "store": "no route"},
-        "at": at,
-        "reports": reports,
-        "verdict": judge(reports, policy_text),
+        "judge_code": digest(b"judge code"),
     }
-    claimed = {
-        "run_id": "40564379",
-        "commit": "01b945fae5ea18936b79d1d1ec0dd341b22d6aac",
-        "dirty": False,
-        "image": "localhost/jukebox@" + digest(b"image"),
-        "pipeline_digest": digest(b"pipeline"),
-        "data_version": DATA_VERSION,
-        "model_name": "jukebox",
-        "model_version": "1",
-    }
-    unknown = changes.keys() - measured.keys() - claimed.keys()
-    assert not unknown, unknown
-    return make_statement(
-        Measured(**{name: changes.get(name, value) for name, value in measured.items()}),
-        Claimed(**{name: changes.get(name, value) for name, value in claimed.items()}),
-    )
+    measured |= {"reports": reports, "verdict": judge(reports, policy_text)}
+    measured |= {"policy_digest": policy_digest(policy_text)}
+    commit, image = "01b945fae5ea18936b79d1d1ec0dd341b22d6aac", "localhost/jukebox@" + digest(b"image")
+    claimed = {"run_id": "40564379", "commit": commit, "dirty": False, "data_version": DATA_VERSION}
+    claimed |= {"image": image, "pipeline_digest": digest(b"pipeline")}
+    claimed |= {"model_name": "jukebox", "model_version": "1"}
+    measured |= {name: changes.pop(name) for name in measured if name in changes}
+    return make_statement(Measured(**measured), Claimed(**{**claimed, **changes}))
 
 
 def holdout_ref() -> HoldoutRef:
     """Return the sealed holdout that was measured on."""
-    return HoldoutRef(
-        version=DATA_VERSION,
-        source_version="source-1",
-        definition="songs/v1",
-        splitter="recordings/v1",
-        ledger=3,
-        ledger_digest=digest(b"ledger"),
-        key_id="key-1",
-        synthetic=False,
-    )
+    ledger = {"ledger": 3, "ledger_digest": digest(b"ledger"), "key_id": "key-1", "synthetic": False}
+    made = {"source_version": "source-1", "definition": "songs/v1", "splitter": "recordings/v1"}
+    return HoldoutRef(version=DATA_VERSION, **made, **ledger)

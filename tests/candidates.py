@@ -5,25 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import obstore
-import pytest
 from mutations import MUTATIONS
-from reports import (
-    CHAMPION_ONNX,
-    DAY,
-    DIGESTS,
-    POLICY,
-    PROFILE,
-    SERVED,
-    comparison,
-    edited,
-    passing_reports,
-    subject,
-)
+from reports import DAY, DIGESTS, POLICY, PROFILE, SERVED, edited, passing_reports, subject
 
 from ml.core.canonical import canonical_bytes, digest
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
 from ml.gate.evidence import make_evidence
-from ml.release.promotion import promote
 from ml.release.store import ModelStore
 from ml.storage.objects import open_folder
 
@@ -33,34 +20,26 @@ def candidate_files(
     champion: str = "",
     broken: str = "",
     policy: str = POLICY,
-    champion_model: bytes = CHAMPION_ONNX,
-    served: Mapping[str, Any] = SERVED,
-    edits: Mapping[str, Any] | None = None,
+    edits: Mapping[str, Any] = {},
     **changes: Any,
 ) -> dict[str, bytes]:
     """Make the files that a run stores: a candidate and its reports, made beside a champion ("" for none).
 
-    Another name is another model. ``broken`` is a check of the gate that it fails, ``served`` its settings,
-    ``edits`` are other values in the reports by dotted paths, ``changes`` other fields of the subject.
+    Another name is another model. ``broken`` is a check of the gate that it fails, ``edits`` are other values
+    in the reports by dotted paths, ``changes`` other fields of the subject.
     """
-    changes = {"run_id": f"run-of-{name}", **changes}
     models = {"model.keras": f"weights of {name}".encode(), "model.onnx": f"graph of {name}".encode()}
-    models["served.json"] = canonical_bytes(served)
+    models["served.json"] = canonical_bytes(SERVED)
     digests = {**DIGESTS, **{model: digest(data) for model, data in models.items()}}
-    told = {"parity.served": served, "parity.runtimes.0.settings": dict(served["settings"])}
-    reports = edited(passing_reports(digests, champion), told)
-    if champion:
-        reports["evaluation"]["champion"] = comparison(champion, champion_model)
     broken_by = MUTATIONS[broken].edits_beside(champion) if broken else {}
-    reports = edited(reports, {**broken_by, **(edits or {})})
-    about = subject(champion=champion, **changes)
-    evidence = make_evidence(about, manifest_of(models), reports, policy, DAY)
+    reports = edited(passing_reports(digests, champion), {**broken_by, **edits})
+    about = subject(champion=champion, **{"run_id": f"run-of-{name}", **changes})
     return {
         **models,
         "labels.json": b'["BR","SE"]\n',
         "profile.json": PROFILE,
         **{f"{report}.json": canonical_bytes(content) for report, content in reports.items()},
-        "evidence.json": evidence.to_bytes(),
+        "evidence.json": make_evidence(about, manifest_of(models), reports, policy, DAY).to_bytes(),
     }
 
 
@@ -83,11 +62,9 @@ def store_run(store: ModelStore, files: Mapping[str, bytes]) -> str:
     return store.put_candidate(model_of(files), run, reports_of(files))
 
 
-def put(store: ModelStore, name: str = "A", champion: str = "", **kwargs: Any) -> str:
-    """Store a candidate as `candidate_files` makes it, compared with the model of a champion in the store."""
-    if champion in store.candidates():
-        kwargs = {"champion_model": store.read_candidate(champion)["model.onnx"], **kwargs}
-    return store_run(store, candidate_files(name, champion, **kwargs))
+def put(store: ModelStore, name: str = "A", champion: str = "", **about: Any) -> str:
+    """Store a candidate as `candidate_files` makes it."""
+    return store_run(store, candidate_files(name, champion, **about))
 
 
 def paths(uri: str) -> list[str]:
@@ -108,30 +85,3 @@ def overwrite(uri: str, path: str, data: bytes) -> None:
 def delete(uri: str, path: str) -> None:
     """Delete an object of a store."""
     obstore.delete(open_folder(uri), path)
-
-
-def forge(files: dict[str, bytes], evidence: Any) -> dict[str, bytes]:
-    """Return the files with other evidence, and the reports that it contains."""
-    reports = {f"{name}.json": canonical_bytes(report) for name, report in evidence["reports"].items()}
-    return {**files, **reports, "evidence.json": canonical_bytes(evidence)}
-
-
-def entry(uri: str, number: int) -> Any:
-    """Read an entry of the promotion log."""
-    return json.loads(read(uri, f"promotions/{number:08}.json"))
-
-
-def promotion_refused(
-    store: ModelStore,
-    candidate: str,
-    error: type[Exception],
-    message: str,
-    policy: str = POLICY,
-    **options: Any,
-) -> None:
-    """Check that a promotion fails with a message of one line, and changes nothing."""
-    before = paths(store.uri)
-    with pytest.raises(error, match=message) as caught:
-        promote(store, candidate, policy, **options)
-    assert "\n" not in str(caught.value)
-    assert paths(store.uri) == before

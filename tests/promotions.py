@@ -1,27 +1,29 @@
 """Promotions into any store, on the report of the run or on an attestation."""
 
 import datetime
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attestations import make_attestation
-from candidates import candidate_files, put
-from reports import POLICY, edited
+from candidates import candidate_files, paths, put
+from reports import POLICY, policy_with
 
+from ml.core.errors import EvidenceError
 from ml.gate.policy import parse_policy
 from ml.release.production import LogChange
 from ml.release.promotion import champion_of, production_of, promote
 from ml.release.store import ModelStore
 from ml.release.trust import Trust
 
-EVERYWHERE = parse_policy(json.dumps(edited(json.loads(POLICY), {"promotion.self_checked": "always"}))).text
+EVERYWHERE = parse_policy(policy_with({"promotion.self_checked": "always"})).text
 """A policy that allows self-checked models in buckets, too."""
 
 
-def release(store: ModelStore, name: str = "A", **about: Any) -> str:
+def release(store: ModelStore, name: str = "A") -> str:
     """Promote a model on its own report, made beside the champion; return its candidate."""
-    candidate = put(store, name, champion=champion_of(store.log()), policy=EVERYWHERE, **about)
+    candidate = put(store, name, champion=champion_of(store.log()))
     assert promote(store, candidate, EVERYWHERE).new
     return candidate
 
@@ -42,3 +44,19 @@ def release_attested(store: ModelStore, name: str, keys: tuple[Path, Trust], **a
     """Promote a model on an attestation, made beside the one in production."""
     envelope = attestation_of(store, name, keys[0], **about)
     return promote(store, put(store, name), POLICY, attestation=envelope, trust=keys[1])
+
+
+def refused(
+    store: ModelStore,
+    message: str,
+    work: Callable[..., Any],
+    *given: Any,
+    error: type[Exception] = EvidenceError,
+    **options: Any,
+) -> None:
+    """Check that work in a store fails with a message of one line, and changes nothing."""
+    before = paths(store.uri)
+    with pytest.raises(error, match=message) as caught:
+        work(store, *given, **options)
+    assert "\n" not in str(caught.value)
+    assert paths(store.uri) == before

@@ -6,7 +6,6 @@ the log then says ``self-checked``.
 """
 
 import datetime
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -24,9 +23,6 @@ from ml.release.store import ModelStore
 
 if TYPE_CHECKING:
     from ml.release.trust import Trust
-
-Verify = Callable[[bytes, "Trust"], Statement]
-"""Returns the statement in an envelope that a trusted key has signed, as `verify_envelope` does."""
 
 
 def champion_of(log: list[Promotion]) -> str:
@@ -48,7 +44,6 @@ def promote(
     trust: "Trust | None" = None,
     run: str = "",
     why: str = "",
-    verify: Verify | None = None,
 ) -> LogChange:
     """Put a candidate into production.
 
@@ -63,7 +58,6 @@ def promote(
         trust: who may have signed it; None promotes on the report of the candidate's run.
         run: the run whose report counts; "" is the newest run.
         why: the reason, for the log.
-        verify: verifies an envelope; None is `ml.release.signing.verify_envelope`.
 
     Raises:
         UsageError: the actor or the reason is not one printable line; or the store takes attested models
@@ -75,7 +69,7 @@ def promote(
     """
     who, why = actor(), require_line("--reason", why)
     policy = _policy(policy_text)
-    statement = _verified(candidate, attestation, trust, verify)
+    statement = _verified(candidate, attestation, trust)
     log = store.log()
     production, missing = production_of(log), unpublished(store, log)
     if log and not store.is_promoted(production.champion):
@@ -125,19 +119,15 @@ def _policy(text: str) -> Policy:
         ) from error
 
 
-def _verified(
-    candidate: str, attestation: bytes | None, trust: "Trust | None", verify: Verify | None
-) -> Statement | None:
+def _verified(candidate: str, attestation: bytes | None, trust: "Trust | None") -> Statement | None:
     """Return the verified statement of an attestation about a candidate, None without an attestation."""
     if attestation is None:
         return None
     if trust is None:
         raise UsageError("--attestation needs --trust FILE: the public keys that may have signed it")
-    if verify is None:
-        from ml.release.signing import verify_envelope
+    from ml.release.signing import verify_envelope
 
-        verify = verify_envelope
-    statement = verify(attestation, trust)
+    statement = verify_envelope(attestation, trust)
     require_about(statement, candidate)
     return statement
 

@@ -65,58 +65,39 @@ def test_every_step_runs_in_the_given_image_and_the_evidence_says_so(documents, 
     assert parameters["image"]["defaultValue"] == IMAGE
 
 
-@pytest.mark.parametrize("image", ["jukebox:latest", "jukebox@sha256:abc", "a b@sha256:" + "a" * 64, ""])
+@pytest.mark.parametrize("image", ["jukebox:latest", "jukebox@sha256:abc", "a b@sha256:" + "a" * 64])
 def test_an_image_without_a_digest_is_refused(tmp_path, image):
     with pytest.raises(UsageError, match="by digest"):
         compile_pipeline(tmp_path / "p.yaml", image)
     assert not (tmp_path / "p.yaml").exists()
 
 
-def test_no_step_installs_anything(documents):
+def test_each_body_is_one_import_and_one_call_and_installs_nothing(documents, containers):
     assert not re.search(r"\bpip3?\b", yaml.safe_dump_all(documents))
-
-
-def test_each_body_is_one_import_and_one_call(containers):
     for name, container in containers.items():
         source = container["command"][-1]
         (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-        kinds = [type(node) for node in function.body[1:]]
-        assert kinds == [ast.ImportFrom, ast.Expr], name
+        assert [type(node) for node in function.body[1:]] == [ast.ImportFrom, ast.Expr], name
         assert isinstance(function.body[2].value, ast.Call), name
 
 
-def test_gate_and_save_are_never_cached_and_the_rest_may_be(tasks):
+def test_the_cache_answers_for_another_commit_or_run_but_not_for_a_verdict_other_data_or_champion(tasks):
     cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
     assert cached == set(GRAPH) - {"gate", "save"}
-
-
-def test_no_step_before_the_gate_depends_on_the_commit_or_the_run(tasks):
-    """Another commit of the same image, or another run, is answered from the cache."""
     own = {"commit", "dirty", "nonce", "evidence_uri", "policy", "run_id"}
-    for name, task in tasks.items():
-        found = own & set(task["inputs"].get("parameters", {}))
-        assert not found or name == "gate", f"{name} takes {found}"
+    inputs = {name: set(task["inputs"].get("parameters", {})) for name, task in tasks.items()}
+    assert {name for name, given in inputs.items() if own & given} <= {"gate"}
+    assert "data_version" in inputs["fetch"]
+    assert all("champion" in inputs[name] for name in ("champion", "evaluate"))
 
 
-def test_training_waits_for_validation_and_reads_nothing_of_it(tasks):
+def test_training_reads_nothing_of_validation(tasks):
     """What validation writes changes with the champion, and would have the same data trained on again."""
-    assert "validate" in tasks["train"]["dependentTasks"]
     sources = {
         source["taskOutputArtifact"]["producerTask"]
         for source in tasks["train"]["inputs"]["artifacts"].values()
     }
     assert sources == {"preprocess"}
-
-
-def test_the_data_version_is_an_input_of_fetch(tasks):
-    """KFP's cache sees inputs only: without it, fetch would be served from the cache for ever."""
-    assert "data_version" in tasks["fetch"]["inputs"]["parameters"]
-
-
-def test_the_champion_is_an_input_of_its_step_and_of_evaluate(tasks):
-    """The same model and data beside another champion are another evaluation."""
-    for name in ("champion", "evaluate"):
-        assert "champion" in tasks[name]["inputs"]["parameters"]
 
 
 def test_what_reads_tables_and_store_is_tried_again_and_no_step_that_decides(tasks):
@@ -127,14 +108,14 @@ def test_what_reads_tables_and_store_is_tried_again_and_no_step_that_decides(tas
 def test_every_step_has_resources_and_a_timeout(documents, containers):
     limits = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for name, bound in default_bounds().items():
-        assert stated(containers[name]) == (bound.cpu, bound.cpu_limit, bound.memory, bound.memory_limit)
+        given = {
+            "resourceCpuRequest": bound.cpu,
+            "resourceCpuLimit": bound.cpu_limit,
+            "resourceMemoryRequest": bound.memory,
+            "resourceMemoryLimit": bound.memory_limit,
+        }
+        assert given.items() <= containers[name]["resources"].items()
         assert limits[f"exec-{name}"]["activeDeadlineSeconds"] == str(60 * bound.minutes)
-
-
-def stated(container) -> tuple[str, ...]:
-    resources = container["resources"]
-    names = ("CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit")
-    return tuple(resources[f"resource{name}"] for name in names)
 
 
 def test_a_node_of_two_cores_has_room_for_each_step():
@@ -150,25 +131,7 @@ def test_the_gate_stands_at_the_root_outside_any_condition(documents, tasks):
     assert not any("triggerPolicy" in task for task in tasks.values())
 
 
-def test_dashboard_metrics_are_artifacts(documents):
-    outputs = documents[0]["components"]["comp-evaluate"]["outputDefinitions"]["artifacts"]
-    kinds = {name: entry["artifactType"]["schemaTitle"] for name, entry in outputs.items()}
-    assert kinds["evaluation_metrics"] == "system.Metrics"
-    assert kinds["confusion"] == "system.ClassificationMetrics"
-
-
-def test_no_artifact_is_called_just_metrics(documents):
-    """The dashboard shows an artifact by its name alone."""
-    for component in documents[0]["components"].values():
-        assert "metrics" not in component.get("outputDefinitions", {}).get("artifacts", {})
-
-
-def test_no_default_of_a_parameter_fills_the_dashboards_list(documents):
-    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
-    assert all(len(str(known.get("defaultValue", ""))) < 200 for known in parameters.values())
-
-
-@pytest.mark.parametrize("text", ["", "a: 1", "{", "- 1", "root: {inputDefinitions: 3}"])
+@pytest.mark.parametrize("text", ["", "{", "root: {inputDefinitions: 3}"])
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path, text):
     path = tmp_path / "other.yaml"
     path.write_text(text)

@@ -9,31 +9,13 @@ import venv
 import pytest
 from kfp import compiler, dsl
 
-from ml.core.errors import Interrupted, ReaderGone
+from ml.core.errors import ReaderGone
 from ml.core.files import write_json
 from ml.core.signals import STOP_SIGNALS, uninterrupted
 from ml.pipeline import local
 from ml.pipeline.local import execute
 from ml.pipeline.local_child import name_interpreter
 from ml.pipeline.local_run import LocalRun
-
-LONG = [sys.executable, "-c", "import time; time.sleep(60)"]
-
-
-@pytest.fixture
-def heard(monkeypatch):
-    """Handlers as the command has them: a signal raises `Interrupted`; the signals that came, in order."""
-    came = []
-
-    def interrupt(number, _):
-        came.append(number)
-        raise Interrupted
-
-    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
-    yield came
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
 
 STARTING = """
 import signal, subprocess, sys
@@ -72,49 +54,31 @@ def test_a_signal_while_the_process_is_being_started_leaves_none(tmp_path, numbe
     assert (done.stdout, done.stderr) == ("True [True] False\n", "")
 
 
-SEVERAL = """
-import signal
-from ml.core.signals import uninterrupted
+@pytest.fixture
+def raised(monkeypatch):
+    """Handlers of which one ignores its signal; the signals that are raised instead of heard."""
+    raised, before = [], {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    for number in STOP_SIGNALS:
+        ignored = number == signal.SIGHUP
+        signal.signal(number, signal.SIG_IGN if ignored else signal.default_int_handler)
+    yield raised
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
-heard = []
 
-def interrupt(number, _):
-    heard.append(number)
-    raise KeyboardInterrupt
-
-for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, interrupt)
-try:
+def test_the_first_of_several_signals_is_raised_when_the_block_ends_and_what_is_ignored_stays_so(raised):
     with uninterrupted():
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)
-        print(heard)
-except KeyboardInterrupt:
-    print(heard == [signal.SIGTERM])
-"""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.getsignal(number)(number, None)
+        assert (raised, signal.getsignal(signal.SIGHUP)) == ([], signal.SIG_IGN)
+    assert (raised, signal.getsignal(signal.SIGTERM)) == ([signal.SIGTERM], signal.default_int_handler)
 
 
-def test_the_first_of_several_signals_is_raised_when_the_block_ends():
-    done = subprocess.run([sys.executable, "-c", SEVERAL], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("[]\nTrue\n", "")
-
-
-def test_an_error_within_is_the_error_and_the_handlers_are_there_again(heard):
-    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+def test_an_error_within_is_the_error_and_the_handlers_are_there_again(raised):
     with pytest.raises(OSError, match="no such program"), uninterrupted():
         raise OSError("no such program")
-    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
-
-
-def test_what_is_ignored_stays_ignored(heard):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with uninterrupted():
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert heard == []
+    assert (raised, signal.getsignal(signal.SIGTERM)) == ([], signal.default_int_handler)
 
 
 @dsl.component(base_image="python", install_kfp_package=False)
@@ -152,11 +116,10 @@ def test_only_the_call_of_python_is_replaced():
 
 
 def test_a_reader_that_goes_away_ends_the_processes_of_the_run(tmp_path, monkeypatch):
-    started = []
-    start = subprocess.Popen
+    started, start = [], subprocess.Popen
 
     def starting(_, **settings):
-        started.append(start(LONG, **settings))
+        started.append(start([sys.executable, "-c", "import time; time.sleep(60)"], **settings))
         (tmp_path / "events.jsonl").write_text('{"step": "fetch", "event": "start"}\n')
         return started[0]
 

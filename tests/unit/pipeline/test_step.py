@@ -24,15 +24,16 @@ def test_a_step_reports_start_end_time_and_memory(events, capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "blocked", "traceback"),
+    ("error", "message", "kind"),
     [
-        (DataError("column tempo is missing"), "column tempo is missing", False, False),
-        (GateBlocked("1 of 2 checks failed"), "1 of 2 checks failed", True, False),
-        (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero", False, True),
+        (DataError("column tempo is missing"), "column tempo is missing", "permanent"),
+        (PlatformError("cannot reach the bucket"), "cannot reach the bucket", "transient"),
+        (GateBlocked("1 of 2 checks failed"), "1 of 2 checks failed", "blocked"),
+        (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero", "a defect"),
     ],
 )
 def test_a_failing_step_names_its_cause_in_one_line(
-    events, capsys, tmp_path, monkeypatch, error, message, blocked, traceback
+    events, capsys, tmp_path, monkeypatch, error, message, kind
 ):
     last_word = tmp_path / "termination-log"
     last_word.touch()
@@ -45,20 +46,10 @@ def test_a_failing_step_names_its_cause_in_one_line(
     with pytest.raises(SystemExit, match=message):
         broken()
     expected = {"step": "broken", "event": "error", "message": message}
-    assert events()[-1] == {**expected, "blocked": blocked, "permanent": True}
-    assert ("Traceback" in capsys.readouterr().err) is traceback
+    assert events()[-1] == {**expected, "blocked": kind == "blocked", "permanent": kind != "transient"}
+    assert ("Traceback" in capsys.readouterr().err) is (kind == "a defect")
     # As `ml.dspa.pods` reads it: the kind of the error first.
     assert last_word.read_text() == f"{type(error).__name__}: {message.removeprefix('ZeroDivisionError: ')}"
-
-
-def test_a_service_that_does_not_answer_may_answer_next_time(events):
-    @step
-    def fetch() -> str:
-        raise PlatformError("cannot reach the bucket")
-
-    with pytest.raises(SystemExit):
-        fetch()
-    assert events()[-1]["permanent"] is False
 
 
 @pytest.mark.parametrize(("system", "unit"), [("linux", 2**10), ("darwin", 2**20)])

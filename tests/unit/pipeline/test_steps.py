@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from candidates import candidate_files, model_of, store_run
-from reports import POLICY, STRICT, parity, removed
+from reports import POLICY, STRICT, parity, removed, subject
 
 from ml.core.canonical import canonical_bytes
 from ml.gate.candidate import CANDIDATE_FILES, manifest_of
@@ -15,17 +15,7 @@ from ml.pipeline import model_steps, release_steps
 from ml.release.policy_file import leave_policy
 from ml.release.store import ModelStore
 
-SUBJECT = {
-    "run_id": "run",
-    "nonce": "n",
-    "model_name": "jukebox",
-    "model_version": "1",
-    "commit": "c",
-    "dirty": False,
-    "image": "i",
-    "data_version": "d",
-    "champion": "",
-}
+SUBJECT = subject(run_id="run", champion="").to_json()
 
 
 class File:
@@ -42,60 +32,36 @@ def test_the_champions_model_and_profile_come_from_the_store(tmp_path, events, p
     files = removed(candidate_files(), ("profile.json",)) | ({"profile.json": profile} if profile else {})
     candidate = store_run(store, files)
     store.put_promoted(candidate, model_of(files), None)
-    model, found = File(tmp_path / "model"), File(tmp_path / "profile")
-    release_steps.champion(candidate, store.uri, model, found)
-    assert Path(model.path).read_bytes() == files["model.onnx"]
-    assert Path(found.path).read_bytes() == (profile or b"")
-    assert (Path(model.path).suffix, Path(found.path).suffix) == (".onnx", ".json")
+    release_steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
+    assert (tmp_path / "model.onnx").read_bytes() == files["model.onnx"]
+    assert (tmp_path / "profile.json").read_bytes() == (profile or b"")
     said = f"champion {candidate[:12]}" + ("" if profile else ", which has no profile")
     assert events()[-1]["headline"] == said
 
 
 def test_without_a_champion_both_are_empty_and_no_store_is_needed(tmp_path, events):
-    model, profile = File(tmp_path / "model"), File(tmp_path / "profile")
-    release_steps.champion("", str(tmp_path / "nowhere"), model, profile)
-    assert [Path(file.path).read_bytes() for file in (model, profile)] == [b"", b""]
+    nowhere = tmp_path / "nowhere"
+    release_steps.champion("", str(nowhere), File(tmp_path / "model"), File(tmp_path / "profile"))
+    assert [(tmp_path / name).read_bytes() for name in ("model.onnx", "profile.json")] == [b"", b""]
     assert events()[-1]["headline"] == "no champion: absolute checks only"
-    assert not (tmp_path / "nowhere").exists()
+    assert not nowhere.exists()
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (
-            lambda folder: (folder / "model.onnx").write_bytes(b"another"),
-            "model.onnx is missing or was changed",
-        ),
-        (lambda folder: (folder / "served.json").unlink(), "served.json is missing or was changed"),
-        (lambda folder: (folder / "manifest.json").unlink(), "is not in .*/promoted"),
-    ],
-)
-def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path, damage, message):
+def test_a_champion_that_is_not_whole_in_the_store_ends_the_run(tmp_path):
     store = ModelStore(str(tmp_path / "store"), create=True)
     candidate = store_run(store, candidate_files())
-    store.put_promoted(candidate, model_of(candidate_files()), None)
-    damage(tmp_path / "store" / "promoted" / candidate)
-    with pytest.raises(SystemExit, match=f"champion: .*{message}"):
+    with pytest.raises(SystemExit, match=r"champion: .*is not in .*/promoted"):
         release_steps.champion(candidate, store.uri, File(tmp_path / "model"), File(tmp_path / "profile"))
     assert not (tmp_path / "model.onnx").exists()
-
-
-class Shown(File):
-    """A Metrics artifact, and what it shows."""
-
-    def log_metric(self, metric, value):
-        self.metadata[metric] = value
 
 
 def test_numbers_that_decide_nothing_say_so_where_they_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "ml.onnx.parity.check_parity", lambda *files: Path(files[-1]).write_bytes(canonical_bytes(parity()))
     )
-    shown = Shown(tmp_path / "parity_metrics")
-    artifacts = [
-        File(tmp_path / name) for name in ("onnx", "reference", "test", "labels", "served", "report")
-    ]
-    model_steps.parity(*artifacts, shown)
+    shown, names = File(tmp_path / "metrics"), ("onnx", "reference", "test", "labels", "served", "report")
+    shown.log_metric = shown.metadata.__setitem__
+    model_steps.parity(*(File(tmp_path / name) for name in names), shown)
     advisory = {name for name in shown.metadata if "openvino" in name}
     assert advisory == {f"advisory_openvino{more}" for more in ("", "_max_difference", "_violations")}
     assert "decides nothing" in shown.metadata["advisory_openvino"]
@@ -103,10 +69,9 @@ def test_numbers_that_decide_nothing_say_so_where_they_are_shown(tmp_path, monke
 
 def gate(tmp_path, reports: dict[str, bytes | None], asked: str = policy_digest(POLICY)) -> tuple[bytes, str]:
     """Run the gate step on report files with this content; return the evidence and the verdict in words."""
-    artifacts = {}
+    artifacts = {name: File(tmp_path / name) for name in REPORTS}
     for name in REPORTS:
         content = reports.get(name, b"{}")
-        artifacts[name] = File(tmp_path / name)
         if content is not None:
             (tmp_path / name).write_bytes(content)
     for name in CANDIDATE_FILES:
@@ -132,10 +97,7 @@ def test_a_policy_with_another_digest_ends_the_gate_before_it_decides(tmp_path, 
     [
         (None, "FileNotFoundError"),
         (b"", "JSONDecodeError"),
-        (b'{"a": NaN}', "NaN is not a number"),
-        (b"\xff", "UnicodeDecodeError"),
         (b"{}", "missing"),
-        (b"[]", "evaluation"),
     ],
 )
 def test_a_report_that_cannot_be_read_blocks_and_the_verdict_is_left(tmp_path, events, content, reason):

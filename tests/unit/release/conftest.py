@@ -6,7 +6,6 @@ import uuid
 import pytest
 from attestations import trust_file
 from servers import s3_server
-from tiers import sampled
 
 from ml.release.store import ModelStore
 from ml.release.trust import read_trust
@@ -31,7 +30,7 @@ def s3_environment():
 
 
 @pytest.fixture
-def folder(tmp_path):
+def store(tmp_path):
     return ModelStore(str(tmp_path / "store"), create=True)
 
 
@@ -39,12 +38,6 @@ def folder(tmp_path):
 def bucket(s3_environment, connect):
     connect(s3_environment)
     return ModelStore(f"s3://bucket/{uuid.uuid4().hex}")
-
-
-@pytest.fixture(params=sampled(["folder", "bucket"], ["folder"]))
-def store(request):
-    """A store in a folder, and in the slow tier one in a bucket; `test_store_on_s3` is in both."""
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,16 @@
 """The head of the log, in a file or in a ConfigMap: it reveals that the newest entries were deleted."""
 
 import json
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
-import trustme
+import requests
 from candidates import delete, overwrite, put
-from promotions import release
+from promotions import refused, release
 from reports import POLICY
-from servers import closed_port, http_server, tls
 
 from ml.core.canonical import parse
-from ml.core.errors import EvidenceError, PlatformError, UsageError
+from ml.core.errors import PlatformError, UsageError
 from ml.release import config_map
 from ml.release import head as head_module
 from ml.release.head import Head, head_of
@@ -21,11 +18,13 @@ from ml.release.promotion import champion_of, promote
 from ml.release.rollback import plan_rollback, rollback
 from ml.release.store import ModelStore
 
+LOG = ModelStore.log
+
 
 @pytest.fixture
-def kept(folder, tmp_path):
+def kept(store, tmp_path):
     """A store of two promotions whose head is in a file, which was blank at first."""
-    store = ModelStore(folder.uri, head=str(tmp_path / "head.json"))
+    store = ModelStore(store.uri, head=str(tmp_path / "head.json"))
     assert store.head_state() == "head not checked"
     Path(store.head_at).write_text("\n")
     for name in "AB":
@@ -50,13 +49,11 @@ def test_each_promotion_and_rollback_stores_the_head(kept):
 def test_a_deleted_newest_entry_is_noticed_by_whoever_reads_the_log(kept, monkeypatch, newest):
     for number in range(newest, 3):
         delete(kept.uri, f"promotions/{number:08}.json")
-    candidate = put(kept, "C")
-    for work in (rollback, plan_rollback, lambda store: promote(store, candidate, POLICY)):
-        with pytest.raises(EvidenceError, match=r"says that promotion 2 was made: the newest .* removed"):
-            work(kept)
+    removed = r"says that promotion 2 was made: the newest .* removed"
+    for work, *given in ((rollback,), (plan_rollback,), (promote, put(kept, "C"), POLICY)):
+        refused(kept, removed, work, *given)
     monkeypatch.setenv("JUKEBOX_HEAD", kept.head_at)
-    with pytest.raises(EvidenceError, match="the newest entries were removed"):
-        ModelStore(kept.uri).log()
+    refused(ModelStore(kept.uri), removed, LOG)
     blind = ModelStore(kept.uri, head="")
     assert (len(blind.log()), blind.head_state()) == (newest - 1, "head not checked")
 
@@ -64,8 +61,7 @@ def test_a_deleted_newest_entry_is_noticed_by_whoever_reads_the_log(kept, monkey
 def test_a_newest_entry_that_was_changed_is_noticed(kept):
     last = kept.log()[-1].model_copy(update={"who": "another"})
     overwrite(kept.uri, "promotions/00000002.json", last.to_bytes())
-    with pytest.raises(EvidenceError, match=r"promotion 2 has another digest than in .*head\.json"):
-        kept.log()
+    refused(kept, r"promotion 2 has another digest than in .*head\.json", LOG)
 
 
 def test_a_log_that_has_gone_on_since_is_accepted_and_the_next_one_stores_its_head(kept):
@@ -80,8 +76,7 @@ def test_a_mounted_config_map_is_read_and_left_alone(kept, tmp_path):
     mounted = tmp_path / "mounted"
     mounted.symlink_to(kept.head_at)
     outcome = rollback(ModelStore(kept.uri, head=str(mounted)))
-    assert (outcome.head.number, outcome.checked) == (3, f"head 2 of {mounted}")
-    assert read(kept).number == 2
+    assert (outcome.head.number, outcome.checked, read(kept).number) == (3, f"head 2 of {mounted}", 2)
 
 
 def test_a_head_that_is_none_or_cannot_be_read_or_written_is_refused(kept, tmp_path, monkeypatch):
@@ -92,96 +87,76 @@ def test_a_head_that_is_none_or_cannot_be_read_or_written_is_refused(kept, tmp_p
         patch.setattr(head_module, "write_bytes", full)
         with pytest.raises(PlatformError, match=r"head\.json: cannot be written: No space left"):
             rollback(kept)
-    with pytest.raises(PlatformError, match="cannot be read"):
-        ModelStore(kept.uri, head=str(tmp_path)).log()
-    for text in ("{", "[]", "2", '{"number": 2}', '{"number": 1, "digest": "x"}'):
-        Path(kept.head_at).write_text(text)
-        with pytest.raises(UsageError, match="not the head of a log"):
-            kept.log()
-
-
-class Api:
-    """One ConfigMap, as the API server keeps it: a write with an old version is a conflict."""
-
-    def __init__(self):
-        self.value, self.version, self.status, self.before_write = {}, 1, 200, []
-
-    def answer(self, method, path, headers, body):
-        asked = (path, headers["Authorization"])
-        if asked != ("/api/v1/namespaces/ci/configmaps/jukebox-head", "Bearer a-token") or self.status != 200:
-            return self.status, {}
-        if method == "PATCH":
-            assert headers["Content-Type"] == "application/merge-patch+json"
-            if self.before_write:
-                self.value, self.version = self.before_write.pop(), self.version + 1
-            if body["metadata"]["resourceVersion"] != str(self.version):
-                return 409, {}
-            self.value, self.version = self.value | body["data"], self.version + 1
-        return 200, {"metadata": {"resourceVersion": str(self.version)}, "data": self.value}
+    refused(ModelStore(kept.uri, head=str(tmp_path)), "cannot be read", LOG, error=PlatformError)
+    Path(kept.head_at).write_text('{"number": 2}')
+    refused(kept, "not the head of a log", LOG, error=UsageError)
 
 
 @pytest.fixture
-def api(tmp_path, monkeypatch):
-    """Be a pod of a cluster."""
-    found, ca = Api(), trustme.CA()
+def api(store, tmp_path, monkeypatch):
+    """A store whose head is in a ConfigMap, and the API server; ``rivals`` write before a PATCH."""
+    about = {"value": {}, "version": 1, "status": 200, "rivals": []}
+    place = "https://[fd00::1]:443/api/v1/namespaces/ci/configmaps/jukebox-head"
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")
-            status, value = found.answer(self.command, self.path, self.headers, body)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(value).encode())
+    def request(session, method, url, *, json, headers, timeout, verify, allow_redirects):
+        assert (session.trust_env, verify, allow_redirects) == (False, str(tmp_path / "ca.crt"), False)
+        assert (url, headers["Authorization"], all(timeout)) == (place, "Bearer a-token", True)
+        if not about["status"]:
+            raise requests.ConnectionError("a-token")
+        answer = requests.Response()
+        answer.status_code = about["status"]
+        if method == "PATCH":
+            assert headers["Content-Type"] == "application/merge-patch+json"
+            if about["rivals"]:
+                about.update(value=about["rivals"].pop(), version=about["version"] + 1)
+            # A write that is based on an old version is a conflict.
+            if json["metadata"]["resourceVersion"] == str(about["version"]):
+                about.update(value=about["value"] | json["data"], version=about["version"] + 1)
+            else:
+                answer.status_code = 409
+        shown = {"metadata": {"resourceVersion": str(about["version"])}, "data": about["value"]}
+        answer.json = lambda: shown
+        return answer
 
-        def do_PATCH(self):
-            self.do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    for name, data in {"token": b"a-token\n", "namespace": b"ci", "ca.crt": ca.cert_pem.bytes()}.items():
-        (tmp_path / name).write_bytes(data)
+    (tmp_path / "token").write_text("a-token\n")
+    (tmp_path / "namespace").write_text("ci")
     monkeypatch.setattr(config_map, "POD", tmp_path)
-    with http_server(Handler, tls(ca.issue_cert("127.0.0.1"))) as url:
-        port = str(urlparse(url).port)
-        place = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
-        # A proxy is not used.
-        for name, value in {**place, "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""}.items():
-            monkeypatch.setenv(name, value)
-        yield found
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(requests.Session, "request", request)
+    return ModelStore(store.uri, head="configmap:jukebox-head"), about
 
 
-def test_a_config_map_is_written_and_other_writers_are_not_overwritten(folder, api):
-    store = ModelStore(folder.uri, head="configmap:jukebox-head")
+def test_a_config_map_is_written_and_other_writers_are_not_overwritten(api):
+    store, about = api
     release(store, "A")
     log = store.log()
-    assert api.value == {"head": head_of(log).text}
+    assert about["value"] == {"head": head_of(log).text}
     assert store.head_state() == "head 1 of configmap:jukebox-head"
-    newer = json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"})
-    api.value, api.before_write = {}, [{"head": newer, "other": "kept"}]
+    newer = {"head": json.dumps({"number": 9, "digest": f"sha256:{'9' * 64}"}), "other": "kept"}
+    about.update(value={}, rivals=[newer])
     store.keep_head(log)
-    assert api.value == {"head": newer, "other": "kept"}
-    with pytest.raises(EvidenceError, match="configmap:jukebox-head says that promotion 9 was made"):
-        store.log()
-    api.value, api.before_write = {}, [{}] * 9
+    assert about["value"] == newer
+    refused(store, "configmap:jukebox-head says that promotion 9 was made", LOG)
+    about.update(value={}, rivals=[{}] * 9)
     with pytest.raises(PlatformError, match="other writers keep changing it"):
         store.keep_head(log)
 
 
-def test_an_api_that_refuses_or_does_not_answer_is_one_line(folder, api, monkeypatch, tmp_path):
-    def refused(error, message):
-        with pytest.raises(error, match=rf"^[^\n]*{message}[^\n]*$") as caught:
-            ModelStore(folder.uri, head="configmap:jukebox-head").log()
-        assert "a-token" not in str(caught.value)
-
-    for status in (401, 403, 500):
-        api.status = status
-        refused(PlatformError, "HTTP 500" if status == 500 else "this account needs get and patch on it")
-    api.status = 404
-    refused(UsageError, "`kubectl create configmap jukebox-head` creates it")
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    refused(PlatformError, "does not answer")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(closed_port()))
-    refused(PlatformError, "does not answer")
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
-    refused(UsageError, "works in a pod only")
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        *((status, PlatformError, "this account needs get and patch on it") for status in (401, 403)),
+        (404, UsageError, "`kubectl create configmap jukebox-head` creates it"),
+        (500, PlatformError, "HTTP 500"),
+        (0, PlatformError, "does not answer"),
+        (None, UsageError, "works in a pod only"),
+    ],
+)
+def test_an_api_that_refuses_or_does_not_answer_is_one_line(api, monkeypatch, status, error, message):
+    api[1]["status"] = status
+    if status is None:
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    with pytest.raises(error, match=rf"^[^\n]*{message}[^\n]*$") as caught:
+        api[0].log()
+    assert "a-token" not in str(caught.value)
