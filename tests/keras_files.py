@@ -11,10 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-TENSOR = {
-    "class_name": "__keras_tensor__",
-    "config": {"shape": [None, 13], "dtype": "float32", "keras_history": ["features", 0, 0]},
-}
+HISTORY = {"shape": [None, 13], "dtype": "float32", "keras_history": ["features", 0, 0]}
+TENSOR = {"class_name": "__keras_tensor__", "config": HISTORY}
 
 
 def layer(name: str, module: str = "keras.layers", **config: Any) -> dict[str, Any]:
@@ -35,14 +33,10 @@ DENSE = layer("Dense", units=4, activation="softmax", bias_initializer=ZEROS)
 
 def functional(*layers: dict[str, Any]) -> dict[str, Any]:
     """Describe a model."""
-    return {
-        "module": "keras.src.models.functional",
-        "class_name": "Functional",
-        "config": {"name": "jukebox", "layers": [layer("InputLayer"), *layers]},
-        "registered_name": "Functional",
-        "build_config": {"input_shape": None},
-        "compile_config": {},
-    }
+    config = {"name": "jukebox", "layers": [layer("InputLayer"), *layers]}
+    names = dict.fromkeys(("class_name", "registered_name"), "Functional")
+    more = {"build_config": {"input_shape": None}, "compile_config": {}}
+    return {"module": "keras.src.models.functional", **names, "config": config, **more}
 
 
 def weights(fill: Callable[[h5py.File], None] = lambda file: None) -> bytes:
@@ -56,12 +50,8 @@ def weights(fill: Callable[[h5py.File], None] = lambda file: None) -> bytes:
 
 def write_keras(path: Path, model: Any, members: Mapping[str, bytes] = {}) -> Path:
     """Write a Keras file; ``members`` are other contents of its files, or more files."""
-    files = {
-        "metadata.json": b"{}",
-        "config.json": json.dumps(model).encode(),
-        "model.weights.h5": weights(),
-        **members,
-    }
+    config = json.dumps(model).encode()
+    files = {"metadata.json": b"{}", "config.json": config, "model.weights.h5": weights(), **members}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)

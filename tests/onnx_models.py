@@ -26,13 +26,7 @@ def write_model(
 ) -> Path:
     """Write a model from features [N, F] to probabilities [N, K].
 
-    Args:
-        path: the file.
-        weights: [F, K].
-        metadata: names and values; what is not text is written as JSON.
-        nodes: other nodes than a product and a softmax; they find ``weights``.
-        inputs: the model's inputs, each float32 [N, F].
-        outputs: the model's outputs, each float32.
+    It is a product with weights [F, K] and a softmax, or other nodes. Metadata is text, or becomes JSON.
     """
     nodes = nodes or [
         helper.make_node("MatMul", [inputs[0], "weights"], ["logits"]),

@@ -19,6 +19,8 @@ REAL = Path(__file__).parents[2] / "shared" / "data"
 """Real chart tables beside the repository; their licence keeps them out of it."""
 
 SPEC = SampleSpec(songs=600, days=7, seed=7)
+SMALL = SampleSpec(songs=400, days=4, seed=7)
+"""Few songs, whose charts are enough for the contract and for every share."""
 
 
 class Files(NamedTuple):
@@ -29,15 +31,13 @@ class Files(NamedTuple):
 
     @property
     def paths(self) -> dict[str, Path]:
-        """The paths by the tables' names."""
         return self._asdict()
 
 
 def real_tables() -> Files:
     """Give the real tables, or skip the test."""
     files = Files(REAL / "song_rankings.parquet", REAL / "song_properties.parquet")
-    missing = [path.name for path in files if not path.exists()]
-    if missing:
+    if missing := [path.name for path in files if not path.exists()]:
         pytest.skip(f"needs the real charts: {', '.join(missing)} not found in {REAL}")
     return files
 
@@ -49,9 +49,7 @@ def _sample(spec: SampleSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
         sample.write_tables(spec, *files)
         rankings, songs = (pd.read_parquet(path) for path in files)
     # Plain text, so that a test may set any value.
-    for column in ("spotify_id", "name", "artists", "country"):
-        rankings[column] = rankings[column].astype(object)
-    return rankings, songs
+    return rankings.astype(dict.fromkeys(("spotify_id", "name", "artists", "country"), object)), songs
 
 
 def sample_tables(spec: SampleSpec = SPEC) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -61,7 +59,6 @@ def sample_tables(spec: SampleSpec = SPEC) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_tables(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> Files:
-    """Write two tables as parquet files."""
     files = Files(folder / "rankings.parquet", folder / "songs.parquet")
     rankings.to_parquet(files.rankings, index=False)
     songs.to_parquet(files.songs, index=False)
@@ -69,11 +66,16 @@ def write_tables(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> F
 
 
 def write_csv(folder: Path, rankings: pd.DataFrame, songs: pd.DataFrame) -> Files:
-    """Write two tables as CSV files."""
     files = Files(folder / "rankings.csv", folder / "songs.csv")
     rankings.to_csv(files.rankings, index=False)
     songs.to_csv(files.songs, index=False)
     return files
+
+
+def small_tables(folder: Path) -> Files:
+    """Write the small sample as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_tables(folder, *sample_tables(SMALL))
 
 
 def validated(folder: Path, files: Files, champion_profile: Path | str = "", synthetic: bool = True) -> str:
@@ -87,40 +89,16 @@ def validated(folder: Path, files: Files, champion_profile: Path | str = "", syn
 
 def charts(rows: Sequence[tuple[str, str | None, int]]) -> pd.DataFrame:
     """Make rankings from (song, country, days): one row a day, at rank 1."""
-    first = pd.Timestamp("2024-01-01")
-    return pd.DataFrame(
-        [
-            {
-                "spotify_id": song,
-                "country": country,
-                "daily_rank": 1,
-                "snapshot_date": first + pd.Timedelta(days=day),
-            }
-            for song, country, days in rows
-            for day in range(days)
-        ],
-        columns=["spotify_id", "country", "daily_rank", "snapshot_date"],
-    )
+    first, columns = pd.Timestamp("2024-01-01"), ["spotify_id", "country", "daily_rank", "snapshot_date"]
+    days = [
+        (song, land, 1, first + pd.Timedelta(days=day)) for song, land, days in rows for day in range(days)
+    ]
+    return pd.DataFrame(days, columns=columns)
 
 
 def songs_of(ids: Sequence[str]) -> pd.DataFrame:
     """Make songs whose features tell them and their columns apart; none is broken."""
-    return pd.DataFrame(
-        [
-            {
-                "spotify_id": song,
-                **{name: float(row * 100 + column + 1) for column, name in enumerate(FEATURES)},
-            }
-            for row, song in enumerate(ids)
-        ]
-    )
-
-
-SMALL = SampleSpec(songs=400, days=4, seed=7)
-"""Few songs, whose charts are enough for the contract and for every share."""
-
-
-def small_tables(folder: Path) -> Files:
-    """Write the small sample as files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return write_tables(folder, *sample_tables(SMALL))
+    values = [[100.0 * row + column + 1 for column in range(len(FEATURES))] for row in range(len(ids))]
+    songs = pd.DataFrame(values, columns=list(FEATURES))
+    songs.insert(0, "spotify_id", list(ids))
+    return songs

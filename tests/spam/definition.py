@@ -1,4 +1,8 @@
-"""What the data is; the constants and functions are those of `ml.problem.Definition`."""
+"""What the data is; the constants and functions are those of `ml.problem.Definition`.
+
+It has what the other problems lack together: two classes, labels with a space and an umlaut, two tables,
+several rows an example, titles, near copies and a family of slices.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +18,8 @@ from ml.gate.nouns import Nouns
 from ml.problem import Contents, Examples, NearCopies, TableContract
 
 VERSION = "spam/v1"
-NOUNS = Nouns(
-    example="message", examples="messages", class_="verdict", classes="verdicts", row="vote", rows="votes"
-)
+WORDS = ("message", "messages", "verdict", "verdicts", "vote", "votes")
+NOUNS = Nouns(**dict(zip(("example", "examples", "class_", "classes", "row", "rows"), WORDS, strict=True)))
 FEATURES = ("length", "links", "capitals", "urgency", "is_reply")
 TABLES = {
     "votes": TableContract({"message": "text", "verdict": "text", "day": "a date"}, id="message"),
@@ -35,10 +38,8 @@ def describe_sample(uri: str) -> Mapping[str, Any]:
 
 
 def write_sample(uri: str, targets: Mapping[str, Path]) -> None:
-    """Write both tables."""
-    votes, messages = make_sample(**describe_sample(uri))
-    votes.to_parquet(targets["votes"], index=False)
-    messages.to_parquet(targets["messages"], index=False)
+    for table, path in zip(make_sample(**describe_sample(uri)), targets.values(), strict=True):
+        table.to_parquet(path, index=False)
 
 
 def make_sample(messages: int = 400, seed: int = 7) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -55,25 +56,26 @@ def make_sample(messages: int = 400, seed: int = 7) -> tuple[pd.DataFrame, pd.Da
     spam = rng.random(len(votes)) < 1 / (1 + np.exp(-odds))
     verdicts = np.where(rng.random(len(votes)) < 0.03, None, np.where(spam, CLASSES[1], CLASSES[0]))
     days = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 30, len(votes)), unit="D")
-    return (
-        pd.DataFrame({"message": votes["message"].to_numpy(), "verdict": verdicts, "day": days}),
-        table,
-    )
+    about = {"message": votes["message"].to_numpy(), "verdict": verdicts, "day": days}
+    return pd.DataFrame(about), table
+
+
+def _messages(tables: Mapping[str, Path]) -> pd.DataFrame:
+    return pd.read_parquet(tables["messages"]).drop_duplicates("message").set_index("message")
 
 
 def check_contents(tables: Mapping[str, Path]) -> Contents:
     """Check the messages, and that the votes are about them."""
     votes = pd.read_parquet(tables["votes"])
     checks, _ = check_table("messages", tables["messages"], TABLES["messages"], RANGES, 100)
-    known = votes["message"].isin(pd.read_parquet(tables["messages"])["message"])
-    unknown = data_check("votes.unknown", (~known).sum(), "<=", 0, "votes on messages that are not there")
-    return Contents([*checks, unknown], {"votes without a verdict": int(votes["verdict"].isna().sum())})
+    unknown = (~votes["message"].isin(_messages(tables).index)).sum()
+    about = data_check("votes.unknown", unknown, "<=", 0, "votes on messages that are not there")
+    return Contents([*checks, about], {"votes without a verdict": int(votes["verdict"].isna().sum())})
 
 
 def read_entries(tables: Mapping[str, Path]) -> pd.DataFrame:
     """Return the messages; those of one subject are one recording."""
-    entries = read_table_entries(tables["messages"], TABLES["messages"], FEATURES)
-    table = pd.read_parquet(tables["messages"]).drop_duplicates("message").set_index("message")
+    entries, table = read_table_entries(tables["messages"], TABLES["messages"], FEATURES), _messages(tables)
     if "subject" not in table.columns:
         return entries
     return entries.assign(title=table["subject"].reindex(entries["id"]).fillna("").to_list())
@@ -90,8 +92,7 @@ def make_examples(
     if votes.empty:
         raise DataError("votes: column verdict: no message has a verdict")
     counts = pd.crosstab(votes["message"], votes["verdict"]).reindex(columns=named, fill_value=0)
-    rows = entries[entries["id"].isin(counts.index)]
-    table = pd.read_parquet(tables["messages"]).drop_duplicates("message").set_index("message")
+    rows, table = entries[entries["id"].isin(counts.index)], _messages(tables)
     slices = {
         name: table.loc[rows["id"], name].fillna("").to_numpy(object)
         for name in {"language"} & set(table.columns)

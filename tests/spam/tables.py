@@ -12,18 +12,13 @@ from ml.data.uris import table_paths
 from . import definition
 
 Tables = dict[str, pd.DataFrame]
-
-
-@cache
-def _sample(messages: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return definition.make_sample(messages, seed)
+_sample = cache(definition.make_sample)
 
 
 def sample(messages: int = 400, seed: int = 7) -> Tables:
     """Give the tables of a sample, to be changed at will."""
-    return {
-        name: table.copy() for name, table in zip(("votes", "messages"), _sample(messages, seed), strict=True)
-    }
+    votes, table = _sample(messages, seed)
+    return {"votes": votes.copy(), "messages": table.copy()}
 
 
 def write(folder: Path, tables: Tables) -> dict[str, Path]:
@@ -36,7 +31,6 @@ def write(folder: Path, tables: Tables) -> dict[str, Path]:
 
 
 def uris(paths: dict[str, Path]) -> dict[str, str]:
-    """Return paths as URIs."""
     return {name: str(path) for name, path in paths.items()}
 
 

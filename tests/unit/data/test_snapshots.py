@@ -23,18 +23,15 @@ VERSION = "0123456789abcdef"
 @pytest.fixture
 def folder(tmp_path) -> Path:
     folder = tmp_path / "snapshot"
-    files = {path.name: FileEntry.of(path.read_bytes()) for path in write(folder, sample(20)).values()}
+    about = {"version": VERSION, "source_version": "s", "synthetic": True, "definition": "spam/v1"}
     manifest = Snapshot(
-        version=VERSION,
-        source_version="s",
-        synthetic=True,
-        definition="spam/v1",
+        **about,
         splitter="x",
         ledger=1,
         classes=definition.CLASSES,
         shares={name: Amount(examples=1, rows=1) for name in ("train", "validation", "self-test")},
         left_out=LeftOut(both_sides=1, near_copies=2),
-        files=files,
+        files={path.name: FileEntry.of(path.read_bytes()) for path in write(folder, sample(20)).values()},
     )
     write_json(folder / "snapshot.json", manifest)
     return folder
@@ -55,11 +52,8 @@ def test_its_tables_are_copied_and_the_source_says_what_it_leaves_out(folder):
         assert (folder.parent / "run" / f"{name}.parquet").read_bytes() == data
         uri = f"{folder}/{name}.parquet"
         assert source["tables"][name] == {"uri": uri, "version": digest(data), "rows": count}
-    assert (source["data_version"], source["snapshot"], source["source_version"]) == (
-        VERSION,
-        str(folder),
-        "s",
-    )
+    about = (source["data_version"], source["snapshot"], source["source_version"])
+    assert about == (VERSION, str(folder), "s")
     assert (source["synthetic"], source["left_out"]) == (True, {"both_sides": 1, "near_copies": 2})
 
 
@@ -69,53 +63,42 @@ def test_the_version_of_a_run_is_that_of_its_snapshot_or_of_its_tables(folder):
     assert resolve_data(definition, tables, "") == data_version(definition, tables)
 
 
-def test_a_definition_that_the_judge_does_not_know_is_refused(folder):
+def test_another_definition_or_snapshot_than_the_one_asked_for_is_refused(folder):
     told = "of the definition spam/v1, and this commit has digits/v1: .*; release it, and update JUDGE_IMAGE$"
     for refused in (lambda: resolve_data(digits, {}, str(folder)), lambda: fetched(folder, digits)):
         with pytest.raises(UsageError, match=told):
             refused()
+    with pytest.raises(DataError, match=rf"asked for data version {16 * '0'}, but .* is {VERSION}; submit"):
+        fetched(folder, version="0" * 16)
     assert not (folder.parent / "run").exists()
 
 
-def test_another_snapshot_than_the_one_asked_for_is_refused(folder):
-    with pytest.raises(
-        DataError, match=rf"asked for data version 0000000000000000, but .* is {VERSION}; submit"
-    ):
-        fetched(folder, version="0" * 16)
-
-
-@pytest.mark.parametrize("name", ["votes.parquet", "messages.parquet"])
 @pytest.mark.parametrize("how", ["changed", "missing", "not in the manifest"])
-def test_a_table_that_is_not_what_the_manifest_says_is_refused(folder, name, how):
+def test_a_table_that_is_not_what_the_manifest_says_is_refused(folder, how):
+    table = folder / "messages.parquet"
     if how == "changed":
-        (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+        table.write_bytes(table.read_bytes() + b" ")
     elif how == "missing":
-        (folder / name).unlink()
+        table.unlink()
     else:
         manifest = json.loads((folder / "snapshot.json").read_bytes())
-        del manifest["files"][name]
+        del manifest["files"][table.name]
         write_json(folder / "snapshot.json", manifest)
-    with pytest.raises(
-        EvidenceError, match=rf"{name} is missing or was changed; remove it, and let `jukebox judge"
-    ):
+    told = f"{table.name} is missing or was changed; remove it, and let `jukebox judge"
+    with pytest.raises(EvidenceError, match=told):
         fetched(folder)
     assert not (folder.parent / "run/source.json").exists()
 
 
-@pytest.mark.parametrize("text", ["{}", "", "[]", "{"])
-def test_a_damaged_manifest_is_told(folder, text):
-    (folder / "snapshot.json").write_text(text)
-    with pytest.raises(EvidenceError, match=r"is damaged: snapshot.json: [^\n]+; remove it, and let"):
-        fetched(folder)
-
-
-def test_no_snapshot_and_a_password_are_told(folder):
-    with pytest.raises(
-        UsageError, match=r"--snapshot .*/none: there is no snapshot.json; `jukebox judge holdout`"
-    ):
-        resolve_data(definition, {}, f"{folder.parent}/none")
-    assert not (folder.parent / "none").exists()
-    with pytest.raises(
-        UsageError, match=r"^http://host/x: a password in the URI would be written into the run; put"
-    ):
-        resolve_data(definition, {}, "http://user:hunter2@host/x")
+@pytest.mark.parametrize(
+    ("uri", "kind", "told"),
+    [
+        ("{}/none", UsageError, r"--snapshot .*/none: there is no snapshot.json; `jukebox judge holdout`"),
+        ("{}/snapshot", EvidenceError, r"is damaged: snapshot.json: [^\n]+; remove it, and let"),
+        ("http://user:hunter2@host/x", UsageError, r"^http://host/x: a password in the URI would be written"),
+    ],
+)
+def test_a_snapshot_that_is_not_there_or_damaged_and_a_password_are_told(folder, uri, kind, told):
+    (folder / "snapshot.json").write_text("{}")
+    with pytest.raises(kind, match=told):
+        resolve_data(definition, {}, uri.format(folder.parent))

@@ -1,5 +1,7 @@
 """The bounds of a comparison: a studentised bootstrap, seeded, paired, and strict where it knows little."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import t as student
@@ -44,38 +46,37 @@ def fit(top, bottom):
 
 
 TOP, ROWS = skewed()
-VALUE, ERROR = fit(TOP, ROWS)
-DRAWN = np.array([fit(TOP[i], ROWS[i]) for i in np.random.default_rng(11).integers(0, 60, (4000, 60))])
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.2])
-def test_bounds_and_percentiles_are_those_of_a_plain_loop_over_resamples(alpha):
-    found, tail = bounds((TOP, ROWS), resamples=4000, alpha=alpha), JUDGED_AT * alpha
-    t, limit = (DRAWN[:, 0] - VALUE) / DRAWN[:, 1], student.ppf(1 - tail, 59)
+def test_bounds_and_percentiles_are_those_of_a_plain_loop_over_resamples():
+    value, error = fit(TOP, ROWS)
+    drawn = np.array([fit(TOP[i], ROWS[i]) for i in np.random.default_rng(11).integers(0, 60, (4000, 60))])
+    found, tail = bounds((TOP, ROWS), resamples=4000, alpha=0.2), JUDGED_AT * 0.2
+    t, limit = (drawn[:, 0] - value) / drawn[:, 1], student.ppf(1 - tail, 59)
     above, below = max(limit, np.quantile(t, 1 - tail)), max(limit, -np.quantile(t, tail))
-    assert (found.value, found.standard_error) == pytest.approx((VALUE, ERROR))
-    ends = (VALUE - above * ERROR, VALUE + below * ERROR)
-    assert (found.low, found.high) == pytest.approx(ends, abs=0.15 * ERROR)
-    interval = intervals((TOP, ROWS), resamples=4000, confidence=1 - alpha)
-    ends = tuple(np.quantile(DRAWN[:, 0], [alpha / 2, 1 - alpha / 2]))
-    assert interval.value == pytest.approx(VALUE)
-    assert (interval.low, interval.high) == pytest.approx(ends, abs=0.15 * ERROR)
+    assert (found.value, found.standard_error) == pytest.approx((value, error))
+    assert (found.low, found.high) == pytest.approx(
+        (value - above * error, value + below * error), abs=0.15 * error
+    )
+    interval = intervals((TOP, ROWS), resamples=4000, confidence=0.8)
+    ends = tuple(np.quantile(drawn[:, 0], [0.1, 0.9]))
+    assert interval.value == pytest.approx(value)
+    assert (interval.low, interval.high) == pytest.approx(ends, abs=0.15 * error)
 
 
 def test_a_bound_is_never_closer_than_students():
-    for seed in range(20):
-        top, rows = skewed(20, seed // 2)
-        found = bounds((top if seed % 2 else -top, rows))
+    for seed, sign in product(range(10), (1, -1)):
+        top, rows = skewed(20, seed)
+        found = bounds((sign * top, rows))
         limit = student.ppf(1 - JUDGED_AT * 0.05, 19) * found.standard_error * (1 - 1e-12)
-        assert found.low <= found.value - limit
-        assert found.high >= found.value + limit
+        assert min(found.value - found.low, found.high - found.value) >= limit
 
 
 def test_the_same_seed_gives_the_same_bounds_on_any_number_of_threads(monkeypatch):
     ratio = skewed(3000)
     assert len(range(0, 2000, draws.CHUNK // 3000)) > 2
     first = (bounds(ratio), intervals(ratio))
-    for threads in (1, 2, 7):
+    for threads in (1, 7):
         monkeypatch.setattr(draws.os, "cpu_count", lambda threads=threads: threads)
         assert (bounds(ratio), intervals(ratio)) == first
     assert bounds(ratio, seed=8) != first[0]
@@ -91,28 +92,21 @@ def test_a_ratio_has_the_same_bounds_in_any_company():
     assert together["c"].low == pytest.approx(2 * together["a"].low)
 
 
-@pytest.mark.parametrize("difference", [0.0, 0.1])
-def test_without_variation_the_bounds_are_the_value(difference):
-    ratio = (difference * ROWS, ROWS)
-    found, interval = bounds(ratio), intervals(ratio)
-    assert found.low == found.value == found.high == pytest.approx(difference)
-    assert (interval.low, interval.high) == pytest.approx((difference, difference))
-    assert found.standard_error == 0
-
-
-def test_one_example_says_nothing():
+def test_without_variation_the_bounds_are_the_value_and_one_example_says_nothing():
     one = (np.array([-3.0]), np.array([2.0]))
     assert (bounds(one).value, bounds(one).low, bounds(one).high) == (-1.5, -LARGEST, LARGEST)
     assert p_below(one, 5.0, settings()) == Measured(-1.5, 0.0, 1.0)
-
-
-def test_resamples_without_variation_do_not_break_the_bounds():
-    """Two examples of two hundred differ: many a resample draws neither."""
+    ratio = (0.1 * ROWS, ROWS)
+    found, interval = bounds(ratio), intervals(ratio)
+    assert found.low == found.value == found.high == pytest.approx(0.1)
+    assert (interval.low, interval.high) == pytest.approx((0.1, 0.1))
+    assert found.standard_error == 0
+    # Two examples of two hundred differ: many a resample draws neither.
     assert -0.05 < bounds((np.repeat([-1.0, 0.0], [2, 198]), np.ones(200))).low < -0.02
 
 
 def test_the_p_value_is_at_most_alpha_just_where_the_upper_bound_is_below():
-    for seed in range(8):
+    for seed in range(5):
         ratio = skewed(40, seed)
         found = bounds(ratio)
         step = 1e-6 * found.standard_error

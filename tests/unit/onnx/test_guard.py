@@ -1,24 +1,23 @@
-"""Nonsense gets NaN, and what is out of range is clipped: in the exported model as in the trained one."""
+"""Nonsense gets NaN, what is out of range is clipped, and the families of inputs hold such rows."""
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import helper
 from onnx_models import softmax, write_model
+from policies import default_policy
 
 from ml.onnx.guard import guard_model, guarded
-from ml.onnx.inputs import input_families
+from ml.onnx.inputs import HUGE, NOTHING, TINY, UNANSWERED, input_families
 from ml.problem import LARGEST
 
 WEIGHTS = np.random.default_rng(3).normal(size=(3, 4)).astype("float32")
 LOW, HIGH = np.array([-1, 0, 2], "float32"), np.array([1, 5, 2], "float32")
-INSIDE = np.random.default_rng(4).uniform(LOW, HIGH, size=(20, 3)).astype("float32")
 NEXT = np.nextafter(np.float32(LARGEST), np.float32(np.inf))
-NONSENSE = [np.nan, np.inf, -np.inf, NEXT, -NEXT, 3.4e38]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +33,8 @@ def run(tmp_path_factory):
     ]
     path = tmp_path_factory.mktemp("guard") / "model.onnx"
     write_model(path, WEIGHTS, {}, nodes, outputs=("label", "probabilities"))
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    guarded_model = guard_model(model, LOW.astype("float64"), HIGH)
-    session = onnxruntime.InferenceSession(guarded_model.SerializeToString())
+    model = guard_model(onnx.shape_inference.infer_shapes(onnx.load(path)), LOW.astype("float64"), HIGH)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
     assert [entry.name for entry in session.get_outputs()] == ["probabilities"]
     assert [(entry.name, entry.type) for entry in session.get_inputs()] == [("features", "tensor(float)")]
     return lambda rows: session.run(None, {"features": rows})[0]
@@ -49,40 +47,48 @@ def trained(rows):
     return softmax(rows @ WEIGHTS)
 
 
-def test_rows_within_the_range_are_answered_as_without_the_guard(run):
-    assert run(INSIDE) == pytest.approx(trained(INSIDE), abs=1e-6)
-    assert guarded(trained, INSIDE, LOW, HIGH) == pytest.approx(trained(INSIDE), abs=1e-6)
+def row(*values):
+    return np.array([values, [0.5, 2, 2]], "float32")
 
 
-@pytest.mark.parametrize("value", NONSENSE)
-def test_a_row_with_nonsense_gets_nan_and_its_neighbours_their_answers(run, value):
-    rows = INSIDE[:5].copy()
-    rows[[1, 3], [0, 2]] = value
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(width=32)))
+@example(row(-0.5, 1, 2))
+@example(row(-LARGEST, 1e6, 2))
+@example(row(0, NEXT, 2))
+@example(row(0, 1, -np.inf))
+@example(row(np.nan, 1, 2))
+def test_a_row_with_nonsense_gets_nan_and_others_the_answer_to_the_nearest_that_was_seen(run, rows):
+    sound = (np.abs(rows) <= LARGEST).all(axis=1)
     for answers in (run(rows), guarded(trained, rows, LOW, HIGH)):
         assert answers.dtype == np.float32
-        assert np.isnan(answers[[1, 3]]).all()
-        assert answers[[0, 2, 4]] == pytest.approx(trained(rows[[0, 2, 4]]), abs=1e-6)
+        assert np.isnan(answers[~sound]).all()
+        assert answers[sound] == pytest.approx(trained(np.clip(rows[sound], LOW, HIGH)), abs=1e-6)
 
 
-@pytest.mark.parametrize("beyond", [0.5, 1e6, LARGEST])
-def test_a_value_beyond_the_range_counts_as_the_nearest_that_was_seen(run, beyond):
-    rows = np.vstack([np.full(3, -beyond), np.full(3, 5 + beyond)]).astype("float32")
-    rows = np.clip(rows, -LARGEST, LARGEST).astype("float32")
-    expected = trained(np.vstack([np.clip(rows[0], LOW, HIGH), HIGH]))
-    assert run(rows) == pytest.approx(expected, abs=1e-6)
-    assert guarded(trained, rows, LOW, HIGH) == pytest.approx(expected, abs=1e-6)
+FEATURES = np.random.default_rng(0).normal(size=(50, 5)).astype("float32")
+FAMILIES = input_families(FEATURES)
 
 
-ANY = hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(width=32))
+def test_families_hold_the_edges_of_each_feature_and_the_policy_asks_for_each():
+    assert sorted(default_policy().parity.required_families) == sorted(FAMILIES)
+    assert default_policy().parity.unanswered_families == UNANSWERED
+    assert all(rows.dtype == np.float32 and rows.shape[1:] == (5,) for rows in FAMILIES.values())
+    assert 0 < min(TINY) < np.finfo("float32").tiny < max(HUGE) < LARGEST < min(NOTHING[1:])
+    assert (FAMILIES["test"] is FEATURES, FAMILIES["zeros"].tolist()) == (True, [[0.0] * 5])
+    low, high = FEATURES.min(axis=0), FEATURES.max(axis=0)
+    for name, beyond in (("extremes", 0), ("out_of_range", 0.1)):
+        rows = FAMILIES[name]
+        assert len(rows) == 10
+        assert rows.min(axis=0) == pytest.approx(low - beyond * (high - low))
+        assert rows.max(axis=0) == pytest.approx(high + beyond * (high - low))
 
 
-@given(rows=ANY)
-def test_both_make_the_same_of_any_row(run, rows):
-    answers = run(rows)
-    assert np.allclose(answers, guarded(trained, rows, LOW, HIGH), atol=1e-6, equal_nan=True)
-    assert np.isnan(answers).any(axis=1).tolist() == (~(np.abs(rows) <= LARGEST).all(axis=1)).tolist()
-
-
-def test_both_make_the_same_of_every_family(run):
-    for rows in input_families(INSIDE).values():
-        assert np.allclose(run(rows), guarded(trained, rows, LOW, HIGH), atol=1e-6, equal_nan=True)
+@pytest.mark.parametrize(("name", "values"), [("denormals", TINY), ("huge", HUGE), ("nonfinite", NOTHING)])
+def test_each_value_stands_in_each_feature_alone_and_in_all(name, values):
+    rows = FAMILIES[name]
+    middle = np.median(FEATURES, axis=0).astype("float32")
+    for value in [sign * value for value in values for sign in (1, -1)]:
+        there = (rows == np.float32(value)) | (np.isnan(rows) & np.isnan(value))
+        assert there.all(axis=1).any()
+        alone = there & (np.where(np.isnan(rows), 0, rows) != middle)
+        assert alone[alone.sum(axis=1) == 1].any(axis=0).all()

@@ -9,14 +9,13 @@ from tiers import sampled
 
 from ml.problems.songs.sample_spec import SampleSpec
 
-SAMPLE = SampleSpec(songs=600, days=6, seed=7)
-
 
 @pytest.fixture(scope="module", params=sampled(["sample", "real"], ["sample"]))
 def sound(request, tmp_path_factory):
     """Sound tables, whether they are synthetic, and their profile."""
     synthetic = request.param == "sample"
-    tables = sample_tables(SAMPLE) if synthetic else [pd.read_parquet(path) for path in real_tables()]
+    spec = SampleSpec(songs=600, days=6, seed=7)
+    tables = sample_tables(spec) if synthetic else [pd.read_parquet(path) for path in real_tables()]
     narrowed = narrow(*tables)
     return narrowed, synthetic, profile_of(tmp_path_factory.mktemp("profile"), narrowed, synthetic)
 
@@ -32,29 +31,21 @@ def test_sound_tables_pass_in_any_order_without_a_warning(tmp_path, sound):
     assert (tmp_path / "profile.json").read_bytes() == sound[2].read_bytes()
 
 
-def test_the_second_half_of_the_days_passes_beside_the_first(tmp_path, sound):
+def test_the_second_half_of_the_days_passes_beside_the_first_and_half_of_the_songs_beside_the_other(
+    tmp_path, sound
+):
     (rankings, songs), synthetic, _ = sound
     days = np.sort(rankings["snapshot_date"].unique())
     early = rankings["snapshot_date"].isin(days[: len(days) // 2])
     before = profile_of(tmp_path / "early", (rankings[early], songs), synthetic)
     assert judge(tmp_path, (rankings[~early], songs), before, synthetic) == ([], [])
-
-
-@pytest.mark.parametrize("seed", sampled(range(4), [0]))
-def test_a_random_half_of_the_songs_passes_beside_the_other(tmp_path, sound, seed):
-    (rankings, songs), synthetic, _ = sound
-    chosen = np.random.default_rng(seed).random(len(songs)) < 0.5
-    halves = [
-        (rankings[rankings["spotify_id"].isin(half["spotify_id"])], half)
-        for half in (songs[chosen], songs[~chosen])
-    ]
-    before = profile_of(tmp_path / "before", halves[0], synthetic)
-    blocks, warns = judge(tmp_path, halves[1], before, synthetic)
-    assert blocks == []
+    chosen = np.random.default_rng(0).random(len(songs)) < 0.5
+    ours = rankings["spotify_id"].isin(songs[chosen]["spotify_id"])
+    before = profile_of(tmp_path / "before", (rankings[ours], songs[chosen]), synthetic)
+    blocks, warns = judge(tmp_path, (rankings[~ours], songs[~chosen]), before, synthetic)
     # No song returns. Halves of the sample are 300 songs, and differ by chance; the real ones hardly do.
     by_chance = {"drift.psi.early", "drift.ks.early", "drift.correlation.early"} if synthetic else set()
-    assert "drift.known_examples" in warns
-    assert set(warns) <= {"drift.known_examples", *by_chance}
+    assert (blocks, set(warns) - by_chance) == ([], {"drift.known_examples"})
 
 
 @pytest.mark.parametrize("corruption", sampled(CORRUPTIONS, every=4), ids=lambda corruption: corruption.name)
@@ -71,9 +62,3 @@ def test_what_is_said_to_pass_uncaught_changes_the_tables_and_fails_no_check(tmp
     after = change(rankings.copy(), songs.copy())
     assert not (after[0].equals(rankings) and after[1].equals(songs))
     assert judged(tmp_path, sound, change) == ([], [])
-
-
-def test_most_of_the_corruptions_block():
-    names = [corruption.name for corruption in CORRUPTIONS] + [name for name, _ in UNCAUGHT]
-    assert len(names) == len(set(names))
-    assert sum(corruption.blocks for corruption in CORRUPTIONS) >= 25
