@@ -14,15 +14,11 @@ FIRST = "20260101-120000-aaaaaa"
 SECOND = "20260102-093000-bbbbbb"
 
 
-def nonce_of(name: str) -> str:
-    return name.rpartition("-")[2] + "0" * 26
-
-
 def events(*pairs: tuple[str, str], **last: Any) -> str:
     """Write events of steps as (step, event); other fields belong to the last."""
-    found = [{"step": step, "event": event} for step, event in pairs]
-    found[-1].update(last)
-    return "".join(json.dumps(event) + "\n" for event in found)
+    told = [{"step": step, "event": event} for step, event in pairs]
+    told[-1].update(last)
+    return "".join(json.dumps(event) + "\n" for event in told)
 
 
 ENDED = events(("fetch", "start"), ("fetch", "end"), ("save", "start"), ("save", "end"))
@@ -37,18 +33,15 @@ def make_run(
     hyperparameters: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Path:
-    """Make the folder of a run.
+    """Make the folder of a run below that of all runs.
 
-    Args:
-        folder: the folder of all runs.
-        name: the run's name.
-        told: the events of its steps, as they are in the file.
-        evidence: what `candidate_files` takes to make its evidence; None for none.
-        changes: other parameters.
+    ``told`` are its steps' events as they are in the file; ``evidence`` is what `candidate_files` takes to
+    make its evidence, None for none; ``changes`` are other parameters.
     """
     home = folder / name
     home.mkdir(parents=True)
-    about = subject(nonce=nonce_of(name), champion="").to_json()
+    about = subject(nonce=name.rpartition("-")[2] + "0" * 26, champion="").to_json()
+    del about["run_id"]
     parameters = {
         "problem": "songs",
         "table_uris": {"rankings": "sample:", "songs": "sample:"},
@@ -56,7 +49,7 @@ def make_run(
         "policy": policy_digest(POLICY),
         "store_uri": str(folder.parent / "store"),
         "evidence_uri": str(home / "evidence.json"),
-        **{field: value for field, value in about.items() if field != "run_id"},
+        **about,
         **changes,
     }
     (home / "parameters.json").write_text(json.dumps(parameters))
@@ -64,7 +57,7 @@ def make_run(
     if told:
         (home / "events.jsonl").write_text(told)
     if evidence is not None:
-        stated = {field: parameters[field] for field in ("commit", "dirty", "data_version", "champion")}
-        files = candidate_files(**{"nonce": parameters["nonce"], **stated, **evidence})
+        stated = ("nonce", "commit", "dirty", "data_version", "champion")
+        files = candidate_files(**{**{field: parameters[field] for field in stated}, **evidence})
         (home / "evidence.json").write_bytes(files["evidence.json"])
     return home

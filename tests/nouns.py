@@ -20,30 +20,14 @@ ENGINE = (
 PROBLEMS = ROOT / "ml" / "problems"
 """What is about a problem may name it."""
 
-
-def found(path: Path) -> list[str]:
-    """Return the lines of a file that name something of one problem."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [
+if __name__ == "__main__":
+    lines = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for number, line in enumerate(lines, 1)
+        for folder in ENGINE
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and not path.is_relative_to(PROBLEMS)
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
         if WORDS.search(line)
     ]
-
-
-def main() -> int:
-    """Check all files of the engine."""
-    files = [path for folder in ENGINE for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
-    checked = [
-        path for path in files if "__pycache__" not in path.parts and not path.is_relative_to(PROBLEMS)
-    ]
-    lines = [line for path in checked for line in found(path)]
-    for line in lines:
-        print(line)
     if lines:
-        print("these words belong to ml/problems/songs: the engine takes its nouns from the problem")
-    return 1 if lines else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        sys.exit("\n".join([*lines, "these words belong to ml/problems/songs: the problem names its nouns"]))

@@ -1,179 +1,224 @@
-"""What the tests notice: mutants of gate, DSPA client and releases, each against the tests of its line.
+"""What the tests notice: seeded mutants of four packages, each against the tests that cover its line.
 
-    python tests/bench/bench_mutants.py record     run all tests, and note which lines each covers
-    python tests/bench/bench_mutants.py run        run the mutants, first against the tests of `make test`
+    python tests/bench/bench_mutants.py record              run all tests, and note which lines each covers
+    python tests/bench/bench_mutants.py run --page FILE     run the mutants: first the tests of `make test`
 
-`--like` takes the mutants of an earlier result, as far as their lines still read the same: so two versions
-of the tests are compared on the same mutants. A run that was interrupted goes on where it was.
+Both work on copies of the commit, and keep what they have in mutants/COMMIT: either goes on where it was
+interrupted. A test runs with all its parameters; what a shared fixture runs stands for the tests of its file.
 """
 
 import argparse
+import ast
 import dataclasses
+import itertools
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+
+import psutil
+from coverage import CoverageData
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench import mutant_page
-from bench.covering import Covering, durations, record
-from bench.mutant_runs import Bench, End
-from bench.mutants import Mutant, seeded, shares
+from bench.mutants import FUNCTIONS, Mutant, seeded, shares
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("ml/gate", "ml/dspa", "ml/release")
-TIERS = ("fast", "all")
-EVERY = ("-m", "")
+PACKAGES = ("ml/gate", "ml/dspa", "ml/judge", "ml/release")
+SEED = 16
 EXAMPLES = {"JUKEBOX_EXAMPLES": "50"}
-"""With what `make test-all` calls pytest; `make test` calls it with nothing."""
+TIERS = {"make test": ("not slow", 300, {}), "make test-all": ("slow or hypothesis", 1800, EXAMPLES)}
+"""Which tests each runs (the second: those that the first does not run, or with fewer examples), the seconds
+that one test may take, and variables."""
 
-RESERVE = 12
-"""Mutants of a module beyond its share, for those whose lines another version no longer has."""
-
-Results = dict[str, Any]
-
-
-def chosen(tree: Path, seed: int, count: int) -> tuple[list[Mutant], list[Mutant]]:
-    """Return the seeded mutants of a checkout, and the reserves of each module in their order."""
-    first, reserves = [], []
-    for path, share in shares(tree, PACKAGES, count).items():
-        if share:
-            ordered = seeded(path, (tree / path).read_text(), seed)
-            first += [mutant for mutant, _ in zip(ordered, range(share), strict=False)]
-            reserves += [mutant for mutant, _ in zip(ordered, range(RESERVE), strict=False)]
-    return first, reserves
+SETTINGS = """[run]
+source =
+    {sources}
+parallel = true
+data_file = {folder}/parts/coverage
+context = ${{PYTEST_CURRENT_TEST-}}
+sigterm = true
+disable_warnings = no-data-collected,module-not-imported,module-not-measured
+"""
+"""A process that a test starts reads them anew, so its context is that test's."""
 
 
-def still_there(tree: Path, first: list[Mutant], reserves: list[Mutant]) -> list[Mutant]:
-    """Replace the mutants whose lines a checkout no longer has by reserves, of the same module first."""
-
-    def applies(mutant: Mutant) -> bool:
-        path = tree / mutant.path
-        return path.exists() and mutant.line(path.read_text()) is not None
-
-    spare = [mutant for mutant in reserves if applies(mutant)]
-    kept = []
-    for mutant in first:
-        near = sorted(
-            spare, key=lambda other: (other.path != mutant.path, _package(other) != _package(mutant))
-        )
-        if not applies(mutant):
-            if not near:
-                raise SystemExit("bench_mutants: too few mutants of the earlier result still apply")
-            spare.remove(near[0])
-        kept.append(mutant if applies(mutant) else near[0])
-    return kept
+def git(tree: Path, *arguments: object) -> str:
+    command = ["git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _package(mutant: Mutant) -> str:
-    return "/".join(mutant.path.split("/")[:2])
+def pytest(tree: Path, *arguments: str, **variables: object) -> bool:
+    """Tell whether pytest passes in a copy (or has nothing to do); where it does not end, it does not."""
+    env = {**os.environ, "PYTHONPATH": str(tree), **{name: str(value) for name, value in variables.items()}}
+    env.pop("PYTEST_CURRENT_TEST", "")
+    command = [sys.executable, "-m", "pytest", "--tb=short", *arguments]
+    with (tree.parent / "log").open("w") as log:
+        how = {"cwd": tree, "env": env, "stdout": log, "stderr": log, "timeout": 7200}
+        try:
+            return subprocess.run(command, check=False, **how).returncode in (0, 5)
+        except subprocess.TimeoutExpired:
+            return False
 
 
-def outcome(bench: Bench, mutant: Mutant, parts: list[tuple[str, set[str], dict[str, str]]]) -> Results:
-    """Run a mutant against tests part by part, each with its tier and variables, until one kills it."""
-    seconds, flaky, killed_in, end = 0.0, [], "", End()
-    for tier, tests, variables in parts:
-        if tests and not killed_in:
-            end = bench.run(mutant, sorted(tests), **variables)
-            seconds, flaky = seconds + end.seconds, [*flaky, *end.flaky]
-            killed_in = end.killed_by and tier
-    met = set().union(*(tests for _, tests, _ in parts))
-    return {
-        "mutant": dataclasses.asdict(mutant),
-        "tests": len(met),
-        "test_seconds": round(sum(bench.seconds[test] for test in met), 1),
-        "tier": killed_in,
-        "killed_by": end.killed_by,
-        "seconds": round(seconds, 1),
-        "flaky": flaky,
-    }
+def record(tree: Path, folder: Path) -> None:
+    """Run all tests in a copy; leaves it, ``coverage``, and ``failed``: options that leave out what fails."""
+    if (folder / "failed").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    original = folder / "original"
+    (folder / "parts").mkdir(parents=True)
+    git(folder, "clone", "-q", "--depth=1", f"file://{tree}", original)
+    settings = folder / "coverage.ini"
+    sources = "\n    ".join(str(original / package) for package in PACKAGES)
+    settings.write_text(SETTINGS.format(sources=sources, folder=folder))
+    variables = {"COVERAGE_PROCESS_START": settings, **EXAMPLES}
+    pytest(original, "-p", "tests.bench.mutant_plugin", "-m", "", **variables)
+    combine = ["combine", "--quiet", f"--data-file={folder}/coverage", folder / "parts"]
+    subprocess.run([sys.executable, "-m", "coverage", *combine], cwd=folder, check=True)
+    failed = original / ".pytest_cache/v/cache/lastfailed"
+    names = json.loads(failed.read_text()) if failed.exists() else {}
+    if not all("::" in name for name in names):
+        raise SystemExit(f"bench_mutants: not all tests could be collected, see {folder}/log")
+    (folder / "failed").write_text("".join(f"--deselect={name}\n" for name in names))
 
 
-def run(given: argparse.Namespace) -> Results:
-    """Run the mutants tier by tier, and write the results after each mutant."""
-    if given.like:
-        like = json.loads(given.like.read_text())
-        reserves = [Mutant(**one) for one in like["reserves"]]
-        first = still_there(given.tree, [Mutant(**one["mutant"]) for one in like["results"]], reserves)
+def covering(folder: Path, mutant: Mutant) -> set[str]:
+    """Return the tests, and files of tests, that cover a mutant.
+
+    What runs as a module is imported is covered by the first import alone: a mutant there meets every test
+    that runs a function of the module, or of its package where the module has none.
+    """
+    original, data = folder / "original", CoverageData(folder / "coverage")
+    data.read()
+
+    def of(path: str, lines: set[int]) -> set[str]:
+        contexts = data.contexts_by_lineno(str(original / path))
+        return {context for line in lines for context in contexts.get(line, ())} - {""}
+
+    def functions(path: Path) -> set[str]:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, FUNCTIONS)]
+        lines = {line for node in nodes for line in range(node.body[0].lineno, node.end_lineno + 1)}
+        return of(str(path.relative_to(original)), lines)
+
+    package = original.joinpath(*Path(mutant.path).parts[:2])
+    if mutant.last:
+        contexts = of(mutant.path, set(range(mutant.first, mutant.last + 1)))
     else:
-        first, reserves = chosen(given.tree, given.seed, given.count)
-    done: list[Results] = json.loads(given.out.read_text())["results"] if given.out.exists() else []
-    known = [one["mutant"] for one in done]
-    with tempfile.TemporaryDirectory(prefix="mutants") as folder, ThreadPoolExecutor(given.jobs) as pool:
-        bench = Bench(Path(folder), given.budget)
-        bench.copy(given.tree)
-        every = bench.collected([*EVERY, *given.tests])
-        fast = set(bench.collected(given.tests)["all"]) if "fast" in given.tiers else set()
-        bench.seconds = durations(given.junit, every["all"])
-        bench.late = set(every["finished_run"])
-        covering = Covering(given.tree, given.coverage, every["finished_run"])
-        results = {
-            "commit": _commit(given.tree),
-            "seed": given.seed,
-            "tests": {"fast": len(fast), "all": len(every["all"])},
-            "results": done,
-            "reserves": [dataclasses.asdict(mutant) for mutant in reserves],
-        }
+        contexts = functions(original / mutant.path) or set().union(*map(functions, package.rglob("*.py")))
+    tests = set()
+    for context in contexts:
+        # Only that of a process says in which phase of the test it was started.
+        context = context.partition("|")[0]
+        test, _, phase = context.rpartition(" (") if context.endswith(")") else (context, "", "call)")
+        tests.add(test.partition("[" if phase == "call)" else "::")[0])
+        if phase == "setup)":
+            # Whoever began the finished run stands for all that share it.
+            tests.update(git(original, "grep", "-l", "finished_run", "--", "tests/**/test_*.py").split())
+    return {test for test in tests if "::" not in test or test.partition("::")[0] not in tests}
+
+
+def killed_by(folder: Path, mutant: Mutant, tests: set[str]) -> str:
+    """Return the tier that kills a mutant, or nothing. A failure counts when it comes again."""
+    near = f"tests/unit/{Path(mutant.path).parts[1]}/"
+    chosen = sorted(tests, key=lambda test: (not test.startswith(near), test))
+    temporary = tempfile.mkdtemp(prefix="m")
+    tree, listed = Path(temporary, "tree"), Path(temporary, "tests")
+    listed.write_text("\n".join([*chosen, (folder / "failed").read_text()]).strip())
+    try:
+        Path(temporary, "tmp").mkdir()
+        shutil.copytree(
+            folder / "original", tree, symlinks=True, ignore=shutil.ignore_patterns(".pytest_cache")
+        )
+        (tree / mutant.path).write_text(mutant.applied((tree / mutant.path).read_text()))
+        git(tree, "commit", "-qam", "mutant")
+        for tier, (marks, seconds, variables) in TIERS.items():
+            options = ["-x", "-n0", "-m", marks, "--hypothesis-seed=0", f"-ofaulthandler_timeout={seconds}"]
+            options += ["-ofaulthandler_exit_on_timeout=true", f"@{listed}"]
+            variables = {**variables, "TMPDIR": f"{temporary}/tmp"}
+            for _ in range(3):
+                if pytest(tree, *options, **variables):
+                    break
+                if not pytest(tree, "--last-failed", *options, **variables):
+                    return tier
+        return ""
+    finally:
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get("TMPDIR", "").startswith(temporary):
+                process.kill()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def run(tree: Path, folder: Path, count: int) -> list[dict]:
+    """Run the mutants, and write the results after each."""
+    out = folder / "results.json"
+    done = json.loads(out.read_text()) if out.exists() else []
+    known = [Mutant(**one["mutant"]) for one in done]
+
+    def outcome(mutant: Mutant) -> dict:
+        tests = covering(folder, mutant)
+        tier = killed_by(folder, mutant, tests) if tests else ""
+        return {"mutant": dataclasses.asdict(mutant), "tests": len(tests), "tier": tier}
+
+    with ThreadPoolExecutor(2) as pool:
         under_way = []
-        for mutant in first:
-            if dataclasses.asdict(mutant) not in known:
-                tests = covering.tests(mutant) & bench.seconds.keys()
-                # The tests of properties meet more examples in `make test-all` than in `make test`.
-                again = tests & fast & set(every["properties"])
-                parts = [
-                    ("fast", tests & fast, {}),
-                    ("all", tests - fast, EXAMPLES),
-                    ("all", again, EXAMPLES),
-                ]
-                parts = [part for part in parts if part[0] in given.tiers]
-                under_way.append(pool.submit(outcome, bench, mutant, parts))
+        for path, share in shares(folder / "original", PACKAGES, count).items():
+            source = (folder / "original" / path).read_text()
+            chosen = itertools.islice(seeded(path, source, SEED), share)
+            under_way += [pool.submit(outcome, mutant) for mutant in chosen if mutant not in known]
         for future in as_completed(under_way):
             done.append(one := future.result())
-            given.out.write_text(json.dumps(results, indent=1) + "\n")
-            print(f"{len(done)}/{len(first)} {mutant_page.line(one)}", flush=True)
-    return results
+            out.write_text(json.dumps(done, indent=1) + "\n")
+            end = one["tier"] or "survived"
+            print(f"{len(done)}/{count} {one['mutant']['path']} {one['mutant']['where']}: {end}", flush=True)
+    return sorted(done, key=lambda one: list(one["mutant"].values()))
 
 
-def _commit(tree: Path) -> str:
-    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+def page(commit: str, results: list[dict]) -> str:
+    """Return the page from its first number on: how many were killed by which tests, and which survived."""
+    lines = [
+        f"Measured at commit {commit} with seed {SEED}: {len(results)} mutants.",
+        "",
+        "| package | mutants | killed by `make test` | killed by `make test-all` | by `make test`, % |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for package in (*PACKAGES, ""):
+        part = [one["tier"] for one in results if one["mutant"]["path"].startswith(package)]
+        killed, fast = len(part) - part.count(""), part.count("make test")
+        share = f"{100 * fast / max(killed, 1):.0f}"
+        lines.append(f"| {package or '**all**'} | {len(part)} | {fast} | {killed} | {share} |")
+    lines += ["", "## The survivors"]
+    for one in results:
+        if not one["tier"]:
+            mutant = Mutant(**one["mutant"])
+            where = f"`{mutant.path}`" + (mutant.where and f", `{mutant.where}`")
+            diff = [
+                f"{sign}{text}".replace("\n", f"\n{sign}")
+                for sign, text in (("-", mutant.before), ("+", mutant.after))
+            ]
+            lines += ["", f"{where} ({one['tests']:,} tests):", "", "```diff", *diff, "```"]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("command", choices=("record", "run"))
-    parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / "mutants", help="for what is recorded and found"
-    )
-    parser.add_argument("--coverage", type=Path, help="instead of the one in the folder")
-    parser.add_argument("--junit", type=Path, help="likewise")
-    parser.add_argument("--out", type=Path, help="the results; likewise")
-    parser.add_argument("--tests", nargs="*", default=[], help="only these tests, as pytest is told of them")
-    parser.add_argument("--tiers", nargs="+", choices=TIERS, default=TIERS, help="all alone is for one tier")
-    parser.add_argument("--seed", type=int, default=16)
+    parser.add_argument("--tree", type=Path, default=Path(__file__).parents[2], help="the checkout")
     parser.add_argument("--count", type=int, default=120)
-    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
-    parser.add_argument(
-        "--budget", type=float, default=900.0, help="seconds of tests that a mutant meets at most"
-    )
-    parser.add_argument("--like", type=Path, help="an earlier result")
-    parser.add_argument("--page", type=Path, help="the page to write")
+    parser.add_argument("--page", type=Path, help="the page whose numbers to write")
     given = parser.parse_args()
-    given.tree = given.tree.resolve()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    for name, file in {"coverage": "coverage", "junit": "junit.xml", "out": "results.json"}.items():
-        setattr(given, name, (getattr(given, name) or given.folder / file).resolve())
+    tree = given.tree.resolve()
+    commit = git(tree, "rev-parse", "--short", "HEAD")
+    folder = tree / "mutants" / commit
     if given.command == "record":
-        record(given.tree, PACKAGES, given.folder.resolve(), [*EVERY, *given.tests], EXAMPLES)
+        record(tree, folder)
         return
-    text = mutant_page.page(run(given), json.loads(given.like.read_text()) if given.like else None)
+    text = page(commit, run(tree, folder, given.count))
     print(text)
     if given.page:
-        given.page.write_text(text)
+        given.page.write_text(given.page.read_text().partition("Measured at")[0] + text)
 
 
 if __name__ == "__main__":

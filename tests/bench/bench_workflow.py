@@ -8,10 +8,10 @@ scheduling, images, init containers), else as the controller's.
 """
 
 import argparse
-import datetime
 import json
 import subprocess
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 Span = tuple[float, float]
@@ -19,14 +19,12 @@ Span = tuple[float, float]
 
 def get(namespace: str, *words: str) -> Any:
     command = ["kubectl", "--namespace", namespace, "get", *words, "--output", "json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        raise SystemExit(f"bench_workflow: kubectl cannot get {words[0]}; is the namespace that of the runs?")
-    return json.loads(done.stdout)
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def seconds(text: str) -> float:
-    return datetime.datetime.fromisoformat(text).timestamp()
+def span(ran: Any) -> Span:
+    first, last = (datetime.fromisoformat(ran[name]).timestamp() for name in ("startedAt", "finishedAt"))
+    return first, last
 
 
 def covered(spans: Iterable[Span]) -> float:
@@ -36,14 +34,6 @@ def covered(spans: Iterable[Span]) -> float:
         total += max(0.0, last - max(first, end))
         end = max(end, last)
     return total
-
-
-def own(pod: Any) -> Span | None:
-    """Return when the main container of a pod ran, None where it did not."""
-    for status in pod["status"].get("containerStatuses", []):
-        if status["name"] == "main" and (ended := status["state"].get("terminated")):
-            return seconds(ended["startedAt"]), seconds(ended["finishedAt"])
-    return None
 
 
 def main() -> None:
@@ -56,22 +46,21 @@ def main() -> None:
         raise SystemExit(f"bench_workflow: {given.workflow} has not ended yet; wait for it")
     label = f"workflows.argoproj.io/workflow={given.workflow}"
     pods = get(given.namespace, "pods", "--selector", label)["items"]
-    by_node = {pod["metadata"]["annotations"]["workflows.argoproj.io/node-id"]: pod for pod in pods}
-    begun, ended = seconds(status["startedAt"]), seconds(status["finishedAt"])
-    there: list[Span] = []
-    work: list[Span] = []
+    own = {}
+    for pod in pods:
+        for container in pod["status"].get("containerStatuses", []):
+            if container["name"] == "main" and (ended := container["state"].get("terminated")):
+                own[pod["metadata"]["annotations"]["workflows.argoproj.io/node-id"]] = span(ended)
     print("| from, s | pod, s | of which its own container, s | node |\n|--:|--:|--:|---|")
     nodes = [node for node in status["nodes"].values() if node["type"] == "Pod"]
+    begun, ended = span(status)
     for node in sorted(nodes, key=lambda node: node["startedAt"]):
-        span = seconds(node["startedAt"]), seconds(node["finishedAt"])
-        inner = own(by_node[node["id"]]) if node["id"] in by_node else None
-        there.append(span)
-        if inner and not node["displayName"].endswith("-driver"):
-            work.append(inner)
+        (first, last), inner = span(node), own.get(node["id"])
         ran = f"{inner[1] - inner[0]:.0f}" if inner else "?"
-        print(f"| {span[0] - begun:.0f} | {span[1] - span[0]:.0f} | {ran} | {node['displayName']} |")
-    steps, both = covered(work), covered([*there, *work])
-    whole = ended - begun
+        print(f"| {first - begun:.0f} | {last - first:.0f} | {ran} | {node['displayName']} |")
+    steps_of = [node["id"] for node in nodes if not node["displayName"].endswith("-driver")]
+    work = [own[node] for node in steps_of if node in own]
+    steps, both, whole = covered(work), covered([*map(span, nodes), *work]), ended - begun
     print(f"\n{whole:.0f} s: steps {steps:.0f}, pods {both - steps:.0f}, controller {whole - both:.0f}")
 
 

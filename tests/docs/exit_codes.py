@@ -2,29 +2,27 @@
 
 import ml.dspa.failures
 import ml.dspa.timeouts  # noqa: F401 - they have errors of their own
+from ml.cli.main import app
 from ml.core.errors import JukeboxError
 
-from .markdown import page, paragraphs, table
+from .markdown import page, sentence, table
 
 
 def words() -> dict[int, str]:
     """Return each exit code with what it means in a few words, from the command's own help."""
-    from ml.cli.main import app
-
-    _, _, listed = str(app.info.epilog).partition(": ")
-    pairs = [entry.strip().partition(" ")[::2] for entry in listed.split("·")]
-    return {int(number): text for number, text in pairs}
+    entries = str(app.info.epilog).partition(": ")[2].split("·")
+    pairs = (entry.strip().partition(" ") for entry in entries)
+    return {int(number): text for number, _, text in pairs}
 
 
 def exit_codes_page() -> str:
     """Return docs/reference/exit-codes.md."""
-    below: dict[int, list[type[JukeboxError]]] = {number: [] for number in words()}
-    for kind in _all(JukeboxError):
-        below[kind.exit_code].append(kind)
+    kinds = sorted(_below(JukeboxError), key=lambda kind: kind.__name__)
     parts = []
-    for number, kinds in below.items():
-        rows = ((f"`{kind.__name__}`", paragraphs(kind.__doc__).partition("\n\n")[0]) for kind in kinds)
-        parts += [f"## {number}", table(("error", "what happened"), rows)] if kinds else []
+    for number in words():
+        mine = [(f"`{kind.__name__}`", sentence(kind.__doc__)) for kind in kinds if kind.exit_code == number]
+        parts += [f"## {number}", table(("error", "what happened"), mine)] if mine else []
+    assert {kind.exit_code for kind in kinds} <= words().keys(), "an exit code is not in the help"
     return page(
         "Exit codes",
         "Every verb ends with one of these. An error is one line on stderr; with `--json` it is also an "
@@ -35,8 +33,6 @@ def exit_codes_page() -> str:
     )
 
 
-def _all(kind: type[JukeboxError]) -> list[type[JukeboxError]]:
-    found = [below for each in kind.__subclasses__() for below in (each, *_all(each))]
-    return sorted(
-        {each for each in found if each.__module__.startswith("ml.")}, key=lambda each: each.__name__
-    )
+def _below(kind: type[JukeboxError]) -> set[type[JukeboxError]]:
+    direct = kind.__subclasses__()
+    return {each for each in direct if each.__module__.startswith("ml.")}.union(*map(_below, direct))

@@ -5,17 +5,11 @@ from collections.abc import Iterable, Sequence
 WRITTEN = "<!-- Written by `make docs-write` from the code; a change here is lost. -->\n"
 
 
-def cell(text: object) -> str:
-    """Return text for a cell of a table: on one line, its bars escaped."""
-    return " ".join(str(text).split()).replace("|", "\\|")
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; a column that is empty throughout is left out."""
-    found = [[cell(value) for value in row] for row in rows]
-    kept = [index for index in range(len(header)) if any(row[index] for row in found)]
-    lines = [[header[index] for index in kept], ["---"] * len(kept)]
-    lines += [[row[index] for index in kept] for row in found]
+    """Return a table, each cell on one line, its bars escaped, without columns that are empty."""
+    cells = [[" ".join(str(value).split()).replace("|", "\\|") for value in row] for row in rows]
+    kept = [index for index in range(len(header)) if any(row[index] for row in cells)]
+    lines = [[row[index] for index in kept] for row in (header, ["---"] * len(header), *cells)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -29,11 +23,11 @@ def page(title: str, *parts: str) -> str:
     return "\n".join([f"# {title}\n", WRITTEN, *(f"{part.strip()}\n" for part in parts if part.strip())])
 
 
-def sentence(docstring: str | None) -> str:
-    """Return the first paragraph of a docstring on one line."""
-    return " ".join((docstring or "").strip().partition("\n\n")[0].split())
-
-
 def paragraphs(docstring: str | None) -> str:
     """Return a docstring with each paragraph on one line."""
     return "\n\n".join(" ".join(part.split()) for part in (docstring or "").strip().split("\n\n"))
+
+
+def sentence(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return paragraphs(docstring).partition("\n\n")[0]

@@ -1,26 +1,20 @@
 """The picture of the README: Tekton's Pipeline, the run that it submits, and what passes between them.
 
-It is readable on light and on dark backgrounds, and loads nothing.
+It is readable on light and on dark backgrounds, and loads nothing. Each node is in the column of the longest
+way to it, and in a lane of the column: a number around 0, the middle.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from xml.sax.saxutils import escape
 
 import yaml
 
 from .graphs import ROOT, Graph, kfp, tekton
-from .layout import laid_out
 
 BOX, HEIGHT, GAP, LANE = 112, 42, 30, 54
 EDGE, PAD, HEAD, BETWEEN, FOOT = 4, 20, 66, 30, 44
 WRAP = 12
-BETWEEN_GRAPHS = (
-    ("submit-run", "gate", "submits once", "down", -26),
-    ("submit-run", "gate", "evidence", "up", 10),
-    ("promote", "save", "candidate", "up", -20),
-)
-"""Task, step, what passes between the two, which way, and how far beside their middle it is drawn."""
-
 STARTED_BY = {"push": "a push", "push-gitlab": "a push", "data": "new data", "alert": "a drift alert"}
 """The triggers of tekton/triggers/ in words."""
 
@@ -53,20 +47,59 @@ text { fill: #f0f6fc }
 """
 
 
+Places = dict[str, float]
+
+
+def laid_out(graph: Graph) -> tuple[dict[str, int], Places, list[tuple[str, ...]]]:
+    """Return the column and the lane of each place, and the edges as the places that each passes.
+
+    Places are the nodes, and one for an edge in each column between its ends.
+    """
+    column: dict[str, int] = {}
+    for name, before in graph.before.items():
+        column[name] = max((column[node] + 1 for node in before), default=0)
+    ways = []
+    for node, name in [(node, name) for name, before in graph.before.items() for node in before]:
+        between = {f"{node}>{name}@{at}": at for at in range(column[node] + 1, column[name])}
+        column |= between
+        ways.append((node, *between, name))
+    hops = [hop for way in ways for hop in pairwise(way)]
+    columns = [[place for place in column if column[place] == at] for at in range(max(column.values()) + 1)]
+    for before, places in pairwise(columns):
+        # By the mean lane of the places before it, so that few ways cross.
+        ranks = _around_0(before)
+        near = {place: [ranks[start] for start, end in hops if end == place] for place in places}
+        places.sort(key=lambda place, near=near: sum(near[place]) / len(near[place]))
+    lane = {place: at for places in columns for place, at in _around_0(places).items()}
+    # Where a way passes a column, the node that it comes from is on it: a long way is straight.
+    for places in reversed(columns):
+        for place in places:
+            after = [end for start, end in hops if start == place]
+            if len(after) == 1 and "@" in after[0]:
+                lane[place] = lane[after[0]]
+        for upper, lower in pairwise(sorted(places, key=lane.__getitem__)):
+            lane[lower] = max(lane[lower], lane[upper] + 1)
+    return column, lane, ways
+
+
+def _around_0(places: list[str]) -> Places:
+    return {place: index - (len(places) - 1) / 2 for index, place in enumerate(places)}
+
+
 class Panel:
     """One graph on a background of its own, with a title and a line below it."""
 
     def __init__(self, graph: Graph, top: float, title: str, note: str) -> None:
-        self.graph, self.layout = graph, laid_out(graph)
-        self.top, self.title, self.note = top, title, note
-        self.middle = top + HEAD + self.layout.lowest * LANE + HEIGHT / 2
-        self.bottom = self.middle + self.layout.lowest * LANE + HEIGHT / 2 + PAD + (FOOT if graph.last else 0)
-        self.columns = max(self.layout.column.values()) + 1
+        self.graph, self.top, self.title, self.note = graph, top, title, note
+        self.column, self.lane, self.ways = laid_out(graph)
+        lowest = max(map(abs, self.lane.values()))
+        self.middle = top + HEAD + lowest * LANE + HEIGHT / 2
+        self.bottom = self.middle + lowest * LANE + HEIGHT / 2 + PAD + (FOOT if graph.last else 0)
+        self.columns = max(self.column.values()) + 1
 
     def place(self, name: str) -> tuple[float, float]:
         """Return the left end and the middle of a node."""
-        x = EDGE + PAD + self.layout.column[name] * (BOX + GAP)
-        return x, self.middle + self.layout.lane[name] * LANE
+        return EDGE + PAD + self.column[name] * (BOX + GAP), self.middle + self.lane[name] * LANE
 
     def drawn(self, width: float) -> Iterator[str]:
         """Draw the panel, its ways and its nodes."""
@@ -74,7 +107,7 @@ class Panel:
         yield f'<rect class="panel" x="{EDGE}" y="{self.top:g}" {size} rx="10"/>'
         yield f'<text class="title" x="{EDGE + PAD}" y="{self.top + 29:g}">{escape(self.title)}</text>'
         yield f'<text class="note" x="{EDGE + PAD}" y="{self.top + 50:g}">{escape(self.note)}</text>'
-        for way in self.layout.ways:
+        for way in self.ways:
             yield from self._way(way)
         for name in self.graph.before:
             yield from box(*self.place(name), BOX, name, "node gate" if name == "gate" else "node")
@@ -104,11 +137,9 @@ def box(x: float, y: float, width: float, label: str, kind: str, height: float =
     lines = [head + dash, tail] if width == BOX and dash and len(label) > WRAP else [label]
     size = f'width="{width:g}" height="{height:g}"'
     yield f'<rect class="{kind}" x="{x:g}" y="{y - height / 2:g}" {size} rx="7"/>'
-    first = y + 5 - 8.5 * (len(lines) - 1)
-    spans = "".join(
-        f'<tspan x="{x + width / 2:g}" y="{first + 17 * index:g}">{escape(line)}</tspan>'
-        for index, line in enumerate(lines)
-    )
+    first, spans = y + 5 - 8.5 * (len(lines) - 1), ""
+    for index, line in enumerate(lines):
+        spans += f'<tspan x="{x + width / 2:g}" y="{first + 17 * index:g}">{escape(line)}</tspan>'
     yield f'<text text-anchor="middle">{spans}</text>'
 
 
@@ -121,55 +152,56 @@ def described(graph: Graph) -> str:
 def started_by() -> str:
     """Say what starts the Pipeline, from the triggers that there are."""
     files = sorted((ROOT / "tekton" / "triggers").glob("*.yaml"))
-    objects = [one for file in files for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
-    found = {one["metadata"]["name"] for one in objects if one["kind"] == "Trigger"}
-    if unknown := found - set(STARTED_BY):
-        raise ValueError(f"triggers without words in tests/docs/picture.py: {sorted(unknown)}")
-    return ", ".join(dict.fromkeys(STARTED_BY[name] for name in STARTED_BY if name in found)) + " or a person"
+    objects = [one for file in files for one in yaml.safe_load_all(file.read_text())]
+    names = {one["metadata"]["name"] for one in objects if one["kind"] == "Trigger"}
+    assert names <= STARTED_BY.keys(), "a trigger without words"
+    return (
+        ", ".join(dict.fromkeys(words for name, words in STARTED_BY.items() if name in names))
+        + " or a person"
+    )
 
 
 def svg() -> str:
     """Return the picture."""
     upper, lower = tekton(), kfp()
     tasks = Panel(upper, EDGE, f"Tekton Pipeline {upper.name}", f"Started by {started_by()}.")
-    top = tasks.bottom + BETWEEN
     title = f"The run: Kubeflow pipeline {lower.name}"
-    steps = Panel(lower, top, title, "On Data Science Pipelines, or on a laptop with jukebox run.")
+    note = "On Data Science Pipelines, or on a laptop with jukebox run."
+    steps = Panel(lower, tasks.bottom + BETWEEN, title, note)
     width = max(tasks.columns, steps.columns) * (BOX + GAP) - GAP + 2 * (PAD + EDGE)
     told = (
-        f"{upper.description} {started_by()} starts it. Tasks: {described(upper)}. submit-run starts a run: "
+        f"{upper.description} {started_by()} starts it. Tasks: {described(upper)}. submit-run starts a run:"
     )
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {steps.bottom + EDGE:g}" role="img" '
         'aria-labelledby="title desc">',
         "<!-- Written by `make docs-write`. -->",
         '<title id="title">From a push to a promoted model</title>',
-        f'<desc id="desc">{escape(told + lower.description)} Steps: {escape(described(lower))}.</desc>',
+        f'<desc id="desc">{escape(f"{told} {lower.description}")} Steps: {escape(described(lower))}.</desc>',
         f"<style>{STYLE}</style>",
         *tasks.drawn(width),
         *steps.drawn(width),
-        *(line for each in BETWEEN_GRAPHS for line in _passed(tasks, steps, *each)),
+        *_passed(tasks, steps, "submit-run", "gate", "submits once", -26),
+        *_passed(tasks, steps, "submit-run", "gate", "evidence", 10),
+        *_passed(tasks, steps, "promote", "save", "candidate", -20),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _passed(
-    tasks: Panel, steps: Panel, task: str, step: str, word: str, way: str, beside: float
-) -> Iterator[str]:
-    """Draw what passes between a task and a step of the run."""
-    x, y = tasks.place(task)
-    x_below, y_below = steps.place(step)
+def _passed(tasks: Panel, steps: Panel, task: str, step: str, word: str, beside: float) -> Iterator[str]:
+    """Draw what passes between a task and a step of the run, ``beside`` their middle."""
+    (x, y), (x_below, y_below) = tasks.place(task), steps.place(step)
     x, x_below = x + BOX / 2 + beside, x_below + BOX / 2 + beside
     y, y_below = y + HEIGHT / 2, y_below - HEIGHT / 2
-    if way == "down":
+    anchor, shift = "start", 8
+    if word == "submits once":
         # A run begins at its first steps: the arrow ends at the panel.
-        y_below = steps.top
-        yield f'<path class="pass" d="M{x:g} {y:g}V{y_below - 8:g}"/>'
-        yield f'<path class="passed" d="M{x:g} {y_below - 1:g}l-5 -9h10z"/>'
+        anchor, shift = "end", -8
+        yield f'<path class="pass" d="M{x:g} {y:g}V{steps.top - 8:g}"/>'
+        yield f'<path class="passed" d="M{x:g} {steps.top - 1:g}l-5 -9h10z"/>'
     else:
         yield f'<path class="pass" d="M{x_below:g} {y_below:g}L{x:g} {y + 8:g}"/>'
         yield f'<path class="passed" d="M{x:g} {y + 1:g}l-5 9h10z"/>'
-    anchor, shift = ("end", -8) if way == "down" else ("start", 8)
     at = (y + tasks.bottom) / 2 + 5
     yield f'<text class="word" text-anchor="{anchor}" x="{x + shift:g}" y="{at:g}">{word}</text>'

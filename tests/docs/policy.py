@@ -1,6 +1,7 @@
 """The page of the policy, from its types and from the file that comes with the package."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from ml.core.records import LARGEST
@@ -24,11 +25,7 @@ MOST = 4
 def policy_page() -> str:
     """Return docs/reference/policy.md."""
     policy = default_policy(THRESHOLDS)
-    sections: dict[str, list[Threshold]] = {}
-    for threshold in explain(policy, THRESHOLDS):
-        sections.setdefault(threshold.name.partition(".")[0], []).append(threshold)
-    parts = [part for name, thresholds in sections.items() for part in _section(name, thresholds)]
-    fields = ", ".join(code(name) for name in Waiver.model_fields)
+    sections = groupby(explain(policy, THRESHOLDS), lambda threshold: threshold.name.partition(".")[0])
     return page(
         "Policy",
         "The gate decides by a policy: a YAML file that names every threshold below. A missing or unknown "
@@ -36,14 +33,15 @@ def policy_page() -> str:
         "[policy.json](schemas/policy.json). `jukebox policy explain --policy FILE` prints the same table "
         "for a file of your own, and marks what was changed.",
         f"The first key is `schema: {policy.schema_}`; the last is `waivers`, which may be an empty list.",
-        *parts,
+        *(part for name, thresholds in sections for part in _section(name, thresholds)),
         "## waivers",
-        f"Each has {fields}. {sentence(Waiver.__doc__)} Only these checks may be waived:",
+        f"Each has {', '.join(map(code, Waiver.model_fields))}. {sentence(Waiver.__doc__)} Only these "
+        "checks may be waived:",
         "\n".join(f"- `{name}`" for name in WAIVABLE),
     )
 
 
-def _section(name: str, thresholds: list[Threshold]) -> Iterator[str]:
+def _section(name: str, thresholds: Iterator[Threshold]) -> Iterator[str]:
     """Tell the thresholds of a section; a long list stands below their table."""
     kind: Any = Policy.model_fields[name].annotation
     bounds = kind.model_json_schema()["properties"]
@@ -51,9 +49,8 @@ def _section(name: str, thresholds: list[Threshold]) -> Iterator[str]:
     yield sentence(kind.__doc__)
     rows, lists = [], []
     for threshold in thresholds:
-        key = threshold.name.partition(".")[2]
-        values = threshold.shown.split(", ")
-        default = ", ".join(code(value) for value in values)
+        key, values = threshold.name.partition(".")[2], threshold.shown.split(", ")
+        default = ", ".join(map(code, values))
         if len(values) > MOST:
             lists.append(f"The default of `{key}`: {default}.")
             default = f"{len(values)} {threshold.unit}, below"
@@ -65,13 +62,8 @@ def _section(name: str, thresholds: list[Threshold]) -> Iterator[str]:
 def _bounds(schema: dict[str, Any]) -> str:
     """Say in words what values a threshold may have."""
     if schema.get("type") == "array":
-        kind = "names" if schema["items"]["type"] == "string" else "whole numbers"
-        return f"a list of {kind}"
+        return f"a list of {'names' if schema['items']['type'] == 'string' else 'whole numbers'}"
     if "enum" in schema:
-        return " or ".join(code(each) for each in schema["enum"])
-    known = [
-        f"{word} {schema[key]:g}"
-        for key, word in WORDS.items()
-        if key in schema and abs(schema[key]) < LARGEST
-    ]
-    return ", ".join(known) or "any number"
+        return " or ".join(map(code, schema["enum"]))
+    known = {key: schema[key] for key in WORDS if key in schema and abs(schema[key]) < LARGEST}
+    return ", ".join(f"{WORDS[key]} {value:g}" for key, value in known.items()) or "any number"

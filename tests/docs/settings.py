@@ -1,7 +1,7 @@
 """The page of the settings: the variables that the command reads, and settings.env of Tekton's overlays."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -11,11 +11,7 @@ from .graphs import ROOT
 from .markdown import code, page, table
 from .verbs import verbs
 
-NAMED = re.compile(r'"((?:JUKEBOX|AWS)_[A-Z0-9_]+|REQUESTS_CA_BUNDLE)"')
-"""A variable's name in the code."""
-
 OVERLAYS = ("openshift", "kubernetes")
-FOLDERS = ("settings/defaults", *(f"overlays/{name}" for name in OVERLAYS))
 
 TO_THE_COMMAND = {
     "JUKEBOX_TOKEN": "The token for the DSPA, where no file is named; in a pod its service account's.",
@@ -53,6 +49,7 @@ BETWEEN_PROCESSES = {"JUKEBOX_EVENTS", "JUKEBOX_SERVER_TOKEN"}
 
 def settings_page() -> str:
     """Return docs/reference/settings.md."""
+    defaults = Hyperparameters.model_fields.items()
     return page(
         "Settings",
         "## Variables that stand for options",
@@ -63,99 +60,79 @@ def settings_page() -> str:
         "## Hyperparameters",
         "Of the jukebox's own model. `--param NAME=VALUE` of `jukebox run` and `jukebox submit` sets one; "
         "the compiled pipeline has all of them, with these defaults, in its parameter `hyperparameters`.",
-        table(("hyperparameter", "default", "what it is"), _hyperparameters()),
+        table(
+            ("hyperparameter", "default", "what it is"),
+            ((code(name), code(field.default), field.description) for name, field in defaults),
+        ),
         "## settings.env",
         "The settings of a site are the lines of `tekton/settings/defaults/settings.env`, which all overlays "
         "share, and of the overlay's own `settings.env` (`tekton/overlays/openshift/` or "
         "`tekton/overlays/kubernetes/`), whose lines replace those of the same name. `oc apply -k` or "
         "`kubectl apply -k` writes them to the places where they are used.",
-        *_sites(),
+        *_tables(("settings/defaults",), ("default",)),
+        "### Settings of an overlay",
+        *_tables([f"overlays/{name}" for name in OVERLAYS], OVERLAYS),
     )
-
-
-def _hyperparameters() -> Iterator[tuple[str, str, str]]:
-    """Tell each hyperparameter of the songs' solution."""
-    for name, field in Hyperparameters.model_fields.items():
-        yield code(name), code(str(field.default)), str(field.description)
 
 
 def _options() -> Iterator[tuple[str, str, str, str]]:
     uses: dict[str, list[tuple[str, str, str]]] = {}
     for verb in verbs():
-        for option in (*verb.arguments, *verb.options):
-            found = option.name.partition(" <")[0], verb.name, option.help
-            uses.setdefault(option.variable, []).append(found)
+        for option in verb.options:
+            use = code(option.name.partition(" <")[0]), code(verb.name), option.help
+            uses.setdefault(option.variable, []).append(use)
     for variable in sorted(uses.keys() - {""}):
         names, of, helps = (dict.fromkeys(each) for each in zip(*uses[variable], strict=True))
-        yield code(variable), ", ".join(map(code, names)), ", ".join(map(code, of)), " / ".join(helps)
+        yield code(variable), ", ".join(names), ", ".join(of), " / ".join(helps)
 
 
 def in_the_code() -> set[str]:
     """Return the names of variables that stand in the code."""
-    files = (ROOT / "ml").rglob("*.py")
-    return {name for file in files for name in NAMED.findall(file.read_text(encoding="utf-8"))}
+    text = "".join(file.read_text() for file in (ROOT / "ml").rglob("*.py"))
+    return set(re.findall(r'"((?:JUKEBOX|AWS)_[A-Z0-9_]+|REQUESTS_CA_BUNDLE)"', text))
 
 
 def _others() -> Iterator[tuple[str, str]]:
     optional = {option.variable for verb in verbs() for option in verb.options}
-    found = (in_the_code() | READ_BY_OBSTORE) - optional - BETWEEN_PROCESSES
-    if unknown := found - set(TO_THE_COMMAND):
+    named = (in_the_code() | READ_BY_OBSTORE) - optional - BETWEEN_PROCESSES
+    if unknown := named - set(TO_THE_COMMAND):
         raise ValueError(f"variables that tests/docs/settings.py says nothing of: {sorted(unknown)}")
-    return ((code(name), text) for name, text in TO_THE_COMMAND.items() if name in found)
+    return ((code(name), text) for name, text in TO_THE_COMMAND.items() if name in named)
 
 
-def _sites() -> Iterator[str]:
-    """Yield the tables of the shared settings, then those that each overlay sets."""
-    shared, *own = (
-        (ROOT / "tekton" / folder / "settings.env").read_text(encoding="utf-8") for folder in FOLDERS
-    )
-    if len({tuple(_values(text)) for text in own}) > 1:
+def _tables(folders: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
+    """Yield the comments of the first settings.env, each with a table of the settings below it."""
+    texts = [(ROOT / "tekton" / folder / "settings.env").read_text() for folder in folders]
+    used, values = _used(), [dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)) for text in texts]
+    if len({tuple(each) for each in values}) > 1:
         raise ValueError("the overlays do not have the same settings")
-    yield from _tables([shared], ("default",))
-    yield "### Settings of an overlay"
-    yield from _tables(own, OVERLAYS)
-
-
-def _tables(texts: list[str], columns: tuple[str, ...]) -> Iterator[str]:
-    used, values = _used(), [_values(text) for text in texts]
     for block in texts[0].strip().split("\n\n"):
         lines = block.splitlines()
-        names = [line.partition("=")[0] for line in lines if not line.startswith("#")]
         yield " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-        if names:
-            rows = (
-                (code(name), *(code(_short(each[name])) for each in values), ", ".join(used.get(name, ())))
-                for name in names
-            )
+        rows = []
+        for name in (line.partition("=")[0] for line in lines if not line.startswith("#")):
+            # A digest is shortened.
+            short = (re.sub(r"(@sha256:[0-9a-f]{8})[0-9a-f]{56}", r"\1…", each[name]) for each in values)
+            rows.append((code(name), *map(code, short), ", ".join(used.get(name, ()))))
+        if rows:
             yield table(("setting", *columns, "goes to"), rows)
 
 
-def _values(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
-
-
-def _short(value: str) -> str:
-    """Shorten a digest."""
-    return re.sub(r"(@sha256:[0-9a-f]{8})[0-9a-f]{56}", r"\1…", value)
-
-
-def _used() -> dict[str, list[str]]:
+def _used() -> dict[str, dict[str, None]]:
     """Return where kustomize writes each setting: parameters of the Pipeline, and triggers."""
+    used: dict[str, dict[str, None]] = {}
     file = ROOT / "tekton" / "settings" / "kustomization.yaml"
-    used: dict[str, list[str]] = {}
-    for replacement in yaml.safe_load(file.read_text(encoding="utf-8"))["replacements"]:
-        places = used.setdefault(replacement["source"]["fieldPath"].removeprefix("data."), [])
+    for replacement in yaml.safe_load(file.read_text())["replacements"]:
+        places = used.setdefault(replacement["source"]["fieldPath"].removeprefix("data."), {})
         for target in replacement["targets"]:
-            select = target["select"]
-            if "labelSelector" in select:
-                places.append(f"what is labelled `{select['labelSelector']}`")
-                continue
-            kind, name = select["kind"], select.get("name", "")
-            params = [
-                re.findall(r"params\.\[name=([\w-]+)\]\.default", path) for path in target["fieldPaths"]
-            ]
-            if kind == "Pipeline" and any(params):
-                places += [f"parameter `{param}`" for found in params for param in found]
-            else:
-                places.append(f"{kind} `{name}`" if name else f"each {kind}")
-    return {name: list(dict.fromkeys(places)) for name, places in used.items()}
+            places |= dict.fromkeys(_places(target["select"], " ".join(target["fieldPaths"])))
+    return used
+
+
+def _places(select: dict[str, str], paths: str) -> list[str]:
+    params = re.findall(r"params\.\[name=([\w-]+)\]\.default", paths)
+    if "labelSelector" in select:
+        return [f"what is labelled `{select['labelSelector']}`"]
+    if select["kind"] == "Pipeline" and params:
+        return [f"parameter `{param}`" for param in params]
+    return [f"{select['kind']} `{select['name']}`" if "name" in select else f"each {select['kind']}"]

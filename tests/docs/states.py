@@ -6,9 +6,7 @@ names. A row that is wrong is an error.
 
 import datetime
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 from ml.core.errors import EvidenceError, JukeboxError
@@ -30,50 +28,36 @@ from .markdown import code, page, table
 LONG, SHORT = 30.0, 0.01
 """Seconds that a wait of the stand-in takes; a row that needs another one than it names is wrong."""
 
-FOUND = ("none", "passes", "blocks", "not this run's", "passes, its candidate is missing or changed")
+EVIDENCE = ("none", "passes", "blocks", "not this run's", "passes, its candidate is missing or changed")
 """What evidence a run may have left."""
 
-Answer = Callable[[], Run]
 
-
-class Row(NamedTuple):
-    """A state, or what comes instead of one; what is done about it, and which wait ends that."""
-
-    state: str
-    answer: Answer
-    seen_to: str
-    wait: str
-
-
-def failing(error: JukeboxError) -> Answer:
+def failing(error: JukeboxError) -> mock.Mock:
     """Return what answers with an error."""
     return mock.Mock(side_effect=error)
 
 
-def always(state: str) -> Answer:
+def always(state: str) -> mock.Mock:
     """Return what answers with a run in a state."""
     created = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     names = {"run_id": "run-1", "experiment_id": "experiment-1", "display_name": "jukebox"}
-    return lambda: Run(**names, state=state, created_at=created)
+    return mock.Mock(return_value=Run(**names, state=state, created_at=created))
 
 
 ROWS = (
-    *(Row(state, always(state), "waited for until it ends", "deadline") for state in WAITED_FOR),
-    Row("CANCELING", always("CANCELING"), "waited for, then taken for cancelled", "canceling"),
-    Row("a state that this version does not know", always("NEW"), "waited for; the run goes on", "unknown"),
-    Row("deleted", failing(Rejected("no such run", 404)), "looked for again", "vanished"),
-    Row("no answer", failing(Unavailable("no answer")), "asked again; the run goes on", "outage"),
-    Row("the token is refused", failing(Refused("refused")), "asked again; the run goes on", "refused"),
+    *((code(state), always(state), "waited for until it ends", "deadline") for state in WAITED_FOR),
+    ("`CANCELING`", always("CANCELING"), "waited for, then taken for cancelled", "canceling"),
+    ("a state that this version does not know", always("NEW"), "waited for; the run goes on", "unknown"),
+    ("deleted", failing(Rejected("no such run", 404)), "looked for again", "vanished"),
+    ("no answer", failing(Unavailable("no answer")), "asked again; the run goes on", "outage"),
+    ("the token is refused", failing(Refused("refused")), "asked again; the run goes on", "refused"),
 )
-"""What does not end a run at once."""
+"""What does not end a run at once: a state, or what comes instead of one; the answer; what is done; what
+ends that."""
 
 
-def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> int:
-    """Follow a run that answers like this and has left such evidence; return the exit code.
-
-    Raises:
-        ValueError: it took another wait than the one that is named.
-    """
+def exit_code(answer: mock.Mock, evidence: str = "none", wait: str = "evidence") -> int:
+    """Follow a run that answers like this and has left such evidence; return the exit code."""
     # The first of the two, so that it is over when a wait of the session is that began later.
     begun = Deadline(LONG)
     waits = dict.fromkeys(Timeouts.model_fields, LONG) | {"poll": 0.001, "poll_most": 0.002, wait: SHORT}
@@ -84,7 +68,7 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     try:
         ended = follow(session, first, lambda *_: None)
         with tempfile.TemporaryDirectory() as folder:
-            _conclude(session, ended, Path(folder), found)
+            _conclude(session, ended, Path(folder), evidence)
     except JukeboxError as error:
         if not begun.remaining:
             raise ValueError(f"this was not ended by the wait {wait}: {error}") from error
@@ -92,17 +76,17 @@ def exit_code(answer: Answer, found: str = "none", wait: str = "evidence") -> in
     return 0
 
 
-def _conclude(session: Session, ended: Run, folder: Path, found: str) -> None:
+def _conclude(session: Session, ended: Run, folder: Path, evidence: str) -> None:
     """Conclude with evidence of a kind."""
-    verdict = sum_up([compare("check", 0.0 if found == "blocks" else 1.0, ">=", 1.0)])
+    verdict = sum_up([compare("check", 0.0 if evidence == "blocks" else 1.0, ">=", 1.0)])
     judged = mock.Mock(return_value=Judgement(mock.Mock(), verdict, "sha256:"))
     proven = mock.Mock(return_value=Proven("candidate", "sha256:", "model"))
-    if found == "not this run's":
-        judged.side_effect = EvidenceError(found)
-    if found == FOUND[-1]:
-        proven.side_effect = EvidenceError(found)
+    if evidence == "not this run's":
+        judged.side_effect = EvidenceError(evidence)
+    if evidence == EVIDENCE[-1]:
+        proven.side_effect = EvidenceError(evidence)
     where = folder / "evidence.json"
-    if found != "none":
+    if evidence != "none":
         where.write_text("{}")
     parameters = {**dict.fromkeys(Subject.model_fields, ""), "dirty": False}
     parameters |= {"evidence_uri": str(where), "store_uri": str(folder)}
@@ -112,11 +96,15 @@ def _conclude(session: Session, ended: Run, folder: Path, found: str) -> None:
 
 def states_page() -> str:
     """Return docs/reference/states.md."""
-    meaning, waits = words(), Timeouts.model_fields
+    waits = Timeouts.model_fields
 
     def told(number: int) -> str:
-        return f"{number}: {meaning[number]}"
+        return f"{number}: {words()[number]}"
 
+    going_on = []
+    for state, answer, seen_to, wait in ROWS:
+        most = "`--timeout`" if wait == "deadline" else f"{waits[wait].default:g} s"
+        going_on.append((state, seen_to, most, told(exit_code(answer, wait=wait))))
     return page(
         "States of a run",
         "`jukebox submit` and `jukebox follow` decide by the state of the run and by its evidence together, "
@@ -127,22 +115,11 @@ def states_page() -> str:
         "blocked.",
         table(
             ("evidence", *ENDED),
-            ((found, *(told(exit_code(always(state), found)) for state in ENDED)) for found in FOUND),
+            ((left, *(told(exit_code(always(state), left)) for state in ENDED)) for left in EVIDENCE),
         ),
         "## A run that goes on",
         "The last column holds if nothing changes until the time is over.",
-        table(
-            ("state", "the run is", "for at most", "then"),
-            (
-                (
-                    code(row.state) if row.state.isupper() else row.state,
-                    row.seen_to,
-                    "`--timeout`" if row.wait == "deadline" else f"{waits[row.wait].default:g} s",
-                    told(exit_code(row.answer, wait=row.wait)),
-                )
-                for row in ROWS
-            ),
-        ),
+        table(("state", "the run is", "for at most", "then"), going_on),
         "At the end of `--timeout`, `jukebox submit` terminates the run unless `--leave-running` is given; "
         "`jukebox follow` leaves it alone.",
         "## Every wait",

@@ -8,7 +8,6 @@ import yaml
 from .graphs import PIPELINE, ROOT
 from .markdown import code, page, table
 
-TASKS = ROOT / "tekton" / "tasks"
 ALONE = """\
 The Pipeline [`jukebox-train`](../pipelines/jukebox-train.yaml) consists of these Tasks, and
 `kubectl apply -k tekton/overlays/openshift` (or `kubernetes`) installs all of them.
@@ -27,75 +26,51 @@ On Kubernetes, add the content of [`pod-template.yaml`](../overlays/kubernetes/p
 
 def tekton_page() -> str:
     """Return docs/reference/tekton.md."""
-    pipeline = _read(PIPELINE.read_text(encoding="utf-8"))
+    pipeline = yaml.safe_load(PIPELINE.read_text())
     return page(
         "Tekton",
         "The Pipeline is `tekton/pipelines/jukebox-train.yaml`, its Tasks are in `tekton/tasks/`. What a "
         "site sets once for all runs is in its [settings](settings.md#settingsenv).",
         f"## Pipeline {pipeline['metadata']['name']}",
         *described(pipeline),
-        *(part for task in tasks() for part in (f"## Task {task['metadata']['name']}", *described(task))),
+        *(part for name, task in tasks().items() for part in (f"## Task {name}", *described(task))),
     )
 
 
 def tasks_readme() -> str:
     """Return tekton/tasks/README.md."""
-    parts = (
-        part
-        for task in tasks()
-        for name in [task["metadata"]["name"]]
-        for part in (f"## {name}", *described(task), f"Sample: [`{name}.yaml`](../samples/{name}.yaml)")
-    )
+    parts = []
+    for name, task in tasks().items():
+        parts += [f"## {name}", *described(task), f"Sample: [`{name}.yaml`](../samples/{name}.yaml)"]
     return page("Tasks", ALONE, *parts)
 
 
-def tasks() -> list[dict[str, Any]]:
-    """Return the Tasks in the order of the Pipeline."""
-    pipeline = _read(PIPELINE.read_text(encoding="utf-8"))
-    found = {task["metadata"]["name"]: task for task in map(_read, _files())}
-    return [found[task["name"]] for task in (*pipeline["spec"]["tasks"], *pipeline["spec"]["finally"])]
+def tasks() -> dict[str, dict[str, Any]]:
+    """Return the Tasks by name, in the order of the Pipeline."""
+    spec = yaml.safe_load(PIPELINE.read_text())["spec"]
+    objects = [yaml.safe_load(file.read_text()) for file in (ROOT / "tekton" / "tasks").glob("*.yaml")]
+    by_name = {task["metadata"]["name"]: task for task in objects if task.get("kind") == "Task"}
+    return {task["name"]: by_name[task["name"]] for task in (*spec["tasks"], *spec["finally"])}
 
 
-def _files() -> list[str]:
-    files = sorted(TASKS.glob("*.yaml"))
-    return [file.read_text(encoding="utf-8") for file in files if file.name != "kustomization.yaml"]
-
-
-def _read(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
-
-
-def described(found: dict[str, Any]) -> Iterator[str]:
+def described(task: dict[str, Any]) -> Iterator[str]:
     """Tell what a Pipeline or a Task is, needs, takes and gives."""
-    metadata, spec = found["metadata"], found["spec"]
-    notes = metadata["annotations"]
+    metadata, spec = task["metadata"], task["spec"]
     yield spec["description"]
     yield (
         f"Version {metadata['labels']['app.kubernetes.io/version']}; "
-        f"needs Tekton Pipelines {notes['tekton.dev/pipelines.minVersion']} or later; "
-        f"runs on {notes['tekton.dev/platforms']}."
+        f"needs Tekton Pipelines {metadata['annotations']['tekton.dev/pipelines.minVersion']} or later; "
+        f"runs on {metadata['annotations']['tekton.dev/platforms']}."
     )
-    if params := spec.get("params"):
-        yield table(
-            ("parameter", "default", "what it is"),
-            ((code(each["name"]), _default(each), each["description"]) for each in params),
-        )
-    if spaces := spec.get("workspaces"):
-        yield table(
-            ("workspace", "", "what it is"),
-            ((code(each["name"]), _manner(each), each["description"]) for each in spaces),
-        )
-    if results := spec.get("results"):
-        yield table(("result", "what it is"), ((code(each["name"]), each["description"]) for each in results))
+    titles = {"params": ("parameter", "default"), "workspaces": ("workspace", ""), "results": ("result", "")}
+    for kind, title in titles.items():
+        rows = [(code(each["name"]), _about(kind, each), each["description"]) for each in spec.get(kind, ())]
+        if rows:
+            yield table((*title, "what it is"), rows)
 
 
-def _default(param: dict[str, Any]) -> str:
-    if "default" not in param:
-        return "must be given"
-    return code(param["default"]) or "empty"
-
-
-def _manner(space: dict[str, Any]) -> str:
-    words = [word for key, word in (("optional", "optional"), ("readOnly", "read only")) if space.get(key)]
-    return ", ".join(words)
+def _about(kind: str, item: dict[str, Any]) -> str:
+    if kind == "params":
+        return (code(item["default"]) or "empty") if "default" in item else "must be given"
+    words = {"optional": "optional", "readOnly": "read only"}
+    return ", ".join(word for key, word in words.items() if item.get(key))

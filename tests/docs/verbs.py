@@ -11,8 +11,9 @@ from .markdown import code, page, paragraphs, table
 
 
 class Option(NamedTuple):
-    """An option or argument: how it is written, what it is, its default, bounds and variable."""
+    """An option or argument (its kind): how it is written, what it is, its default, bounds and variable."""
 
+    kind: str
     name: str
     help: str
     default: str
@@ -26,34 +27,24 @@ class Verb(NamedTuple):
     name: str
     usage: str
     help: str
-    arguments: list[Option]
     options: list[Option]
 
 
-def verbs() -> list[Verb]:
-    """Return every verb and sub-verb, in the order of `jukebox --help`."""
-    return list(_verbs(typer.main.get_command(app), ""))
-
-
-def _verbs(group: Any, before: str) -> Iterator[Verb]:
+def verbs(group: Any = None, before: str = "") -> Iterator[Verb]:
+    """Yield every verb and sub-verb, in the order of `jukebox --help`."""
+    group = group or typer.main.get_command(app)
     context = group.context_class(group, info_name=f"jukebox {before}".strip())
     for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        words = f"{before} {name}".strip()
+        command, words = group.get_command(context, name), f"{before} {name}".strip()
         if command.hidden:
             continue
         if hasattr(command, "list_commands"):
-            yield from _verbs(command, words)
+            yield from verbs(command, words)
             continue
         inner = command.context_class(command, info_name=f"jukebox {words}")
-        params = [(param, _option(param, inner)) for param in command.params]
-        yield Verb(
-            words,
-            f"jukebox {words} {' '.join(command.collect_usage_pieces(inner))}",
-            paragraphs(command.help),
-            [option for param, option in params if param.param_type_name == "argument"],
-            [option for param, option in params if param.param_type_name == "option" and not param.hidden],
-        )
+        usage = f"jukebox {words} {' '.join(command.collect_usage_pieces(inner))}"
+        options = [_option(param, inner) for param in command.params if not param.hidden]
+        yield Verb(words, usage, paragraphs(command.help), options)
 
 
 def _option(param: Any, context: Any) -> Option:
@@ -63,35 +54,24 @@ def _option(param: Any, context: Any) -> Option:
     said = dict(extra.partition(": ")[::2] for extra in extras)
     default, variable = said.pop("default", ""), said.pop("env var", "")
     bounds = ", ".join(extra for extra in extras if extra.partition(": ")[0] in said)
-    return Option(name, param.help or "", default, bounds, variable)
+    return Option(param.param_type_name, name, param.help or "", default, bounds, variable)
 
 
 def verbs_page() -> str:
     """Return docs/reference/verbs.md."""
-    found = verbs()
-    rows = (
-        (f"[`jukebox {verb.name}`](#jukebox-{verb.name.replace(' ', '-')})", verb.help.partition("\n\n")[0])
-        for verb in found
-    )
+    rows, parts = [], []
+    for verb in verbs():
+        link = f"[`jukebox {verb.name}`](#jukebox-{verb.name.replace(' ', '-')})"
+        rows.append((link, verb.help.partition("\n\n")[0]))
+        parts += [f"## jukebox {verb.name}", f"```text\n{verb.usage}\n```", verb.help]
+        for kind in ("argument", "option"):
+            options = [each for each in verb.options if each.kind == kind]
+            cells = [(*map(code, (o.name, o.default, o.bounds, o.variable)), o.help) for o in options]
+            parts += [table((kind, "default", "bounds", "variable", "what it is"), cells)] if cells else []
     return page(
         "Verbs",
         "Every verb prints this with `--help`. Where an option has a variable, the variable counts when the "
         "option is not given. Each ends with one of the [exit codes](exit-codes.md).",
         table(("verb", "what it does"), rows),
-        *(part for verb in found for part in _shown(verb)),
+        *parts,
     )
-
-
-def _shown(verb: Verb) -> Iterator[str]:
-    yield f"## jukebox {verb.name}"
-    yield f"```text\n{verb.usage}\n```"
-    yield verb.help
-    for kind, options in (("argument", verb.arguments), ("option", verb.options)):
-        if options:
-            yield table(
-                (kind, "default", "bounds", "variable", "what it is"),
-                (
-                    (code(each.name), code(each.default), code(each.bounds), code(each.variable), each.help)
-                    for each in options
-                ),
-            )
