@@ -34,8 +34,6 @@ main()
 
 @dataclass(frozen=True)
 class Ended:
-    """The result of a command."""
-
     code: int
     stdout: str
     stderr: str
@@ -85,11 +83,16 @@ class Started:
             self.process.kill()
             self.process.communicate()
             raise
-        files = {path.name: path.read_text() for path in self.results.glob("*")}
-        for text in (stdout, stderr, cmdline, *files.values()):
-            assert TOKEN not in text
-        assert "Traceback" not in stdout + stderr, stderr
-        return Ended(self.process.returncode, stdout, stderr, files)
+        return _checked(self.process.returncode, stdout, stderr, self.results, cmdline)
+
+
+def _checked(code: int, stdout: str, stderr: str, results: Path, cmdline: str = "") -> Ended:
+    """Check that nothing has the token, and return how the command ended."""
+    files = {path.name: path.read_text() for path in results.glob("*")}
+    for text in (stdout, stderr, cmdline, *files.values()):
+        assert TOKEN not in text
+    assert "Traceback" not in stdout + stderr, stderr
+    return Ended(code, stdout, stderr, files)
 
 
 def _heed_signals() -> None:
@@ -99,17 +102,11 @@ def _heed_signals() -> None:
 
 def ended_here(home: Path, *arguments: object, env: Mapping[str, str] | None = None) -> Ended:
     """Run a command in this process, and check that the token was not printed."""
-    results = home / "results"
     outside = dict.fromkeys(name for name in os.environ if name.startswith(("AWS_", "JUKEBOX_")))
-    told = {"JUKEBOX_TOKEN": TOKEN, "JUKEBOX_RESULTS_DIR": str(results), **(env or {})}
+    told = {"JUKEBOX_TOKEN": TOKEN, "JUKEBOX_RESULTS_DIR": str(home / "results"), **(env or {})}
     done = called(*arguments, cwd=home, env={**outside, **told})
-    files = {path.name: path.read_text() for path in results.glob("*")}
-    for text in (done.stdout, done.stderr, *files.values()):
-        assert TOKEN not in text
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Ended(done.returncode, done.stdout, done.stderr, files)
+    return _checked(done.returncode, done.stdout, done.stderr, home / "results")
 
 
 def ended(home: Path, *arguments: object, timeout: float = 120, **options: Any) -> Ended:
-    """Run a command to its end."""
     return Started(home, *arguments, **options).finish(timeout)

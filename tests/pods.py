@@ -12,17 +12,16 @@ from servers import Site, serving
 NAMESPACE = "ci"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
-LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 def pod(
     step: str,
     phase: str,
     *,
-    main: dict[str, Any] | None = None,
-    init: dict[str, Any] | None = None,
+    main: Any = None,
+    init: Any = None,
     driver: bool = False,
-    created: str = LONG_AGO,
+    created: str = "2020-01-01T00:00:00Z",
     name: str = "",
     **status: Any,
 ) -> dict[str, Any]:
@@ -45,12 +44,10 @@ def pod(
 
 
 def ended(code: int = 1, **more: Any) -> dict[str, Any]:
-    """Return the state of a container that has ended."""
     return {"terminated": {"exitCode": code, **more}}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    """Return the state of a container that has not started."""
     return {"waiting": {"reason": reason, "message": message}}
 
 
@@ -63,7 +60,7 @@ def kubernetes(
     home: Path, *pods: dict[str, Any], logs: dict[str, str] | None = None, events: tuple[Any, ...] = ()
 ) -> Iterator[Site]:
     """Serve pods, logs by step, and events; ``home/kubeconfig`` is for this server."""
-    site = Site(files={PODS: listed(*pods), EVENTS: json.dumps({"items": events}).encode()})
+    site = Site(files={PODS: listed(*pods), EVENTS: listed(*events)})
     for step, text in (logs or {}).items():
         site.files[f"{PODS}/jukebox-x-{step}/log"] = text.encode()
     with serving(site):
@@ -74,8 +71,6 @@ def kubernetes(
 def kubeconfig(home: Path, url: str) -> None:
     """Write ``home/kubeconfig`` for a server."""
     content = {
-        "apiVersion": "v1",
-        "kind": "Config",
         "current-context": "x",
         "clusters": [{"name": "c", "cluster": {"server": url}}],
         "users": [{"name": "u", "user": {"token": "a-token"}}],
@@ -84,6 +79,5 @@ def kubeconfig(home: Path, url: str) -> None:
     (home / "kubeconfig").write_text(yaml.safe_dump(content))
 
 
-def listed(*pods: dict[str, Any]) -> bytes:
-    """Return a list of pods."""
-    return json.dumps({"items": pods}).encode()
+def listed(*items: dict[str, Any]) -> bytes:
+    return json.dumps({"items": items}).encode()

@@ -5,6 +5,7 @@ import os
 import pytest
 from dspa_command import TOKEN
 from dspa_server import Dspa, serving
+from pods import kubernetes
 from submissions import world
 
 
@@ -25,3 +26,9 @@ def here(tmp_path):
 def dspa():
     with serving(Dspa(tokens={TOKEN})) as served:
         yield served
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with kubernetes(tmp_path) as site:
+        yield site

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from pods import kubernetes
 
 from ml.core.kubernetes import Api
 from ml.dspa.client import Client
@@ -24,32 +23,21 @@ LINKS = "/apis/console.openshift.io/v1/consolelinks"
     [
         (OLDER, f"{OLDER}/experiments"),
         (f" {OLDER}/ ", f"{OLDER}/experiments"),
-        (f"{OLDER}/experiments/music/e1/runs/r1", f"{OLDER}/experiments"),
         (f"{OLDER}/pipelineRuns/music?x=1#y", f"{OLDER}/experiments"),
-        (NEWER, f"{NEWER}/develop-train/experiments"),
         (f"{NEWER}/projects/music?section=overview", f"{NEWER}/develop-train/experiments"),
         ("https://data-science-gateway.apps/", "https://data-science-gateway.apps/develop-train/experiments"),
         ("https://ai.example:8443/develop-train/x", "https://ai.example:8443/develop-train/experiments"),
-        ("https://ai.example/ai-hub/catalog", "https://ai.example/experiments"),
-        ("http://localhost:4010", "http://localhost:4010/experiments"),
+        ("http://localhost:4010/ai-hub/catalog", "http://localhost:4010/experiments"),
     ],
 )
 def test_any_page_of_a_dashboard_tells_its_address_and_generation(address, page):
     assert experiments_page(address) == page
 
 
-@pytest.mark.parametrize(
-    "address", [*"rh-ai.apps ftp://x/ https:// https://a:b@x/ xxx".split(), "ftp://x/ y"]
-)
+@pytest.mark.parametrize("address", ["rh-ai.apps", "ftp://x/", "https://", "https://a:b@x/", "https://x/ y"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ValueError, match="not an address"):
         experiments_page(address)
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    with kubernetes(tmp_path) as site:
-        yield site
 
 
 def link(site, **hrefs: object) -> None:
@@ -63,20 +51,16 @@ def looked_up(host: str = SERVICE) -> str:
 
 @pytest.mark.parametrize("host", [SERVICE, ROUTE, "https://ds-pipeline-dspa.music.svc.cluster.local:8443"])
 @pytest.mark.parametrize("name", ["rhodslink", "odhlink"])
-def test_the_link_of_the_console_is_taken(cluster, host, name):
+def test_the_link_of_the_console_is_taken_but_not_that_of_another_cluster(cluster, host, name):
     link(cluster, another="https://else.example.com/", **{name: f"{NEWER}/"})
     assert looked_up(host) == f"{NEWER}/develop-train/experiments"
-
-
-def test_the_link_of_another_cluster_is_not(cluster):
-    link(cluster, rhodslink="https://rh-ai.apps.other.com/")
+    link(cluster, **{name: "https://rh-ai.apps.other.com/"})
     assert looked_up(ROUTE) == f"{OLDER}/experiments"
 
 
 @pytest.mark.parametrize("host", ["https://pipelines.example.com", "http://127.0.0.1:8888"])
 def test_for_a_host_that_no_operator_named_the_cluster_is_not_asked(cluster, host):
-    assert looked_up(host) == ""
-    assert cluster.asked == []
+    assert (looked_up(host), cluster.asked) == ("", [])
 
 
 ITEM = '{"items":[{"metadata":{"name":"rhodslink"},"spec":{"href":%s}}]}'
@@ -87,19 +71,14 @@ ITEM = '{"items":[{"metadata":{"name":"rhodslink"},"spec":{"href":%s}}]}'
 )
 def test_without_a_usable_link_only_the_link_is_missing(cluster, answer):
     cluster.files[LINKS] = answer.encode()
-    assert looked_up() == ""
-    assert looked_up(ROUTE) == f"{OLDER}/experiments"
-    link(cluster, rhodslink=NEWER)
-    cluster.status = 403
-    assert looked_up() == ""
-
-
-def session(**where: str) -> Session:
-    connection = Connection(**{"host": SERVICE, "namespace": "music", **where})
-    return Session(Client(connection, Timeouts()), Timeouts(), Deadline(5), print)
+    assert (looked_up(), looked_up(ROUTE)) == ("", f"{OLDER}/experiments")
 
 
 def test_a_link_leads_to_the_run_by_setting_or_cluster_which_is_asked_once(cluster, here):
+    def session(**where: str) -> Session:
+        connection = Connection(**{"host": SERVICE, "namespace": "music", **where})
+        return Session(Client(connection, Timeouts()), Timeouts(), Deadline(5), print)
+
     run = here.begin()
     place = f"music/{run.experiment_id}/runs/{run.run_id}"
     older = f"{OLDER}/experiments"
@@ -112,9 +91,3 @@ def test_a_link_leads_to_the_run_by_setting_or_cluster_which_is_asked_once(clust
     asking = session()
     assert asking.link(run) == asking.link(run) == f"{NEWER}/develop-train/experiments/{place}"
     assert len(cluster.asked) == 1
-
-
-def test_a_run_that_is_submitted_has_the_link_in_log_and_result(here):
-    ended = here.submit()
-    assert ended.link == f"{here.dspa.url}/apis/v2beta1/runs/{ended.run_id}"
-    assert any(line.endswith(ended.link) for line in here.said)

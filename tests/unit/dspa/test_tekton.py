@@ -4,24 +4,20 @@ import json
 
 import pytest
 from dspa_server import Fault, Script
-from pods import kubernetes
 
 from ml.core.errors import Interrupted, RunFailed
 from ml.core.kubernetes import Api
 from ml.dspa.tekton import TaskRun
 from ml.dspa.timeouts import DeadlineOver
 
-TEKTON = "/apis/tekton.dev/v1/namespaces/jukebox"
 NAME = "train-1-submit-run"
 RUNNING = {"type": "Succeeded", "status": "Unknown"}
 OVER = {"type": "Succeeded", "status": "False", "reason": "TaskRunTimeout"}
 
 
-@pytest.fixture
-def cluster(tmp_path, here):
+@pytest.fixture(autouse=True)
+def _endless(here):
     here.dspa.script = Script(never_ends=True)
-    with kubernetes(tmp_path) as site:
-        yield site
 
 
 def put(cluster, kind="taskruns", name=NAME, *, status="", condition=RUNNING, uid="uid-1") -> None:
@@ -30,7 +26,7 @@ def put(cluster, kind="taskruns", name=NAME, *, status="", condition=RUNNING, ui
         "spec": {"status": status} if status else {},
         "status": {"conditions": [condition]},
     }
-    cluster.files[f"{TEKTON}/{kind}/{name}"] = json.dumps(entry).encode()
+    cluster.files[f"/apis/tekton.dev/v1/namespaces/jukebox/{kind}/{name}"] = json.dumps(entry).encode()
 
 
 def task_run() -> TaskRun:
@@ -44,8 +40,10 @@ def interrupted(here, message: str) -> str:
         if state == "RUNNING":
             raise Interrupted
 
+    before, here.show = here.show, stop
     with pytest.raises(RunFailed, match=f"^interrupted; .*{message}") as caught:
-        here.submit(task_run=task_run(), show=stop, stop=5)
+        here.submit(task_run=task_run(), stop=5)
+    here.show = before
     return str(caught.value)
 
 
@@ -61,6 +59,7 @@ def test_only_an_ended_task_run_means_the_run(here, cluster, status, condition, 
 
 
 def test_a_deleted_or_unreadable_task_run_means_the_run(here, cluster):
+    assert task_run().pipeline_run() == ""
     interrupted(here, "was terminated")
     assert not any("cannot determine" in line for line in here.said)
     put(cluster)
@@ -75,6 +74,7 @@ def test_the_next_try_adopts_a_run_that_was_left_and_replaces_a_cancelled_one(he
     # A run that ends at once has no CANCELING in its history.
     here.dspa.script = Script(never_ends=True, canceling=canceling)
     put(cluster)
+    assert task_run().pipeline_run() == "jukebox/train-1"
     interrupted(here, "left to its next try")
     (left,) = here.runs()
     put(cluster, status="TaskRunCancelled")
@@ -97,8 +97,8 @@ def test_a_run_whose_pipeline_run_has_ended_is_terminated_by_the_next_submission
     here, cluster, name, terminated
 ):
     put(cluster)
-    for name_of_ended in ("over", "unreadable"):
-        put(cluster, "pipelineruns", name_of_ended, condition=OVER, uid="other")
+    for ended in ("over", "unreadable"):
+        put(cluster, "pipelineruns", ended, condition=OVER, uid="other")
     put(cluster, "pipelineruns", "again", uid="another")
     put(cluster, "pipelineruns", "running", uid="other")
     cluster.status = 500 if name.endswith("unreadable") else 200
@@ -106,18 +106,11 @@ def test_a_run_whose_pipeline_run_has_ended_is_terminated_by_the_next_submission
     interrupted(here, "")
     assert here.dspa.runs[left.run_id].terminated is terminated
     assert (f"run {left.run_id} is terminated: its PipelineRun has ended" in here.said) is terminated
+    unreadable = any("abandoned runs cannot be looked up" in line for line in here.said)
+    assert unreadable is name.endswith("unreadable")
 
 
-def test_the_pipeline_run_is_named_by_its_task_run(cluster, here):
-    assert task_run().pipeline_run() == ""
-    put(cluster)
-    assert task_run().pipeline_run() == "jukebox/train-1"
-    submission = here.submission().model_copy(update={"pipeline_run": "jukebox/train-1", "cause": "a push"})
-    description = "jukebox submit, attempt attempt-1, PipelineRun jukebox/train-1: a push"
-    assert submission.body("e")["description"] == description
-
-
-def test_a_run_that_cannot_be_archived_was_terminated_all_the_same(here, cluster):
+def test_a_run_that_cannot_be_archived_was_terminated_all_the_same(here):
     here.dspa.fault = lambda request: Fault.busy(503) if request.kind == "archive" else None
-    here.ends_in(DeadlineOver, "was terminated", deadline=1, outage=0.1, stop=5)
+    here.ends_in(DeadlineOver, "was terminated", expires="RUNNING", outage=0.1, stop=5)
     assert here.runs()[0].terminated

@@ -3,6 +3,7 @@
 import pytest
 from dspa_server import Script
 from pods import EVENTS, NAMESPACE, PODS, UNSCHEDULABLE, ended, kubernetes, listed, pod, waiting
+from submissions import nth
 
 from ml.core.errors import GateBlocked, RunFailed
 from ml.dspa.cluster import Cluster
@@ -52,32 +53,29 @@ def test_a_run_that_failed_after_its_gate_has_the_reason_too(here, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"),
+    ("status", "answer", "reason"),
     [
-        (403, f"this account may not read pods in namespace {NAMESPACE}"),
-        (500, "the Kubernetes API says 500"),
-        (0, "there is no kubeconfig here"),
+        (200, listed(), f"namespace {NAMESPACE} has no failed pod of it"),
+        (403, b"", f"this account may not read pods in namespace {NAMESPACE}"),
+        (500, b"", "the Kubernetes API says 500"),
+        (0, b"", "there is no kubeconfig here"),
+        (200, b"<html>log in</html>", "the answer is not the Kubernetes API's"),
+        *((200, answer, "the answer is not a list of pods") for answer in (b"{}", listed({"metadata": {}}))),
     ],
 )
-def test_without_the_pods_the_task_and_the_command_are_named(failed, tmp_path, status, reason):
-    with kubernetes(tmp_path) as site:
-        site.status = status
-        if not status:
-            (tmp_path / "kubeconfig").unlink()
-        error = failed.ends_in(RunFailed, rf"evidence: validate \({reason}")
+def test_without_the_pods_the_task_and_the_command_are_named(
+    failed, cluster, tmp_path, status, answer, reason
+):
+    cluster.status, cluster.files[PODS] = status, answer
+    if not status:
+        (tmp_path / "kubeconfig").unlink()
+    error = failed.ends_in(RunFailed, rf"evidence: validate \({reason}")
+    assert (error.exit_code, error.details["causes"]) == (20, [])
     command = f"kubectl logs -n ci -l pipeline/runid={error.details['run_id']} -c main --prefix --tail=50"
     assert f"`{command}` shows its logs" in str(error)
 
 
-@pytest.mark.parametrize("answer", [b"<html>log in</html>", b"[]", b"{}", b'{"items": [{"metadata": {}}]}'])
-def test_an_answer_that_is_not_the_kubernetes_apis_costs_the_reason_only(failed, tmp_path, answer):
-    with kubernetes(tmp_path) as site:
-        site.files[PODS] = answer
-        reason = "the answer is (not the Kubernetes API's|not a list of pods)"
-        failed.ends_in(RunFailed, rf"evidence: validate \({reason}")
-
-
-def test_without_pods_the_log_that_the_dspa_keeps_has_the_reason(failed, tmp_path):
+def test_without_pods_the_log_that_the_dspa_keeps_has_the_reason(failed, cluster, tmp_path):
     failed.pipeline_root = str(tmp_path / "root")
 
     def keep(run):
@@ -86,14 +84,10 @@ def test_without_pods_the_log_that_the_dspa_keeps_has_the_reason(failed, tmp_pat
         (kept / "executor-logs-0").write_text("validate: column daily_rank is missing\nexit status 1\n")
 
     failed.dspa.on_finish = keep
-    with kubernetes(tmp_path):
-        failed.ends_in(RunFailed, "evidence: validate: column daily_rank is missing$")
+    failed.ends_in(RunFailed, "evidence: validate: column daily_rank is missing$")
 
 
-# Steps that cannot start.
-
-
-def test_a_step_that_cannot_start_is_reported_once_and_ends_the_run(here, tmp_path):
+def test_a_step_that_cannot_start_is_reported_once_and_ends_the_run_but_not_a_followed_one(here, tmp_path):
     here.dspa.script = FOREVER
     with kubernetes(tmp_path, NO_NODE):
         error = here.ends_in(Stuck, f"is stuck: train: {REASON}", pods=0.01, stuck=0.3)
@@ -102,6 +96,10 @@ def test_a_step_that_cannot_start_is_reported_once_and_ends_the_run(here, tmp_pa
     assert f"run {run.run_id} was terminated" in str(error)
     assert error.details["causes"] == [{"step": "train", "line": REASON, "kind": "Unschedulable"}]
     assert [line.partition(";")[0] for line in here.said if "train" in line] == [f"train: {REASON}"]
+    run = here.begin(here.submission("another"))
+    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=f"{REASON}; run {run.run_id} continues"):
+        here.follow(run.run_id, pods=0.01, stuck=0.1)
+    assert here.count("terminate") == 1
 
 
 def test_a_step_that_starts_after_all_does_not_end_the_run(here, tmp_path):
@@ -117,78 +115,56 @@ def test_a_step_that_starts_after_all_does_not_end_the_run(here, tmp_path):
     assert any(line.startswith(f"train: {REASON}") for line in here.said)
 
 
-def test_a_run_without_pods_is_stuck_too(here, tmp_path):
-    here.dspa.script = FOREVER
-    with kubernetes(tmp_path):
-        here.ends_in(Stuck, "the run: it has no pods: its workflow was deleted", pods=0.01, stuck=0.2)
-
-
-def test_following_ends_but_never_terminates_the_run(here, tmp_path):
-    here.dspa.script = FOREVER
-    run = here.begin()
-    message = f"{REASON}; run {run.run_id} continues"
-    with kubernetes(tmp_path, NO_NODE), pytest.raises(Stuck, match=message):
-        here.follow(run.run_id, pods=0.01, stuck=0.1)
-    assert here.count("terminate") == 0
-
-
-def test_a_missing_right_is_tried_once(here, tmp_path):
+def test_a_run_without_pods_is_stuck_too_and_a_missing_right_is_tried_once(here, cluster):
     here.dspa.script = Script(running=40)
-    with kubernetes(tmp_path) as site:
-        site.status = 403
-        assert here.submit(pods=0.01, stuck=0.01).verdict.passed
-    assert len(site.asked) == 1
+    cluster.status = 403
+    assert here.submit(pods=0.01, stuck=0.01).verdict.passed
+    assert len(cluster.asked) == 1
+    here.dspa.script, cluster.status = FOREVER, 200
+    message = "the run: it has no pods: its workflow was deleted"
+    here.ends_in(Stuck, message, submission=here.submission("another"), pods=0.01, stuck=0.2)
 
 
-def test_the_reason_of_a_pod_that_is_pending_for_a_minute_is_in_its_events(here, tmp_path):
-    mount = {
-        "reason": "Mount",
-        "message": 'secret "store" not found',
-        "lastTimestamp": "2026-01-01T00:00:02Z",
-    }
+def test_the_reason_of_a_pod_that_is_pending_for_a_minute_is_in_its_events(tmp_path):
+    mount = {"message": 'secret "store" not found', "lastTimestamp": "2026-01-01T00:00:02Z"}
     older = {"reason": "Other", "message": "else", "lastTimestamp": "2026-01-01T00:00:01Z"}
     slow = pod("fetch", "Pending", main=waiting("ContainerCreating"))
     young = pod("save", "Pending", main=waiting("ContainerCreating"), created="2999-01-01T00:00:00Z")
     with kubernetes(tmp_path, slow, young, events=(mount, older)) as site:
         causes = Cluster(NAMESPACE).waiting("a-run")
-        site.files[EVENTS] = b'{"items": []}'
+        site.files[EVENTS] = listed()
         assert Cluster(NAMESPACE).waiting("a-run") == []
     assert list(map(str, causes)) == ['fetch: cannot start: secret "store" not found']
     asked = [line for line in site.asked if EVENTS in line]
     assert (len(asked), "involvedObject.name%3Djukebox-x-fetch%2Ctype%3DWarning" in asked[0]) == (2, True)
 
 
-def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, tmp_path):
+def test_a_run_whose_workflow_was_deleted_is_not_said_to_have_ended(here, cluster):
     here.dspa.script = Script(states=("RUNNING",), canceled="CANCELING")
-    with kubernetes(tmp_path):
-        error = here.ends_in(DeadlineOver, "not done within", deadline=1, stop=1)
+    expire = nth("get_run", dict.fromkeys(range(1, 99), here.expire))
+    here.dspa.fault = lambda request: expire(request) if here.count("terminate") else None
+    error = here.ends_in(DeadlineOver, "not done within", expires="RUNNING", stop=60)
     (run,) = here.runs()
-    ending = f"run {run.run_id} was terminated and has not ended in 1 s"
-    said = f"{ending} (it has no pods: its workflow was deleted)"
-    assert said in str(error)
-    with kubernetes(tmp_path) as site:
-        site.status = 500
-        error = here.ends_in(DeadlineOver, "has not ended in 1 s; see", deadline=1, stop=1)
+    ending = f"run {run.run_id} was terminated and has not ended in 60 s"
+    assert f"{ending} (it has no pods: its workflow was deleted)" in str(error)
+    cluster.status = 500
+    here.ends_in(DeadlineOver, "has not ended in 60 s; see", stop=60)
     # The attempt can have another run.
-    here.dspa.script = Script()
+    here.dspa.script, here.dspa.fault = Script(), None
     assert here.submit().run_id != run.run_id
 
 
-def test_one_problem_in_two_wordings_is_reported_once(here, tmp_path):
+def test_one_problem_in_two_wordings_is_reported_once(here, cluster):
     here.dspa.script = FOREVER
     reasons = ("ErrImagePull", "ImagePullBackOff")
     wordings = [listed(pod("fetch", "Pending", main=waiting(reason, "not found"))) for reason in reasons]
-    with kubernetes(tmp_path) as site:
 
-        def reword(_):
-            site.files[PODS] = wordings[here.count("get_run") // 5 % 2]
+    def reword(_):
+        cluster.files[PODS] = wordings[here.count("get_run") // 5 % 2]
 
-        here.dspa.fault = reword
-        here.ends_in(Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
+    here.dspa.fault = reword
+    here.ends_in(Stuck, "fetch: image cannot be pulled: x: not found", pods=0.01, stuck=0.5)
     assert len([line for line in here.said if "cannot be pulled" in line]) == 1
-
-
-# Retries of failed runs.
 
 
 def test_a_run_that_failed_for_transient_causes_is_retried_and_passes(failed, tmp_path):
@@ -206,9 +182,12 @@ def test_a_run_that_failed_for_transient_causes_is_retried_and_passes(failed, tm
     assert any(line.endswith(f"{causes}; the cause is transient, so it is retried") for line in failed.said)
 
 
-def test_retries_are_bounded(failed, tmp_path):
+def test_retries_are_bounded_and_a_follower_retries_nothing(failed, tmp_path):
     with kubernetes(tmp_path, AWAY):
-        failed.ends_in(RunFailed, "evaluate: cannot reach the bucket", settle=0.05)
+        error = failed.ends_in(RunFailed, "evaluate: cannot reach the bucket", settle=0.05)
+        assert failed.count("retry") == 2
+        with pytest.raises(RunFailed, match="cannot reach the bucket"):
+            failed.follow(error.details["run_id"])
     assert failed.count("retry") == 2
 
 
@@ -226,11 +205,4 @@ def test_a_final_or_unknown_cause_and_a_cancelled_run_are_not_retried(
     failed.dspa.script = script
     with kubernetes(tmp_path, *pods):
         failed.ends_in(RunFailed, message)
-    assert failed.count("retry") == 0
-
-
-def test_a_follower_retries_nothing(failed, tmp_path):
-    run = failed.begin()
-    with kubernetes(tmp_path, AWAY), pytest.raises(RunFailed, match="cannot reach the bucket"):
-        failed.follow(run.run_id)
     assert failed.count("retry") == 0
