@@ -1,12 +1,10 @@
 """Sealed holdouts of the made-up problem, and what is in them."""
 
 import hashlib
-import io
 from pathlib import Path
 
 import pandas as pd
 from spam import definition
-from spam.tables import sample, write
 
 from ml.judge.holdout import seal_holdout
 from ml.judge.holdout_key import HoldoutKey
@@ -33,37 +31,13 @@ def recorded(folder: Path, entries: pd.DataFrame, key: HoldoutKey = KEY, version
     return ledger_of(folder)
 
 
-def seal(folder: Path, tables: Path, key: HoldoutKey = KEY) -> Sealed:
-    """Seal the tables in a folder into ``holdout`` and ``snapshots`` of another."""
-    places = Places(str(folder / "holdout"), str(folder / "snapshots"))
-    return seal_holdout(
-        definition, {name: f"{tables}/{name}.parquet" for name in definition.TABLES}, places, key
-    )
-
-
-def sample_folder(folder: Path) -> Path:
-    """Write the sample into a folder, and return it."""
-    write(folder, sample())
-    return folder
+def seal(folder: Path | str, tables: Path | str, key: HoldoutKey = KEY) -> Sealed:
+    """Seal the tables in a folder, or "sample:", into ``holdout`` and ``snapshots`` of another."""
+    uris = {name: tables if tables == "sample:" else f"{tables}/{name}.parquet" for name in definition.TABLES}
+    return seal_holdout(definition, uris, Places(f"{folder}/holdout", f"{folder}/snapshots"), key)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return all files below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def snapshot_table(sealed: Sealed, name: str = "messages") -> pd.DataFrame:
-    """Return a table of a snapshot."""
-    return pd.read_parquet(Path(sealed.snapshot_uri) / f"{name}.parquet")
-
-
-def sealed_ids(folder: Path) -> set[str]:
-    """Return the ids that the ledger in a folder calls sealed."""
-    rows = ledger_of(folder / "holdout").rows
-    return set(rows["id"][rows["side"] == "sealed"])
-
-
-def table_of(data: bytes) -> pd.DataFrame:
-    """Return a parquet file as a table."""
-    return pd.read_parquet(io.BytesIO(data))

@@ -1,5 +1,3 @@
-"""A forge for each test."""
-
 import pytest
 from forges import serving_forge
 

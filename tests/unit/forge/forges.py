@@ -3,59 +3,31 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 
 from servers import http_server
 
-COMMIT = "1a2b3c4d" * 5
-TOKEN = "glpat-canary_5e0c1d"
+COMMIT, TOKEN, LINK = "1a2b3c4d" * 5, "glpat-canary_5e0c1d", "https://dspa.example/runs/1"
 REPOSITORY = "https://forge.example/team/jukebox.git"
 
 
-@dataclass
-class Post:
-    path: str
-    headers: dict[str, str]
-    body: dict[str, str]
-
-
-@dataclass
-class Api:
-    """The answers, of which the last is repeated, and the requests."""
-
-    answers: list[tuple[int, bytes]] = field(default_factory=lambda: [(201, b'{"id": 1}')])
-    headers: dict[str, str] = field(default_factory=dict)
-    posts: list[Post] = field(default_factory=list)
-    url: str = ""
-
-    @property
-    def post(self) -> Post:
-        """The only request."""
-        (post,) = self.posts
-        return post
-
-
 @contextlib.contextmanager
-def serving_forge(context=None) -> Iterator[Api]:
-    """Serve a forge, over TLS with an SSL context."""
-    api = Api()
+def serving_forge(context=None) -> Iterator[SimpleNamespace]:
+    """Serve a forge, over TLS with an SSL context; the last of its answers is repeated."""
+    api = SimpleNamespace(answers=[(201, b'{"id": 1}')], posts=[], url="")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            data = self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            api.posts.append(Post(self.path, headers, json.loads(data)))
-            status, body = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
+            api.posts.append(SimpleNamespace(path=self.path, headers=headers, body=body))
+            status, answer = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
             self.send_response(status)
-            for name, value in {**api.headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
+            self.send_header("Location", f"{api.url}/elsewhere")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self):
-            api.posts.append(Post(self.path, {}, {}))
-            self.send_error(500)
+            self.wfile.write(answer)
 
         def log_message(self, *_):
             pass

@@ -6,12 +6,9 @@ from ml.forge.plain import plain
 
 COMMIT = "1a2b3c4d" * 5
 UNCHANGED = [
-    "promoted: 23 of 23 checks pass",
-    "the gate blocked the model (merit.gain, parity.keras)",
     "log_loss 0.61 is not <= 0.55 [0.5, 0.6]; 5% of 1234567 rows; why? no!",
     "s3: HTTP 503, 10 < 20, a & b, 2 * 3",
     f"{COMMIT[:12]} and {COMMIT}",
-    "",
 ]
 CHANGED = {
     "@team look": "@ team look",
@@ -27,5 +24,4 @@ CHANGED = {
 
 @pytest.mark.parametrize(("text", "shown"), [*zip(UNCHANGED, UNCHANGED, strict=True), *CHANGED.items()])
 def test_a_forge_reads_text_only(text, shown):
-    assert plain(text, COMMIT) == shown
-    assert plain(shown, COMMIT) == shown
+    assert plain(text, COMMIT) == plain(shown, COMMIT) == shown

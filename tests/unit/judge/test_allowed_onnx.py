@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from judged import refused
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import write_model
 
@@ -26,22 +27,13 @@ def change(path, *changes) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def refused(path) -> str:
-    with pytest.raises(GateBlocked) as caught:
-        check_onnx(path)
-    line = str(caught.value)
-    assert line.startswith("model.onnx ")
-    assert "\n" not in line
-    return line
+def blocked(message, path) -> None:
+    assert refused(GateBlocked, message, check_onnx, path).startswith("model.onnx ")
 
 
 def node(operator, *inputs, **options):
     made = helper.make_node(operator, ["features", *inputs], ["x"], **options)
     return lambda model: model.graph.node.append(made)
-
-
-def opset(domain, version):
-    return lambda model: model.opset_import.append(helper.make_opsetid(domain, version))
 
 
 def external(tensor):
@@ -57,26 +49,17 @@ def disguised(model):
     model.graph.node[-1].attribute[0].type = onnx.AttributeProto.INT
 
 
-def sparse(model):
-    values, indices = (
-        numpy_helper.from_array(np.array(one), "x") for one in (np.float32([1]), np.int64([0]))
-    )
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [5]))
-
-
-def function(model):
-    model.functions.append(
-        helper.make_function("local", "Relu", ["x"], ["y"], [], [helper.make_opsetid("", 18)])
-    )
-
-
+OPSET = helper.make_opsetid("com.example", 1)
+FUNCTION = helper.make_function("local", "Relu", ["x"], ["y"], [], [OPSET])
 CONSTANT = external(numpy_helper.from_array(WEIGHTS, "constant"))
-# OpenVINO looks for XML in all of the file, and runs any operator of its own that it finds there.
-XML = '<net version="11">', "x" * 5000 + '\n<net\nname="x" version = "11" />'
+NUMBERS = (numpy_helper.from_array(one, "x") for one in (np.float32([1]), np.int64([0])))
+SPARSE = helper.make_sparse_tensor(*NUMBERS, [5])
 
 
 def test_a_matrix_and_a_softmax_are_allowed_and_what_tf2onnx_names_and_a_dropout_that_does_not_train(path):
-    change(path, opset("ai.onnx.ml", 2), node("Dropout", "ratio"))
+    change(
+        path, lambda model: model.opset_import.add(domain="ai.onnx.ml", version=2), node("Dropout", "ratio")
+    )
     check_onnx(path)
 
 
@@ -84,30 +67,25 @@ def test_a_matrix_and_a_softmax_are_allowed_and_what_tf2onnx_names_and_a_dropout
     ("changed", "message"),
     [
         (node("Scaler", domain="ai.onnx.ml"), "uses the operator ai.onnx.ml.Scaler"),
-        (node("Phone", domain="com.example"), "the operator com.example.Phone, which the judge does not run"),
-        (opset("com.example", 1), "'com.example'"),
-        *((node(name), f"uses the operator {name},") for name in ("If", "Loop", "Scan", "RandomNormal")),
-        *((node(name), f"uses the operator {name},") for name in ("StringConcat", "ImageDecoder")),
+        (node("Relu", domain="com.example"), "the operator com.example.Relu, which the judge does not run"),
+        (lambda model: model.opset_import.append(OPSET), "onnx uses operators of 'com.example', which"),
+        *((node(name), f"uses the operator {name},") for name in ("Loop", "RandomNormal", "StringConcat")),
         (node("Dropout", "ratio", "training"), "Dropout"),
         (node("Relu", body=BODY), "gives the operator Relu a graph"),
         (disguised, "gives the operator Relu a graph"),
-        (function, "defines the function 'Relu'"),
+        (lambda model: model.functions.append(FUNCTION), "defines the function 'Relu'"),
         (lambda model: external(model.graph.initializer[0]), "keeps the weights 'weights' in another file"),
         (node("Constant", value=CONSTANT), "keeps the weights 'constant' in another file"),
-        (sparse, "sparse"),
+        (lambda model: model.graph.sparse_initializer.append(SPARSE), "sparse"),
         (lambda model: model.training_info.add(), "training"),
-        (lambda model: model.graph.ClearField("node"), "is not an ONNX model"),
+        (lambda model: model.graph.ClearField("node"), "is not an ONNX model: it has no operators"),
+        # OpenVINO looks for XML in all of the file, and runs any operator of its own that is there.
+        (lambda model: setattr(model, "producer_name", "x" * 5000 + "\n<net\nname='x'/>"), "is not an ONNX"),
     ],
 )
 def test_what_no_such_model_needs_is_named(path, changed, message):
     change(path, changed)
-    assert message in refused(path)
-
-
-@pytest.mark.parametrize("text", XML)
-def test_a_file_that_openvino_reads_as_its_own_format_is_refused(path, text):
-    change(path, lambda model: setattr(model, "producer_name", text))
-    assert "is not an ONNX model" in refused(path)
+    blocked(message, path)
 
 
 def other_order(data: bytes) -> bytes:
@@ -121,22 +99,22 @@ def other_order(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        *((lambda _, text=text: text, "is not an ONNX model") for text in (b"", b"import os\n",
-         b"\x08\x0a" + b"text " * 9)),
+        (lambda _: b"", "is not an ONNX model"),
+        (lambda _: b"\x08\x0a" + b"text " * 9, "is not an ONNX model"),
         (lambda data: data[:4] + b"ORTM" + data[8:], "is not an ONNX model"),
         (other_order, "is not an ONNX model"),
         # Field 500, a text of two bytes.
         (lambda data: data + b"\xa2\x1f\x02hi", "fields that ONNX does not know"),
     ],
-)  # fmt: skip
+)
 def test_bytes_that_are_no_such_file_are_refused(path, changed, message):
     path.write_bytes(changed(path.read_bytes()))
-    assert message in refused(path)
+    blocked(message, path)
 
 
 def test_too_large_a_file_is_not_even_read_and_too_many_operators_are_refused(path, monkeypatch):
     monkeypatch.setattr(allowed_onnx, "MOST_NODES", 1)
-    assert "has 2 operators, and 1 are allowed" in refused(path)
+    blocked("has 2 operators, and 1 are allowed", path)
     monkeypatch.setattr(allowed_onnx, "LARGEST_MODEL", 100)
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda _: pytest.fail("was read"))
-    assert f"has {path.stat().st_size:,} bytes, and 100 are allowed" in refused(path)
+    blocked(f"has {path.stat().st_size:,} bytes, and 100 are allowed", path)

@@ -7,7 +7,8 @@ import shutil
 import pytest
 from attestations import holdout_ref, trust_file
 from command import called
-from judged import CLAIMED, FILES, write_answers, write_asked
+from judged import CLAIMED, FILES, refused, write_answers, write_asked
+from processes import assert_one_line
 from reports import DATA_VERSION, POLICY
 
 from ml.core.canonical import digest
@@ -22,12 +23,7 @@ from ml.judge.work import MEASURED
 from ml.release.signing import verify_envelope
 from ml.release.trust import read_trust
 
-IMAGE = "localhost/judge@" + digest(b"judge")
-
-
-def signer(statement) -> bytes:
-    """Stand in for a signature."""
-    return b"signed " + statement.to_bytes()
+SIGNED = POLICY, "localhost/judge@" + digest(b"judge"), lambda statement: b"signed " + statement.to_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -41,70 +37,52 @@ def measured(tmp_path_factory):
 
 @pytest.fixture
 def work(measured, tmp_path):
-    """A copy of it to spoil."""
     return shutil.copytree(measured, tmp_path / "work")
 
 
-def refused(message, *args, **kwargs):
-    with pytest.raises(EvidenceError, match=message) as caught:
-        sign(*args, POLICY, IMAGE, signer, **kwargs)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_statement_says_what_was_measured_and_what_is_claimed(measured):
-    found = sign(measured, POLICY, IMAGE, signer)
+def test_the_statement_says_what_was_measured_decided_and_claimed(measured):
+    found = sign(measured, *SIGNED)
     about = found.statement.predicate.measured
     assert found.envelope == b"signed " + found.statement.to_bytes()
     assert found.statement.candidate == manifest_of(FILES).id
     assert about.reports == read_json(measured / MEASURED)["reports"]
     assert about.holdout == holdout_ref()
     assert about.isolation == {"dns": "Network is unreachable"}
-    assert (about.policy_digest, about.judge_image) == (policy_digest(POLICY), IMAGE)
+    assert (about.policy_digest, about.judge_image) == (policy_digest(POLICY), SIGNED[1])
     assert datetime.datetime.now(datetime.UTC) - about.at < datetime.timedelta(minutes=5)
     assert found.statement.predicate.claimed == CLAIMED
-
-
-def test_the_policy_decides_on_the_measured_numbers_and_of_a_self_checked_champion_on_absolute_ones(measured):
-    found = sign(measured, POLICY, IMAGE, signer)
+    # Sixty examples are too few, and the labels are noise; a self-checked champion is not compared with.
     failed = {check.name for check in found.verdict.failures}
-    # Sixty examples are too few, and the labels are noise.
     assert {"evaluation.examples", "evaluation.gain_over_prior.low"} <= failed
     assert not [one for one in found.verdict.checks if one.reason.startswith("the report is about")]
-    about = found.statement.predicate.measured
     assert (about.champion, about.champion_kind) == ("c" * 64, "self-checked")
     champions = {check.name for check in about.verdict.checks if check.name.startswith("champion.")}
     assert champions <= {"champion.subject"}
 
 
-def test_what_was_measured_for_something_else_is_refused(work):
-    asked = read_json(work / "asked.json")
-    write_json(work / "asked.json", {**asked, "store": "elsewhere:1"})
-    refused("is about another candidate or holdout", work)
-
-
 @pytest.mark.parametrize("name", ["asked", "measured"])
-def test_what_was_not_handed_over_is_refused(work, name):
-    refused(rf"{name}\.json: its digest is", work, **{f"{name}_digest": digest(b"another")})
+def test_what_was_not_handed_over_or_measured_for_something_else_is_refused(work, name):
+    refused(EvidenceError, rf"{name}\.json: its digest is", sign, work, *SIGNED, **{f"{name}_digest": "x"})
+    write_json(work / "asked.json", {**read_json(work / "asked.json"), "store": "elsewhere:1"})
+    refused(EvidenceError, "is about another candidate or holdout", sign, work, *SIGNED)
     (work / f"{name}.json").unlink()
-    refused(rf"{name}\.json: No such file", work)
+    refused(EvidenceError, rf"{name}\.json: No such file", sign, work, *SIGNED)
 
 
 def test_the_verbs_of_the_steps_hand_over_by_digest(work, tmp_path):
     key, trust = trust_file(tmp_path / "keys")
-    results = tmp_path / "results"
-    results.mkdir()
-    asked = digest((work / "asked.json").read_bytes())
+    (tmp_path / "results").mkdir()
     (work / MEASURED).unlink()
-    done = called("judge", "score", "--work", work, "--asked", asked, "--results-dir", results, cwd=tmp_path)
+    words = ["--work", work, "--asked", digest((work / "asked.json").read_bytes())]
+    done = called("judge", "score", *words, "--results-dir", "results", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    handed = (results / "MEASURED").read_text()
+    handed = (tmp_path / "results/MEASURED").read_text()
     assert handed == digest((work / MEASURED).read_bytes())
-    words = ["judge", "sign", "--work", work, "--key-file", key, "--asked", asked, "--measured", handed]
-    told = tmp_path / "judge.json"
-    done = called(*words, "--out", tmp_path / "a.json", "--outcome", told, "--json", cwd=tmp_path)
+    words += ["--measured", handed, "--key-file", key, "--out", "a.json", "--outcome", "judge.json"]
+    done = called("judge", "sign", *words, "--json", cwd=tmp_path)
     assert done.returncode == GateBlocked.exit_code
-    outcome = TaskOutcome.load(json.loads(told.read_bytes()))
-    assert (outcome.exit_code, outcome.commit, outcome.dirty) == (10, "c0ffee", False)
+    outcome = TaskOutcome.load(json.loads((tmp_path / "judge.json").read_bytes()))
+    assert (outcome.exit_code, outcome.commit, outcome.dirty) == (10, CLAIMED.commit, False)
     failing = [check.name for check in outcome.checks if not check.passed and check.level == "block"]
     assert f"({', '.join(failing)})" in outcome.error
     statement = verify_envelope((tmp_path / "a.json").read_bytes(), read_trust(trust))
@@ -112,14 +90,11 @@ def test_the_verbs_of_the_steps_hand_over_by_digest(work, tmp_path):
     assert json.loads(done.stdout)["candidate"] == statement.candidate
 
 
-def test_a_key_that_is_not_there_and_claims_that_are_none_are_told_before_anything_is_measured(tmp_path):
+def test_a_key_or_claims_that_cannot_be_read_are_told_before_anything_is_measured(tmp_path):
     key, _ = trust_file(tmp_path / "keys")
     (tmp_path / "claims.json").write_text('{"run_id": "r"}')
     words = ["judge", "attest", "abc", "--holdout", "h", "--version", DATA_VERSION, "--key-file"]
-    for more, message in (
-        (["none.pem"], "--key-file none.pem is not there; `jukebox judge keys` makes a pair"),
-        ([key, "--claims", "claims.json"], "--claims claims.json: "),
-    ):
-        done = called(*words, *more, cwd=tmp_path)
-        assert done.returncode == 2
-        assert message in done.stderr
+    done = called(*words, "none.pem", cwd=tmp_path)
+    assert "--key-file none.pem is not there; `jukebox judge keys` makes a pair" in assert_one_line(done, 2)
+    done = called(*words, key, "--claims", "claims.json", cwd=tmp_path)
+    assert "--claims claims.json: " in assert_one_line(done, 2)
