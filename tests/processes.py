@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,9 @@ from command import COMMAND, called, jukebox
 def assert_one_line(done: subprocess.CompletedProcess, code: int) -> str:
     """Check that the command ended with a code and one line on stderr, and return the line."""
     assert "Traceback" not in done.stdout + done.stderr
-    lines = done.stderr.rstrip("\n").split("\n")
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("jukebox: "), lines[0]
-    assert done.returncode == code, lines[0]
-    return lines[0]
+    (line,) = done.stderr.rstrip("\n").split("\n")
+    assert (line.startswith("jukebox: "), done.returncode) == (True, code), line
+    return line
 
 
 def assert_nothing_half_written(home: Path) -> None:
@@ -43,7 +40,7 @@ def call_at(home: Path, *arguments: object) -> subprocess.CompletedProcess:
     return called(*arguments, cwd=home)
 
 
-def start_at(home: Path, *arguments: object, prefix: Sequence[str] = ()) -> subprocess.Popen:
+def start_at(home: Path, *arguments: object, prefix=()) -> subprocess.Popen:
     """Start the command likewise, as the leader of a process group, as a shell does."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
@@ -79,7 +76,7 @@ def kill_all(home: Path) -> dict[int, str]:
     return left
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
+def wait_for(condition, seconds: float = 90) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -89,24 +86,24 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
 
 def step_began(home: Path, step: str) -> bool:
     """Tell whether a step of the one run at home has started."""
-    events = list((home / ".jukebox" / "runs").glob("*/events.jsonl"))
+    events = (home / ".jukebox" / "runs").glob("*/events.jsonl")
     return any(f'"step": "{step}", "event": "start"' in path.read_text() for path in events)
 
 
 def processes_of(home: Path) -> dict[int, str]:
     """Find every process that has a path below home among its arguments or in its environment."""
-    found = {}
+    processes = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):
                 command = (folder / "cmdline").read_bytes()
                 if f"{home}/".encode() in command + (folder / "environ").read_bytes():
-                    found[int(folder.name)] = command.replace(b"\0", b" ").decode()
-    return found
+                    processes[int(folder.name)] = command.replace(b"\0", b" ").decode()
+    return processes
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, *options: str) -> Iterator[Path]:
+def small_disk(folder: Path, *options: str):
     """Mount a file system of 1 MB, or skip the test where that is not allowed."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", ",".join(("size=1m", *options)), "tmpfs", str(folder)]

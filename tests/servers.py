@@ -32,40 +32,25 @@ def serving(site: Site, certificate=None) -> Iterator[Site]:
     """Serve a site, over TLS with a certificate of trustme; ``site.url`` is its address."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.answer(site.head_status)
-
         def do_GET(self):
-            data = self.answer(site.status)
-            if data:
-                self.wfile.write(data[: len(data) // 2] if site.cut_off else data)
-
-        def do_PUT(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.do_GET()
-
-        def do_POST(self):
-            self.do_PUT()
-
-        def answer(self, status):
-            path = self.path.partition("?")[0]
+            path, head = self.path.partition("?")[0], self.command == "HEAD"
             site.asked.append(f"{self.command} {self.path}")
             site.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if path in site.redirects:
-                self.send_response(302)
-                self.send_header("Location", site.redirects[path])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return b""
-            if path not in site.files:
-                status = 404
-            data = site.files.get(path, b"") if status == 200 else b"no"
+            status = site.head_status if head else site.status
+            status = 302 if path in site.redirects else status if path in site.files else 404
+            data = {302: b"", 200: site.files.get(path)}.get(status, b"no")
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            if status == 302:
+                self.send_header("Location", site.redirects[path])
             if site.etags and status == 200:
                 self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
             self.end_headers()
-            return data
+            if not head:
+                self.wfile.write(data[: len(data) // 2] if site.cut_off else data)
+
+        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass
@@ -75,17 +60,21 @@ def serving(site: Site, certificate=None) -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def http_server(
-    handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
-) -> Iterator[str]:
+def http_server(handler, context: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve with a handler, over TLS with a context; yields the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
+    with _running(server):
+        yield f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
+
+
+@contextlib.contextmanager
+def _running(server):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http{'s' if context else ''}://127.0.0.1:{server.server_port}"
+        yield
     finally:
         server.shutdown()
         server.server_close()
@@ -123,19 +112,13 @@ def s3_server(certificate=None, ignores: tuple[str, ...] = ()) -> Iterator[dict[
     backend = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"]
     if "bucket" not in backend.buckets:
         backend.create_bucket("bucket", "us-east-1")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with _running(server):
         yield {
             "AWS_ENDPOINT_URL": f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}",
             "AWS_ACCESS_KEY_ID": "someone",
             "AWS_SECRET_ACCESS_KEY": "something",
             "AWS_REGION": "us-east-1",
         }
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,4 @@
 """Seeded schedules of everything that goes wrong between `jukebox submit` and a DSPA, and what must hold.
 
-`schedules` draws a schedule from a seed, `world` runs it, `invariants` checks what happened. `python -m chaos
-SEED` (in tests/) runs one schedule and prints what happened.
+`schedules` draws a schedule from a seed, `world` runs it, `invariants` checks what happened.
 """

@@ -1,10 +1,8 @@
 """What must hold after any schedule; each violation is a sentence."""
 
-from dspa_server import RunRecord
+from collections.abc import Iterator
 
-from chaos.leavings import TRUE
-from chaos.submitter import NONCE, WAITS
-from chaos.world import TOKENS, World, cancelled
+from chaos.world import NONCE, TOKENS, TRUE, WAITS, World, cancelled, over
 from ml.core.canonical import digest
 
 SLACK = 20.0
@@ -16,102 +14,88 @@ EXIT_CODES = {"GateBlocked": 10, "RunFailed": 20, **dict.fromkeys(PLATFORM, 30),
 
 
 def violations(world: World) -> list[str]:
-    """Return what does not hold."""
-    rules = (one_run, true_passes, in_time, named_failures, true_summaries)
-    return [violation for rule in rules for violation in rule(world)]
+    """Return what does not hold, with all that happened."""
+    wrong = [text for rule in (one_run, true_passes, ends, true_summaries) for text in rule(world)]
+    if not wrong:
+        return []
+    plan = world.schedule
+    runs = [f"run {run.run_id} {run.created_at} {run.state} {run.terminated}" for run in world.runs()]
+    ended = [f"{one.name} after {one.seconds:.2f} s: {one.message} {one.said}" for one in world.outcomes]
+    calls = ", ".join(f"{request.number} {request.kind}" for request in world.dspa.requests)
+    return [*wrong, "\n".join([f"seed {plan.seed}: {plan}", calls, f"hit: {world.hit}", *runs, *ended])]
 
 
-def one_run(world: World) -> list[str]:
+def one_run(world: World) -> Iterator[str]:
     """Never two runs count, and there is more than one only if the API does not allow to know better."""
-    wrong, runs = [], world.runs()
+    runs, lives, last = world.runs(), len(world.outcomes), world.outcomes[-1]
     passed = {outcome.known.run_id for outcome in world.outcomes if outcome.known}
     names = ", ".join(f"{run.run_id} {run.state}" for run in runs)
     if len(passed) > 1:
-        wrong.append(f"two runs count: {passed}")
+        yield f"two runs count: {passed}"
     if world.blind and not world.schedule.twins:
-        wrong.append(f"posted a run although one existed: {world.blind}")
-    lives = len(world.outcomes)
+        yield f"posted a run although one existed: {world.blind}"
     if world.answered > lives:
-        wrong.append(f"{world.answered} POSTs were answered correctly, in {lives} lives of the submitter")
+        yield f"{world.answered} POSTs were answered correctly, in {lives} lives of the submitter"
     if len([run for run in runs if not cancelled(run)]) > 1 and not may_be_two(world):
-        wrong.append(f"several runs without a reason: {names}")
+        yield f"several runs without a reason: {names}"
     # An older run existed before the last look. A cancelled one is replaced by the next.
     there = [run for run in runs if run.run_id in passed or not (run.vanished or cancelled(run))]
     if passed and there[0].run_id not in passed:
-        wrong.append(f"the run that counts, {passed}, is not the oldest: {names}")
-    last = world.outcomes[-1]
+        yield f"the run that counts, {passed}, is not the oldest: {names}"
     if last.name in ("pass", "GateBlocked"):
         # A younger one that no list has shown cannot be found: it continues, and does not count.
-        live = [run.run_id for run in there[1:] if run.run_id in world.listed and not world.ended(run)]
+        live = [run.run_id for run in there[1:] if run.run_id in world.listed and not over(run)]
         if live:
-            wrong.append(f"the younger {live} continue after the verdict: {names}")
-    return wrong
+            yield f"the younger {live} continue after the verdict: {names}"
 
 
 def may_be_two(world: World) -> bool:
     """Return whether an answer was lost or late, or a submitter died, or two started at once."""
     plan = world.schedule
-    died = any(outcome.error in ("killed", "DeadlineOver") for outcome in world.outcomes)
+    died = any(outcome.name in ("killed", "DeadlineOver") for outcome in world.outcomes)
     # The next life looks before it posts, but a list may lag behind.
     forgotten = plan.list_lag > 0 and len(world.outcomes) > 1
     deleted = any(run.vanished for run in world.runs())
     return plan.twins or died or forgotten or deleted or world.posts > world.answered
 
 
-def true_passes(world: World) -> list[str]:
+def true_passes(world: World) -> Iterator[str]:
     """Never a pass without SUCCEEDED, evidence of this run that passes, and its candidate's bytes."""
-    wrong = []
-    for outcome in world.outcomes:
-        if not outcome.known:
-            continue
-        about = outcome.known
+    leaves = world.schedule.leaves
+    for about in [outcome.known for outcome in world.outcomes if outcome.known]:
         run = world.dspa.runs.get(about.run_id)
-        if run is None or not truly_passes(world, run):
-            wrong.append(f"run {about.run_id} passed, but {world.schedule.leaves}, {run and run.state}")
+        if not run or run.state != "SUCCEEDED" or run.terminated or leaves not in TRUE:
+            yield f"run {about.run_id} passed, but {leaves}, {run and run.state}"
         elif about.state != "SUCCEEDED" or not about.verdict or not about.verdict.passed:
-            wrong.append(f"a pass that contradicts itself: {about}")
+            yield f"a pass that contradicts itself: {about}"
         elif about.model_digest != digest(b"graph of A") or NONCE not in about.evidence:
-            wrong.append(f"a pass of another model or evidence: {about}")
-    return wrong
+            yield f"a pass of another model or evidence: {about}"
 
 
-def truly_passes(world: World, run: RunRecord) -> bool:
-    """Return whether a run deserves to pass, by its schedule and not by its evidence."""
-    return run.state == "SUCCEEDED" and not run.terminated and world.schedule.leaves in TRUE
-
-
-def in_time(world: World) -> list[str]:
-    """Never a wait beyond the deadline and the time to clean up."""
-    most = world.schedule.deadline + WAITS["stop"] + SLACK
-    return [f"took {outcome.seconds:.1f} s" for outcome in world.outcomes if outcome.seconds > most]
-
-
-def named_failures(world: World) -> list[str]:
-    """Every failure is one of ours, with its documented exit code, and one line that names a cause."""
-    wrong = []
+def ends(world: World) -> Iterator[str]:
+    """Each life ends in time, and a failure is one of ours, with its exit code, and a line with a cause."""
     for outcome in world.outcomes:
-        text = f"{outcome.name}: {outcome.message!r}"
-        if any(token in line for line in (outcome.message, *outcome.said) for token in TOKENS):
-            wrong.append(f"the token is printed: {text}")
+        message, text = outcome.message, f"{outcome.name}: {outcome.message!r}"
+        if outcome.seconds > world.schedule.deadline + WAITS["stop"] + SLACK:
+            yield f"took {outcome.seconds:.1f} s"
+        if any(token in line for line in (message, *outcome.said) for token in TOKENS):
+            yield f"the token is printed: {text}"
         if any("\n" in line for line in outcome.said):
-            wrong.append(f"more than a line: {outcome.said}")
+            yield f"more than a line: {outcome.said}"
         if outcome.name in ("pass", "killed"):
             continue
         if EXIT_CODES.get(outcome.name) != outcome.exit_code:
-            wrong.append(f"not a failure that is documented: {text}, exit code {outcome.exit_code}")
-        message = outcome.message
-        strange = [word for word in ("Traceback", "None", "\n", "object at 0x", "<class") if word in message]
-        if strange or len(message) < 20 or len(message) > 2000 or not message.isprintable():
-            wrong.append(f"no cause in one line ({strange}): {text}")
-    return wrong
+            yield f"not a failure that is documented: {text}, exit code {outcome.exit_code}"
+        strange = [word for word in ("Traceback", "None", "object at 0x", "<class") if word in message]
+        if strange or not 20 <= len(message) <= 2000 or not message.isprintable():
+            yield f"no cause in one line ({strange}): {text}"
 
 
-def true_summaries(world: World) -> list[str]:
+def true_summaries(world: World) -> Iterator[str]:
     """A stopped submitter that says that no run is left running is right."""
-    last, plan = world.outcomes[-1], world.schedule
+    plan, said = world.schedule, world.outcomes[-1].message
     # A run that no list shows, or that starts later, cannot be found.
-    hidden = plan.twins or plan.list_lag or "late commit" in world.hit
-    live = [run.run_id for run in world.runs() if not world.ended(run)]
-    if hidden or "no run is left running" not in last.message or not live:
-        return []
-    return [f"{live} continue, but: {last.message}"]
+    hidden = plan.twins or plan.list_lag or any(name.startswith("late commit") for name in world.hit)
+    live = [run.run_id for run in world.runs() if not over(run)]
+    if live and not hidden and "no run is left running" in said:
+        yield f"{live} continue, but: {said}"

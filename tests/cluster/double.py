@@ -13,9 +13,8 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-from dspa_server import Dspa, RunRecord, kfp_local
+from dspa_server import Dspa, kfp_local
 from dspa_server.server import Server
 
 EVERYWHERE = "0.0.0.0"
@@ -24,11 +23,11 @@ EVERYWHERE = "0.0.0.0"
 class Accounts(set):
     """The tokens of one service account, known by their claims."""
 
-    def __init__(self, subject: str):
+    def __init__(self, subject):
         super().__init__()
         self.subject = subject
 
-    def __contains__(self, token: object) -> bool:
+    def __contains__(self, token):
         try:
             payload = str(token).split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -37,36 +36,26 @@ class Accounts(set):
         return claims.get("sub") == self.subject
 
 
-def serve_store(port: int) -> None:
-    """Serve the S3 API with a bucket."""
+def store():
+    """Make a server of the S3 API with a bucket."""
     from moto.backends import get_backend
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
-    server = make_server(EVERYWHERE, port, DomainDispatcherApplication(create_backend_app), threaded=True)
     get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("bucket", "us-east-1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return make_server(EVERYWHERE, 5000, DomainDispatcherApplication(create_backend_app), threaded=True)
 
 
-def serve_dspa(folder: Path, settings: dict[str, Any], port: int) -> Dspa:
-    """Serve a DSPA whose runs are executed in this pod."""
+def main(folder: Path):
+    """Serve all of it until the pod is stopped; the third server tells the tests of the runs."""
+    settings = json.loads((folder / "settings.json").read_bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
-    def executor(run: RunRecord) -> Any:
+    def executor(run):
         code = {"PYTHONPATH": f"/srv/git/code/{run.parameters['commit']}"}
         return kfp_local(Path("/tmp/runs"), code, settings["secrets"])(run)
-
-    dspa = Dspa(tokens=Accounts(settings["subject"]), executor=executor)
-    server = Server(dspa, context, port, EVERYWHERE)
-    dspa.url = settings["url"]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return dspa
-
-
-def serve_records(dspa: Dspa, port: int) -> ThreadingHTTPServer:
-    """Tell the tests of the runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -80,15 +69,10 @@ def serve_records(dspa: Dspa, port: int) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(data)
 
-    return ThreadingHTTPServer((EVERYWHERE, port), Handler)
-
-
-def main(folder: Path) -> None:
-    """Serve all of it until the pod is stopped."""
-    settings = json.loads((folder / "settings.json").read_bytes())
-    serve_store(5000)
-    dspa = serve_dspa(folder, settings, 8443)
-    serve_records(dspa, 8080).serve_forever()
+    dspa = Dspa(tokens=Accounts(settings["subject"]), executor=executor, url=settings["url"])
+    for server in (store(), Server(dspa, context, 8443, EVERYWHERE)):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    ThreadingHTTPServer((EVERYWHERE, 8080), Handler).serve_forever()
 
 
 if __name__ == "__main__":

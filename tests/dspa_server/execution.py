@@ -1,7 +1,6 @@
 """Executes a run: a process of its own runs the IR with kfp.local.
 
-The process starts from this file in the tests' interpreter, and has only what a pod would have: the variables
-of the test, the secrets that the IR names, and the path of Python.
+It has only what a pod would have: the test's variables, the secrets that the IR names, and Python's path.
 """
 
 import contextlib
@@ -12,13 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dspa_server.records import RunRecord
 
 JOB_ID = "{{$.pipeline_job_uuid}}"
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
@@ -26,7 +20,7 @@ STATES = {"start": "RUNNING", "end": "SUCCEEDED", "error": "FAILED"}
 
 
 class SecretMissing(Exception):
-    """The cluster has no such secret or key."""
+    pass
 
 
 @dataclass
@@ -34,13 +28,12 @@ class LocalExecution:
     """A run's process; None if it could not start."""
 
     folder: Path
-    process: "subprocess.Popen[bytes] | None" = None
+    process: subprocess.Popen | None = None
 
-    def poll(self) -> int | None:
-        """Return the exit code, None while it runs."""
+    def poll(self):
         return 1 if self.process is None else self.process.poll()
 
-    def kill(self) -> None:
+    def kill(self):
         """Kill it with all of its steps."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -55,38 +48,31 @@ class LocalExecution:
         return {event["step"]: STATES[event["event"]] for event in told if event["event"] in STATES}
 
 
-def kfp_local(
-    folder: Path, env: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]] | None = None
-) -> "Callable[[RunRecord], LocalExecution]":
+def kfp_local(folder: Path, env: dict[str, str], secrets: dict[str, dict[str, str]]):
     """Return an executor that runs each run in ``folder/<run_id>/``, where ``run.log`` is what it printed.
 
-    Args:
-        folder: the folder of all runs.
-        env: the variables of every step.
-        secrets: the cluster's secrets; a run that needs another fails.
+    ``env`` are the variables of every step, ``secrets`` those of the cluster; a run that needs another fails.
     """
 
-    def execute(run: "RunRecord") -> LocalExecution:
+    def execute(run):
         home = folder / run.run_id
         if home.exists():
             home = folder / f"{run.run_id}-{time.monotonic_ns()}"
         (home / "tmp").mkdir(parents=True)
-        documents = [document for document in (run.pipeline_spec, run.platform_spec) if document]
-        text = "\n---\n".join(json.dumps(document) for document in documents)
-        (home / "pipeline.yaml").write_text(text.replace(JOB_ID, run.run_id), encoding="utf-8")
-        (home / "parameters.json").write_text(json.dumps(run.parameters), encoding="utf-8")
+        text = "\n---\n".join(json.dumps(each) for each in (run.pipeline_spec, run.platform_spec) if each)
+        (home / "pipeline.yaml").write_text(text.replace(JOB_ID, run.run_id))
+        (home / "parameters.json").write_text(json.dumps(run.parameters))
         with open(home / "run.log", "wb") as log:
             try:
-                variables = secret_variables(run, secrets or {})
+                variables = secret_variables(run, secrets)
             except SecretMissing as error:
                 log.write(f"{error}\n".encode())
                 return LocalExecution(home)
             inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
             told = {"JUKEBOX_EVENTS": str(home / "events.jsonl"), "TMPDIR": str(home / "tmp")}
-            # -P: the child must not import the modules beside this file.
-            command = [sys.executable, "-P", __file__, str(home), str(os.getpid())]
             process = subprocess.Popen(
-                command,
+                # -P: the child must not import the modules beside this file.
+                [sys.executable, "-P", __file__, str(home), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -99,17 +85,13 @@ def kfp_local(
     return execute
 
 
-def secret_variables(run: "RunRecord", secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return the variables that all steps take from secrets.
-
-    Raises:
-        SecretMissing: one is missing and not optional.
-    """
+def secret_variables(run, secrets):
+    """Return the variables that all steps take from secrets, or raise if one is missing and not optional."""
     kubernetes = run.platform_spec.get("platforms", {}).get("kubernetes", {})
     variables = {}
     for executor in kubernetes.get("deploymentSpec", {}).get("executors", {}).values():
         for item in executor.get("secretAsEnv", ()):
-            name = _secret_name(item, run.parameters)
+            name = item.get("secretName") or item["secretNameParameter"]["runtimeValue"]["constant"]
             for key in item.get("keyToEnv", ()):
                 value = secrets.get(name, {}).get(key["secretKey"])
                 if value is not None:
@@ -119,13 +101,6 @@ def secret_variables(run: "RunRecord", secrets: Mapping[str, Mapping[str, str]])
     return variables
 
 
-def _secret_name(item: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
-    given = item.get("secretNameParameter", {})
-    constant = given.get("runtimeValue", {}).get("constant")
-    by_input = parameters.get(given.get("componentInputParameter", ""))
-    return str(constant or by_input or item.get("secretName", ""))
-
-
 def _die_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
@@ -133,7 +108,7 @@ def _die_with(parent: int) -> None:
 
 
 def main(home: Path, parent: int) -> None:
-    """Run the IR in a folder; this is the child process."""
+    """Run the IR in a folder, in the child process."""
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     from kfp import components, local
     from kfp.local import subprocess_task_handler

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TEXT = "text/plain; charset=utf-8"
-LOGIN_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Log In</title></head>
-<body><form method="GET" action="/oauth/start">
-<button type="submit">Log in with OpenShift</button></form></body>
-</html>
-"""
+LOGIN_PAGE = (
+    "<!DOCTYPE html>\n<html><body><form action='/oauth/start'>Log in with OpenShift</form></body></html>"
+)
+LATER = "<html><h1>504 Gateway Time-out</h1></html>"
 
 
 @dataclass(frozen=True)
@@ -28,99 +26,41 @@ class Fault:
     flag: bool = False
     edit: Callable[[Any], Any] | None = None
 
-    @classmethod
-    def reset(cls, *, after: bool = False) -> "Fault":
-        """Reset the connection (RST) without an answer."""
-        return cls("reset", after)
-
-    @classmethod
-    def close(cls, *, after: bool = False) -> "Fault":
-        """Close the connection without an answer."""
-        return cls("close", after)
-
-    @classmethod
-    def hang(cls, seconds: float, *, after: bool = False) -> "Fault":
-        """Send nothing for so long, then close."""
-        return cls("hang", after, seconds)
-
-    @classmethod
-    def status(
-        cls,
-        code: int,
-        body: str | bytes = "",
-        content_type: str = TEXT,
-        *,
-        after: bool = False,
-        **headers: str,
-    ) -> "Fault":
+    @staticmethod
+    def status(code, body="", content_type=TEXT, *, after=False, **headers):
         """Send another answer."""
         data = body.encode() if isinstance(body, str) else body
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return cls("status", after, code=code, body=data, headers={"Content-Type": content_type, **named})
+        named = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
+        return Fault("status", after, code=code, body=data, headers={"Content-Type": content_type, **named})
 
-    @classmethod
-    def json(cls, value: Any, code: int = 200, *, after: bool = False) -> "Fault":
-        """Send other JSON."""
-        return cls.status(code, json.dumps(value), "application/json", after=after)
+    @staticmethod
+    def json(value, code=200, *, after=False):
+        return Fault.status(code, json.dumps(value), "application/json", after=after)
 
-    @classmethod
-    def login_page(cls) -> "Fault":
-        """Send 200 and the HTML of a login page, as oauth-proxy does."""
-        return cls.status(200, LOGIN_PAGE, "text/html; charset=utf-8")
-
-    @classmethod
-    def unauthorized(cls) -> "Fault":
-        """Answer as kube-rbac-proxy does for an unknown token."""
-        return cls.status(401, "Unauthorized\n")
-
-    @classmethod
-    def forbidden(cls) -> "Fault":
-        """Answer as kube-rbac-proxy does for a missing right."""
-        return cls.status(403, "Forbidden\n")
-
-    @classmethod
-    def redirect(cls, url: str, code: int = 302) -> "Fault":
-        return cls.status(code, Location=url)
-
-    @classmethod
-    def busy(cls, code: int = 503, retry_after: str | None = None) -> "Fault":
-        """Send 429 or 503, with or without `Retry-After`."""
-        return cls.status(
-            code, "try again later\n", **({} if retry_after is None else {"Retry_After": retry_after})
-        )
-
-    @classmethod
-    def gateway_timeout(cls, *, after: bool = True) -> "Fault":
-        """Send 504 as the router does."""
-        page = "<html><body><h1>504 Gateway Time-out</h1></body></html>"
-        return cls.status(504, page, "text/html", after=after)
-
-    @classmethod
-    def late_commit(cls, seconds: float, *, reset: bool = False) -> "Fault":
-        """Send 504 (or reset) now, and handle the request so many seconds later."""
-        return cls("late_commit", seconds=seconds, flag=reset)
-
-    @classmethod
-    def slow_body(cls, seconds: float, piece: int = 16) -> "Fault":
-        """Send the right answer's body in pieces of so many bytes, with pauses between them."""
-        return cls("slow_body", seconds=seconds, size=piece)
-
-    @classmethod
-    def slow_headers(cls, seconds: float, piece: int = 16) -> "Fault":
-        """Send the right answer's headers likewise."""
-        return cls("slow_headers", seconds=seconds, size=piece)
-
-    @classmethod
-    def truncated(cls, *, matching: bool = False) -> "Fault":
-        """Send half of the right answer, with the length of the whole or, if matching, of the half."""
-        return cls("truncated", flag=matching)
-
-    @classmethod
-    def edited(cls, edit: Callable[[Any], Any]) -> "Fault":
-        """Handle the request, and send what ``edit`` returns for the answer's JSON."""
-        return cls("edited", edit=edit)
-
-    @classmethod
-    def huge(cls, megabytes: int, *, chunked: bool = False) -> "Fault":
-        """Send one JSON object of so many MB; chunked, it has no Content-Length."""
-        return cls("huge", size=megabytes, flag=chunked)
+    # No answer: the connection is reset (RST), closed, or silent for so many seconds.
+    reset = staticmethod(lambda *, after=False: Fault("reset", after))
+    close = staticmethod(lambda *, after=False: Fault("hang", after))
+    hang = staticmethod(lambda seconds, *, after=False: Fault("hang", after, seconds))
+    # 504 (or a reset) now, and the request is handled so many seconds later.
+    late_commit = staticmethod(
+        lambda seconds, *, reset=False: Fault("late_commit", False, seconds, flag=reset)
+    )
+    # The right answer in pieces of so many bytes with pauses, half of it (with its own length or that of the
+    # whole), or what ``edit`` returns for its JSON.
+    slow_body = staticmethod(lambda seconds, piece=16: Fault("slow", False, seconds, size=piece))
+    slow_headers = staticmethod(
+        lambda seconds, piece=16: Fault("slow", False, seconds, size=piece, flag=True)
+    )
+    truncated = staticmethod(lambda *, matching=False: Fault("truncated", flag=matching))
+    edited = staticmethod(lambda edit: Fault("edited", edit=edit))
+    # One JSON object of so many MB; chunked, it has no Content-Length.
+    huge = staticmethod(lambda megabytes, *, chunked=False: Fault("huge", size=megabytes, flag=chunked))
+    # As oauth-proxy, kube-rbac-proxy and the router say it.
+    login_page = staticmethod(lambda: Fault.status(200, LOGIN_PAGE, "text/html; charset=utf-8"))
+    unauthorized = staticmethod(lambda: Fault.status(401, "Unauthorized\n"))
+    forbidden = staticmethod(lambda: Fault.status(403, "Forbidden\n"))
+    redirect = staticmethod(lambda url, code=302: Fault.status(code, Location=url))
+    gateway_timeout = staticmethod(lambda *, after=True: Fault.status(504, LATER, "text/html", after=after))
+    busy = staticmethod(
+        lambda code=503, retry_after=None: Fault.status(code, "try again later\n", Retry_After=retry_after)
+    )

@@ -4,19 +4,11 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NEVER = datetime(1, 1, 1, tzinfo=UTC)
-"""How the end of a node that has not ended is written."""
-
+NEVER = EPOCH.replace(year=1)  # how the end of a node that has not ended is written
 TERMINAL = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})
-RUN_FIELDS = frozenset(
-    "experiment_id run_id display_name storage_state description pipeline_version_id pipeline_spec"
-    " pipeline_version_reference runtime_config service_account created_at scheduled_at finished_at state"
-    " error run_details recurring_run_id state_history".split()
-)
-"""The fields of a run that every v2beta1 server knows."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +16,16 @@ class Profile:
     """A server's version, as far as a client can tell."""
 
     tag_name: str
-    commit_sha: str
-    run_fields: frozenset[str]
-    unknown_spec_fields: frozenset[str] = frozenset()
-    """Fields of the IR that are newer than this server; it refuses the whole spec."""
-    gateway: int = 2
-    task_details: bool = True
-    """Whether a run has its workflow's nodes; without, `?view=FULL` returns tasks."""
+    unknown_spec_fields: tuple[
+        str, ...
+    ] = ()  # of the IR, newer than this server, which refuses the whole spec
+    task_details: bool = True  # a run has its workflow's nodes; else `?view=FULL` returns tasks
 
 
-PLUGINS = {"plugins_input", "plugins_output"}
-NEWER = {"pipelineConfig", "taskConfigPassthroughs", "cacheKey"}
 PROFILES = {
-    "2.5": Profile("2.5.0", "8c6d6a0e2f5b4a1d9c3e7f6a5b4c3d2e1f0a9b8c", RUN_FIELDS, frozenset(NEWER), 1),
-    "2.16": Profile("2.16.1", "537860c41d1f4a0b8e2c6a7d9b5e3f1c0a4d8e6f", RUN_FIELDS | PLUGINS),
-    "next": Profile(
-        "2.99.0",
-        "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
-        RUN_FIELDS | PLUGINS | {"task_count", "tasks", "namespace", "pipeline_reference"},
-        task_details=False,
-    ),
+    "2.5": Profile("2.5.0", ("pipelineConfig", "taskConfigPassthroughs", "cacheKey")),
+    "2.16": Profile("2.16.1"),
+    "next": Profile("2.99.0", task_details=False),
 }
 
 
@@ -68,30 +50,18 @@ class Script:
     pending: int = 1
     running: int = 2
     final: str = "SUCCEEDED"
-    states: tuple[str | None, ...] | None = None
-    """One for each GET, the last for ever; None omits the field."""
+    states: tuple[str | None, ...] | None = None  # one for each GET, the last for ever; None omits the field
     vanish_after: int | None = None
     never_ends: bool = False
     failed_task: str | None = None
-    canceling: int | None = 2
-    """How many GETs show CANCELING after a termination; None: all."""
-    canceled: str = "FAILED"
-    """The final state of a terminated run."""
-
-
-class Execution(Protocol):
-    """A run that is really executed; a `subprocess.Popen` will do."""
-
-    def poll(self) -> int | None: ...
-
-    def kill(self) -> None: ...
+    canceling: int | None = 2  # how many GETs show CANCELING after a termination; None: all
+    canceled: str = "FAILED"  # the final state of a terminated run
 
 
 @dataclass
 class RunRecord:
-    """A run as the server keeps it."""
+    """A run as the server keeps it. With ``reference`` an answer has a pipeline version, not the spec."""
 
-    run_id: str
     display_name: str
     experiment_id: str
     parameters: dict[str, Any]
@@ -100,20 +70,17 @@ class RunRecord:
     created_at: datetime
     description: str = ""
     pipeline_root: str = ""
-    service_account: str = ""
+    service_account: str = "pipeline-runner-dspa"
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reference: dict[str, str] | None = None
-    """A pipeline version, which an answer has instead of the spec."""
     script: Script = field(default_factory=Script)
-    process: Execution | None = None
+    process: Any = None
     state: str | None = "PENDING"
     state_history: list[tuple[datetime, str]] = field(default_factory=list)
     finished_at: datetime = EPOCH
     storage_state: str = "AVAILABLE"
     gets: int = 0
-    turn: int = 0
-    """GETs since the run started or was retried."""
-    running_gets: int = 0
-    tasks_done: int = 0
+    turn: int = 0  # GETs since the run started or was retried
     terminated: bool = False
     terminated_turn: int = 0
     ended_turn: int | None = None
@@ -127,14 +94,11 @@ class RunRecord:
 
 @dataclass
 class Experiment:
-    """An experiment as the server keeps it."""
-
     display_name: str
     created_at: datetime
     description: str = ""
     experiment_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_state: str = "AVAILABLE"
-    last_run_created_at: datetime = EPOCH
 
 
 def timestamp(moment: datetime) -> str:
@@ -149,9 +113,9 @@ def message(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def struct(value: Any) -> Any:
     """Return a value as google.protobuf.Struct writes it: numbers are doubles in their shortest form."""
-    if isinstance(value, Mapping):
-        return {str(name): struct(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, dict):
+        return {name: struct(item) for name, item in value.items()}
+    if isinstance(value, list):
         return [struct(item) for item in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)

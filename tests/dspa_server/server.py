@@ -6,22 +6,17 @@ import os
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qsl
 
 from dspa_server.api import JSON, Answer, answer, classify
-from dspa_server.faults import TEXT, Fault
+from dspa_server.faults import Fault
 from dspa_server.records import Request
 from dspa_server.state import Dspa
-
-
-class MistakeError(Exception):
-    """The double, or a callback of the test, failed."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,96 +26,87 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: "Server"
 
-    def handle_request(self) -> None:
+    def setup(self):
+        self.server.open.add(self.request)
+        if self.server.context:
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+            self.server.open.add(self.request)
+        super().setup()
+
+    def finish(self):
+        super().finish()
+        self.server.open.discard(self.request)
+        self.request.close()
+
+    def handle_request(self):
         dspa = self.server.dspa
         try:
             request = self.read_request()
-            with self.noting_mistakes():
-                fault = dspa.fault(request) if dspa.fault else None
+            fault = dspa.fault(request) if dspa.fault else None
             if fault is None:
-                self.send(self.respond(request))
+                self.send(answer(self.server.dspa, request))
             else:
                 if fault.after:
-                    self.respond(request)
+                    answer(self.server.dspa, request)
                 getattr(self, f"wire_{fault.kind}")(fault, request)
-        except OSError:
+        except (ConnectionError, TimeoutError, ssl.SSLError):
             self.close_connection = True
-        except MistakeError as mistake:
+        except Exception as error:
+            # The double, or a callback of the test, failed.
+            dspa.errors.append(error)
             self.close_connection = True
-            self.send(Answer(500, f"the double failed: {mistake}\n".encode(), {"Content-Type": TEXT}))
+            self.send(Answer(500, f"the double failed: {error!r}\n".encode()))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request  # noqa: N815
+    do_GET = do_POST = do_DELETE = handle_request  # noqa: N815
 
     def read_request(self) -> Request:
         path, _, query = self.path.partition("?")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        kind, ids = classify(self.command, path)
-        values = dict(parse_qsl(query, keep_blank_values=True))
-        dspa = self.server.dspa
+        values, dspa = dict(parse_qsl(query, keep_blank_values=True)), self.server.dspa
         with dspa.lock:
-            number = len(dspa.requests) + 1
-            request = Request(number, self.command, path, values, self.headers, body, kind, ids)
-            dspa.requests.append(request)
-        return request
+            called = (self.command, path, values, self.headers, body, *classify(self.command, path))
+            dspa.requests.append(Request(len(dspa.requests) + 1, *called))
+            return dspa.requests[-1]
 
-    @contextlib.contextmanager
-    def noting_mistakes(self) -> Iterator[None]:
-        """Keep an error of the double or of a test's callback for the test."""
-        try:
-            yield
-        except Exception as error:
-            self.server.dspa.errors.append(error)
-            raise MistakeError(f"{type(error).__name__}: {error}") from error
-
-    def respond(self, request: Request) -> Answer:
-        with self.noting_mistakes():
-            return answer(self.server.dspa, request)
-
-    def head(self, answer: Answer, framing: str = "") -> bytes:
+    def head(self, right: Answer, framing="") -> bytes:
         """Return the status line and the headers."""
-        lines = [f"HTTP/1.1 {answer.code} {responses.get(answer.code, 'Unknown')}"]
-        now = time.time() + self.server.dspa.clock_skew
-        headers = {"Date": self.date_time_string(int(now)), **answer.headers}
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += [framing or f"Content-Length: {len(answer.body)}"]
+        now = int(time.time() + self.server.dspa.clock_skew)
+        lines = [f"HTTP/1.1 {right.code} {self.responses[right.code][0]}"]
+        lines += [f"Date: {self.date_time_string(now)}"]
+        lines += [f"{name}: {value}" for name, value in right.headers.items()]
+        lines += [framing or f"Content-Length: {len(right.body)}"]
         lines += ["Connection: close"] if self.close_connection else []
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def send(self, answer: Answer) -> None:
-        self.wfile.write(self.head(answer) + (b"" if self.command == "HEAD" else answer.body))
+    def send(self, right: Answer):
+        self.wfile.write(self.head(right) + right.body)
 
-    def drip(self, data: bytes, fault: Fault) -> None:
-        """Send data in pieces with pauses between them."""
-        for start in range(0, len(data), fault.size):
-            if start:
-                self.pause(fault.seconds)
-            self.wfile.write(data[start : start + fault.size])
-
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float):
         if self.server.dspa.stopping.wait(seconds):
             raise ConnectionAbortedError
 
-    def wire_reset(self, *_: Any) -> None:
+    def wire_reset(self, *_):
         """Close the connection by a RST, below TLS."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         os.close(self.connection.detach())
 
-    def wire_close(self, *_: Any) -> None:
-        self.close_connection = True
-
-    def wire_hang(self, fault: Fault, _: Request) -> None:
+    def wire_hang(self, fault, _):
         self.close_connection = True
         self.pause(fault.seconds)
 
-    def wire_status(self, fault: Fault, _: Request) -> None:
+    def wire_status(self, fault, _):
         self.send(Answer(fault.code, fault.body, fault.headers))
 
-    def wire_late_commit(self, fault: Fault, request: Request) -> None:
-        def later() -> None:
-            if not self.server.dspa.stopping.wait(fault.seconds):
-                with contextlib.suppress(MistakeError):
-                    self.respond(request)
+    def wire_late_commit(self, fault, request):
+        dspa = self.server.dspa
+
+        def later():
+            try:
+                if not dspa.stopping.wait(fault.seconds):
+                    answer(dspa, request)
+            except Exception as error:
+                dspa.errors.append(error)
 
         threading.Thread(target=later, daemon=True).start()
         if fault.flag:
@@ -128,88 +114,61 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.wire_status(Fault.gateway_timeout(), request)
 
-    def wire_slow_body(self, fault: Fault, request: Request) -> None:
-        right = self.respond(request)
-        self.wfile.write(self.head(right))
-        self.drip(right.body, fault)
+    def wire_slow(self, fault, request):
+        right = answer(self.server.dspa, request)
+        head = self.head(right)
+        quick, slow, rest = (b"", head, right.body) if fault.flag else (head, right.body, b"")
+        self.wfile.write(quick)
+        for start in range(0, len(slow), fault.size):
+            self.wfile.write(slow[start : start + fault.size])
+            self.pause(fault.seconds)
+        self.wfile.write(rest)
 
-    def wire_slow_headers(self, fault: Fault, request: Request) -> None:
-        right = self.respond(request)
-        self.drip(self.head(right), fault)
-        self.wfile.write(right.body)
-
-    def wire_truncated(self, fault: Fault, request: Request) -> None:
-        right = self.respond(request)
+    def wire_truncated(self, fault, request):
+        right = answer(self.server.dspa, request)
         half = right.body[: len(right.body) // 2]
         self.close_connection = self.close_connection or not fault.flag
-        self.wfile.write(
-            self.head(Answer(right.code, half if fault.flag else right.body, right.headers)) + half
-        )
+        told = half if fault.flag else right.body
+        self.wfile.write(self.head(Answer(right.code, told, right.headers)) + half)
 
-    def wire_edited(self, fault: Fault, request: Request) -> None:
-        right = self.respond(request)
-        with self.noting_mistakes():
-            edited = fault.edit(json.loads(right.body)) if fault.edit else None
-        self.send(Answer(right.code, json.dumps(edited).encode(), right.headers))
+    def wire_edited(self, fault, request):
+        right = answer(self.server.dspa, request)
+        self.send(Answer(right.code, json.dumps(fault.edit(json.loads(right.body))).encode(), right.headers))
 
-    def wire_huge(self, fault: Fault, _: Request) -> None:
+    def wire_huge(self, fault, _):
         pieces = [b'{"padding": "', *[b"x" * (1 << 20)] * fault.size, b'"}']
         framing = "Transfer-Encoding: chunked" if fault.flag else f"Content-Length: {sum(map(len, pieces))}"
         self.wfile.write(self.head(Answer(200, b"", JSON), framing))
         for data in [*pieces, b""] if fault.flag else pieces:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if fault.flag else data)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_):
         pass
 
 
 class Server(ThreadingHTTPServer):
-    """Accepts connections, each in a daemon thread, and can drop them all."""
+    """Accepts connections, each in a daemon thread, and knows which are open."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, dspa: Dspa, context: ssl.SSLContext | None, port: int, address: str = "127.0.0.1"):
+    def __init__(self, dspa: Dspa, context: ssl.SSLContext | None, port: int, address="127.0.0.1"):
         super().__init__((address, port), Handler)
         self.dspa, self.context = dspa, context
         self.open: set[socket.socket] = set()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        self.open.add(request)
-        try:
-            if self.context:
-                raw, request = request, self.context.wrap_socket(request, server_side=True)
-                self.open.discard(raw)
-                self.open.add(request)
-            self.finish_request(request, client_address)
-        except OSError:
-            pass
-        except ValueError as error:
-            if not self.dspa.stopping.is_set():
-                self.dspa.errors.append(error)
-        finally:
-            self.open.discard(request)
-            self.shutdown_request(request)
-
-    def shutdown_request(self, request: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().shutdown_request(request)
-
-    def drop(self) -> None:
-        """Close every connection."""
-        for connection in list(self.open):
-            with contextlib.suppress(OSError, ValueError):
-                connection.shutdown(socket.SHUT_RDWR)
+    def handle_error(self, *_):
+        """Keep an error that is not the network's."""
+        error = sys.exception()
+        if not isinstance(error, OSError) and not self.dspa.stopping.is_set():
+            self.dspa.errors.append(error)
 
 
 @contextlib.contextmanager
-def serving(dspa: Dspa, ca: Any = None, port: int = 0) -> Iterator[Dspa]:
+def serving(dspa: Dspa, ca=None, port=0) -> Iterator[Dspa]:
     """Serve on loopback at ``dspa.url``, and raise what failed in the double or in a test's callback.
 
-    Args:
-        dspa: the server's state and settings.
-        ca: a ``trustme.CA`` makes it HTTPS, with a certificate for localhost and 127.0.0.1.
-        port: 0 takes any; another restarts a server at the same port.
+    A ``trustme.CA`` makes it HTTPS, with a certificate for localhost and 127.0.0.1.
     """
     context = None
     if ca is not None:
@@ -225,7 +184,9 @@ def serving(dspa: Dspa, ca: Any = None, port: int = 0) -> Iterator[Dspa]:
     finally:
         dspa.stop()
         server.shutdown()
-        server.drop()
+        for connection in list(server.open):
+            with contextlib.suppress(OSError, ValueError):
+                connection.shutdown(socket.SHUT_RDWR)
         server.server_close()
         thread.join()
     if dspa.errors:

@@ -1,26 +1,13 @@
 """The server's settings and state, and how a run starts, proceeds and ends."""
 
-import contextlib
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dspa_server.faults import Fault
-from dspa_server.records import (
-    EPOCH,
-    PROFILES,
-    TERMINAL,
-    Execution,
-    Experiment,
-    Profile,
-    Request,
-    RunRecord,
-    Script,
-)
-from dspa_server.specs import task_names
+from dspa_server.records import PROFILES, TERMINAL, Experiment, Profile, Request, RunRecord, Script
 
 
 @dataclass
@@ -28,96 +15,46 @@ class Dspa:
     """A Data Science Pipelines server. Everything may be changed while it serves."""
 
     profile: str = "2.16"
-    tokens: set[str] | None = None
-    """The valid bearer tokens; None needs none."""
-    forbidden: Callable[[Request], bool] | None = None
-    """Which requests its RBAC refuses."""
-    script: Callable[[RunRecord], Script] | Script = field(default_factory=Script)
-    """How a new run proceeds."""
-    on_finish: Callable[[RunRecord], None] | None = None
-    """Called once, before a run shows a terminal state."""
+    tokens: set[str] | None = None  # the valid bearer tokens; None needs none
+    forbidden: Callable[[Request], bool] | None = None  # which requests its RBAC refuses
+    script: Callable[[RunRecord], Script] | Script = field(default_factory=Script)  # how a new run proceeds
+    on_finish: Callable[[RunRecord], None] | None = None  # called once, before a run shows a terminal state
     fault: Callable[[Request], Fault | None] | None = None
-    list_lag: int = 0
-    """How many lists lack a new run."""
-    clock_skew: float = 0
-    """Seconds by which the server's clock is ahead."""
-    health: dict[str, Any] = field(default_factory=dict)
-    """Other fields of healthz; None omits one."""
-    executor: Callable[[RunRecord], Execution] | None = None
-    """Executes a new run, instead of its script."""
+    list_lag: int = 0  # how many lists lack a new run
+    clock_skew: float = 0  # seconds by which the server's clock is ahead
+    executor: Callable[[RunRecord], Any] | None = None  # executes a new run, instead of its script
     requests: list[Request] = field(default_factory=list)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
-    errors: list[BaseException] = field(default_factory=list)
-    """Errors of the double itself or of a test's callback."""
+    errors: list[BaseException] = field(default_factory=list)  # of the double itself or of a test's callback
     url: str = ""
-    lock: Any = field(default_factory=threading.RLock, repr=False)
-    stopping: threading.Event = field(default_factory=threading.Event, repr=False)
+    lock: Any = field(default_factory=threading.RLock)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self):
-        about = "All runs created without specifying an experiment will be grouped here."
-        self.add_experiment("Default", about)
+        self.add_experiment("Default")
 
     @property
     def version(self) -> Profile:
-        """The server's profile."""
         return PROFILES[self.profile]
 
     def now(self) -> datetime:
-        """Return the server's time."""
         return datetime.now(UTC) + timedelta(seconds=self.clock_skew)
 
     def live_runs(self) -> list[RunRecord]:
         """List the runs that have not ended."""
-        with self.lock:
-            return [run for run in self.runs.values() if run.state not in TERMINAL]
+        return [run for run in self.runs.values() if run.state not in TERMINAL]
 
     def add_experiment(self, name: str, description: str = "") -> Experiment:
-        """Create an experiment."""
         experiment = Experiment(name, self.now(), description)
         self.experiments[experiment.experiment_id] = experiment
         return experiment
-
-    def start(self, run: RunRecord) -> None:
-        """Start a run."""
-        run.script = self.script if isinstance(self.script, Script) else self.script(run)
-        run.hidden_lists = self.list_lag
-        run.state_history.append((self.now(), "PENDING"))
-        if self.executor:
-            run.process = self.executor(run)
-        self.runs[run.run_id] = run
-        self.experiments[run.experiment_id].last_run_created_at = run.created_at
 
     def advance(self, run: RunRecord) -> None:
         """Proceed with a run, because a GET of it is being answered."""
         run.gets += 1
         run.turn += 1
-        self._show(run, self._next_state(run))
-        if run.state == "RUNNING" and run.process is None:
-            names = self.task_names(run)
-            share = len(names) * run.running_gets // max(1, run.script.running)
-            run.tasks_done = max(0, min(share, self.failing_task(run), len(names) - 1))
-            run.running_gets += 1
-
-    def look(self, run: RunRecord) -> None:
-        """Update an executed run for a list."""
-        if run.process is not None and not run.terminated and run.process.poll() is not None:
-            self._show(run, self._next_state(run))
-
-    def terminate(self, run: RunRecord) -> None:
-        """Terminate a run."""
-        run.terminated, run.terminated_turn, run.state = True, run.turn, "CANCELING"
-        if run.process is not None:
-            run.process.kill()
-
-    def retry(self, run: RunRecord) -> None:
-        """Restart a failed run."""
-        run.terminated, run.ended_turn, run.turn = False, None, run.script.pending
-        run.running_gets = run.tasks_done = 0
-        run.finished_at = EPOCH
-        self._show(run, "RUNNING")
-        if self.executor:
-            run.process = self.executor(run)
+        self.show(run, self._next_state(run))
 
     def _next_state(self, run: RunRecord) -> str | None:
         script = run.script
@@ -133,7 +70,7 @@ class Dspa:
             return "PENDING"
         return "RUNNING" if script.never_ends or run.turn <= script.pending + script.running else script.final
 
-    def _show(self, run: RunRecord, state: str | None) -> None:
+    def show(self, run: RunRecord, state: str | None) -> None:
         if state in TERMINAL and run.ended_turn is None:
             run.ended_turn = run.turn
             if self.on_finish:
@@ -143,29 +80,49 @@ class Dspa:
             run.state_history.append((self.now(), state))
         run.state = state
 
-    def task_names(self, run: RunRecord) -> list[str]:
-        """List a run's tasks."""
-        return task_names(run.pipeline_spec)
-
-    def failing_task(self, run: RunRecord) -> int:
-        """Return the index of the task at which a run stops: the failed one, or the last."""
-        names = self.task_names(run)
-        return names.index(run.script.failed_task) if run.script.failed_task in names else len(names) - 1
-
     def stop(self) -> None:
         """Kill all executed runs."""
         self.stopping.set()
         for run in self.runs.values():
-            if run.process is not None and run.process.poll() is None:
-                with contextlib.suppress(OSError):
-                    run.process.kill()
+            if run.process is not None:
+                run.process.kill()
 
-    def wait(self, condition: Callable[["Dspa"], object], seconds: float = 20) -> None:
+    def wait(self, condition: Callable[["Dspa"], object]) -> None:
         """Wait until a condition holds."""
-        end = time.monotonic() + seconds
-        while True:
-            with self.lock:
-                if condition(self):
-                    return
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.01)
+        from processes import wait_for
+
+        wait_for(lambda: self._locked(condition), 20)
+
+    def _locked(self, condition) -> object:
+        with self.lock:
+            return condition(self)
+
+
+def task_names(run: RunRecord) -> list[str]:
+    """List the root DAG's tasks, each after those that it depends on, otherwise by name."""
+    tasks = run.pipeline_spec["root"].get("dag", {}).get("tasks", {})
+    names: list[str] = []
+    while ready := sorted(
+        name for name in tasks if name not in names and {*tasks[name].get("dependentTasks", ())} <= {*names}
+    ):
+        names += ready
+    return names
+
+
+def task_states(run: RunRecord) -> dict[str, str]:
+    """Return the states of the tasks that have started; they lag behind the end of the run."""
+    names = task_names(run)
+    settled = run.ended_turn is not None and run.turn > run.ended_turn
+    if settled and run.state == "SUCCEEDED":
+        return dict.fromkeys(names, "SUCCEEDED")
+    if run.process is not None:
+        told = run.process.task_states()
+        return {name: told[name] for name in names if name in told}
+    begun = (run.terminated_turn if run.terminated else run.turn) - run.script.pending
+    if not names or begun <= 0:
+        return {}
+    last = names.index(run.script.failed_task) if run.script.failed_task in names else len(names) - 1
+    done = min(last, len(names) * (begun - 1) // max(1, run.script.running))
+    if settled and not run.terminated:
+        done = last
+    return dict.fromkeys(names[:done], "SUCCEEDED") | {names[done]: "FAILED" if settled else "RUNNING"}

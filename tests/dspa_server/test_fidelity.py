@@ -1,133 +1,143 @@
-"""KFP's own client and its generated models accept the double's answers, whatever its version."""
+"""The behaviour of the API that we rely on: of the double, and with JUKEBOX_TEST_DSPA of a real server.
 
-import json
-import re
-from datetime import datetime
+JUKEBOX_TEST_DSPA is a DSPA's address; JUKEBOX_TOKEN or JUKEBOX_TOKEN_FILE, and JUKEBOX_CA, are the command's.
+The token's account needs the verb delete beside get and create. On a real server the runs fail in their first
+step, because there is no such image, and all that the tests create is deleted.
+"""
 
-import kfp
-import kfp_server_api
+import os
+import time
+import uuid
+from pathlib import Path
+
 import pytest
-import trustme
 
-from dspa_server import PROFILES, Dspa, serving
-from ml.pipeline.compiler import compile_pipeline
+from dspa_server import PROFILES, Dspa, Script, serving
+from dspa_server.samples import Api, named, refused
+from ml.dspa.connection import Connection, connect
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-
-PARAMETERS = {"dirty": False} | dict.fromkeys(
-    "problem data_version commit nonce champion evidence_uri store_uri policy".split(), "x"
-)
-NEWER_THAN_THE_MODELS = {"tag_name", "commit_sha", "tasks", "task_count"}
-TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-][\d:]+)")
+REAL = os.environ.get("JUKEBOX_TEST_DSPA", "")
 
 
-@pytest.fixture(scope="module")
-def ir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("ir") / "pipeline.yaml"
-    compile_pipeline(path)
-    return str(path)
+class Server(Api):
+    """The API of one server, and an experiment of this test."""
+
+    def __init__(self, connection, ir):
+        super().__init__(connection, ir)
+        self.name, self.begun = f"conformance {uuid.uuid4().hex[:12]}", []
+        made = self.post("/experiments", {"display_name": self.name})
+        assert made.status_code == 200, made.text
+        self.experiment = made.json()["experiment_id"]
+
+    def body(self, name="a run", **fields):
+        return super().body(name, **{"experiment_id": self.experiment, **fields})
+
+    def begin(self, name="a run", **fields):
+        self.begun.append(super().begin(name, **fields))
+        return self.begun[-1]
+
+    def until(self, run_id, state):
+        """Read a run until it is in a state."""
+        end = time.monotonic() + 60
+        while (run := self.run(run_id)).get("state") != state:
+            assert time.monotonic() < end, run
+            time.sleep(1 if REAL else 0)
+        return run
+
+    def runs(self, **query):
+        return self.get("/runs", experiment_id=self.experiment, **query).json()
+
+    def tidy(self):
+        """Delete what was created."""
+        for run_id in self.begun:
+            self.post(f"/runs/{run_id}:terminate")
+            self.call("DELETE", f"/runs/{run_id}")
+        self.call("DELETE", f"/experiments/{self.experiment}")
 
 
-@pytest.fixture(params=PROFILES)
-def dspa(request):
-    with serving(Dspa(profile=request.param)) as served:
-        yield served
+@pytest.fixture(params=[*PROFILES, pytest.param("real", marks=pytest.mark.slow)])
+def server(request, ir):
+    if request.param != "real":
+        with serving(Dspa(profile=request.param, script=Script(never_ends=True))) as double:
+            yield Server(Connection(host=double.url), ir)
+        return
+    if not REAL:
+        pytest.skip("set JUKEBOX_TEST_DSPA to the address of a DSPA, and JUKEBOX_TOKEN and JUKEBOX_CA")
+    ca, file = (os.environ.get(f"JUKEBOX_{name}") for name in ("CA", "TOKEN_FILE"))
+    real = Server(connect(REAL, "dspa", None, ca and Path(ca), file and Path(file)), ir)
+    try:
+        yield real
+    finally:
+        real.tidy()
 
 
-@pytest.fixture
-def client(dspa):
-    return kfp.Client(host=dspa.url)
+def test_health_tells_a_version(server):
+    health = server.get("/healthz").json()
+    assert health["multi_user"] is False
+    assert health.get("tag_name") or health.get("commit_sha")
 
 
-def parsed(client, model):
-    """Check that the client's model of the last answer has all that the answer has."""
-    api = client._run_api.api_client
-    assert normal(api.sanitize_for_serialization(model)) == normal(json.loads(api.last_response.data))
-    return model
+def test_names_of_experiments_are_unique_without_case(server):
+    for name in (server.name, server.name.upper()):
+        assert "already exist" in refused(server.post("/experiments", {"display_name": name}), 409, 6)
+        (listed,) = server.get("/experiments", filter=named(name)).json()["experiments"]
+        assert listed["experiment_id"] == server.experiment
+    for body in ({"description": "without a name"}, {"display_name": "x" * 129}):
+        refused(server.post("/experiments", body), 500, 13)
 
 
-def normal(value):
-    """Return a value with comparable times and without what is newer than the models."""
-    if isinstance(value, dict):
-        return {name: normal(item) for name, item in value.items() if name not in NEWER_THAN_THE_MODELS}
-    if isinstance(value, list):
-        return [normal(item) for item in value]
-    if isinstance(value, str) and TIME.fullmatch(value):
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=None) if value < "0002" else moment
-    return value
+def test_what_is_unknown_or_wrong_is_refused(server):
+    assert "surprise" in refused(server.post("/runs", server.body(surprise=1)), 400, 3)
+    refused(server.post("/runs", server.body(display_name=5)), 400, 3)
+    for parameters in ({}, {"text": "x", "more": 1}, {"text": 1}, {"text": "x", "number": True}):
+        refused(server.post("/runs", server.body(runtime_config={"parameters": parameters})), 400, 3)
+    for change in ({"display_name": ""}, {"pipeline_spec": {}}, {"pipeline_spec": {"not": "a pipeline"}}):
+        refused(server.post("/runs", server.body(**change)), 500, 13)
+    refused(server.get(f"/runs/{uuid.uuid4()}"), 404, 5)
+    assert server.runs() == {}
 
 
-def create(client, ir):
-    run = client.create_run_from_pipeline_package(ir, PARAMETERS, "a run", experiment_name="ours")
-    return run.run_id
+def test_a_run_tells_what_was_asked_for_and_has_no_end_yet(server):
+    given = {"text": "hello", "number": 3.0, "share": 2**53 + 1}
+    run = server.run(server.begin(description="a description", runtime_config={"parameters": given}))
+    told = ("display_name", "description", "experiment_id", "pipeline_spec", "finished_at")
+    asked = ("a run", "a description", server.experiment, server.ir, "1970-01-01T00:00:00Z")
+    assert tuple(run[name] for name in told) == asked
+    assert run["runtime_config"]["parameters"] == {**given, "share": 2**53}
+    assert "error" not in run
 
 
-def named(name):
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})
+def test_names_of_runs_are_not_unique_and_are_found_by_a_part(server):
+    pair = {server.begin("jukebox abc 0123-45") for _ in range(2)}
+    server.begin("jukebox abc 9999-45")
+    for name, operation in (("jukebox abc 0123-45", "EQUALS"), ("0123", "IS_SUBSTRING")):
+        assert {run["run_id"] for run in server.runs(filter=named(name, operation))["runs"]} == pair
+    assert server.runs(filter=named("nobody's")) == {}
 
 
-def finish(client, run_id):
-    return client.wait_for_run_completion(run_id, timeout=20, sleep_duration=0)
+def test_pages_belong_to_their_question(server):
+    for _ in range(3):
+        server.begin()
+    first = server.runs(filter=named("a run"), page_size=2)
+    assert (len(first["runs"]), first["total_size"]) == (2, 3)
+    token = first["next_page_token"]
+    rest = server.runs(filter=named("a run"), page_size=2, page_token=token)
+    assert (len(rest["runs"]), "next_page_token" in rest) == (1, False)
+    for query in ({"page_token": token, "sort_by": "display_name desc"}, {"page_token": "2"}):
+        refused(server.get("/runs", experiment_id=server.experiment, **query), 400, 3)
+    newest = server.runs(sort_by="created_at desc")["runs"]
+    assert {run["run_id"] for run in newest} == set(server.begun)
 
 
-def test_health_and_experiments(client):
-    assert parsed(client, client.get_kfp_healthz()).multi_user is False
-    with pytest.raises(ValueError, match="No experiment is found"):
-        client.get_experiment(experiment_name="ours")
-    made = parsed(client, client.create_experiment("ours", description="all of them"))
-    assert client.create_experiment("ours").experiment_id == made.experiment_id
-    assert client.get_experiment(experiment_name="ours") == made
-    assert parsed(client, client.get_experiment(experiment_id=made.experiment_id)) == made
-    listed = parsed(client, client.list_experiments(sort_by="display_name desc"))
-    assert ([item.display_name for item in listed.experiments], listed.total_size) == (["ours", "Default"], 2)
-    client.archive_experiment(made.experiment_id)
-    assert client.get_experiment(made.experiment_id).storage_state == "ARCHIVED"
-
-
-def test_a_run_from_its_beginning_to_its_end(dspa, client, ir):
-    run_id = create(client, ir)
-    first = parsed(client, client.get_run(run_id))
-    assert (first.state, first.finished_at.year, first.run_details) == ("PENDING", 1970, None)
-    assert (first.runtime_config.parameters, first.service_account) == (PARAMETERS, "pipeline-runner-dspa")
-    assert first.pipeline_spec["pipeline_spec"]["pipelineInfo"]["name"] == "jukebox-train"
-    assert "platforms" in first.pipeline_spec["platform_spec"]
-    client.get_run(run_id)
-    listed = parsed(client, client.list_runs(filter=named("a run"), sort_by="created_at desc"))
-    assert [(run.run_id, run.state) for run in listed.runs] == [(run_id, "RUNNING")]
-    nothing = parsed(client, client.list_runs(filter=named("another"), experiment_id=first.experiment_id))
-    assert (nothing.runs, nothing.total_size, nothing.next_page_token) == (None, None, None)
-    done = parsed(client, finish(client, run_id))
-    assert (done.state, done.error, done.finished_at >= done.created_at) == ("SUCCEEDED", None, True)
-    assert [item.state for item in done.state_history] == ["PENDING", "RUNNING", "SUCCEEDED"]
-    details = parsed(client, client.get_run(run_id)).run_details
-    if dspa.version.task_details:
-        names = [task.display_name for task in details.task_details]
-        assert names[1:6] == ["root-driver", "root", "champion-driver", "champion", "executor"]
-        assert {task.state for task in details.task_details} == {"SUCCEEDED"}
-    else:
-        assert details is None
-
-
-def test_a_run_is_terminated_archived_retried_and_deleted(client, ir):
-    run_id = create(client, ir)
-    assert client.terminate_run(run_id) == {}
-    assert finish(client, run_id).state == "FAILED"
-    client.archive_run(run_id)
-    assert [run.storage_state for run in client.list_runs().runs] == ["ARCHIVED"]
-    client._run_api.run_service_retry_run(run_id)
-    assert client.get_run(run_id).state == "RUNNING"
-    client.delete_run(run_id)
-    with pytest.raises(kfp_server_api.ApiException) as refused:
-        client.get_run(run_id)
-    assert (refused.value.status, json.loads(refused.value.body)["code"]) == (404, 5)
-
-
-def test_over_tls_with_a_token(tmp_path, ir):
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with serving(Dspa(tokens={"good"}), ca=ca) as dspa:
-        assert dspa.url.startswith("https://localhost:")
-        client = kfp.Client(host=dspa.url, existing_token="good", ssl_ca_cert=str(tmp_path / "ca.pem"))
-        assert parsed(client, client.get_run(create(client, ir))).state == "PENDING"
+def test_a_terminated_run_is_failed_stays_archived_and_can_be_retried(server):
+    run_id = server.begin()
+    server.until(run_id, "RUNNING")
+    assert server.post(f"/runs/{run_id}:terminate").json() == {}
+    for _ in range(2):
+        assert server.post(f"/runs/{run_id}:archive").status_code == 200
+    ended = server.until(run_id, "FAILED")
+    assert (ended["storage_state"], ended["finished_at"] > "2000") == ("ARCHIVED", True)
+    assert server.runs()["runs"][0]["storage_state"] == "ARCHIVED"
+    refused(server.post(f"/runs/{run_id}:terminate"), 400, 3)
+    assert server.post(f"/runs/{run_id}:retry").status_code == 200
+    server.until(run_id, "RUNNING")
