@@ -16,12 +16,9 @@ HASHED = "jukebox:$2b$04$I7PVW1faQ9Fwgc6O06YyduyTLuMG1KcgDsiAPIpiE.S3BNxllxOIO"
 
 @contextlib.contextmanager
 def registry_server(folder: Path, port: int = 0, *, locked: bool = False) -> Iterator[str]:
-    """Serve a registry with its images below a folder; gives its host and port.
+    """Serve a registry with its images below a folder of its own; gives its host and port.
 
-    Args:
-        folder: a folder of its own.
-        port: the port, 0 for any.
-        locked: whether it requires `LOGIN`.
+    ``locked`` says whether it requires `LOGIN`.
     """
     where = f"127.0.0.1:{port or closed_port()}"
     (folder / "htpasswd").write_text(f"{HASHED}\n")
@@ -36,7 +33,7 @@ def registry_server(folder: Path, port: int = 0, *, locked: bool = False) -> Ite
 
 
 @contextlib.contextmanager
-def process(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[None]:
+def process(log: Path | str, *command: str, env: dict[str, str] | None = None) -> Iterator[None]:
     """Run a server while a block runs."""
     with open(log, "wb") as file:
         started = subprocess.Popen(command, stdout=file, stderr=file, env=env)
@@ -48,11 +45,7 @@ def process(log: Path, *command: str, env: dict[str, str] | None = None) -> Iter
 
 
 def wait_for(where: str) -> None:
-    """Wait until a server listens.
-
-    Raises:
-        TimeoutError: none does within ten seconds.
-    """
+    """Wait until a server listens."""
     host, _, port = where.partition(":")
     for _ in range(100):
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):

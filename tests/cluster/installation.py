@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from base_image import PYTHON
 from cluster.backends import SERVER, open_backend
-from cluster.images import PYTHON, Registry
+from cluster.images import Registry
 from cluster.namespaces import Namespace
 from cluster.site import Site
 from image.workshop import ROOT
@@ -23,38 +24,33 @@ TOKENS = {"push": HOOK, "data": "a-data-token", "alert": "an-alert-token"}
 @contextlib.contextmanager
 def open_site(namespace: str, registry: Registry, images: dict[str, str]) -> Iterator[Site]:
     """Set everything up, and remove it again; what lies in the object store of a real DSPA stays there."""
-    owner = Namespace(namespace)
-    subprocess.run(["kubectl", "create", "namespace", namespace], check=True, capture_output=True)
-    overlay, backend = None, None
+    owner, gone = Namespace(namespace), [["namespace", namespace]]
+    owner.kubectl("create", "namespace", namespace)
     try:
-        backend = open_backend(owner, registry)
-        site = Site(namespace, backend, images)
+        site = Site(namespace, open_backend(owner), images)
+        runs = site.runs_namespace.namespace
+        mine = ["--namespace", runs, f"deployment/{SERVER}", f"service/{SERVER}", "secret/jukebox-store"]
+        gone.append(mine if site.backend.dspa else ["namespace", runs])
         _secrets(site, registry)
         _server(site)
         overlay = write_overlay(site, registry)
-        _apply(site, registry, overlay)
+        gone.insert(0, ["--kustomize", str(overlay)])
+        files = registry.secrets.iterdir()
+        site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in files})
+        # Without a namespace: the objects name theirs, which are two.
+        registry.output("kubectl", "apply", "--validate=strict", "--kustomize", overlay)
+        site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
         yield site
     finally:
-        if not os.environ.get("JUKEBOX_TEST_KEEP"):
-            remove = ["kubectl", "delete", "--ignore-not-found", "--wait=false"]
-            if overlay:
-                subprocess.run([*remove, "--kustomize", str(overlay)], check=False, capture_output=True)
-            gone = [f"namespace/{namespace}"]
-            if backend and not backend.dspa:
-                gone.append(f"namespace/{backend.runs.namespace}")
-            elif backend:
-                mine = [f"deployment/{SERVER}", f"service/{SERVER}", "secret/jukebox-store"]
-                backend.runs.kubectl("delete", "--ignore-not-found", *mine, check=False)
-            subprocess.run([*remove, *gone], check=False, capture_output=True)
+        for words in [] if os.environ.get("JUKEBOX_TEST_KEEP") else gone:
+            subprocess.run(["kubectl", "delete", "--ignore-not-found", "--wait=false", *words], check=False)
 
 
 def _secrets(site: Site, registry: Registry) -> None:
     """Create what the guide has a user create."""
     backend = site.backend
-    connections = ("store", "holdout", "judge", "promotion")
-    site.apply_secrets(
-        {**{f"jukebox-{name}": backend.store for name in connections}, "jukebox-webhook": TOKENS}
-    )
+    stores = {f"jukebox-{name}": backend.store for name in ("store", "holdout", "judge", "promotion")}
+    site.apply_secrets({**stores, "jukebox-webhook": TOKENS})
     made = make_keys(registry.folder / "keys", site.namespace)
     site.kubectl("create", "--filename", made.folder / MANIFEST)
     site.apply_config_map("jukebox-ca", backend.ca)
@@ -68,18 +64,16 @@ def _server(site: Site) -> None:
     """Deploy a git server with the repository, and the double where there is no DSPA."""
     runs = site.runs_namespace
     ports = [9418] if site.backend.dspa else [5000, 8080, 8443, 9418]
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVER}}
-    listed = [{"name": f"p{port}", "port": port} for port in ports]
-    service["spec"] = {"selector": {"app": SERVER}, "ports": listed}
+    spec = {"selector": {"app": SERVER}, "ports": [{"name": f"p{port}", "port": port} for port in ports]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVER}, "spec": spec}
     runs.apply(service, _deployment(site))
     runs.kubectl("rollout", "status", f"deployment/{SERVER}", "--timeout=15m")
-    pods = [found["metadata"] for found in runs.get("pods", selector=f"app={SERVER}")["items"]]
+    pods = [pod["metadata"] for pod in runs.get("pods", selector=f"app={SERVER}")["items"]]
     # One of an earlier test may still be going.
-    (pod,) = (found["name"] for found in pods if "deletionTimestamp" not in found)
+    (pod,) = (about["name"] for about in pods if "deletionTimestamp" not in about)
     checkout = Path(site.images["checkout"])
-    bundle = checkout / "jukebox.bundle"
-    subprocess.run(["git", "bundle", "create", "-q", str(bundle), "main"], cwd=checkout, check=True)
-    runs.kubectl("cp", bundle, f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
+    subprocess.run(["git", "bundle", "create", "-q", "jukebox.bundle", "main"], cwd=checkout, check=True)
+    runs.kubectl("cp", checkout / "jukebox.bundle", f"{pod}:/srv/git/jukebox.bundle", "--container", "git")
     clone = "cd /srv/git && git clone -q --bare --branch main jukebox.bundle team/jukebox.git"
     runs.kubectl("exec", pod, "--container", "git", "--", "sh", "-ec", clone)
 
@@ -106,43 +100,19 @@ def _deployment(site: Site) -> dict:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": SERVER}, "spec": spec}
 
 
-def _apply(site: Site, registry: Registry, overlay: Path) -> None:
-    """Apply the overlay as a user would."""
-    files = registry.secrets.iterdir()
-    site.apply_config_map("jukebox-pip", {file.name: file.read_text() for file in files})
-    # Its objects name their namespaces, which are two.
-    command = ["kubectl", "apply", "--validate=strict", "--kustomize", str(overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    site.kubectl("wait", "eventlistener/jukebox", "--for=condition=Ready", "--timeout=5m")
-
-
 def write_overlay(site: Site, registry: Registry) -> Path:
     """Write a copy of the overlay for Kubernetes with a settings.env of one's own; returns its folder."""
-    copy = registry.folder / "tekton"
-    shutil.copytree(ROOT / "tekton", copy)
+    copy = shutil.copytree(ROOT / "tekton", registry.folder / "tekton")
     overlay = copy / "overlays" / "kubernetes"
-    file = overlay / "kustomization.yaml"
-    text = file.read_text()
-    file.write_text(text.replace("  # - ../../components/pip-settings", "  - ../../components/pip-settings"))
-    images = site.images
-    ours = {
-        **site.backend.settings,
-        "NAMESPACE": site.namespace,
-        "REPOSITORY_URL": f"git://{SERVER}.{site.runs_namespace.namespace}.svc/team/jukebox.git",
-        "API": "",
-        "TOOLS_IMAGE": images["tools"],
-        "JUDGE_IMAGE": images["judge"],
-        "GIT_IMAGE": images["builder"],
-        "BUILDER_IMAGE": images["builder"],
-        "BASE_IMAGE": images["base"],
-        "BASE_PYTHON": PYTHON,
-        "IMAGE_REPOSITORY": registry.repository,
-        "REGISTRY_TLS": str(registry.tls).lower(),
-        "DATA": "sample:songs=600,days=7,seed=7",
-        "TESTS": "tests/unit/gate",
-        "TIMEOUT": "900",
-    }
+    file, component = overlay / "kustomization.yaml", "- ../../components/pip-settings"
+    file.write_text(file.read_text().replace(f"  # {component}", f"  {component}"))
+    images, runs = site.images, site.runs_namespace.namespace
+    ours = {**site.backend.settings, "NAMESPACE": site.namespace, "API": "", "TIMEOUT": "900"}
+    ours |= {"TOOLS_IMAGE": images["tools"], "JUDGE_IMAGE": images["judge"], "BASE_IMAGE": images["base"]}
+    ours |= {"GIT_IMAGE": images["builder"], "BUILDER_IMAGE": images["builder"], "BASE_PYTHON": PYTHON}
+    ours |= {"IMAGE_REPOSITORY": registry.repository, "REGISTRY_TLS": str(registry.tls).lower()}
+    ours |= {"DATA": "sample:songs=600,days=7,seed=7", "TESTS": "tests/unit/gate"}
+    ours["REPOSITORY_URL"] = f"git://{SERVER}.{runs}.svc/team/jukebox.git"
     settings = overlay / "settings.env"
     files = (settings, copy / "settings" / "defaults" / "settings.env")
     assert {line.partition("=")[0] for file in files for line in file.read_text().splitlines()} >= set(ours)

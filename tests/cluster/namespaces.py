@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from docker_registry import process, wait_for
 from servers import closed_port
 
 
@@ -33,10 +32,9 @@ class Namespace:
         self.kubectl("apply", "--filename", "-", stdin=json.dumps(listed))
 
     def apply_secrets(self, secrets: dict[str, dict[str, str]]) -> None:
-        of = {"apiVersion": "v1", "kind": "Secret"}
-        self.apply(
-            *({**of, "metadata": {"name": name}, "stringData": data} for name, data in secrets.items())
-        )
+        kind = {"apiVersion": "v1", "kind": "Secret"}
+        named = secrets.items()
+        self.apply(*({**kind, "metadata": {"name": name}, "stringData": data} for name, data in named))
 
     def apply_config_map(self, name: str, data: dict[str, str]) -> None:
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
@@ -46,13 +44,6 @@ class Namespace:
         """Reach a service at a port of this machine; anew for each use, since a broken connection ends it."""
         local = closed_port()
         command = ["kubectl", "--namespace", self.namespace, "port-forward", target, f"{local}:{port}"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", local), 5):
-                    break
-                time.sleep(0.2)
+        with process("/dev/null", *command):
+            wait_for(f"127.0.0.1:{local}")
             yield local
-        finally:
-            process.terminate()
-            process.wait()

@@ -5,7 +5,6 @@ import datetime
 import json
 import shlex
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +15,20 @@ from cluster.namespaces import Namespace
 from tekton.manifests import TEKTON, load
 
 T = TypeVar("T")
+
+COMMIT = """
+cd /srv/git/team/jukebox.git
+commit=$(git rev-parse main)
+if [ -n "$FILE" ]; then
+  rm -rf /tmp/change && git clone -q . /tmp/change && cd /tmp/change
+  perl -0pi -e 's/\\Q$ENV{OLD}\\E/$ENV{NEW}/' "$FILE"
+  git -c user.name=t -c user.email=t@example.org commit -qam change
+  commit=$(git rev-parse HEAD) && git push -q origin HEAD:refs/heads/change-$commit
+  cd /srv/git/team/jukebox.git
+fi
+[ -d /srv/git/code/$commit ] || git worktree add -q --detach /srv/git/code/$commit $commit
+echo $commit
+"""
 
 
 @dataclass
@@ -34,26 +47,15 @@ class Site(Namespace):
         """Return the pipeline server's runs that have these parameters."""
         return [run for run in self.backend.known() if parameters.items() <= run["parameters"].items()]
 
+    def git(self, script: str, **variables: str) -> str:
+        """Run a shell script beside the git server."""
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        command = ["exec", f"deploy/{SERVER}", "-c", "git", "--", "sh", "-ec", "\n".join([*lines, script])]
+        return self.runs_namespace.kubectl(*command).strip()
+
     def commit(self, file: str = "", old: str = "", new: str = "") -> str:
         """Commit a change on top of main to the repository in the cluster, and return the commit."""
-        script = ["cd /srv/git/team/jukebox.git", "commit=$(git rev-parse main)"]
-        if file:
-            edit = "s/\\Q$ENV{OLD}\\E/$ENV{NEW}/"
-            words = f"OLD={shlex.quote(old)} NEW={shlex.quote(new)}"
-            script += [
-                "rm -rf /tmp/change && git clone -q . /tmp/change && cd /tmp/change",
-                f"{words} perl -0pi -e {shlex.quote(edit)} {file}",
-                "git -c user.name=t -c user.email=t@example.org commit -qam change",
-                "commit=$(git rev-parse HEAD) && git push -q origin HEAD:refs/heads/change-$commit",
-                "cd /srv/git/team/jukebox.git",
-            ]
-        script += [
-            "[ -d /srv/git/code/$commit ] || git worktree add -q --detach /srv/git/code/$commit $commit",
-            "echo $commit",
-        ]
-        command = ["exec", f"deploy/{SERVER}", "-c", "git", "--", "sh", "-ec", "\n".join(script)]
-        done = self.runs_namespace.kubectl(*command)
-        return done.strip().splitlines()[-1]
+        return self.git(COMMIT, FILE=file, OLD=old, NEW=new).splitlines()[-1]
 
     def start(self, revision: str, name: str, **params: str) -> None:
         """Start the Pipeline as `kubectl create` of tekton/runs/by-hand.yaml does."""
@@ -78,26 +80,14 @@ class Site(Namespace):
             condition = _condition(self.get("pipelinerun", name).get("status", {}))
             return condition if condition["status"] != "Unknown" else None
 
-        return until(ended, seconds)["reason"], self.tasks(name)
+        reason, words = until(ended, seconds)["reason"], {"True": "Succeeded", "False": "Failed"}
+        tasks = {task: _condition(status)["status"] for task, status in self.task_runs(name).items()}
+        return reason, {task: words.get(status, "Running") for task, status in tasks.items()}
 
-    def tasks(self, run: str) -> dict[str, str]:
-        """Return how each task of a run has ended, as Tekton says it."""
-        words = {"True": "Succeeded", "False": "Failed", "Unknown": "Running"}
-        return {name: words[_condition(status)["status"]] for name, status in self._task_runs(run).items()}
-
-    def _task_runs(self, run: str) -> dict[str, dict]:
-        found = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
+    def task_runs(self, run: str) -> dict[str, dict]:
+        listed = self.get("taskruns", selector=f"tekton.dev/pipelineRun={run}")["items"]
         label = "tekton.dev/pipelineTask"
-        return {task["metadata"]["labels"][label]: task.get("status", {}) for task in found}
-
-    def seconds(self, run: str) -> dict[str, float]:
-        """Return how long each task of a run took, and ``all`` of it."""
-        ends = self._task_runs(run) | {"all": self.get("pipelinerun", run)["status"]}
-        times = datetime.datetime.fromisoformat
-        return {
-            name: (times(status["completionTime"]) - times(status["startTime"])).total_seconds()
-            for name, status in ends.items()
-        }
+        return {task["metadata"]["labels"][label]: task.get("status", {}) for task in listed}
 
     def logs(self, run: str) -> str:
         chosen = ["--selector", f"tekton.dev/pipelineRun={run}", "--all-containers"]
@@ -106,55 +96,34 @@ class Site(Namespace):
     def runs(self) -> set[str]:
         return {run["metadata"]["name"] for run in self.get("pipelineruns")["items"]}
 
-    def pod(self, run: str, task: str, seconds: float = 1200) -> str:
-        """Wait until a task of a run has a pod, and return the pod's name."""
-        selector = f"tekton.dev/pipelineRun={run},tekton.dev/pipelineTask={task}"
-        pods = until(lambda: self.get("pods", selector=selector)["items"], seconds)
-        return pods[0]["metadata"]["name"]
-
     @contextlib.contextmanager
     def store_away(self) -> Iterator[None]:
         """Close the object store to all pods of the runs' namespace, by their network policy."""
-        runs = self.runs_namespace
-        endpoint = urlparse(self.backend.store["AWS_S3_ENDPOINT"])
-        connect = f"timeout 3 bash -c '</dev/tcp/{endpoint.hostname}/{self.backend.settings['STORE_PORT']}'"
-        probe = ["exec", f"deploy/{SERVER}", "-c", "git", "--", "sh", "-c"]
-        probe.append(f"{connect} && echo open || echo closed")
+        runs, host = self.runs_namespace, urlparse(self.backend.store["AWS_S3_ENDPOINT"]).hostname
+        connect = f"timeout 3 bash -c '</dev/tcp/{host}/{self.backend.settings['STORE_PORT']}'"
+
+        def closed() -> bool:
+            return self.git(f"{connect} && echo open || echo closed") == "closed"
 
         def patch(to: list[dict]) -> None:
             change = json.dumps([{"op": "replace", "path": "/spec/egress/0/to", "value": to}])
             runs.kubectl("patch", "networkpolicy", "jukebox-runs", "--type=json", "--patch", change)
 
         before = runs.get("networkpolicy", "jukebox-runs")["spec"]["egress"][0]["to"]
-        assert runs.kubectl(*probe).strip() == "open"
+        assert not closed()
         patch([{"ipBlock": {"cidr": "192.0.2.0/24"}}])
         try:
             # A store that is a pod of the runs' namespace stays open, and cannot be tested so.
-            until(lambda: runs.kubectl(*probe).strip() == "closed", 60)
+            until(closed, 60)
             yield
         finally:
             patch(before)
 
-    def python(self, code: str) -> None:
-        """Run a few lines with jukebox and the key of the holdout, in a pod of the judge's image."""
-        container = {
-            "name": "python",
-            "image": self.images["judge"],
-            "command": ["python", "-c", code],
-            "envFrom": [{"secretRef": {"name": "jukebox-holdout"}}],
-            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-        }
-        spec = {
-            "restartPolicy": "Never",
-            "containers": [container],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
-            "securityContext": {"runAsUser": 1001, "runAsNonRoot": True},
-        }
-        name = f"python-{uuid.uuid4().hex[:6]}"
-        self.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-        ended = ("Succeeded", "Failed")
-        phase = until(lambda: [p for p in [self.get("pod", name)["status"].get("phase")] if p in ended])
-        assert phase == ["Succeeded"], self.kubectl("logs", name, check=False)
+
+def seconds(status: dict) -> float:
+    """Return how long a run, or a task of it, took."""
+    start, end = (datetime.datetime.fromisoformat(status[f"{name}Time"]) for name in ("start", "completion"))
+    return (end - start).total_seconds()
 
 
 def until(ask: Callable[[], T], seconds: float = 300) -> T:

@@ -14,9 +14,8 @@ ENDED = {"SUCCEEDED", "FAILED", "CANCELED"}
 
 def begin(site: Site, name: str) -> str:
     """Start a run of a new commit, wait until the steps of its DSPA run have begun, and return the commit."""
-    data = f"sample:songs=600,days={next(DAYS)},seed=7"
     commit = site.commit("README.md", "# jukebox\n", f"# jukebox, {name}\n")
-    site.start(commit, name, data=data)
+    site.start(commit, name, data=f"sample:songs=600,days={next(DAYS)},seed=7")
     until(lambda: [run for run in site.known(commit=commit) if run["state"] == "RUNNING"], 1200)
     return commit
 
@@ -31,15 +30,14 @@ def promoted_once(site: Site, name: str, commit: str) -> None:
 @pytest.fixture
 def real(site) -> Site:
     if not site.backend.dspa:
-        pytest.skip(
-            "the double has no such parts; set JUKEBOX_TEST_DSPA=namespace/name to a DSPA of this cluster"
-        )
+        pytest.skip("the double has no such parts; set JUKEBOX_TEST_DSPA=namespace/name to a DSPA")
     return site
 
 
 def test_a_drained_submitter_loses_no_run(site):
     commit = begin(site, "drained")
-    site.kubectl("delete", "pod", site.pod("drained", "submit-run"))
+    pods = "tekton.dev/pipelineRun=drained,tekton.dev/pipelineTask=submit-run"
+    site.kubectl("delete", "pod", "--selector", pods)
     promoted_once(site, "drained", commit)
 
 

@@ -72,8 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         """Return the status line and the headers."""
         now = int(time.time() + self.server.dspa.clock_skew)
         lines = [f"HTTP/1.1 {right.code} {self.responses[right.code][0]}"]
-        lines += [f"Date: {self.date_time_string(now)}"]
-        lines += [f"{name}: {value}" for name, value in right.headers.items()]
+        headers = {"Date": self.date_time_string(now), **right.headers}
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [framing or f"Content-Length: {len(right.body)}"]
         lines += ["Connection: close"] if self.close_connection else []
         return "\r\n".join([*lines, "", ""]).encode("latin-1")

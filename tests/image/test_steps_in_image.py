@@ -20,12 +20,9 @@ import os, pathlib, socket
 status = dict(l.split(':', 1) for l in pathlib.Path('/proc/self/status').read_text().splitlines())
 print(os.getuid(), os.getgid(), *(status[name].strip() for name in ('CapEff', 'CapBnd', 'NoNewPrivs')))
 print([name for _, name in socket.if_nameindex()])
-for place in ('/', '/opt/jukebox', '/opt/jukebox/lib', '/var/tmp', '/home', '/tmp'):
-    try:
-        pathlib.Path(place, 'x').write_text('')
-        print(place, 'written')
-    except OSError as error:
-        print(place, error.strerror)
+print([place for place in ('/', '/opt/jukebox', '/var/tmp', '/home', '/tmp') if os.access(place, os.W_OK)])
+import keras
+print(os.listdir('/tmp'))
 """
 
 
@@ -49,16 +46,12 @@ def inside(workshop, images, finished_run) -> Path:
     return folder
 
 
-def test_every_step_ran_in_the_image(inside):
+def test_every_step_ran_in_the_image_with_the_verdict_and_the_model_of_outside(inside, finished_run):
     events = [json.loads(line) for line in (inside / "events.jsonl").read_text().splitlines()]
     assert {event["step"] for event in events if event["event"] == "end"} == set(default_bounds())
-
-
-def test_the_verdict_and_the_model_are_the_ones_outside(inside, finished_run):
     files = (inside / "evidence.json", finished_run.evidence)
     ours, theirs = (read_evidence(path.read_bytes()) for path in files)
     assert ours.verdict.passed
-    assert theirs.verdict.passed
     decided = [[(check.name, check.passed) for check in one.verdict.checks] for one in (ours, theirs)]
     assert decided[0] == decided[1]
     assert ours.files["model.onnx"] == theirs.files["model.onnx"]
@@ -68,22 +61,12 @@ def test_the_evidence_proves_the_candidate_that_the_containers_stored(inside):
     parameters = json.loads((inside / "parameters.json").read_text())
     data = (inside / "evidence.json").read_bytes()
     expected = {"nonce": parameters["nonce"], "image": parameters["image"]}
-    assert read_evidence(data).subject.image == parameters["image"]
     assert judge(data, "evidence", expected, (inside / POLICY_FILE).read_text()).verdict.passed
     assert prove(ModelStore(str(inside / "store")), read_evidence(data)).candidate
 
 
-def test_the_containers_of_these_tests_are_restricted(workshop, images):
-    ended = workshop.run(images["component"]["by_digest"], "python3", "-c", HARDENED)
-    user, networks, *places = ended.out.splitlines()
-    assert user == f"{RESTRICTED['user'].partition(':')[0]} 0 {'0' * 16} {'0' * 16} 1"
-    assert networks == "['lo']"
-    assert places.pop() == "/tmp written"
-    assert [place.partition(" ")[2] for place in places] == ["Read-only file system"] * 5
-
-
-def test_keras_loads_where_home_cannot_be_written_and_keeps_its_settings_in_tmp(workshop, images):
-    script = "import keras, os; print(os.environ['HOME'], sorted(os.listdir('/tmp')))"
-    command, env = ("python3", "-c", script), {"HOME": "/nowhere"}
-    ended = workshop.run(images["component"]["by_digest"], *command, environment=env)
-    assert (ended.code, ended.out.strip()) == (0, "/nowhere ['.keras']"), ended.err
+def test_the_containers_of_these_tests_are_restricted_and_keras_loads_in_them(workshop, images):
+    command = ("python3", "-c", HARDENED)
+    ended = workshop.run(images["component"]["by_digest"], *command, environment={"HOME": "/nowhere"})
+    user = f"{RESTRICTED['user'].partition(':')[0]} 0 {'0' * 16} {'0' * 16} 1"
+    assert ended.stdout.splitlines() == [user, "['lo']", "['/tmp']", "['.keras']"], ended.stderr

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import docker
 from base_image import PYTHON, base_tar
-from docker.errors import DockerException
 from docker.types import Ulimit
 from docker_registry import process, registry_server
 from processes import wait_for
@@ -43,15 +42,6 @@ IN_MEMORY = 16 << 30
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A container that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
 class Workshop:
     """``env`` has the variables with which podman, buildah and Docker's clients use it."""
 
@@ -66,10 +56,9 @@ class Workshop:
     def inspect(self, reference: str) -> dict:
         return json.loads(self.podman("image", "inspect", reference))[0]
 
-    def run(self, image: str, *command: str, **changes) -> Ended:
+    def run(self, image: str, *command: str, **changes) -> subprocess.CompletedProcess:
         """Run a command in an image as OpenShift would, but for the changes, through Docker's client."""
-        client = docker.DockerClient(base_url=self.env["DOCKER_HOST"], timeout=300)
-        with contextlib.closing(client):
+        with contextlib.closing(docker.DockerClient(self.env["DOCKER_HOST"], timeout=300)) as client:
             container = client.containers.create(image, list(command), **{**RESTRICTED, **changes})
             try:
                 container.start()
@@ -77,7 +66,7 @@ class Workshop:
                 logs = [container.logs(stdout=out, stderr=not out).decode() for out in (True, False)]
             finally:
                 container.remove(force=True)
-        return Ended(code, *logs)
+        return subprocess.CompletedProcess(command, code, *logs)
 
     @contextlib.contextmanager
     def mounted(self, reference: str) -> Iterator[Path]:
@@ -85,14 +74,13 @@ class Workshop:
         yield Path(self.podman("image", "mount", reference))
         self.podman("image", "umount", reference)
 
-    def build(self, checkout: Path, *options: object, env: dict[str, str] | None = None) -> dict:
-        """Build images of a checkout with the command, and return its JSON by target."""
+    def build(self, checkout: Path, target: str, *options: object, env: dict[str, str] | None = None) -> dict:
+        """Build an image of a checkout with the command, and return its JSON."""
         command = [sys.executable, "-m", "ml.cli", "image-build", "--json", "--base", BASE]
-        command += ["--python", PYTHON]
-        document = json.loads(self.output([*command, *map(str, options)], cwd=checkout, env=env))
-        for stage in document["stages"]:
-            print(f"{stage['step']}: {stage['seconds']:.0f} s")
-        return {image["target"]: image for image in document["images"]}
+        command += ["--python", PYTHON, "--target", target, *map(str, options)]
+        document = json.loads(self.output(command, cwd=checkout, env=env))
+        print("\n".join(f"{stage['step']}: {stage['seconds']:.0f} s" for stage in document["stages"]))
+        return document["images"][0]
 
     def output(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
         env = {**self.env, **(env or {})}
@@ -101,88 +89,57 @@ class Workshop:
         return done.stdout.strip()
 
 
-class Unable(Exception):
-    """Containers do not run here, and why."""
-
-
 @contextlib.contextmanager
 def open_workshop(folder: Path) -> Iterator[Workshop]:
-    """Set everything up in a folder, and remove it again.
-
-    Raises:
-        Unable: containers do not run on this machine.
-    """
+    """Set everything up in a folder, and remove it again."""
+    if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > IN_MEMORY * 1.25:
+        # The builds write 28 GB, and would wait for the disk.
+        options = ["-t", "tmpfs", "-o", f"size={IN_MEMORY},mode=755"]
+        subprocess.run(["mount", *options, "tmpfs", str(folder)], check=False)
     port = closed_port()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_in_memory(folder))
-        env = {**os.environ, **_settings(folder, port), "BUILDAH_ISOLATION": "chroot"}
-        # TMPDIR: where an engine puts a layer on its way.
-        env |= {"DOCKER_HOST": f"unix://{folder}/podman.sock", "TMPDIR": str(folder)}
-        shop = Workshop(folder, env, f"127.0.0.1:{port}")
-        stack.callback(_remove, shop)
-        try:
-            stack.enter_context(registry_server(folder, port))
-            shop.podman("import", "--quiet", base_tar(folder), BASE)
-            service = ("podman", "system", "service", "--time=0", env["DOCKER_HOST"])
-            stack.enter_context(process(folder / "podman.log", *service, env=env))
-            wait_for((folder / "podman.sock").exists, 20)
-            ended = shop.run(BASE, "true")
-            assert ended.code == 0, ended.err
-        except (subprocess.SubprocessError, AssertionError, TimeoutError, DockerException) as error:
-            raise Unable(getattr(error, "stderr", None) or str(error)) from error
-        yield shop
-
-
-@contextlib.contextmanager
-def _in_memory(folder: Path) -> Iterator[None]:
-    """Keep a folder in memory if there is enough: the builds write 28 GB, and wait for the disk."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={IN_MEMORY},mode=755", "tmpfs", str(folder)]
-    enough = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > IN_MEMORY * 1.25
-    mounted = enough and not subprocess.run(mount, capture_output=True, check=False).returncode
-    try:
-        yield
-    finally:
-        if mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], check=False)
-            folder.rmdir()
-
-
-def _settings(folder: Path, port: int) -> dict[str, str]:
-    """Write the files with which podman and buildah use a storage and a registry of their own."""
-    storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n'
-    registries = f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n'
-    texts = {"CONTAINERS_STORAGE_CONF": storage, "CONTAINERS_REGISTRIES_CONF": registries}
     # crun fails where control groups are of both versions.
-    texts["CONTAINERS_CONF"] = '[engine]\nruntime = "runc"\n'
-    for name, text in texts.items():
+    settings = {
+        "CONTAINERS_STORAGE_CONF": f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\n'
+        f'runroot = "{folder}/run"\n',
+        "CONTAINERS_REGISTRIES_CONF": f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n',
+        "CONTAINERS_CONF": '[engine]\nruntime = "runc"\n',
+    }
+    for name, text in settings.items():
         (folder / name).write_text(text)
-    return {name: str(folder / name) for name in texts}
-
-
-def _remove(shop: Workshop) -> None:
-    for command in (("rm", "--all", "--force"), ("image", "umount", "--all")):
-        subprocess.run(["podman", *command], env=shop.env, capture_output=True, check=False)
-    subprocess.run(["umount", str(shop.folder / "storage/overlay")], capture_output=True, check=False)
-    shutil.rmtree(shop.folder, ignore_errors=True)
+    # TMPDIR: where an engine puts a layer on its way.
+    env = {**os.environ, **{name: str(folder / name) for name in settings}, "TMPDIR": str(folder)}
+    env |= {"BUILDAH_ISOLATION": "chroot", "DOCKER_HOST": f"unix://{folder}/podman.sock"}
+    shop = Workshop(folder, env, f"127.0.0.1:{port}")
+    service = ("podman", "system", "service", "--time=0", env["DOCKER_HOST"])
+    try:
+        with registry_server(folder, port), process(folder / "podman.log", *service, env=env):
+            shop.podman("import", "--quiet", base_tar(folder), BASE)
+            wait_for((folder / "podman.sock").exists, 20)
+            yield shop
+    finally:
+        for command in (["rm", "--all", "--force"], ["image", "umount", "--all"]):
+            subprocess.run(["podman", *command], env=env, capture_output=True, check=False)
+        for place in (folder / "storage/overlay", folder):
+            subprocess.run(["umount", "--lazy", str(place)], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def checkout_of(folder: Path) -> Path:
     """Commit this work tree's files, as they are, to a new repository in a folder that anyone may read."""
-    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    listed = "git ls-files -z --cached --others --exclude-standard"
+    packed = "tar --create --null --files-from - --ignore-failed-read --mode go+rX"
+    subprocess.run(f"{listed} | {packed} | tar --extract -C {folder}", shell=True, cwd=ROOT, check=True)
     folder.chmod(0o755)
-    _commit(folder, ["init", "-q"], ["remote", "add", "origin", REMOTE])
+    _git(folder, "init", "-q")
+    _git(folder, "remote", "add", "origin", REMOTE)
+    _commit(folder)
     return folder
 
 
 def copy_of(checkout: Path, folder: Path, *, change: str = "") -> Path:
     """Clone a checkout, and commit other code on top: a comment at the end of a module."""
     subprocess.run(["git", "clone", "-q", str(checkout), str(folder)], check=True)
-    subprocess.run(["git", "remote", "set-url", "origin", REMOTE], cwd=folder, check=True)
+    _git(folder, "remote", "set-url", "origin", REMOTE)
     if change:
         with open(folder / "ml/core/version.py", "a") as module:
             module.write(f"\n# {change}\n")
@@ -190,22 +147,18 @@ def copy_of(checkout: Path, folder: Path, *, change: str = "") -> Path:
     return folder
 
 
-def _commit(folder: Path, *before: list[str]) -> None:
-    date = "2026-01-02T03:04:05+00:00"
-    env = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for command in (*before, ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *command], cwd=folder, env=env, check=True)
+def _commit(folder: Path) -> None:
+    _git(folder, "add", ".")
+    _git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "x")
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
 def manifest(root: Path) -> dict[str, str]:
     """Describe every file below a folder: kind, mode, and content or target."""
-    return {str(path.relative_to(root)): _description(path) for path in _paths(root)}
-
-
-def _paths(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        yield from (Path(folder, name) for name in (*folders, *files))
+    return {str(path.relative_to(root)): _description(path) for path in root.rglob("*")}
 
 
 def _description(path: Path) -> str:
@@ -213,6 +166,5 @@ def _description(path: Path) -> str:
     if stat.S_ISLNK(mode):
         content = str(path.readlink())
     elif stat.S_ISREG(mode):
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
     return f"{stat.filemode(mode)} {content}"

@@ -1,11 +1,9 @@
-"""Repositories to build from, and building from them with the command."""
+"""Repositories to build from, and the verbs of Tekton's Tasks on them."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from command import called
 
 from ml.image.key import base_digest, default_base, dependencies, keyed_files
@@ -16,8 +14,6 @@ DATE = "2026-01-02T03:04:05+01:00"
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git with a fixed date."""
-    if not shutil.which("git"):
-        pytest.skip("no git; install it: apt-get install git")
     env = {**os.environ, "GIT_AUTHOR_DATE": DATE, "GIT_COMMITTER_DATE": DATE}
     command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
@@ -40,30 +36,16 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def build(checkout: Path, *arguments: object, targets=("--target", "component"), **env: str):
-    return called("image-build", *targets, *arguments, cwd=checkout, env=env)
-
-
-def passed(done: subprocess.CompletedProcess) -> str:
-    """Check that a command passed, and return its output."""
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
 def key_of(tree: Path, python: str = "3.12", base: str = "") -> str:
     return dependencies(keyed_files(tree), python, base_digest(base or default_base(tree))).key
 
 
 def task(tree: Path, verb: str, *options: object, **env: str):
-    """Call a verb as its Task does: with variables, from another folder."""
-    variables = {
-        "JUKEBOX_REGISTRY_TLS": "false",
-        "JUKEBOX_RESULTS_DIR": str(tree.parent / "results"),
-        "REGISTRY_AUTH_FILE": str(tree.parent / "config.json"),
-    }
-    return called("ci", verb, *options, cwd=tree.parent, env={**variables, **env})
+    """Call a verb as its Task does: with variables, and from the folder around the tree."""
+    home = tree.parent
+    env = {"JUKEBOX_RESULTS_DIR": f"{home}/results", "REGISTRY_AUTH_FILE": f"{home}/config.json", **env}
+    return called("ci", verb, *options, cwd=home, env={"JUKEBOX_REGISTRY_TLS": "false", **env})
 
 
 def results(tree: Path) -> dict[str, str]:
-    """Return the results of a Task, which the commands write beside the checkout."""
     return {path.name: path.read_text() for path in (tree.parent / "results").glob("*")}

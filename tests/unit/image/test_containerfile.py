@@ -5,27 +5,16 @@ import re
 from checkouts import ROOT
 
 from ml.image.assemble import LABELS, SOURCE
-from ml.image.key import FILES, STAGES, default_base
+from ml.image.key import FILES, STAGES
 
 INSTALL = (ROOT / "ml/image/install.sh").read_text().replace("\\\n", "")
-
-
-def stages() -> dict[str, list[str]]:
-    """Return the instructions of each stage, without comments and line breaks."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Containerfile").read_text(), flags=re.MULTILINE)
-    parsed: dict[str, list[str]] = {}
-    for line in (" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()):
-        if line.startswith("FROM "):
-            name = re.fullmatch(r"FROM (\S+) AS ([a-z-]+)", line)[2]
-            assert name not in parsed
-            parsed[name] = []
-        if parsed and line:
-            parsed[name].append(line)
-    return parsed
-
-
-OURS = stages()
-LINES = [line for stage in OURS.values() for line in stage]
+TEXT = re.sub(r"^#.*\n", "", (ROOT / "Containerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+# The instructions of each stage, by its name.
+OURS = {
+    block.split()[3]: [" ".join(line.split()) for line in block.splitlines() if line.strip()]
+    for block in re.split(r"^(?=FROM )", TEXT, flags=re.MULTILINE)[1:]
+}
+LINES = [line for lines in OURS.values() for line in lines]
 
 
 def needs(stage: str) -> set[str]:
@@ -64,7 +53,6 @@ def test_an_install_either_requires_hashes_or_uses_no_index():
         assert "--require-hashes" in " ".join(OURS[name]).replace("sh install.sh", INSTALL)
 
 
-def test_a_stage_starts_from_the_base_a_stage_or_nothing_and_the_base_is_named_by_digest():
+def test_a_stage_starts_from_the_base_a_stage_or_nothing():
     taken = {name for line in LINES for name in re.findall(r"^(?:FROM |COPY --from=)(\S+)", line)}
     assert taken <= {"${BASE_IMAGE}", "scratch", *OURS}
-    assert re.fullmatch(r"[\w./-]+@sha256:[0-9a-f]{64}", default_base(ROOT))

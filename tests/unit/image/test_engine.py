@@ -1,26 +1,44 @@
 """Podman and buildah through the calls that both support."""
 
-import platform
+import json
+import signal
+import subprocess
 
 import pytest
 
-from ml.core.errors import RunFailed, UsageError
-from ml.image.engine import ENGINES, Engine, Image, find_engine, is_absent
-from ml.image.key import native_architecture
+from ml.core.errors import PlatformError, RunFailed, UsageError
+from ml.image.engine import BUSY, Engine, Image, find_engine, is_absent
 
-IMAGE = "localhost/jukebox/tools:1"
+IMAGE, ID = "localhost/jukebox/tools:1", f"sha256:{'a' * 64}"
+PODMAN = ("podman", "image inspect", [{"Architecture": "s390x", "Digest": "x"}])
+BUILDAH = ("buildah", "inspect --type image", {"OCIv1": {"architecture": "s390x"}})
 
 
-@pytest.fixture(params=ENGINES)
-def either(request, no_engine):
-    """Either engine, the only one on PATH."""
-    no_engine.install(request.param)
-    return no_engine
+class Programs:
+    """The only programs on PATH: each records its arguments, and runs a script."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def install(self, name: str, script: str = "") -> None:
+        (self.folder / name).write_text(f'#!/bin/sh\necho "$*" >> {self.folder}/calls\n{script}\n')
+        (self.folder / name).chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
 
 
 @pytest.fixture
-def engine(either, tmp_path) -> Engine:
-    return find_engine(None, tmp_path / "build.log")
+def programs(tmp_path, monkeypatch) -> Programs:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return Programs(tmp_path / "bin")
+
+
+@pytest.fixture
+def engine(tmp_path) -> Engine:
+    return Engine("buildah", tmp_path / "build.log")
 
 
 def failure(kind, function, *arguments) -> str:
@@ -29,78 +47,76 @@ def failure(kind, function, *arguments) -> str:
     return str(caught.value)
 
 
-def test_the_named_engine_is_used_or_the_first_that_is_installed(no_engine, tmp_path):
-    install = "is {}installed; install it: apt-get install {}, or dnf install {}"
-    no_engine.install("docker")
-    line = failure(UsageError, find_engine, None, tmp_path)
-    assert line == f"neither podman nor buildah {install.format('', 'podman', 'podman')}"
+def test_the_named_engine_is_used_or_the_first_that_is_installed(programs, tmp_path):
+    said = failure(UsageError, find_engine, None, tmp_path)
+    assert said.startswith("neither podman nor buildah is installed; install it: apt-get install podman, or")
     assert failure(UsageError, find_engine, "docker", tmp_path) == "--engine docker: use podman or buildah"
-    line = failure(UsageError, find_engine, "buildah", tmp_path)
-    assert line == f"buildah {install.format('not ', 'buildah', 'buildah')}"
-    no_engine.install("buildah")
-    assert find_engine(None, tmp_path).name == "buildah"
-    no_engine.install("podman")
-    assert find_engine(None, tmp_path).name == "podman"
-    assert find_engine("buildah", tmp_path).name == "buildah"
+    programs.install("podman")
+    said = failure(UsageError, find_engine, "buildah", tmp_path)
+    assert said.startswith("buildah is not installed; install it: apt-get install buildah, or dnf")
+    programs.install("buildah")
+    assert [find_engine(name, tmp_path).name for name in (None, "buildah")] == ["podman", "buildah"]
 
 
-def test_an_image_is_inspected_pulled_and_pushed(either, engine):
-    either.behave(architecture="s390x")
-    assert engine.pull(IMAGE) == "Error: initializing source: manifest unknown"
-    assert engine.inspect(IMAGE) is None
-    either.hold(IMAGE, "registry")
-    assert engine.pull(IMAGE) == ""
-    assert engine.inspect(IMAGE) == Image(f"sha256:{'a' * 64}", "s390x", "12.3 MB")
-    assert engine.push(IMAGE) == f"sha256:{'b' * 64}"
+@pytest.mark.parametrize(("name", "inspect", "document"), [PODMAN, BUILDAH])
+def test_an_image_is_inspected_pulled_and_pushed(programs, tmp_path, name, inspect, document):
+    engine, inspected = Engine(name, tmp_path / "build.log"), f"*) echo '{json.dumps(document)}'"
+    programs.install(
+        name, f"case $1 in images) echo {ID} 12.3 MB;; push) echo {ID} > $4;; {inspected};; esac"
+    )
+    assert engine.inspect(IMAGE) == Image(ID, "s390x", "12.3 MB")
+    assert (engine.pull(IMAGE), engine.push(IMAGE)) == ("", ID)
+    images, pull = f"images --format {{{{.Digest}}}} {{{{.Size}}}} {IMAGE}", f"pull --quiet {IMAGE}"
+    assert programs.calls[:3] == [f"{inspect} {IMAGE}", images, pull]
+    assert programs.calls[3].endswith(IMAGE)
+    programs.install(name, "printf 'Trying to pull\\nError: denied\\nmore\\n' >&2; exit 125")
+    assert (engine.inspect(IMAGE), engine.pull(IMAGE)) == (None, "Error: denied")
+    assert failure(PlatformError, engine.push, IMAGE) == f"cannot push {IMAGE}: Error: denied"
+    programs.install(name, "echo time=1 >&2; exit 125")
+    assert engine.pull(IMAGE) == "time=1"
 
 
 def test_some_errors_mean_that_the_image_does_not_exist():
     errors = "Manifest Unknown|name unknown|404 Not Found|401 Unauthorized|authentication required|denied"
-    for error in errors.split("|"):
-        assert is_absent(f"Error: {error}")
+    assert all(is_absent(f"Error: {error}") for error in errors.split("|"))
     assert not is_absent("Error: connection refused")
 
 
-def test_a_build_reads_the_context_and_logs_all_output(either, engine, tmp_path):
-    (tmp_path / "context").mkdir()
-    (tmp_path / "context/Containerfile").touch()
-    for target, option in (("code", "--no-cache"), ("tools", f"--tag={IMAGE}")):
-        engine.build(tmp_path / "context", target, [option])
-        options = ["--target", target, "--layers", "--pull=never", option, "--file", "Containerfile", "."]
-        assert either.calls[-1] == [engine.name, "build", *options]
-    assert either.seen["files"] == ["Containerfile"]
-    assert engine.inspect(IMAGE)
-    log = "== code\nSTEP 1/1: FROM base AS code\n== tools\nSTEP 1/1: FROM base AS tools\n"
-    assert engine.log.read_text() == log
+def test_a_build_reads_the_context_and_logs_all_output(programs, engine, tmp_path):
+    programs.install("buildah", "pwd; echo more >&2")
+    for option in ("--no-cache", f"--tag={IMAGE}"):
+        engine.build(tmp_path / "bin", "tools", [option])
+        command = f"build --target tools --layers --pull=never {option} --file Containerfile ."
+        assert programs.calls[-1] == command
+    assert engine.log.read_text() == f"== tools\n{tmp_path}/bin\nmore\n" * 2
 
 
-OUTPUTS = {
-    "pip: hm\nERROR: no hash\nmore\nError: building at STEP 3: exit status 1": "ERROR: no hash",
-    "something\nthe last words": "the last words",
-    "error: \xe9\ufffd": "error: é",
-}
-
-
-@pytest.mark.parametrize(("says", "line"), OUTPUTS.items())
-def test_a_failed_build_shows_its_own_first_error(either, engine, tmp_path, says, line):
+@pytest.mark.parametrize(
+    ("says", "line", "tries"),
+    [
+        ("pip: hm\nERROR: no hash\nmore\nError: building at STEP 3: exit status 1", "ERROR: no hash", 1),
+        ("something\nthe last words", "the last words", 1),
+        (BUSY, BUSY, 3),
+    ],
+)
+def test_a_failed_build_shows_its_own_first_error(programs, engine, tmp_path, says, line, tries):
+    """It is tried again if it is the kernel that refused it."""
     engine.log.write_text("Error: of another build\n")
-    either.behave(broken="code", says=says)
-    text = failure(RunFailed, engine.build, tmp_path, "code", [])
-    assert text.startswith(f"building code failed: {line}")
-    assert text.endswith(f"(log: {engine.log})")
-    assert says.split("\n")[0] in engine.log.read_text()
-    assert len(either.built) == 1
+    programs.install("buildah", f"echo '{says}'; exit 1")
+    said = failure(RunFailed, engine.build, tmp_path, "code", [])
+    assert (said, len(programs.calls)) == (f"building code failed: {line} (log: {engine.log})", tries)
 
 
-def test_a_build_that_the_kernel_refused_is_tried_three_times(either, engine, tmp_path):
-    either.behave(busy=2)
-    engine.build(tmp_path, "code", [])
-    assert len(either.built) == 3
-    either.behave(busy=9)
-    assert "Device or resource busy" in failure(RunFailed, engine.build, tmp_path, "code", [])
-    assert len(either.built) == 6
+def test_an_interrupted_build_ends_the_engine(programs, engine, tmp_path, monkeypatch):
+    children = []
 
+    def interrupted(child):
+        children.append(child)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
 
-def test_the_architecture_of_this_machine_has_its_name_in_images():
-    names = {"x86_64": "amd64", "aarch64": "arm64"}
-    assert native_architecture() == names.get(platform.machine(), platform.machine())
+    programs.install("buildah", "exec /bin/sleep 100")
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.build(tmp_path, "code", [])
+    assert children[0].returncode == -signal.SIGTERM

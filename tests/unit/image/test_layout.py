@@ -1,16 +1,14 @@
 """An OCI layout from an untrusted step: checked before anything is pushed."""
 
 import json
-import shutil
 
 import pytest
 from checkouts import append
-from oci_images import image, pull, write_layout
+from oci_images import image, write_layout
 
 from ml.core.canonical import digest
 from ml.core.errors import RunFailed
-from ml.image.layout import push_layout, read_layout
-from ml.image.registry import Registry
+from ml.image.layout import read_layout
 
 MADE = image({"opt/jukebox/pyvenv.cfg": "home = /usr/bin\n"})
 BLOBS = [data for name, data in MADE.items() if name != "manifest"]
@@ -19,13 +17,6 @@ BLOBS = [data for name, data in MADE.items() if name != "manifest"]
 @pytest.fixture
 def layout(tmp_path):
     return write_layout(tmp_path / "layout", MADE)
-
-
-def test_an_image_is_pushed_as_it_was_built(layout, host):
-    for _ in range(2):
-        pushed = push_layout(read_layout(layout), f"{host}/team/build:key", Registry(insecure=True))
-        assert pushed == digest(MADE["manifest"])
-    assert pull(f"{host}/team/build@{pushed}") == pull(f"{host}/team/build:key")
 
 
 def blob(layout, data: bytes):
@@ -46,9 +37,8 @@ def manifest(layout, **changes) -> None:
     index(layout, digest=digest(data), size=len(data))
 
 
-def link(path, target) -> None:
-    path.rename(target)
-    path.symlink_to(target)
+def link(path) -> None:
+    path.symlink_to(path.rename(path.parents[1] / "elsewhere"))
 
 
 def link_to_a_secret(layout) -> None:
@@ -58,32 +48,31 @@ def link_to_a_secret(layout) -> None:
     manifest(layout, layers=[{"mediaType": "x", "digest": digest(b"canary"), "size": 6}])
 
 
-BROKEN = {
-    "no folder": (shutil.rmtree, "index.json is missing"),
-    "no index": (lambda at: (at / "index.json").unlink(), "index.json is missing"),
-    "not JSON": (lambda at: (at / "index.json").write_text("{"), "Expecting"),
-    "a list": (lambda at: (at / "index.json").write_text("[]"), "not a JSON object"),
-    "two images": (lambda at: (at / "index.json").write_text('{"manifests": [{}, {}]}'), "too many values"),
-    "an index that is a link": (lambda at: link(at / "index.json", at.parent / "x"), "a link"),
-    "blobs that are a link": (lambda at: link(at / "blobs", at.parent / "x"), "a link"),
-    "a path for a digest": (lambda at: index(at, digest="sha256:../../../x"), "is not a digest"),
-    "a number for a digest": (lambda at: index(at, digest=7), "expected string"),
-    "another manifest": (lambda at: append(blob(at, MADE["manifest"])), "differs from its digest or size"),
-    "another size": (lambda at: index(at, size=1), "differs from its digest or size"),
-    "a missing blob": (lambda at: blob(at, BLOBS[0]).unlink(), "is missing"),
-    "another blob": (lambda at: append(blob(at, BLOBS[1])), "differs from its digest or size"),
-    "a link to a secret": (link_to_a_secret, "a link"),
-    "an index of platforms": (lambda at: manifest(at, mediaType="x"), "not an image for one platform"),
-    "no layers": (lambda at: manifest(at, layers=None), "layers"),
-    "a long manifest": (lambda at: manifest(at, x="x" * (4 << 20)), "more than 4194304 bytes"),
-}
+DIFFERS, LINK = "differs from its digest or size", "is missing, or a link"
+# fmt: off
+BROKEN = [
+    ("index.json is missing", lambda at: (at / "index.json").unlink()),
+    ("Expecting", lambda at: (at / "index.json").write_text("{")),
+    ("not a JSON object", lambda at: (at / "index.json").write_text("[]")),
+    ("too many values", lambda at: (at / "index.json").write_text('{"manifests": [{}, {}]}')),
+    (LINK, lambda at: link(at / "index.json")),
+    (LINK, lambda at: link(at / "blobs")),
+    (LINK, lambda at: blob(at, BLOBS[0]).unlink()),
+    (LINK, link_to_a_secret),
+    ("is not a digest", lambda at: index(at, digest="sha256:../../../x")),
+    ("expected string", lambda at: index(at, digest=7)),
+    (DIFFERS, lambda at: append(blob(at, MADE["manifest"]))),
+    (DIFFERS, lambda at: index(at, size=1)),
+    (DIFFERS, lambda at: append(blob(at, BLOBS[1]))),
+    ("not an image for one platform", lambda at: manifest(at, mediaType="x")),
+    ("layers", lambda at: manifest(at, layers=None)),
+    ("more than 4194304 bytes", lambda at: manifest(at, x="x" * (4 << 20))),
+]
+# fmt: on
 
 
-@pytest.mark.parametrize("way", BROKEN)
-def test_a_layout_that_differs_from_its_digests_is_refused(layout, way):
-    damage, said = BROKEN[way]
+@pytest.mark.parametrize(("said", "damage"), BROKEN)
+def test_a_layout_that_differs_from_its_digests_is_refused(layout, said, damage):
     damage(layout)
-    with pytest.raises(RunFailed, match="is not an image that can be pushed: ") as caught:
+    with pytest.raises(RunFailed, match=rf"^.* is not an image that can be pushed: .*{said}.*$"):
         read_layout(layout)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)

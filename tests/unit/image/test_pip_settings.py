@@ -7,66 +7,59 @@ import pytest
 from ml.core.errors import UsageError
 from ml.image.pip_settings import CA_IN_BUILD, pip_secrets, pip_settings
 
-FILE, OTHER = "https://file.example/simple", "https://other.example/simple"
 PASSWORD = "https://someone:p%40ss#;%25w0rd@pypi.example/simple"
-# The lines of pip.conf, the variables, the lines for the build.
-CASES = {
-    "file": (["trusted-host = a.e b.e", "retries = 7"], {}, ["trusted-host = a.e b.e", "retries = 7"]),
-    "variable": ([f"index-url = {FILE}"], {"PIP_INDEX_URL": OTHER}, [f"index-url = {OTHER}"]),
-    "install": ([f"index-url = {FILE}", "[install]", f"index-url = {OTHER}"], {}, [f"index-url = {OTHER}"]),
-    "blank": ([f"index-url = {FILE}"], {"PIP_INDEX_URL": "", "PIP_CERT": ""}, [f"index-url = {FILE}"]),
-    "log": ([f"index-url = {FILE}"], {"PIP_VERBOSE": "1"}, [f"index-url = {FILE}"]),
-    "folder": (["index-url = file:///x", "extra-index-url = a", "  file:///x"], {}, ["extra-index-url = a"]),
-    "paths": (["find-links = /x", "constraint = /x", "cache-dir = /x", "timeout = 9"], {}, ["timeout = 9"]),
-    "password": ([f"index-url = {PASSWORD}"], {}, [f"index-url = {PASSWORD}"]),
-    "its variable": ([], {"PIP_INDEX_URL": PASSWORD}, [f"index-url = {PASSWORD}"]),
-    "CA": (["cert = /etc/file.pem"], {}, [f"cert = {CA_IN_BUILD}"]),
-}
+CONF = f"""
+[global]
+index-url = https://other.example/simple
+extra-index-url = a
+  file:///no
+trusted-host = a.e b.e
+retries = 7
+timeout = 9
+proxy = file:///no
+find-links = /no
+cache-dir = /no
+cert = /etc/file.pem
+[install]
+index-url = {PASSWORD}
+"""
+VARIABLES = {"PIP_TIMEOUT": "30", "PIP_RETRIES": "", "PIP_VERBOSE": "1"}
+GIVEN = {f"index-url = {PASSWORD}", "extra-index-url = a", "trusted-host = a.e b.e", "retries = 7"}
+GIVEN |= {"timeout = 30", f"cert = {CA_IN_BUILD}"}
 
 
 @pytest.fixture(autouse=True)
-def plain_pip(tmp_path, monkeypatch):
-    """A pip without settings, but for /etc/pip.conf if there is one."""
+def pip_conf(tmp_path, monkeypatch):
+    """A pip without settings, but for /etc/pip.conf if there is one, until they are written."""
     for name in ("HOME", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
-
-@pytest.fixture
-def pip_conf(tmp_path, monkeypatch):
-    def write(*lines: str) -> None:
-        (tmp_path / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
+    def write(text: str) -> None:
+        (tmp_path / "pip.conf").write_text(text)
         monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
 
     return write
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_build_is_given_these_settings(pip_conf, monkeypatch, case):
-    lines, variables, expected = CASES[case]
-    pip_conf(*lines)
-    for name, value in variables.items():
+def test_a_build_is_given_the_settings_of_files_and_variables_without_paths(pip_conf, monkeypatch):
+    pip_conf(CONF)
+    for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    section, *given = pip_settings()[0].splitlines()
-    assert section == "[global]"
+    text, ca = pip_settings()
+    section, *lines = text.splitlines()
     # /etc/pip.conf may add more.
-    assert set(expected) <= set(given)
-    names = [{line.partition(" = ")[0] for line in each} for each in (lines, expected, given)]
-    assert names[0] & names[2] <= names[1]
+    assert (section, set(lines) & GIVEN, ca) == ("[global]", GIVEN, "/etc/file.pem")
+    assert "/no" not in text
 
 
-def test_without_settings_a_build_is_given_nothing(tmp_path):
+def test_without_settings_a_build_is_given_the_ca_of_a_variable_if_there_is_one(tmp_path, monkeypatch):
     assert pip_settings() == ("", None)
     assert pip_secrets(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_sources_of_a_ca(pip_conf, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/requests.pem")
     assert pip_settings()[1] == "/etc/requests.pem"
-    pip_conf("cert = /etc/file.pem")
-    assert pip_settings()[1] == "/etc/file.pem"
+    monkeypatch.chdir(tmp_path)
     for cert, path in (("ca.pem", tmp_path / "ca.pem"), ("~/ca.pem", tmp_path / "nothing/ca.pem")):
         monkeypatch.setenv("PIP_CERT", cert)
         assert pip_settings()[1] == str(path)

@@ -21,7 +21,7 @@ from tiers import sampled
 from ml.core.canonical import digest, parse
 from ml.core.errors import DataError, EvidenceError, PlatformError, UsageError
 from ml.data.manifests import HOLDOUT_FILES, Holdout, Snapshot
-from ml.judge import holdout, ledger
+from ml.judge import holdout, ledger, versions
 from ml.judge.parts import same_answers
 from ml.measure.evaluation import class_prior, logistic
 from ml.problem import Examples
@@ -219,7 +219,7 @@ def test_what_is_there_must_be_what_was_written(tmp_path, home, sealed, tables, 
 
 def test_a_place_that_cannot_be_listed_is_the_platforms_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(holdout, "read_ledger", lambda *_: ledger_of(tmp_path / "elsewhere"))
-    monkeypatch.setattr(holdout, "open_folder", Mock(side_effect=OSError(5, "Input/output error")))
+    monkeypatch.setattr(versions, "open_folder", Mock(side_effect=OSError(5, "Input/output error")))
     refused(PlatformError, "cannot list .*/holdout: ", seal, tmp_path, "sample:")
 
 
