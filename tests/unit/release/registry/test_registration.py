@@ -21,6 +21,7 @@ from ml.release.store import ModelStore
 from ml.release.trust import read_trust
 
 REAL = "JUKEBOX_TEST_REGISTRY_URL"
+ADDRESS = os.environ.get(REAL, "")
 """The address of a real Model Registry; the tests write into it, under names of their own."""
 
 
@@ -44,15 +45,13 @@ def double():
         "double",
         pytest.param(
             "real",
-            marks=pytest.mark.skipif(
-                REAL not in os.environ, reason=f"set {REAL} to the address of a Model Registry"
-            ),
+            marks=pytest.mark.skipif(not ADDRESS, reason=f"set {REAL} to the address of a Model Registry"),
         ),
     ]
 )
 def client(request):
     if request.param == "real":
-        return RegistryClient(Site(os.environ[REAL]))
+        return RegistryClient(Site(ADDRESS))
     return RegistryClient(Site(request.getfixturevalue("double").url))
 
 
