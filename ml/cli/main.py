@@ -26,6 +26,7 @@ from ml.cli import (
     logs,
     models,
     policy,
+    registry,
     release,
     runs,
     status,
@@ -105,7 +106,7 @@ for step in (
 ):
     ci.command()(step)
 
-for group in (policy.app, judge.app, store.app, ci):
+for group in (policy.app, judge.app, store.app, registry.app, ci):
     app.add_typer(group)
 
 

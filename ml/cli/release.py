@@ -8,6 +8,7 @@ import typer
 from ml.cli.console import out
 from ml.cli.dspa_options import DecidedOk, OutcomeFile
 from ml.cli.options import STORE, AsJson, Head, PolicyFile, Problem, Store, open_store, policy_text_of
+from ml.cli.registry import Ca, Group, TokenFile, Url, client_of, register
 from ml.cli.reporting import outcome_in
 from ml.cli.results import basis_of, print_json, say, write_results
 from ml.core.errors import UsageError
@@ -49,6 +50,10 @@ def promote(
     ] = None,
     outcome_file: OutcomeFile = None,
     decided_ok: DecidedOk = False,
+    registry: Url = "",
+    registry_token_file: TokenFile = None,
+    registry_ca: Ca = None,
+    registry_group: Group = "",
     as_json: AsJson = False,
 ) -> None:
     """Put a candidate into production, on an attestation of the trusted side.
@@ -69,6 +74,7 @@ def promote(
         require_folder(results_dir)
     # Tekton fails a run in which a successful Task did not write a result that another refers to.
     write_results(results_dir, dict.fromkeys(("PROMOTION", "SERVED_AT", "HEAD"), ""))
+    client = client_of(registry, registry_token_file, registry_ca) if registry.strip() else None
     with outcome_in(outcome_file, decided_ok=decided_ok) as known:
         trusted = read_trust(trust) if trust else None
         envelope = _read(attestation) if attestation else None
@@ -90,7 +96,7 @@ def promote(
         "HEAD": outcome.head.text,
     }
     write_results(results_dir, results)
-    say(outcome, as_json=as_json)
+    say(outcome, register(opened, client, registry_group), as_json=as_json)
 
 
 def _read(path: Path) -> bytes:
@@ -115,6 +121,10 @@ def rollback(
         Path | None,
         typer.Option(envvar="JUKEBOX_RESULTS_DIR", help="Write the Tekton result HEAD there."),
     ] = None,
+    registry: Url = "",
+    registry_token_file: TokenFile = None,
+    registry_ca: Ca = None,
+    registry_group: Group = "",
     as_json: AsJson = False,
 ) -> None:
     """Put an earlier model back into production: the one that the present one replaced, or that of --to.
@@ -130,13 +140,14 @@ def rollback(
 
     if results_dir:
         require_folder(results_dir)
+    client = client_of(registry, registry_token_file, registry_ca) if registry.strip() else None
     opened = open_store(store, head)
     if dry_run:
         _show_plan(plan_rollback(opened, to, reason), as_json=as_json)
         return
     outcome = roll_back(opened, to, reason)
     write_results(results_dir, {"HEAD": outcome.head.text})
-    say(outcome, as_json=as_json)
+    say(outcome, register(opened, client, registry_group), as_json=as_json)
 
 
 def _show_plan(plan: "Plan", *, as_json: bool) -> None:

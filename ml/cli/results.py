@@ -56,8 +56,8 @@ def print_json(value: dict[str, Any]) -> None:
         out.on_broken_pipe()
 
 
-def say(outcome: "LogChange", *, as_json: bool = False) -> None:
-    """Print what a promotion or rollback did."""
+def say(outcome: "LogChange", registry: str = "", *, as_json: bool = False) -> None:
+    """Print what a promotion or rollback did; ``registry`` is the line of `ml.cli.registry.register`."""
     entry = outcome.promotion
     candidate = entry.candidate[:12]
     if as_json:
@@ -67,6 +67,7 @@ def say(outcome: "LogChange", *, as_json: bool = False) -> None:
             "model": outcome.served_at,
             "head": outcome.head.to_json(),
             "checked": outcome.checked,
+            "registry": registry,
         }
         print_json({**entry.to_json(), **about})
         return
@@ -91,6 +92,8 @@ def say(outcome: "LogChange", *, as_json: bool = False) -> None:
     out.print(f"basis:     {basis_of(entry)}")
     out.print(f"model:     {outcome.served_at}")
     out.print(f"head:      {outcome.head.number} {outcome.head.digest} ({outcome.checked})", markup=False)
+    if registry:
+        out.print(f"registry:  {registry}", markup=False)
 
 
 def basis_of(entry: "Promotion") -> str:

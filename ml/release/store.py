@@ -9,6 +9,7 @@ Layout, the same in a folder and in a bucket:
     promotions/00000017.json           `ml.release.log`
     serving/<name>/17/model.onnx       what a model server reads: the highest number is in production
     serving/<name>/17/served.json      the settings of that server
+    registered/00000017.json           `ml.release.registry.registration`
     decisions/<inputs>.json            `ml.release.decisions`
 """
 
