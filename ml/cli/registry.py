@@ -84,7 +84,7 @@ def register(store: "ModelStore", client: "RegistryClient | None", group: str) -
 
 @app.command()
 def sync(
-    registry: Url,
+    registry: Url = "",
     store: Store = STORE,
     registry_token_file: TokenFile = None,
     registry_ca: Ca = None,
@@ -114,7 +114,7 @@ def sync(
 
 @app.command()
 def status(
-    registry: Url,
+    registry: Url = "",
     store: Store = STORE,
     head: Head = None,
     as_json: AsJson = False,

@@ -49,6 +49,7 @@ RULES = {
     rf"{JUKEBOX}store migrate .*": "tests/unit/release/test_migrate.py",
     rf"{JUKEBOX}models --store s3://.* --head .*": "tests/unit/cli/test_release_verbs.py",
     rf"{JUKEBOX}rollback.*": "tests/unit/release/test_rollback.py",
+    rf"{JUKEBOX}registry (status|sync) .*": "tests/unit/cli/test_registry_verbs.py",
     rf"{JUKEBOX}policy test --policy policy\.yaml --store s3://.*": "tests/unit/release/test_replay.py",
     r"(oc|kubectl) apply -k tekton/overlays/\w+": "tests/tekton/test_objects.py",
     r"(oc|kubectl) create -n jukebox -f tekton/runs/by-hand\.yaml": "tests/tekton/test_objects.py",

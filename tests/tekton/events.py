@@ -5,44 +5,42 @@ refuses. CEL is cel-python's, with the functions of https://tekton.dev/docs/trig
 difference: ``has(a.b.c)`` without ``a.b`` is an error in Triggers, and false here.
 """
 
-import copy
 import functools
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import celpy
 import re2
 from celpy import celtypes
 from celpy.adapter import CELJSONEncoder, json_to_cel
+from tekton.harness import REFERENCE
 from tekton.manifests import Object, files, find
 
 PAYLOADS = Path(__file__).parent / "payloads"
 WEBHOOK = {"push": "the-secret-of-pushes", "data": "the-secret-of-data", "alert": "the-secret-of-alerts"}
-REFERENCE = re.compile(r"\$\(([^()\s]+)\)")
-ERRORS = (celpy.CELEvalError, celpy.CELParseError, ValueError, TypeError, KeyError, IndexError)
+ERRORS = (
+    celpy.CELEvalError,
+    celpy.CELParseError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+)
 
 
-@dataclass(frozen=True)
-class Event:
+TRIGGERS = files("triggers")
+
+
+class Event(NamedTuple):
     """A request to the listener."""
 
     headers: Mapping[str, str]
     data: bytes
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a Trigger made of an event: a PipelineRun, or the interceptor that refused it, and why."""
-
-    run: Object | None = None
-    by: str = ""
-    why: str = ""
 
 
 class Refused(Exception):
@@ -52,63 +50,46 @@ class Refused(Exception):
 def event(headers: Mapping[str, str], body: Any) -> Event:
     """Make an event as its sender does; GitHub and Gitea sign it."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    if "X-GitHub-Event" not in headers or "X-Hub-Signature-256" in headers:
-        return Event(headers, data)
-    return Event({**headers, "X-Hub-Signature-256": _signature(data)}, data)
+    if "X-GitHub-Event" in headers:
+        headers = {"X-Hub-Signature-256": _signature(data), **headers}
+    return Event(headers, data)
 
 
 def recorded(name: str) -> tuple[dict[str, str], Any]:
     """Return the headers and the body of a recorded payload."""
-    found = json.loads((PAYLOADS / f"{name}.json").read_text())
-    return found["headers"], found["body"]
+    payload = json.loads((PAYLOADS / f"{name}.json").read_text())
+    return payload["headers"], payload["body"]
 
 
-@functools.cache
-def _triggers() -> list[Object]:
-    return files("triggers")
-
-
-def triggers() -> list[Object]:
-    """Return the objects of `triggers/`, to be changed."""
-    return copy.deepcopy(_triggers())
-
-
-def deliver(sent: Event, objects: list[Object] | None = None) -> dict[str, Outcome]:
-    """Return what each Trigger of the EventListener makes of an event."""
-    objects = objects or _triggers()
+def deliver(sent: Event, objects: list[Object] = TRIGGERS) -> dict[str, Object | str]:
+    """Return what each Trigger makes of an event: a PipelineRun, or who refused it and why."""
     names = [entry["triggerRef"] for entry in find(objects, "EventListener", "jukebox")["spec"]["triggers"]]
     return {name: _outcome(sent, find(objects, "Trigger", name)["spec"], objects) for name in names}
 
 
-def started(sent: Event, objects: list[Object] | None = None) -> list[Object]:
+def started(sent: Event, objects: list[Object] = TRIGGERS) -> list[Object]:
     """Return the PipelineRuns that an event starts."""
-    return [outcome.run for outcome in deliver(sent, objects).values() if outcome.run]
+    return [outcome for outcome in deliver(sent, objects).values() if not isinstance(outcome, str)]
 
 
-def _outcome(sent: Event, trigger: Object, objects: list[Object]) -> Outcome:
+def _outcome(sent: Event, trigger: Object, objects: list[Object]) -> Object | str:
     by = "listener"
     try:
-        context: Object = {"body": _body(sent.data), "header": {k: [v] for k, v in sent.headers.items()}}
-        context["extensions"] = {}
+        header = {name: [value] for name, value in sent.headers.items()}
+        context: Object = {"body": json.loads(sent.data), "header": header, "extensions": {}}
         for interceptor in trigger["interceptors"]:
             by = interceptor["name"]
             params = {param["name"]: param["value"] for param in interceptor["params"]}
             INTERCEPTORS[interceptor["ref"]["name"]](sent, params, context)
         by = "bindings"
         values = {binding["name"]: _bound(binding["value"], context) for binding in trigger["bindings"]}
-    except (Refused, *ERRORS, RecursionError) as why:
-        return Outcome(by=by, why=str(why)[:200])
-    return Outcome(_render(find(objects, "TriggerTemplate", trigger["template"]["ref"])["spec"], values))
-
-
-@functools.lru_cache(maxsize=1)
-def _body(data: bytes) -> Any:
-    return json.loads(data)
-
-
-@functools.lru_cache(maxsize=1)
-def _body_in_cel(data: bytes) -> Any:
-    return json_to_cel(_body(data))
+    except (Refused, *ERRORS) as why:
+        return f"{by} {why}"
+    template = find(objects, "TriggerTemplate", trigger["template"]["ref"])["spec"]
+    assert {param["name"] for param in template["params"]} == values.keys()
+    names = {f"tt.params.{name}": json.dumps(value)[1:-1] for name, value in values.items()}
+    (run,) = template["resourcetemplates"]
+    return json.loads(REFERENCE.sub(lambda match: names.get(match[1], match[0]), json.dumps(run)))
 
 
 def _signature(data: bytes) -> str:
@@ -129,9 +110,8 @@ def _forge(header: str, kind: str, secret: Callable[[bytes], str]) -> Callable[[
     return check
 
 
-def _cel(sent: Event, params: Object, context: Object) -> None:
-    values = {name: json_to_cel(context[name]) for name in ("header", "extensions")}
-    values["body"] = _body_in_cel(sent.data)
+def _cel(_: Event, params: Object, context: Object) -> None:
+    values = {name: json_to_cel(value) for name, value in context.items()}
     if "filter" in params and _evaluate(params["filter"], values) is not True:
         raise Refused("filter")
     # All overlays of an interceptor see what came before it, not each other.
@@ -167,10 +147,8 @@ def _string(function: Callable[..., str]) -> Callable[..., celtypes.StringType]:
 
 
 def _canonical(header: Any, name: Any) -> celtypes.StringType:
-    found = (
-        values[0] for key, values in header.items() if str(key).lower() == _text(name).lower() and values
-    )
-    return celtypes.StringType(next(found, ""))
+    values = {str(key).lower(): each for key, each in header.items()}
+    return values[_text(name).lower()][0] if _text(name).lower() in values else celtypes.StringType()
 
 
 def _compare_secret(text: Any, key: Any, name: Any) -> celtypes.BoolType:
@@ -190,27 +168,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def _bound(value: str, context: Object) -> str:
-    def look_up(match: re.Match[str]) -> str:
-        found: Any = context
+    def look_up(match: Any) -> str:
+        at: Any = context
         for part in match[1].split("."):
-            if not isinstance(found, dict) or part not in found:
+            if not isinstance(at, dict) or part not in at:
                 raise Refused(f"{match[0]} is not there")
-            found = found[part]
-        return found if isinstance(found, str) else json.dumps(found)
+            at = at[part]
+        return at if isinstance(at, str) else json.dumps(at)
 
     return REFERENCE.sub(look_up, value)
-
-
-def _render(template: Object, values: Mapping[str, str]) -> Object:
-    assert {param["name"] for param in template["params"]} == set(values)
-    (resource,) = template["resourcetemplates"]
-    names = {f"tt.params.{name}": value for name, value in values.items()}
-
-    def filled(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: filled(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [filled(inner) for inner in value]
-        return REFERENCE.sub(lambda m: names.get(m[1], m[0]), value) if isinstance(value, str) else value
-
-    return filled(resource)

@@ -1,14 +1,5 @@
 """Who may do what in the Pipeline: exact tables. A new secret, right, folder or network needs a line here."""
 
-from typing import Any
-
-DEFAULTS = {
-    **{f"{name}-secret": f"jukebox-{name}" for name in ("report", "store", "holdout", "judge", "promotion")},
-    "sealing-key-secret": "jukebox-holdout-key",
-    "signing-secret": "jukebox-signing-key",
-}
-"""The secrets of the Pipeline: one for each purpose."""
-
 SECRETS = {
     "toolchain/look-up": {"jukebox-registry"},
     "toolchain/build": {"jukebox-pull"},
@@ -25,139 +16,84 @@ SECRETS = {
 }
 """The secrets of each step, as variables or volumes; other steps have none."""
 
-OWNERS = {(step.partition("/")[0], secret) for step, secrets in SECRETS.items() for secret in secrets}
-OWNERS |= {("compile-pipeline", "$(params.store-secret)")}
-"""The Tasks that take each secret; compile-pipeline takes only its name, which it writes into the IR."""
+OPTIONAL = {f"jukebox-{name}": True for name in "ca registry-ca policy sigstore registry pull".split()}
+OPTIONAL["jukebox-trust"] = False
+"""Whether each config map or secret of a volume may be absent: without the trust root nothing is promoted."""
 
-CONFIG_MAPS = {
-    **dict.fromkeys(("jukebox-ca", "jukebox-registry-ca", "jukebox-policy", "jukebox-sigstore"), True),
-    "jukebox-trust": False,
-}
-"""Whether each config map is optional: without the trust root nothing is promoted."""
-
-RESULTS = {
-    "fetch-source": ("commit",),
-    "holdout": ("data-version", "snapshot", "holdout-version"),
-    "toolchain": ("tools-dependencies", "test-dependencies", "component-dependencies"),
-    "build-image": ("image",),
-    "compile-pipeline": ("ir-digest",),
-    "submit-run": ("candidate", "asked"),
-    "measure": ("measured",),
-}
-PRODUCERS = {name: task for task, names in RESULTS.items() for name in names}
-"""The params that are results; all others are the Pipeline's params of the same name, but for `SPECIAL`."""
-
-SPECIAL = {"attempt": "$(context.pipelineRun.uid)", "context": "$(params.report-context)"}
-MOUNTS = {
-    "fetch-source": {"shared", "outcome", "git-credentials"},
-    "holdout": {"outcome"},
-    "answer": {"shared", "outcome"},
-    "toolchain": {"shared", "pip-settings"},
-    **{name: {"shared"} for name in ("lint", "unit-test", "build-image", "compile-pipeline")},
-    "submit-run": {"shared", "outcome", "judge"},
-    "measure": {"judge"},
-    "promote": {"judge", "outcome"},
-    "report": {"outcome"},
-    "verdict": {"outcome"},
-}
 FOLDERS = {"shared": "commit", "outcome": "outcome", "judge": "judge"}
 """The folder of the run's volume by workspace of a Task; other workspaces are the run's of the same name."""
 
-READ_ONLY = {"answer", "toolchain", "lint", "unit-test", "build-image", "submit-run"}
-"""The Tasks that must not change the checkout for later ones."""
+SPACES = {
+    "fetch-source": "shared outcome git-credentials",
+    "answer": "shared- outcome",
+    "toolchain": "shared- pip-settings",
+    **dict.fromkeys(("lint", "unit-test", "build-image"), "shared-"),
+    "compile-pipeline": "shared",
+    "submit-run": "shared- outcome judge",
+    **{"holdout": "outcome", "measure": "judge", "promote": "judge outcome"},
+    **dict.fromkeys(("report", "verdict"), "outcome-"),
+}
+"""The workspaces of each Task; ``-`` is read only."""
 
 JUDGES = {"submit-run/download", "measure/score", "promote/sign", "promote/promote"}
 """The steps that mount the judge's folder as a whole."""
 
-WORK = "judge/work"
-SEEN = {
-    (f"{WORK}/{name}", name != "answers")
-    for name in ("asked.json", "model", "champion", "features", "answers")
-}
-"""What infer mounts of the judge's folder, and whether it is read only."""
-
-IDEMPOTENT = set(
-    "fetch-source toolchain build-image holdout answer submit-run measure promote report".split()
-)
-"""The tasks that may be retried."""
+RETRIED = "fetch-source toolchain build-image holdout answer submit-run measure promote report".split()
+"""The tasks that may be retried: with others a failure could become a pass."""
 
 ROLES = {
-    "toolchain": "jukebox-build",
-    "build-image": "jukebox-build",
+    **dict.fromkeys(("toolchain", "build-image"), "jukebox-build"),
     **{name: f"jukebox-{name}" for name in ("holdout", "answer", "measure", "promote")},
     "submit-run": "jukebox-submit",
 }
 """The service accounts of tasks; all others run as jukebox-ci."""
 
-TOKENS = {"jukebox-answer", "jukebox-submit", "jukebox-promote", "jukebox-listener"}
-"""The service accounts whose pods get a token."""
-
-CHAINS = {
-    "CHAINS-GIT_URL": "$(tasks.fetch-source.results.CHAINS-GIT_URL)",
-    "CHAINS-GIT_COMMIT": "$(tasks.fetch-source.results.CHAINS-GIT_COMMIT)",
-    "IMAGE_URL": "$(tasks.build-image.results.IMAGE_URL)",
-    "IMAGE_DIGEST": "$(tasks.build-image.results.IMAGE_DIGEST)",
-    "model-ARTIFACT_OUTPUTS": {
-        "uri": "$(tasks.submit-run.results.MODEL_URI)",
-        "digest": "$(tasks.submit-run.results.MODEL_DIGEST)",
-    },
-}
-"""The results that Tekton Chains reads by name; it leaves out what it cannot read, without an error."""
-
-READ, DSPA = "get list watch", "datasciencepipelinesapplications"
+DSPA = "datasciencepipelinesapplications"
+TRIGGERS = "get list watch triggers.tekton.dev"
 RIGHTS = {
     "jukebox-listener": {
-        *(
-            f"triggers.tekton.dev/{kind}: {READ}"
-            for kind in ("eventlisteners", "triggers", "triggerbindings")
-        ),
-        *(f"triggers.tekton.dev/{kind}: {READ}" for kind in ("triggertemplates", "interceptors")),
-        "tekton.dev/pipelineruns: create",
-        "/events: create patch",
-    },
-    "jukebox-listener.NAMESPACE": {
-        f"triggers.tekton.dev/{kind}: {READ}" for kind in ("clusterinterceptors", "clustertriggerbindings")
+        f"home: {TRIGGERS} eventlisteners triggers triggerbindings triggertemplates interceptors",
+        f"cluster: {TRIGGERS} clusterinterceptors clustertriggerbindings",
+        "home: create tekton.dev pipelineruns",
+        "home: create patch - events",
     },
     "jukebox-submit": {
-        f"{DSPA}.opendatahub.io/{DSPA}/api dspa: get create",
-        "route.openshift.io/routes ds-pipeline-dspa: get",
+        f"runs: get create {DSPA}.opendatahub.io {DSPA}/api dspa",
+        "runs: get route.openshift.io routes ds-pipeline-dspa",
+        "runs: list - pods events",
+        "runs: get - pods/log",
+        "home: get tekton.dev taskruns pipelineruns",
     },
-    "jukebox-reasons": {"/pods: list", "/events: list", "/pods/log: get"},
-    "jukebox-own-runs": {"tekton.dev/taskruns: get", "tekton.dev/pipelineruns: get"},
-    "jukebox-promote": {"/configmaps jukebox-head: get patch"},
-    "jukebox-supersede": {"tekton.dev/pipelineruns: get list patch"},
+    "jukebox-promote": {"home: get patch - configmaps jukebox-head"},
+    "jukebox-answer": {"home: get list patch tekton.dev pipelineruns"},
 }
-SUBJECTS = {
-    "jukebox-reasons": "jukebox-submit",
-    "jukebox-own-runs": "jukebox-submit",
-    "jukebox-supersede": "jukebox-answer",
-    "jukebox-push-images": "jukebox-push",
-    "jukebox-build-scc": "jukebox-build",
-    "jukebox-listener.NAMESPACE": "jukebox-listener",
-}
-"""The service account of each binding; of all others, the account of the same name."""
+"""The rights of each service account, and where; only these accounts have a token."""
 
-OTHERS_ROLES = {
-    "jukebox-push-images": "system:image-builder",
-    "jukebox-build-scc": "pipelines-scc-clusterrole",
+OPENSHIFT = {
+    "jukebox-push": {"home: ClusterRole system:image-builder"},
+    "jukebox-build": {"home: ClusterRole pipelines-scc-clusterrole"},
 }
-IN_RUNS = {f"{kind} jukebox-{name}" for kind in ("Role", "RoleBinding") for name in ("submit", "reasons")}
-IN_RUNS |= {"NetworkPolicy jukebox-runs"}
-"""The objects in the namespace of the runs."""
+"""What OpenShift adds to the rights."""
 
 CODE = {
     "key": "tekton.dev/task",
     "operator": "In",
     "values": ["lint", "unit-test", "compile-pipeline", "measure"],
 }
-FENCES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
-    "jukebox-pods": ({"matchLabels": {"tekton.dev/pipeline": "jukebox-train"}}, "Ingress", []),
-    "jukebox-code": ({"matchExpressions": [CODE]}, "Ingress Egress", []),
-    "jukebox-holdout": ({"matchLabels": {"tekton.dev/task": "holdout"}}, "Ingress Egress", ["store", "dns"]),
-    "jukebox-listener": ({"matchLabels": {"eventlistener": "jukebox"}}, "Ingress", []),
-    "jukebox-runs": ({}, "Ingress Egress", ["store", "dns", "pods", "api"]),
+STORE, DNS, API = "[443] ipBlock", "[53, 5353] ipBlock namespaceSelector", "[6443] "
+FENCES = {
+    "jukebox-pods": ("home", {"matchLabels": {"tekton.dev/pipeline": "jukebox-train"}}, [], None),
+    "jukebox-code": ("home", {"matchExpressions": [CODE]}, [], []),
+    "jukebox-holdout": ("home", {"matchLabels": {"tekton.dev/task": "holdout"}}, [], [STORE, DNS]),
+    "jukebox-listener": ("home", {"matchLabels": {"eventlistener": "jukebox"}}, ["[8080] "], None),
+    "jukebox-runs": (
+        "runs",
+        {},
+        ["[] namespaceSelector podSelector"],
+        [STORE, DNS, "[] podSelector", API],
+    ),
 }
-"""The pods of each network policy, its types, and the destinations that it allows."""
+"""Where each network policy is, its pods, and what it lets in and out; None is everything."""
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -167,16 +103,9 @@ RESTRICTED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 BUILDER = {"runAsNonRoot": False, "runAsUser": 0, "allowPrivilegeEscalation": False}
+SANDBOX = {"add": ["SETFCAP"]}, {"drop": ["ALL"], "add": ["SETFCAP", "SETGID", "SETUID"]}
 BUILDERS = {
-    "openshift": {
-        **BUILDER,
-        "capabilities": {"add": ["SETFCAP"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    },
-    "kubernetes": {
-        **BUILDER,
-        "capabilities": {"drop": ["ALL"], "add": ["SETFCAP", "SETGID", "SETUID"]},
-        "seccompProfile": {"type": "Unconfined"},
-    },
+    "openshift": {**BUILDER, "capabilities": SANDBOX[0], "seccompProfile": {"type": "RuntimeDefault"}},
+    "kubernetes": {**BUILDER, "capabilities": SANDBOX[1], "seccompProfile": {"type": "Unconfined"}},
 }
-"""The rights of the step that builds, by overlay."""
+"""The rights of the step that builds, by overlay; all others are restricted."""

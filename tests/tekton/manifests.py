@@ -32,20 +32,13 @@ def load(file: Path) -> list[Object]:
 
 def files(*folders: str) -> list[Object]:
     """Return the objects in some folders of tekton/."""
-    found = [
-        each for folder in folders for file in sorted((TEKTON / folder).glob("*.yaml")) for each in load(file)
-    ]
-    return [each for each in found if "metadata" in each]
+    listed = [file for folder in folders for file in sorted((TEKTON / folder).glob("*.yaml"))]
+    return [each for file in listed for each in load(file) if "metadata" in each]
 
 
-def rendered(overlay: str) -> list[Object]:
-    """Render an overlay; the objects are the caller's own."""
+def rendered(overlay: str | Path) -> list[Object]:
+    """Render an overlay, or one in a copy of tekton/; the objects are the caller's own."""
     return json.loads(_rendered(TEKTON / "overlays" / overlay))
-
-
-def render(folder: Path) -> list[Object]:
-    """Render an overlay of a copy of tekton/."""
-    return json.loads(_rendered.__wrapped__(folder))
 
 
 @functools.cache
@@ -63,26 +56,26 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
     return found
 
 
-def named(items: list[Object], name: str) -> Object:
-    """Return the one item of a name."""
-    (found,) = (item for item in items if item["name"] == name)
-    return found
-
-
 def task_names() -> list[str]:
     """Name the tasks of the Pipeline in their order, without those of `finally`."""
     (pipeline,) = files("pipelines")
     return [task["name"] for task in pipeline["spec"]["tasks"]]
 
 
-def edit(root: Any, path: str, value: Any) -> None:
-    """Set what is at a path of keys, numbers and names; ``+`` appends to a list, and `GONE` deletes."""
-    *keys, last = path.split()
-    for key in keys:
+def look_up(root: Any, path: str) -> Any:
+    """Return what is at a path of keys, numbers and names."""
+    for key in path.split():
         root = root[_index(root, key)]
+    return root
+
+
+def edit(root: Any, path: str, value: Any) -> None:
+    """Set what is at such a path; ``+`` appends to a list, and `GONE` deletes."""
+    way, _, last = path.rpartition(" ")
+    root = look_up(root, way)
     if last == "+":
         root.append(value)
-    elif value is GONE:
+    elif value == GONE:
         del root[_index(root, last)]
     else:
         root[_index(root, last)] = value
@@ -93,11 +86,7 @@ def _index(at: Any, key: str) -> Any:
         return key
     if key.lstrip("-").isdigit():
         return int(key)
-    (found,) = (number for number, item in enumerate(at) if _name(item) == key)
-    return found
-
-
-def _name(item: Any) -> Any:
-    if "kind" in item and "metadata" in item:
-        return f"{item['kind']}/{item['metadata'].get('name')}"
-    return item.get("name")
+    kind, _, name = key.rpartition("/")
+    names = [each["metadata"].get("name") if kind else each.get("name") for each in at]
+    (index,) = (i for i, each in enumerate(at) if (each.get("kind", ""), names[i]) == (kind, name))
+    return index

@@ -1,410 +1,233 @@
-"""The script of each Task, on a world of doubles: what it does, what it returns, and what makes it fail."""
+"""The script of each Task, with doubles of all programs: what they are asked, with which key and files."""
 
-import dataclasses
-import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
-from docker_registry import LOGIN
-from dspa_command import TOKEN
-from oci_images import pull
-from policies import default_text
-from tekton.harness import TaskEnd, World, execute, execute_task
-from tekton.manifests import find, task_names
-from tekton.world import (
-    BASE,
-    BUILT,
-    ENCODED,
-    FORGE_TOKEN,
-    HELD,
-    MISSING,
-    PYTHON,
-    Programs,
-    Site,
-    git,
-    lacking,
-    open_doubles,
-)
+from tekton.harness import Run, TaskEnd, World, execute, execute_task
+from tekton.manifests import files, task_names
 
 from ml.core.canonical import digest
-from ml.image.assemble import SOURCE
-from ml.image.package import package_files
-from ml.storage.objects import put_object
 
-NOWHERE = "0" * 40
-ALL = (*task_names(), "report", "verdict")
-ALWAYS = ("fetch-source", "holdout", "answer", "report", "verdict")
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    if missing := lacking("git", "docker-registry"):
-        pytest.skip(f"apt-get install {' '.join(missing)}")
-    with open_doubles(tmp_path_factory.mktemp("world")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def passed(opened):
-    """One run of the Pipeline: the commit, the run, what the programs were asked, and their variables."""
-    site, programs = opened
-    commit = site.commit()
-    done = execute(site.world, site.spec(commit), "uid-pass")
-    assert done.ends == dict.fromkeys(ALL, "Succeeded"), done.log
-    return commit, done, programs.calls, programs.environment
-
-
-@pytest.fixture
-def site(opened) -> Site:
-    return opened[0]
-
-
-@pytest.fixture
-def programs(opened):
-    opened[1].heal()
-    yield opened[1]
-    opened[1].heal()
-
-
-@pytest.fixture
-def verb(site, tmp_path) -> tuple[World, Programs]:
-    """A world in which `jukebox` is a double too."""
-    double = Programs(tmp_path / "bin")
-    double.install("jukebox")
-    env = {**site.world.env, "PATH": f"{double.folder}:{site.world.env['PATH']}"}
-    return dataclasses.replace(site.world, folder=tmp_path, env=env), double
-
-
-def run_task(world: World, name: str, uid: str = "uid-pass", **given: str) -> TaskEnd:
-    return execute_task(world, name, uid, **given)
-
-
-def state(site: Site, commit: str) -> list[str]:
-    """Return the statuses of a commit at the forge."""
-    path = f"/repos/team/jukebox/statuses/{commit}"
-    return [status["state"] for asked, status in site.forge.statuses if asked == path]
-
-
-def failed(end: TaskEnd, said: str = "") -> None:
-    assert (end.status, end.results) == ("Failed", {}), end.log
-    assert said in end.log
-
-
-def only(*names: str, **others: str) -> dict[str, str]:
-    """How tasks end of which only some are reached."""
-    return {name: others.get(name, "Succeeded" if name in names else "None") for name in ALL}
-
-
-# One run, from a commit to the model in production.
-
-
-def test_a_commit_is_fetched(site, passed):
-    commit, done, *_ = passed
-    assert done.tasks["fetch-source"].results == {
-        "COMMIT": commit,
-        "CHAINS-GIT_COMMIT": commit,
-        "CHAINS-GIT_URL": site.params["repository-url"],
-        "COMMITTED_AT": git(site.checkout, "log", "-1", "--format=%ct", commit),
-        "CREATED": git(site.checkout, "log", "-1", "--format=%cI", commit),
-    }
-
-
-def test_only_what_the_registry_lacks_is_built_and_pushed(site, passed):
-    _, done, calls, _ = passed
-    for name, reference in done.tasks["toolchain"].results.items():
-        stage = name.lower().replace("_", "-")
-        expected = digest((BUILT if stage == MISSING else HELD)["manifest"])
-        assert reference == f"{site.params['image-repository']}/{stage}@{expected}"
-    build, push, remove = (call for call in calls if call.startswith("buildah"))
-    assert re.fullmatch(
-        r"buildah --storage-driver vfs build --cert-dir \S+ --tls-verify=false "
-        rf"--secret id=pip.conf,src={site.world.folder}/pip/pip.conf --timestamp 0 "
-        rf"--build-arg BASE_IMAGE={BASE} --build-arg PYTHON=3.12 --target {MISSING} "
-        rf"--tag localhost/{MISSING} --file Containerfile .",
-        build,
-    )
-    assert push.startswith(f"buildah --storage-driver vfs push --quiet localhost/{MISSING} oci:/")
-    assert remove == "buildah --storage-driver vfs rmi --all --force"
-
-
-def test_the_step_that_builds_holds_no_credential_of_the_registry(site, passed):
-    _, done, _, variables = passed
-    pod = done.home / "toolchain-1"
-    found = (path for path in pod.rglob("*") if path.is_file() and ENCODED.encode() in path.read_bytes())
-    holders = {path.relative_to(pod).parts[0] for path in found}
-    assert holders == {"etc-jukebox-registry"}
-    _, build, _ = find(site.world.objects, "Task", "toolchain")["spec"]["steps"]
-    mounted = {mount["mountPath"].strip("/").replace("/", "-") for mount in build["volumeMounts"]}
-    assert mounted.isdisjoint(holders)
-    assert "CONTEXT=" in variables
-    assert not any(word in variables for word in ("etc-jukebox-registry/", ENCODED, "REGISTRY_AUTH_FILE"))
-
-
-def test_each_linter_and_the_tests_of_the_param_are_run(passed):
-    _, done, calls, _ = passed
-    asked = [re.sub(r"=/\S+", "=/…", call) for call in calls if not call.startswith("buildah")]
-    assert asked == [
-        "ruff format --no-cache --check .",
-        "ruff check --no-cache .",
-        "mypy --cache-dir=/…",
-        "lint-imports --no-logo --no-cache",
-        "yamllint --strict .",
-    ]
-    assert " passed" in done.tasks["unit-test"].log
-
-
-def test_the_image_is_assembled_on_what_the_registry_has_and_returned_by_digest(site, passed):
-    commit, done, *_ = passed
-    results, name = done.tasks["build-image"].results, f"{site.params['image-repository']}/component"
-    image = f"{name}@{results['IMAGE_DIGEST']}"
-    assert (results["IMAGE_URL"], results["IMAGE"]) == (f"{name}:{commit}", image)
-    ours = pull(image, LOGIN)
-    assert ours == pull(results["IMAGE_URL"], LOGIN)
-    assert ours.manifest["layers"][:-1] == json.loads(HELD["manifest"])["layers"]
-    packaged = package_files(done.home / "shared" / "commit" / "source", PYTHON)
-    assert ours.top == {path: (file.mode, file.data) for path, file in packaged.items()}
-    assert ours.config["config"]["Labels"][SOURCE] == site.params["repository-url"]
-    assert commit not in json.dumps(ours.config)
-
-
-def test_the_ir_whose_digest_is_returned_is_submitted(site, passed):
-    commit, done, *_ = passed
-    ir = (done.home / "shared" / "commit" / "pipeline.yaml").read_bytes()
-    assert done.tasks["compile-pipeline"].results["IR_DIGEST"] == digest(ir)
-    (run,) = site.dspa.runs.values()
-    image = done.tasks["build-image"].results["IMAGE"]
-    assert (run.parameters["commit"], run.parameters["image"]) == (commit, image)
-    assert run.description.endswith("a test")
-
-
-def test_the_model_that_passed_is_promoted_and_the_forge_is_told(site, passed):
-    commit, done, *_ = passed
-    assert done.tasks["submit-run"].results["VERDICT"] == "pass"
-    outcome = done.home / "shared" / "outcome"
-    judged, promoted = (json.loads((outcome / name).read_bytes()) for name in ("judge.json", "promote.json"))
-    assert (judged["exit_code"], judged["commit"], judged["dirty"]) == (0, commit, False)
-    assert done.tasks["promote"].results["PROMOTION"] == str(promoted["promotion"])
-    assert promoted["unchanged"] is False
-    assert (state(site, commit), site.forge.tokens) == (["success"], {FORGE_TOKEN})
-    assert not [s for s in (TOKEN, FORGE_TOKEN, site.s3["AWS_SECRET_ACCESS_KEY"]) if s in done.log]
-
-
-# What follows a run.
-
-
-def test_a_push_of_docs_is_answered_from_the_model_in_production(site, passed, programs):
-    commit = site.commit("README.md", "# jukebox\n", "# The jukebox\n")
-    runs = len(site.dspa.runs)
-    done = execute(site.world, site.spec(commit), "uid-docs")
-    assert done.ends == only(*ALWAYS), done.log
-    assert (programs.calls, len(site.dspa.runs), state(site, commit)) == ([], runs, ["success"])
-    run_id = passed[1].tasks["submit-run"].results["RUN_ID"]
-    assert f"run {run_id} passed with the same inputs" in done.tasks["report"].log
-
-
-@pytest.mark.slow
-def test_a_push_of_tests_is_tested_and_trains_nothing(site, passed, programs):
-    commit = site.commit("tests/unit/core/test_canonical.py", "one value has", "a value has")
-    runs = len(site.dspa.runs)
-    done = execute(site.world, site.spec(commit), "uid-tests-only")
-    assert done.ends == only(*ALWAYS, "toolchain", "lint", "unit-test", "build-image"), done.log
-    assert len(site.dspa.runs) == runs
-    again = execute(site.world, site.spec(commit), "uid-tests-again")
-    assert again.ends == only(*ALWAYS), again.log
-
-
-@pytest.mark.slow
-def test_retrain_trains_again_without_lint(site, passed, programs):
-    done = execute(site.world, site.spec(passed[0], retrain="true"), "uid-retrain")
-    assert done.ends == dict.fromkeys(ALL, "Succeeded") | {"lint": "None", "unit-test": "None"}
-    assert state(site, passed[0])[-1] == "success"
-
-
-@pytest.mark.slow
-def test_a_block_is_final_at_once_and_answers_the_next_push(site, passed, programs):
-    policy = re.sub(r"max_model_bytes: .*", "max_model_bytes: 1", default_text())
-    mounted = {**site.world.mounted, "/etc/jukebox/policy": {"policy.yaml": policy}}
-    world = dataclasses.replace(site.world, mounted=mounted)
-    done = execute(world, site.spec(passed[0]), "uid-block")
-    left_out = dict.fromkeys(("lint", "unit-test", "measure", "promote"), "None")
-    assert done.ends == only(*ALL, verdict="Failed") | left_out, done.log
-    submitted = done.tasks["submit-run"]
-    assert (submitted.tries, submitted.results["VERDICT"], submitted.results["ASKED"]) == (1, "block", "")
-    assert "budget.model_bytes" in done.tasks["verdict"].log
-    assert done.tasks["verdict"].tries == 1
-    runs = len(site.dspa.runs)
-    again = execute(world, site.spec(passed[0]), "uid-block-again")
-    assert again.ends == only(*ALWAYS, verdict="Failed"), again.log
-    assert f"blocked already, by run {submitted.results['RUN_ID']}" in again.tasks["verdict"].log
-    assert (again.tasks["answer"].tries, len(site.dspa.runs)) == (1, runs)
-    assert state(site, passed[0])[-2:] == ["failure", "failure"]
-
-
-def test_tables_that_break_the_contract_end_the_run_at_once(site, passed, programs):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in site.s3.items():
-            patch.setenv(name, value)
-        put_object("s3://bucket/scripts/broken.csv", b"spotify_id,country\nx,AT\n")
-    tables = {"data": "rankings=s3://bucket/scripts/broken.csv songs=s3://bucket/scripts/broken.csv"}
-    done = execute(site.world, site.spec(passed[0], **tables), "uid-broken")
-    assert done.ends == only("fetch-source", "holdout", "report", verdict="Failed"), done.log
-    assert (done.tasks["holdout"].tries, done.tasks["holdout"].results["SNAPSHOT"]) == (1, "")
-    (said,) = (line for line in done.tasks["verdict"].log.splitlines() if line.startswith("jukebox: "))
-    assert "column daily_rank is missing" in said
-    _, status = site.forge.statuses[-1]
-    assert (status["state"], status["description"].rstrip("…") in said) == ("error", True)
-
-
-def test_a_revision_that_is_not_there_ends_before_anything_is_run(site, programs):
-    done = execute(site.world, site.spec(NOWHERE), "uid-nowhere")
-    assert done.tasks["fetch-source"].tries == 3
-    ends = only("report", "verdict") | {name: done.ends[name] for name in ("fetch-source", "holdout")}
-    assert done.ends == ends
-    assert (programs.calls, state(site, NOWHERE)) == ([], ["error"])
-
-
-# What makes each of them fail.
-
-
-def toolchain(world: World) -> TaskEnd:
-    (world.folder / "uid" / "shared" / "commit" / "source").mkdir(parents=True, exist_ok=True)
-    return run_task(world, "toolchain", "uid")
-
-
-@pytest.mark.parametrize("broken", ["vfs build", "vfs push"])
-def test_dependencies_that_cannot_be_built_or_pushed_are_not_returned(verb, programs, broken):
-    programs.broken(broken)
-    end = toolchain(verb[0])
-    failed(end, "buildah is broken")
-    assert f"cannot build {MISSING}; with no package index, push it from outside" in end.log
-    assert broken in programs.calls[-1]
-
-
-def test_a_registry_that_cannot_be_asked_fails_the_toolchain(verb, programs):
-    world, double = verb
-    double.broken("toolchain")
-    failed(toolchain(world), "jukebox is broken")
-    assert programs.calls == []
-
-
-def test_without_the_login_nothing_can_be_looked_up_or_pushed(site, passed):
-    below = passed[1].tasks["toolchain"].results["COMPONENT_DEPENDENCIES"]
-    given = {"commit": "c" * 40, "base_image": BASE, "base_python": PYTHON, "registry_tls": "false"}
-    given |= {"image_repository": site.params["image-repository"], "component_dependencies": below}
-    build = {
-        name: value for name, value in given.items() if "base" in name or name.endswith(("tls", "repository"))
-    }
-    locked = dataclasses.replace(site.world, mounted={})
-    failed(run_task(locked, "toolchain", **build), "answers 401")
-    failed(run_task(locked, "build-image", **given), "answers 401")
-    given["component_dependencies"] = below.replace("component-", "other-")
-    failed(run_task(site.world, "build-image", **given), "answers 404")
-
-
-@pytest.mark.parametrize("broken", ["ruff format", "ruff check", "mypy", "lint-imports", "yamllint"])
-def test_a_finding_of_any_linter_fails_lint(site, passed, programs, broken):
-    programs.broken(broken)
-    failed(run_task(site.world, "lint"), "is broken")
-
-
-def test_several_files_are_tested_and_any_of_them_may_fail(site):
-    source = site.world.folder / "uid-tests" / "shared" / "commit" / "source"
-    source.mkdir(parents=True)
-    (source / "test_a.py").write_text("def test_it():\n    assert False\n")
-    (source / "test_b.py").write_text("def test_it():\n    pass\n")
-    failed(run_task(site.world, "unit-test", "uid-tests", tests="test_a.py test_b.py"), "1 failed, 1 passed")
-
-
-def test_an_image_without_a_digest_is_not_compiled_in(site, passed):
-    failed(run_task(site.world, "compile-pipeline", image="registry.example/jukebox:latest"), "digest")
-
-
-KEYS = {"store_secret": "jukebox-store", "judge_secret": "jukebox-judge"}
-
-
-def submit(world: World, text: str = "", compiled: str = "") -> TaskEnd:
-    """Submit an IR."""
-    ir = world.folder / "uid" / "shared" / "commit" / "pipeline.yaml"
-    ir.parent.mkdir(parents=True, exist_ok=True)
-    ir.write_text(text)
-    compiled = compiled or digest(text.encode())
-    return run_task(world, "submit-run", "uid", ir_digest=compiled, commit="c" * 40, **KEYS)
-
-
-def report(world: World, commit: str, **given: str) -> TaskEnd:
-    outcome = world.folder / "uid" / "shared" / "outcome"
-    outcome.mkdir(parents=True, exist_ok=True)
-    (outcome / "commit").write_text(f"{commit}\n")
-    return run_task(world, "report", "uid", report_secret="jukebox-report", **given)
-
-
-def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(verb):
-    world, double = verb
-    assert submit(world, "a: pipeline\n").status == "Succeeded"
-    shared = world.folder / "uid" / "shared"
-    asked = [
-        f"jukebox submit {shared}/commit/pipeline.yaml --commit {'c' * 40} --decided-ok",
-        f"jukebox judge download abc --work {shared}/judge/work",
-    ]
-    assert double.calls == asked
-    failed(submit(world, "another: pipeline\n", digest(b"a: pipeline\n")), "did NOT match")
-    assert double.calls == asked
-
-
-def test_the_report_is_about_the_fetched_commit_or_else_the_revision(verb):
-    world, double = verb
-    written = ("c" * 40, "ref: refs/heads/main", "", f"{'c' * 40}0")
-    assert [report(world, each, revision="main").status for each in written] == ["Succeeded"] * 4
-    assert double.calls == [
-        f"jukebox ci report --commit {each}" for each in ("c" * 40, "main", "main", "main")
-    ]
-
-
-OTHERS = {
-    "holdout": {"holdout_secret": "jukebox-holdout"},
-    "promote": {"promotion_secret": "jukebox-promotion"},
-    "build-image": {},
+PROGRAM = """#!/bin/sh
+# Writes down its call, its variables and what it sees; leaves each result with its name as the value.
+home=$(dirname "$0")/..; name=${0##*/}
+{ echo "$name $*"; env; echo "SEES=$(ls "${WORK-/nowhere}" 2>/dev/null | tr '\\n' ' ')"; } \\
+  > "$home/calls/$(ls "$home/calls" | wc -l)"
+case "$name $*" in *"$(cat "$home/broken")"*) echo "$name is broken" >&2; exit 3;; esac
+for result in $RESULT_NAMES; do
+  [ -z "${JUKEBOX_RESULTS_DIR-}" ] || printf %s "$result" > "$JUKEBOX_RESULTS_DIR/$result"
+done
+case "$name $*" in
+*"ci toolchain --"*) mkdir -p "$6/context"; echo test-dependencies > "$6/stages" ;;
+*compile*) echo "a: pipeline" > pipeline.yaml ;;
+*submit*) printf pass > "$JUKEBOX_RESULTS_DIR/VERDICT"
+  printf %s "${SUBMITTED-CANDIDATE}" > "$JUKEBOX_RESULTS_DIR/CANDIDATE" ;;
+*download*) mkdir "$WORK/model" "$WORK/features" "$WORK/labels"; echo > "$WORK/asked.json" ;;
+esac
+"""
+PROGRAMS = ("jukebox", "buildah", "ruff", "mypy", "lint-imports", "yamllint", "python")
+COMMIT = "c" * 40
+IR = "a: pipeline\n"
+TASKS = task_names()
+NAMES = {each["name"] for task in files("tasks") for each in task["spec"].get("results", ())} - {"VERDICT"}
+RESULTS = {**{name: name for name in NAMES}, "VERDICT": "pass", "IR_DIGEST": digest(IR.encode())}
+RESULTS["COMMIT"] = COMMIT
+MOUNTED = {
+    "ca": ("dspa.crt", "ca-bundle.crt"),
+    "registry-ca": ("service-ca.crt",),
+    "policy": ("policy.yaml", "admission.yaml", "resources.yaml"),
+    "pull": (".dockerconfigjson",),
 }
+CA, REGISTRY_CA = "AWS_CA_BUNDLE=ca-bundle.crt", "JUKEBOX_REGISTRY_CA=service-ca.crt"
+POLICY, ADMISSION = "JUKEBOX_POLICY=policy.yaml", "JUKEBOX_ADMISSION=admission.yaml"
+BUILD = "REGISTRY_AUTH_FILE=.dockerconfigjson"
+ASKED, MEASURED = "JUKEBOX_ASKED=ASKED", "JUKEBOX_MEASURED=MEASURED"
+DIGESTS = {"JUKEBOX_ASKED", "JUKEBOX_MEASURED"}
+PROMOTE = "jukebox promote CANDIDATE --attestation …/attestation.json --trust …/trust.pem --decided-ok"
+# fmt: off
+CALLS = [  # each call, its key, the files that it is told if they are there, and the digests
+    ("jukebox judge holdout --key-file …/key --decided-ok", "holdout", [CA]),
+    ("jukebox ci supersede uid", "", []),
+    ("jukebox ci answer --checkout …/source --decided-ok", "judge", [CA, REGISTRY_CA, POLICY]),
+    ("jukebox ci toolchain --checkout …/source --plan …/plan", "", [REGISTRY_CA]),
+    ("buildah --storage-driver vfs build --cert-dir …/etc-jukebox-registry-ca --tls-verify=true "
+     "--secret id=pip.conf,src=…/pip.conf --timestamp 0 --build-arg BASE_IMAGE=B --build-arg PYTHON=3.12 "
+     "--target test-dependencies --tag localhost/test-dependencies --file Containerfile .", "", [BUILD]),
+    ("buildah --storage-driver vfs push --quiet localhost/test-dependencies oci:…/test-dependencies", "",
+     [BUILD]),
+    ("buildah --storage-driver vfs rmi --all --force", "", [BUILD]),
+    ("jukebox ci toolchain-push --plan …/plan --layouts …/layouts", "", [REGISTRY_CA]),
+    ("ruff format --no-cache --check .", "", []),
+    ("ruff check --no-cache .", "", []),
+    ("mypy --cache-dir=…/mypy", "", []),
+    ("lint-imports --no-logo --no-cache", "", []),
+    ("yamllint --strict .", "", []),
+    ("python -m pytest -p no:cacheprovider a b", "", []),
+    ("jukebox ci image-assemble --checkout …/source", "", [REGISTRY_CA]),
+    ("python -m ml.cli compile --output pipeline.yaml", "", ["JUKEBOX_RESOURCES=resources.yaml"]),
+    (f"jukebox submit …/pipeline.yaml --commit {COMMIT} --decided-ok", "store",
+     ["JUKEBOX_CA=dspa.crt", CA, POLICY, ADMISSION]),
+    ("jukebox judge download CANDIDATE --work …/work", "judge", [CA]),
+    ("jukebox judge infer --work …/work", "", [ASKED]),
+    ("jukebox judge score --work …/work", "", [ASKED]),
+    ("jukebox judge sign --work …/work --key-file …/key.pem --out …/attestation.json --decided-ok", "",
+     ["REQUESTS_CA_BUNDLE=ca-bundle.crt", POLICY, ASKED, MEASURED]),
+    (PROMOTE, "promotion", [CA, POLICY]),
+    (f"jukebox ci report --commit {COMMIT}", "", ["JUKEBOX_CA=ca-bundle.crt"]),
+    ("jukebox ci verdict", "promotion", [CA]),
+]
+# fmt: on
 
 
-def test_a_verb_that_fails_fails_its_task(verb):
-    world, double = verb
-    double.broken("jukebox")
-    ends = [
-        submit(world),
-        report(world, "c" * 40),
-        *(run_task(world, task, "uid", **OTHERS[task]) for task in OTHERS),
-    ]
-    for end in ends:
-        failed(end, "jukebox is broken")
+class Bench:
+    """The Tasks and the Pipeline, with the secrets of a site."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.shared = folder, folder / "uid" / "shared"
+        for name in ("bin", "calls", "pip", "uid/shared/commit/source", "uid/shared/outcome"):
+            (folder / name).mkdir(parents=True)
+        for name in PROGRAMS:
+            (folder / "bin" / name).write_text(PROGRAM)
+            (folder / "bin" / name).chmod(0o755)
+        self.broken("no call is like this")
+        (folder / "pip" / "pip.conf").write_text("[global]\n")
+        (self.shared / "commit" / "pipeline.yaml").write_text(IR)
+        (self.shared / "outcome" / "commit").write_text(COMMIT)
+        secrets = {
+            f"jukebox-{name}": {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": "s3cret"}
+            for name in ("store", "holdout", "judge", "promotion")
+        }
+        env = {"PATH": f"{folder}/bin:/usr/bin:/bin", "RESULT_NAMES": " ".join(NAMES)}
+        self.world = World(folder, files("tasks", "pipelines"), secrets, env)
+
+    def broken(self, call: str) -> None:
+        """Have each call with these words in it fail from now on."""
+        (self.folder / "broken").write_text(call)
+
+    def mount(self, names: Mapping[str, tuple[str, ...]]) -> None:
+        """Have config maps and optional secrets with these files, by the last part of their path."""
+        self.world.mounted = {f"/etc/jukebox/{at}": dict.fromkeys(names[at], "text") for at in names}
+
+    def run(self, first: str = "holdout") -> Run:
+        """Run the Pipeline from a task on; all tasks before have left their results."""
+        known = dict.fromkeys(TASKS[: TASKS.index(first)], TaskEnd("Succeeded", RESULTS))
+        return execute(self.world, {"tests": "a b", "revision": COMMIT, "base-image": "B"}, "uid", known)
+
+    @property
+    def calls(self) -> dict[str, dict[str, str]]:
+        """The calls in their order, each with its variables; paths are shortened."""
+        listed = sorted((self.folder / "calls").iterdir(), key=lambda file: int(file.name))
+        texts = [file.read_text().partition("\n") for file in listed]
+        return {
+            re.sub(r"(?<=[ =:])/[^ ,]*(?=/)", "…", call): dict(re.findall(r"^(\w+)=(.*)$", env, re.MULTILINE))
+            for call, _, env in texts
+        }
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_certificates_are_trusted_where_the_cluster_has_them(verb, there):
-    world, double = verb
-    files = {
-        "/etc/jukebox/ca": ("dspa.crt", "ca-bundle.crt"),
-        "/etc/jukebox/registry-ca": ("service-ca.crt",),
-    }
-    text = "a certificate" if there else ""
-    world = dataclasses.replace(
-        world, mounted={path: dict.fromkeys(names, text) for path, names in files.items()}
-    )
-    run_task(world, "holdout", "uid", **OTHERS["holdout"])
-    submit(world)
-    run_task(world, "promote", "uid", **OTHERS["promote"])
-    report(world, "c" * 40)
-    double.broken("toolchain")
-    toolchain(world)
-    run_task(world, "build-image", "uid")
-    dspa, bundle, registry = ("dspa.crt", "ca-bundle.crt", "service-ca.crt") if there else ("", "", "")
-    assert double.authorities == [
-        ["", bundle, ""],  # holdout
-        [dspa, bundle, ""],  # submit
-        ["", bundle, ""],  # download
-        ["", "", ""],  # sign, which trusts by REQUESTS_CA_BUNDLE
-        ["", bundle, ""],  # promote
-        [bundle, "", ""],  # report
-        ["", "", registry],  # toolchain
-        ["", "", registry],  # build-image
-    ]
+def test_each_program_is_asked_in_order_with_its_own_key_and_the_files_that_are_there(bench, there):
+    bench.mount(MOUNTED if there else {})
+    done = bench.run()
+    assert done.ends == dict.fromkeys([*TASKS, "report", "verdict"], "Succeeded"), done.log
+    names = {each.partition("=")[0] for *_, told in CALLS for each in told}
+    asked = []
+    for call, env in bench.calls.items():
+        given = {name: Path(env[name]) for name in names & env.keys()}
+        files_there = {
+            name for name in given if bench.folder in given[name].parents and given[name].is_file()
+        }
+        told = {f"{name}={given[name].name}" for name in files_there | given.keys() & DIGESTS}
+        asked.append((call, env.get("AWS_ACCESS_KEY_ID", ""), told))
+    always = {ASKED, MEASURED}
+    assert asked == [(call, key, {*told} if there else always & {*told}) for call, key, told in CALLS]
+    assert done.tasks["compile-pipeline"].results["IR_DIGEST"] == digest(IR.encode())
+    written = [env["JUKEBOX_OUTCOME"] for env in bench.calls.values() if "JUKEBOX_OUTCOME" in env]
+    assert written[5:] == [":".join(written[:5])] * 2, "report and verdict read all outcomes, in their order"
+
+
+def test_infer_and_the_build_see_their_parts_alone(bench):
+    bench.mount({"registry": (".dockerconfigjson",)})
+    bench.run()
+    variables = {call.partition(" --")[0]: env for call, env in bench.calls.items()}
+    assert variables["jukebox judge infer"]["SEES"] == "answers asked.json champion features model "
+    assert "REGISTRY_AUTH_FILE" not in variables["buildah"]
+    assert "etc-jukebox-registry/" not in str(variables["buildah"])
+
+
+@pytest.mark.parametrize(
+    ("task", "broken"),
+    [
+        ("report", "ci report"), ("verdict", "ci verdict"),
+        ("holdout", "judge holdout"), ("answer", "ci supersede"), ("answer", "ci answer"),
+        ("toolchain", "ci toolchain --"), ("toolchain", "vfs build"), ("toolchain", "vfs push"),
+        ("toolchain", "toolchain-push"), ("lint", "ruff format"), ("lint", "ruff check"), ("lint", "mypy"),
+        ("lint", "lint-imports"), ("lint", "yamllint"), ("unit-test", "pytest"), ("build-image", "assemble"),
+        ("compile-pipeline", "compile"), ("submit-run", "jukebox submit"), ("submit-run", "download"),
+        ("measure", "infer"), ("measure", "score"), ("promote", "sign"), ("promote", "jukebox promote"),
+    ],
+)  # fmt: skip
+def test_a_program_that_fails_ends_its_task_and_the_run(bench, task, broken):
+    bench.broken(broken)
+    done = bench.run(task if task in TASKS else "promote")
+    assert (done.ends[task], done.tasks[task].results) == ("Failed", {})
+    assert "is broken" in done.log
+    later = TASKS[TASKS.index(task) + 1 :] if task in TASKS else []
+    assert {done.ends[name] for name in later if (task, name) != ("lint", "unit-test")} <= {"None"}
+    if broken.startswith("vfs"):
+        assert "cannot build test-dependencies; with no package index, push it from outside" in done.log
+
+
+def test_an_ir_that_was_changed_after_it_was_compiled_is_not_submitted(bench):
+    (bench.shared / "commit" / "pipeline.yaml").write_text("another: pipeline\n")
+    done = bench.run("submit-run")
+    assert done.ends["submit-run"] == "Failed"
+    assert "did NOT match" in done.log
+    assert not any("submit" in call for call in bench.calls)
+
+
+def test_without_a_candidate_nothing_is_downloaded(bench):
+    bench.world.env["SUBMITTED"] = ""
+    done = bench.run("submit-run")
+    assert (done.ends["submit-run"], done.tasks["submit-run"].results["ASKED"]) == ("Succeeded", "")
+    assert not any("download" in call for call in bench.calls)
+
+
+def test_a_second_try_sees_nothing_of_the_first(bench):
+    bench.run("submit-run")
+    old = bench.shared / "judge" / "work" / "model" / "old.onnx"
+    old.write_text("of an earlier try")
+    assert (bench.run("submit-run").ends["submit-run"], old.exists()) == ("Succeeded", False)
+
+
+@pytest.mark.parametrize(
+    ("written", "commit"),
+    [(COMMIT, COMMIT), ("ref: refs/heads/main", "main"), ("", "main"), (f"{COMMIT}0", "main")],
+)
+def test_the_report_is_about_the_fetched_commit_or_else_the_revision(bench, written, commit):
+    (bench.shared / "outcome" / "commit").write_text(f"{written}\n")
+    execute_task(bench.world, "report", "uid", revision="main")
+    assert [*bench.calls] == [f"jukebox ci report --commit {commit}"]
+
+
+def test_a_site_with_a_sigstore_signs_keyless_and_promotes_by_its_trust_root(bench):
+    bench.mount({"sigstore": ("sigstore.json",), "identity": ("token",), "trust": ("trust.json",)})
+    bench.run("promote")
+    sign, promote, *_ = bench.calls
+    assert "--keyless …/sigstore.json --identity-token …/token --out" in sign
+    assert "--key-file" not in sign
+    assert "--trust …/trust.json" in promote
+
+
+def test_who_promotes_is_the_run_or_the_single_task_run(bench):
+    bench.run("promote")
+    assert bench.calls[PROMOTE]["JUKEBOX_ACTOR"] == "PipelineRun music/uid"
+    secrets = {"signing_secret": "x", "promotion_secret": "jukebox-promotion"}
+    execute_task(bench.world, "promote", "uid", candidate="CANDIDATE", **secrets)
+    assert bench.calls[PROMOTE]["JUKEBOX_ACTOR"] == "TaskRun music/uid-promote"
