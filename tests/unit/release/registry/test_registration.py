@@ -1,14 +1,18 @@
 """The registry shows what the log says, whatever interrupts its registration."""
 
+import itertools
 import os
 import uuid
 
 import pytest
+import trustme
 from attestations import trust_file
 from candidates import put
 from promotions import release_attested
 from registry_double import Registry, registry_server
 from reports import POLICY
+from servers import Site as SimpleSite
+from servers import serving
 
 from ml.core.errors import EvidenceError, PlatformError, UsageError
 from ml.release.promotion import champion_of, promote
@@ -49,10 +53,14 @@ def double():
         ),
     ]
 )
-def client(request):
-    if request.param == "real":
-        return RegistryClient(Site(ADDRESS))
-    return RegistryClient(Site(request.getfixturevalue("double").url))
+def site(request):
+    """Where a registry is: the double, and a real server where one is named."""
+    return Site(ADDRESS if request.param == "real" else request.getfixturevalue("double").url)
+
+
+@pytest.fixture
+def client(site):
+    return RegistryClient(site)
 
 
 @pytest.fixture
@@ -125,47 +133,54 @@ def test_what_a_person_has_written_beside_ours_stays(client, store, model):
     assert version["customProperties"]["ticket"]["string_value"] == "OPS-7"
 
 
-def requests_of_a_registration(tmp_path):
-    """Return how many requests the registration of two promotions makes."""
-    store = ModelStore(str(tmp_path / "count"), create=True)
-    with registry_server(Registry()) as registry:
-        for name in "AB":
-            promoted(store, name, "m")
-        sync(store, RegistryClient(Site(registry.url)))
-        return len(registry.requests)
-
-
-def test_a_process_that_ends_between_any_two_requests_is_repaired_by_the_next(tmp_path, monkeypatch):
+@pytest.mark.parametrize("effect", [False, True], ids=["request lost", "answer lost"])
+def test_a_process_that_ends_between_any_two_requests_is_repaired_by_the_next(
+    site, tmp_path, monkeypatch, effect
+):
     send = Connection.send
-    for last in range(1, requests_of_a_registration(tmp_path) + 1):
-        for effect in (False, True):
-            store = ModelStore(str(tmp_path / f"{last}-{effect}"), create=True)
-            with registry_server(Registry()) as registry:
-                newest = [promoted(store, name, "m") for name in "AB"][-1]
-                client, count = RegistryClient(Site(registry.url)), 0
+    for last in itertools.count(1):
+        model, left = f"m-{uuid.uuid4().hex[:12]}", last
+        store = ModelStore(str(tmp_path / str(last)), create=True)
+        first, newest = (promoted(store, name, model).candidate[:12] for name in "AB")
 
-                def ends(self, *arguments, last=last, effect=effect):
-                    nonlocal count
-                    count += 1
-                    if count < last:
-                        return send(self, *arguments)
-                    if effect:
-                        send(self, *arguments)
-                    raise Interrupted
+        def ends(self, *arguments):
+            nonlocal left
+            left -= 1
+            if left > 0 or effect:
+                answer = send(self, *arguments)
+            if left == 0:
+                raise Interrupted
+            return answer
 
-                with monkeypatch.context() as patch, pytest.raises(Interrupted):
-                    patch.setattr(Connection, "send", ends)
-                    sync(store, client)
-                assert read_status(store, registry.url).pending == (1, 2)
-                assert len(sync(store, RegistryClient(Site(registry.url)))) == 2
-                kinds = sorted(kind for kind, _, _ in registry.objects)
-                assert kinds == ["model_artifact"] * 2 + ["model_version"] * 2 + ["registered_model"]
-                live = [
-                    one["name"]
-                    for kind, _, one in registry.objects
-                    if kind == "model_version" and one["state"] == "LIVE"
-                ]
-                assert live == [newest.candidate[:12]]
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "send", ends)
+            try:
+                sync(store, RegistryClient(site))
+            except Interrupted:
+                assert read_status(store, site.url).pending == (1, 2)
+            else:
+                break
+        client = RegistryClient(site)
+        records = sync(store, client)
+        assert [record.number for record in records] == [1, 2]
+        assert states(client, model) == {first: "ARCHIVED", newest: "LIVE"}
+        for record in records:
+            assert client.find("model_artifact", model, record.version)["id"] == record.artifact
+    assert last > 10
+
+
+@pytest.mark.skipif(not ADDRESS, reason=f"set {REAL} to the address of a Model Registry")
+def test_the_official_client_reads_what_was_registered(store, model):
+    registry = pytest.importorskip("model_registry", reason="pip install model-registry")
+    candidate = promoted(store, "A", model).candidate
+    sync(store, RegistryClient(Site(ADDRESS)), "music")
+    host, _, port = ADDRESS.rpartition(":")
+    reader = registry.ModelRegistry(host, int(port), author="test", is_secure=False)
+    version = reader.get_model_version(model, candidate[:12])
+    assert version.custom_properties["candidate"] == candidate
+    artifact = reader.get_model_artifact(model, candidate[:12])
+    assert (artifact.model_source_kind, artifact.model_source_group) == ("kfp", "music")
+    assert artifact.uri.endswith(f"/promoted/{candidate}/model.onnx")
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
@@ -250,3 +265,31 @@ def test_the_token_comes_from_its_file_for_each_request(double, tmp_path):
         client.find("registered_model", "m")
     (tmp_path / "token").write_text("s3cret\n")
     assert client.find("registered_model", "m") is None
+
+
+def test_a_certificate_of_a_private_ca_is_refused_unless_it_is_named(tmp_path):
+    ca = trustme.CA()
+    pem = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(pem))
+    page = SimpleSite({"/api/model_registry/v1/registered_models": b'{"items": []}'})
+    with serving(page, ca.issue_cert("127.0.0.1")) as there:
+        with pytest.raises(PlatformError, match=r"the certificate is not trusted: give --registry-ca FILE$"):
+            RegistryClient(Site(there.url)).find("registered_model", "m")
+        # The address is a registry's; this page has no finder.
+        with pytest.raises(PlatformError, match=r"cannot look up registered_model m: HTTP 404$"):
+            RegistryClient(Site(there.url, ca=pem)).find("registered_model", "m")
+
+
+@pytest.mark.parametrize(
+    ("pages", "message"),
+    [
+        (
+            {"/api/model_registry/v1/registered_models": b"<html>log in</html>"},
+            "HTTP 200 without JSON: a login",
+        ),
+        ({}, "no Model Registry answers here; check --registry"),
+    ],
+)
+def test_another_server_is_no_registry(pages, message):
+    with serving(SimpleSite(pages)) as there, pytest.raises(PlatformError, match=message):
+        RegistryClient(Site(there.url)).find("registered_model", "m")
