@@ -107,11 +107,8 @@ bench-gate: $(READY) ## Simulate how often the comparison with the production mo
 
 .PHONY: mutants
 mutants: $(READY) ## Change the code in 120 small ways, and count what the tests notice (two hours)
-	@test -e $(VENV)/mutants/.ready || { rm -rf $(VENV)/mutants && \
-	$(BIN)/pip install --quiet --require-hashes --only-binary :all: --no-deps --target $(VENV)/mutants \
-	  -r requirements/mutants.txt && touch $(VENV)/mutants/.ready; }
-	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py record
-	@PYTHONPATH="$(CURDIR)/$(VENV)/mutants" $(BIN)/python tests/bench/bench_mutants.py run --page docs/explanation/mutants.md $(ARGS)
+	@$(BIN)/python tests/bench/bench_mutants.py record
+	@$(BIN)/python tests/bench/bench_mutants.py run --page docs/explanation/mutants.md $(ARGS)
 
 $(UV): requirements/build.txt requirements/lock.txt
 	@"$(PYTHON)" -m venv --clear $(VENV)/lock
@@ -128,8 +125,7 @@ lock: $(UV) ## Lock what pyproject.toml asks for, versions kept (ARGS=--upgrade 
 	  --overrides requirements/component-overrides.txt --output-file requirements/component.txt pyproject.toml
 	@$(LOCK) --extra pipeline --extra lint --constraint requirements/all.txt \
 	  --output-file requirements/tools.txt pyproject.toml
-	@for group in docs mutants; do $(LOCK) --group $$group --constraint requirements/all.txt \
-	  --output-file requirements/$$group.txt || exit 1; done
+	@$(LOCK) --group docs --constraint requirements/all.txt --output-file requirements/docs.txt
 
 .PHONY: lock-check
 lock-check: $(UV) ## Download what the locks name for each platform, gigabytes (ARGS=3.12 for one Python)

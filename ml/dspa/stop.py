@@ -50,7 +50,7 @@ def stop_runs(client: Client, experiment_id: str, key: str, trace: Trace, timeou
             session.deadline.sleep(timeouts.poll)
     except PlatformError as error:
         if not ending:
-            name = trace.run.run_id if trace.run else f"a run named … {key}-…"
+            name = f"run {trace.run.run_id}" if trace.run else f"a run named … {key}-…"
             return f"{name} may still be running and could not be terminated: {error}"
     return _summary(session, trace, runs, ending)
 

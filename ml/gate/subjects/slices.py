@@ -35,11 +35,6 @@ class Slice(Record):
     standard_error: NonNegative
     p_value: Share
 
-    @property
-    def family(self) -> str:
-        """What comes before the equals sign."""
-        return self.name.partition("=")[0]
-
     def text(self, nouns: Nouns) -> str:
         """Return the slice in some words, for a reason or a headline."""
         return f"{self.name} {self.gain:+.3f} nats ({self.examples} {nouns.examples})"

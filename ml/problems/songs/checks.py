@@ -8,55 +8,48 @@ from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
-from pydantic import BaseModel, ConfigDict
 
 from ml.data.contract import WHOLE_TABLE, data_check, schema_checks
 from ml.gate.subjects.data import DataCheck
 from ml.problems.songs.columns import FEATURES, ID, RANGES, RELEASE_DATE, is_broken
 from ml.problems.songs.release_years import unreadable_dates
 
+MIN_RANKINGS, MIN_SONGS, MIN_COUNTRIES = 1000, 100, 5
+"""How little is still a chart table."""
 
-class ContractBounds(BaseModel):
-    """How much, and how little, is still a chart table."""
+MIN_KNOWN_SONGS = 0.99
+"""Share of ranked songs that the songs table knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+MAX_BROKEN_SONGS = 0.01
+"""Share of songs that Spotify could not analyse; the real table has 0.0005."""
 
-    min_rankings: int = 1000
-    min_songs: int = 100
-    min_countries: int = 5
-    min_known_songs: float = 0.99
-    """Share of ranked songs that the songs table knows."""
-    max_broken_songs: float = 0.01
-    """Share of songs that Spotify could not analyse; the real table has 0.0005."""
-    max_unreadable_dates: float = 0.01
-    """Share of the dates of release that hold no year, as 0000, which Spotify writes where it knows none."""
-    first_date: datetime.date = datetime.date(2008, 10, 7)
-    """The day on which Spotify opened."""
+MAX_UNREADABLE_DATES = 0.01
+"""Share of the dates of release that hold no year, as 0000, which Spotify writes where it knows none."""
+
+FIRST_DATE = datetime.date(2008, 10, 7)
+"""The day on which Spotify opened."""
 
 
-def check_tables(
-    chart: pd.DataFrame, song: pd.DataFrame, rankings: str | Path, bounds: ContractBounds
-) -> list[DataCheck]:
+def check_tables(chart: pd.DataFrame, song: pd.DataFrame, rankings: str | Path) -> list[DataCheck]:
     """Check what is in tables of the right structure.
 
     Args:
         chart: the rankings' columns that must be there.
         song: the songs'.
         rankings: the parquet file of the rankings, for the column that may be there.
-        bounds: the numbers of the contract.
 
     Raises:
         DataError: that column is damaged.
     """
     return [
-        *_sizes(chart, song, bounds),
-        _dates(rankings, bounds),
-        *schema_checks(chart, _ranking_schema(bounds), _RANKING_CHECKS, _KEY),
+        *_sizes(chart, song),
+        _dates(rankings),
+        *schema_checks(chart, _ranking_schema(), _RANKING_CHECKS, _KEY),
         *schema_checks(song, _song_schema(), _SONG_CHECKS, [ID]),
     ]
 
 
-def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: ContractBounds) -> list[DataCheck]:
+def _sizes(chart: pd.DataFrame, song: pd.DataFrame) -> list[DataCheck]:
     ranked = pd.Index(chart["spotify_id"].unique())
     unknown = ranked.difference(pd.Index(song["spotify_id"]))
     known = 1 - len(unknown) / len(ranked) if len(ranked) else 0.0
@@ -64,20 +57,20 @@ def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: ContractBounds) -> l
     broken = song["spotify_id"][is_broken(song)]
     share = len(broken) / len(song) if len(song) else 0.0
     return [
-        data_check("rankings.rows", len(chart), ">=", bounds.min_rankings, f"only {len(chart)} rows"),
-        data_check("songs.rows", len(song), ">=", bounds.min_songs, f"only {len(song)} rows"),
+        data_check("rankings.rows", len(chart), ">=", MIN_RANKINGS, f"only {len(chart)} rows"),
+        data_check("songs.rows", len(song), ">=", MIN_SONGS, f"only {len(song)} rows"),
         data_check(
             "rankings.countries",
             countries,
             ">=",
-            bounds.min_countries,
+            MIN_COUNTRIES,
             f"column country: only {countries} countries",
         ),
         data_check(
             "rankings.known_songs",
             known,
             ">=",
-            bounds.min_known_songs,
+            MIN_KNOWN_SONGS,
             f"column spotify_id: {len(unknown)} of {len(ranked)} ranked songs are not in the songs table"
             + (f", e.g. {unknown[0]!r}" if len(unknown) else ""),
         ),
@@ -85,21 +78,21 @@ def _sizes(chart: pd.DataFrame, song: pd.DataFrame, bounds: ContractBounds) -> l
             "songs.broken",
             share,
             "<=",
-            bounds.max_broken_songs,
+            MAX_BROKEN_SONGS,
             f"columns duration_ms, tempo: {len(broken)} of {len(song)} songs are 0 in one of them"
             + (f", e.g. {broken.iloc[0]}" if len(broken) else ""),
         ),
     ]
 
 
-def _dates(rankings: str | Path, bounds: ContractBounds) -> DataCheck:
+def _dates(rankings: str | Path) -> DataCheck:
     """Check that dates of release can be read: slices of years would vanish unnoticed where they cannot."""
     dated, rows, example = unreadable_dates(rankings)
     return data_check(
         "rankings.release_date",
         rows / dated if dated else 0.0,
         "<=",
-        bounds.max_unreadable_dates,
+        MAX_UNREADABLE_DATES,
         f"column {RELEASE_DATE}: {rows} of {dated} dates do not begin with a year, e.g. {example!r}",
     )
 
@@ -122,8 +115,8 @@ _SONG_CHECKS = {
 }
 
 
-def _ranking_schema(bounds: ContractBounds) -> pa.DataFrameSchema:
-    first = pd.Timestamp(bounds.first_date)
+def _ranking_schema() -> pa.DataFrameSchema:
+    first = pd.Timestamp(FIRST_DATE)
     last = pd.Timestamp.now().normalize() + pd.Timedelta(days=1)
 
     def is_code(codes: pd.Series) -> pd.Series:

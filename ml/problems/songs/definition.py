@@ -17,7 +17,6 @@ from ml.problems.songs.sample_spec import GENERATOR, parse_sample_uri
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml.problems.songs.checks import ContractBounds
 
 VERSION = "songs/v1"
 NOUNS = Nouns(
@@ -50,10 +49,10 @@ def write_sample(uri: str, targets: Mapping[str, Path]) -> None:
     write_tables(parse_sample_uri(uri), targets["rankings"], targets["songs"])
 
 
-def check_contents(tables: Mapping[str, Path], bounds: "ContractBounds | None" = None) -> Contents:
+def check_contents(tables: Mapping[str, Path]) -> Contents:
     """Check sizes, dates, ranges and keys, and that the two tables belong together."""
     from ml.data.tables import read_columns
-    from ml.problems.songs.checks import ContractBounds, check_tables
+    from ml.problems.songs.checks import check_tables
 
     chart = read_columns("rankings", tables["rankings"], RANKING_COLUMNS, encoded=(ID, "country"))
     song = read_columns("songs", tables["songs"], SONG_COLUMNS)
@@ -61,7 +60,7 @@ def check_contents(tables: Mapping[str, Path], bounds: "ContractBounds | None" =
         "Global rows": int(chart["country"].isna().sum()),
         "broken songs": int(is_broken(song).sum()),
     }
-    return Contents(check_tables(chart, song, tables["rankings"], bounds or ContractBounds()), set_aside)
+    return Contents(check_tables(chart, song, tables["rankings"]), set_aside)
 
 
 def read_entries(tables: Mapping[str, Path]) -> "pd.DataFrame":

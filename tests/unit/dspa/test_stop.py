@@ -40,7 +40,7 @@ def test_the_runs_of_an_interrupted_submission(here, kind, fault, leave, message
 @pytest.mark.parametrize(
     ("struck", "message"),
     [
-        ("terminate", r"interrupted; \S+ may still be running and could not be terminated: not done"),
+        ("terminate", r"interrupted; run \S+ may still be running and could not be terminated: not done"),
         ("get_run", r"interrupted; run \S+ was terminated and has not ended"),
     ],
 )
