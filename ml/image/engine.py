@@ -152,5 +152,7 @@ def is_absent(error: str) -> bool:
 def _error_line(output: str) -> str:
     """Return the line with the cause of a failure: the lines after the first error mostly repeat it."""
     echoes = ("error: building at", "error building at", "subprocess exited", "time=")
-    lines = [line for line in output.strip().split("\n") if not line.lower().startswith(echoes)]
+    lines = [line for line in output.strip().split("\n") if not line.lower().startswith(echoes)] or [
+        output.strip()
+    ]
     return next((line for line in lines if line.lower().startswith("error")), lines[-1])
