@@ -1,5 +1,6 @@
 """Check everything that a submission needs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,10 +53,13 @@ def doctor(
     """
     from ml.dspa.connection import connect
     from ml.dspa.doctor import examine
+    from ml.dspa.settings_checks import KNOWN
 
     connection = connect(host, dspa, namespace, ca, token_file)
     closed = {"holdout": holdout, **table_uris_of(problem, data, "")} if runs_key else None
-    checks = examine(connection, {"evidence": evidence, "store": store}, closed=closed)
+    checkout = Path.cwd() if KNOWN.is_file() else None
+    places = {"evidence": evidence, "store": store}
+    checks = examine(connection, places, closed=closed, checkout=checkout)
     if not as_json:
         out.print(f"{connection.host}, namespace {connection.namespace or 'unknown'}")
         words = {"ok": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]skipped[/]"}

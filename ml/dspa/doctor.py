@@ -8,6 +8,7 @@ import base64
 import datetime
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ml.core.errors import JukeboxError
 from ml.core.within import NotInTime, call_within
@@ -17,6 +18,7 @@ from ml.dspa.connection_checks import check_certificate, check_connection, check
 from ml.dspa.denied import attempts
 from ml.dspa.doctor_check import DoctorCheck, Failed
 from ml.dspa.failures import Refused, Rejected, Untrusted
+from ml.dspa.settings_checks import check_settings
 from ml.dspa.store_checks import compare_judge, try_place
 from ml.dspa.timeouts import Timeouts
 
@@ -33,6 +35,7 @@ def examine(
     timeouts: Timeouts | None = None,
     *,
     closed: Mapping[str, str] | None = None,
+    checkout: Path | None = None,
 ) -> list[DoctorCheck]:
     """Check the DSPA, the places in the object store, and what the runs' key must not reach.
 
@@ -42,6 +45,7 @@ def examine(
         timeouts: how long to wait for an answer.
         closed: the URIs of ``holdout`` and of each source table, where the AWS_* variables hold the runs'
             key; these, the promoted models and the log must be closed to it.
+        checkout: a folder with the overlays of Tekton, whose settings are checked; None for none.
     """
     timeouts = timeouts or Timeouts(request=20)
     client = Client(connection, timeouts)
@@ -64,6 +68,8 @@ def examine(
             detail = str(error).removesuffix(remedy).rstrip(":; ")
             checks.append(DoctorCheck(name=name, result="failed", detail=detail, remedy=remedy))
 
+    if checkout:
+        check("settings", lambda: check_settings(checkout))
     check("name", lambda: check_name(connection, timeouts))
     check("connection", lambda: check_connection(connection, timeouts), needs="name")
     check("certificate", lambda: check_certificate(connection, timeouts), needs="connection")

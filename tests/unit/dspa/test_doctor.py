@@ -60,10 +60,10 @@ def key_that_may(monkeypatch, *actions: str, denied: tuple[str, ...] = ("arn:aws
         yield
 
 
-def checked(url, places=None, closed=None, **fields):
+def checked(url, places=None, closed=None, checkout=None, **fields):
     """Examine, check that no check shows the token, and return the checks by name."""
     connection = Connection(**{"host": url, "namespace": "music", "token_value": TOKEN, **fields})
-    checks = examine(connection, places or {}, QUICK, closed=closed)
+    checks = examine(connection, places or {}, QUICK, closed=closed, checkout=checkout)
     assert TOKEN not in repr(checks)
     assert all((check.result == "failed") == bool(check.remedy) for check in checks)
     return {check.name: check for check in checks}
@@ -285,3 +285,24 @@ def test_the_command_says_what_to_change_as_lines_or_as_json(dspa, tmp_path):
     assert failed == ["read (GET)", "write (POST)"]
     done = doctor("--host", "https://example.com", "--json", token="")
     assert (done.returncode, json.loads(done.stdout)["exit_code"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ("STORE=s3://b/x", "2 overlays"),
+        ("#STROE=s3://b/x", "2 overlays"),
+        ("STROE=s3://b/x", "tekton/overlays/b/settings.env: STROE is no setting, and its line has no effect"),
+    ],
+)
+def test_a_setting_whose_name_is_misspelt_is_named(tmp_path, line, detail):
+    files = {
+        "settings/kustomization.yaml": "- source: {kind: ConfigMap, fieldPath: data.STORE}\n",
+        "overlays/a/settings.env": "# The store.\nSTORE=s3://a\n",
+        "overlays/b/settings.env": f"{line}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "tekton" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tekton" / name).write_text(text)
+    check = checked("https://nothing.invalid", checkout=tmp_path)["settings"]
+    assert (check.detail, check.result) == (detail, "failed" if "STROE is" in detail else "ok")
