@@ -7,6 +7,7 @@ from ml.dspa.session import Session
 from ml.dspa.timeouts import Deadline, jittered
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+"""The states of a run that has ended."""
 
 
 def keep_one(session: Session, experiment_id: str, key: str, known: list[Run]) -> Run:
