@@ -241,7 +241,7 @@ def test_nothing_hostile_comes_through(name, path, value):
         value = value.replace("…", at if isinstance(at, str) else "")
     for run in started(changed(name, path, value)):
         the_run(run)
-        assert not value or str(value) not in json.dumps(run, ensure_ascii=False)
+        assert not str(value or "").strip() or str(value) not in json.dumps(run, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("answer", [202, 503])
