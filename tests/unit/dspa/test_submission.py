@@ -12,6 +12,7 @@ from ml.core.canonical import digest
 from ml.core.errors import EvidenceError, UsageError
 from ml.dspa.names import key_in, same_run
 from ml.dspa.submission import Submission, make_submission, subject_of
+from ml.dspa.typed import typed
 from ml.gate.evidence import Subject
 
 TABLES = {"rankings": "sample:", "songs": "sample:"}
@@ -207,3 +208,10 @@ def test_the_evidence_must_have_every_field_of_its_subject():
         rest = {key: value for key, value in parameters.items() if key != name}
         with pytest.raises(EvidenceError, match=f"it has no {name}$"):
             subject_of("17", rest)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
+def test_a_truth_value_is_typed_as_a_word(text, value):
+    assert typed({"shuffle": text}, {"shuffle": not value}) == {"shuffle": value}
+    with pytest.raises(UsageError, match="true or false"):
+        typed({"shuffle": f"{text}x"}, {"shuffle": True})

@@ -166,6 +166,13 @@ def test_a_run_whose_answer_was_lost_is_looked_up_and_posted_again_only_if_it_ne
     assert here.kinds()[here.kinds().index("create_run") + 1] == "list_runs"
 
 
+def test_a_post_that_was_refused_had_no_effect_and_is_sent_again_after_one_look_up(here):
+    here.dspa.fault = nth("create_run", {1: Fault.unauthorized()})
+    here.submit(settle=0.2)
+    first, second = (index for index, kind in enumerate(here.kinds()) if kind == "create_run")
+    assert here.kinds()[first:second].count("list_runs") == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "changes", "posts", "error", "message"),
     [

@@ -105,6 +105,11 @@ def test_a_group_that_spans_both_sides_is_in_neither_part_and_leaves_the_ledger_
     assert places_of(ENTRIES, after) == before
 
 
+def test_the_share_of_a_recording_is_the_same_for_ever():
+    shares = ["train"] * 3 + ["self-test", "validation", "train", "validation", "train"]
+    assert [share_of(recording) for recording in "abcdefgh"] == shares
+
+
 def test_two_open_recordings_that_a_new_id_joins_are_trained_on_if_one_was(ledger, tmp_path):
     rows = ledger.rows.set_index("id").loc[ENTRIES["id"]]
     share = rows["recording"].map(share_of).where(rows["side"] == "open").to_numpy()
