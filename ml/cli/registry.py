@@ -92,7 +92,7 @@ def sync(
     head: Head = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register every promotion that the registry does not show, and set which version is live.
+    """Look up every promotion in the registry, register what is not there, and set which version is live.
 
     It may be repeated at any time, and after any interruption. What people have added to an object stays.
 
@@ -101,15 +101,13 @@ def sync(
     from ml.release.registry.registration import sync as sync_registry
 
     client = client_of(registry, registry_token_file, registry_ca)
-    records = sync_registry(open_store(store, head), client, registry_group)
+    records = sync_registry(open_store(store, head), client, registry_group, everything=True)
     if as_json:
         print_json({"registry": client.url, "registered": [record.to_json() for record in records]})
         return
     for record in records:
-        out.print(
-            f"registered: promotion {record.number} as version {record.version} of model {record.model}"
-        )
-    out.print(f"{client.url}: {len(records)} promotions registered now, none pending", markup=False)
+        out.print(f"shown: promotion {record.number} as version {record.version} of model {record.model}")
+    out.print(f"{client.url}: {len(records)} promotions, none pending", markup=False)
 
 
 @app.command()

@@ -60,8 +60,8 @@ class RegistryClient:
             )
         return found
 
-    def get_or_create(self, kind: Kind, body: Json, parent: str = "") -> tuple[Json, bool]:
-        """Return the object with the name of the body, and whether it was created now.
+    def get_or_create(self, kind: Kind, body: Json, parent: str = "") -> Json:
+        """Return the object with the name of the body; create it if there is none.
 
         Raises:
             EvidenceError, PlatformError: as `find`.
@@ -73,7 +73,7 @@ class RegistryClient:
         }[kind]
         for pause in (*PAUSES, None):
             if there := self.find(kind, body["name"], parent):
-                return there, False
+                return there
             try:
                 status, made = self._send("POST", where, body=body, again=False)
             except NoAnswer as error:
@@ -83,7 +83,7 @@ class RegistryClient:
                 time.sleep(pause)
                 continue
             if status != CONFLICT:
-                return made, True
+                return made
         raise PlatformError(f"{self.url}: {kind} {body['name']} exists, and cannot be found")
 
     def change(self, kind: Kind, known: Json, state: str, properties: Json | None = None) -> None:

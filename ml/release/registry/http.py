@@ -3,6 +3,7 @@
 No redirects, no proxies or CAs of the environment; certificates are verified, and time and size are bounded.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 import requests
 
 from ml.core.errors import PlatformError, UsageError
+from ml.core.within import NotInTime, call_within
 
 Json = dict[str, Any]
 
 TIMEOUT = 30.0
-"""Seconds to connect, and between two pieces of an answer."""
+"""Seconds for a whole request."""
 
-LARGEST = 8 << 20
+LARGEST, PIECE = 8 << 20, 1 << 16
 """Bytes of an answer that are read."""
 
 CONFLICT, NOT_FOUND, SERVER_ERROR = 409, 404, 500
@@ -75,7 +77,8 @@ class Connection:
             except (OSError, ValueError) as error:
                 raise UsageError(f"--registry-token-file cannot be read: {error}") from error
             headers["Authorization"] = f"Bearer {token}"
-        try:
+
+        def call() -> tuple[int, bytes]:
             with self._session.request(
                 method,
                 self.url + path,
@@ -86,12 +89,16 @@ class Connection:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                content = answer.raw.read(LARGEST, decode_content=True)
+                pieces = itertools.islice(answer.iter_content(PIECE), LARGEST // PIECE)
+                return answer.status_code, b"".join(pieces)
+
+        try:
+            status, content = call_within(TIMEOUT, call)
         except requests.exceptions.SSLError as error:
             raise PlatformError(f"{what}: the certificate is not trusted: give --registry-ca FILE") from error
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, NotInTime, OSError, ValueError) as error:
             raise NoAnswer(f"{what}: no answer ({type(error).__name__})") from error
-        return _understood(what, answer.status_code, content)
+        return _understood(what, status, content)
 
 
 def _understood(what: str, status: int, content: bytes) -> tuple[int, Json]:

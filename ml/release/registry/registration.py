@@ -82,31 +82,39 @@ def read_status(store: ModelStore, registry: str) -> Status:
     return Status(registered, tuple(number for number in numbers if number not in registered))
 
 
-def sync(store: ModelStore, client: RegistryClient, group: str = "") -> list[Registered]:
-    """Register every entry of the log that is pending, and set which version is live.
+def sync(
+    store: ModelStore, client: RegistryClient, group: str = "", *, everything: bool = False
+) -> list[Registered]:
+    """Register the entries of the log that are pending, and set which version is live.
 
     Args:
         store: the store.
         client: the registry.
         group: the namespace of the runs, "" if it is not known.
+        everything: look up the other entries too, and register what the registry has lost.
 
     Returns:
-        The records of what was pending.
+        The records of these entries.
 
     Raises:
         EvidenceError: log, attestation or record is damaged, or the registry has a name in another case.
         PlatformError: the store cannot be read or written, or the registry does not answer.
     """
     done: list[Registered] = []
-    # Another promotion may come while this one is registered: the newest log decides what is live.
-    while pending := read_status(store, client.url).pending:
-        log = store.log()
-        made = [_register(store, client, log, number, group) for number in pending]
-        _set_states(client, log, made[-1].model)
+    seen = 0
+    while True:
+        log, numbers = store.log(), read_status(store, client.url).pending
+        if everything and not seen:
+            numbers = tuple(range(1, len(log) + 1))
+        # Another process may have registered a newer entry meanwhile: the newest log decides what is live.
+        if not numbers and seen in (0, len(log)):
+            return done
+        seen = len(log)
+        made = [_register(store, client, log, number, group) for number in numbers if number <= seen]
+        done += made
+        _set_states(client, log, done[-1].model)
         for record in made:
             store.objects.put(path_of(record.number), record.to_bytes(), mode="overwrite")
-        done += made
-    return done
 
 
 def path_of(number: int) -> str:
@@ -120,11 +128,11 @@ def _register(
     """Register the model, the version and the artifact of an entry, those that are not there."""
     entry, origin = log[number - 1], restored(log, number)
     lineage = lineage_of(store, origin)
-    model, _ = client.get_or_create("registered_model", model_body(origin))
+    model = client.get_or_create("registered_model", model_body(origin))
     state = LIVE if origin.candidate == log[-1].candidate else ARCHIVED
     body = version_body(origin, str(model["id"]), lineage, state)
-    version, _ = client.get_or_create("model_version", body, str(model["id"]))
-    artifact, _ = client.get_or_create(
+    version = client.get_or_create("model_version", body, str(model["id"]))
+    artifact = client.get_or_create(
         "model_artifact", artifact_body(store, origin, lineage, group), str(version["id"])
     )
     return Registered(

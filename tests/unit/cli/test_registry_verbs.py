@@ -33,8 +33,10 @@ def test_what_is_pending_is_shown_synced_and_shown_as_registered(store, registry
     assert f"1 pending; {again}" in done.out
     done = jukebox("registry", "sync", *there)
     assert (done.code, done.err) == (0, "")
-    assert "registered: promotion 1 as version 2 of model 1\n" in done.out
-    assert "0 promotions registered now" in jukebox("registry", "sync", *there).out
+    assert "shown: promotion 1 as version 2 of model 1\n" in done.out
+    registry.objects.clear()
+    assert "1 promotions, none pending" in jukebox("registry", "sync", *there).out
+    assert len(registry.objects) == 3
     assert jukebox("registry", "status", *there, "--json").json["pending"] == []
 
 

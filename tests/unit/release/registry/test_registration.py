@@ -183,6 +183,28 @@ def test_the_official_client_reads_what_was_registered(store, model):
     assert artifact.uri.endswith(f"/promoted/{candidate}/model.onnx")
 
 
+def test_a_promotion_that_another_process_registers_meanwhile_stays_live(double, store, monkeypatch):
+    first = promoted(store, "A", "m").candidate[:12]
+    versions, newer = RegistryClient.versions, []
+
+    def overtaken(self, model):
+        if not newer:
+            newer.append(promoted(store, "B", "m").candidate[:12])
+            sync(store, RegistryClient(Site(double.url)))
+        return versions(self, model)
+
+    monkeypatch.setattr(RegistryClient, "versions", overtaken)
+    client = RegistryClient(Site(double.url))
+    sync(store, client)
+    assert states(client, "m") == {first: "ARCHIVED", newer[0]: "LIVE"}
+
+
+def test_an_answer_that_breaks_off_is_no_answer():
+    pages = {"/api/model_registry/v1/registered_models": b'{"items": []}' * 100}
+    with serving(SimpleSite(pages, cut_off=True)) as there, pytest.raises(PlatformError, match="no answer"):
+        RegistryClient(Site(there.url)).find("registered_model", "m")
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 @pytest.mark.parametrize("path", ["/registered_models", "/model_versions", "/artifacts"])
 def test_a_post_without_an_answer_is_looked_up_before_it_is_sent_again(double, store, path, before):
