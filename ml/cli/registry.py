@@ -77,9 +77,13 @@ def register(store: "ModelStore", client: "RegistryClient | None", group: str) -
     try:
         sync(store, client, group)
     except (EvidenceError, PlatformError, UsageError) as error:
-        again = command("registry", "sync", "--store", store.uri, "--registry", client.url)
-        return f"pending: {error}; {again} registers it"
+        return f"pending: {error}; {_again(store, client)} registers it"
     return f"shown at {client.url}"
+
+
+def _again(store: "ModelStore", client: "RegistryClient") -> str:
+    """Return the command that registers what is pending."""
+    return command("registry", "sync", "--store", store.uri, "--registry", client.url)
 
 
 @app.command()
@@ -137,5 +141,4 @@ def status(
     rows += [(str(number), "pending", "") for number in known.pending]
     show_table(("promotion", "state", "in the registry"), sorted(rows, key=lambda row: int(row[0])))
     if known.pending:
-        again = command("registry", "sync", "--store", opened.uri, "--registry", client.url)
-        out.print(f"{len(known.pending)} pending; {again} registers them", markup=False)
+        out.print(f"{len(known.pending)} pending; {_again(opened, client)} registers them", markup=False)

@@ -48,7 +48,7 @@ def write_results(folder: Path | None, results: Mapping[str, str]) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print the one JSON object that stands in for all text."""
+    """Print one JSON object, in place of all text."""
     try:
         sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
         sys.stdout.flush()
