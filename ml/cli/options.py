@@ -143,6 +143,8 @@ def open_store(store: str, head: str | None = None) -> "ModelStore":
     try:
         return ModelStore(absolute(store), head=head)
     except UsageError as error:
+        if "://" in store:
+            raise
         raise UsageError(f"{error}; {next_store(store)}") from error
 
 

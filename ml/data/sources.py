@@ -83,7 +83,7 @@ def fetch(
             f"the tables changed: this run was asked for data version {expected_version}, but reads "
             f"{version}; submit it again for the new data"
         )
-    tables = {name: {"uri": public_uri(uri), "version": versions[name]} for name, uri in uris.items()}
+    tables = {name: {"uri": public_uri(uri), "version": versions[name]} for name, uri in sorted(uris.items())}
     return write_source(source, version, folder, tables, synthetic=True in synthetic)
 
 

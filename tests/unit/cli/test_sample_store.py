@@ -93,6 +93,11 @@ def test_without_any_store_a_run_is_what_comes_next(tmp_path):
     assert "`jukebox run` makes a model" in assert_one_line(called("models", cwd=tmp_path), 2)
 
 
+def test_a_bucket_that_cannot_be_opened_is_no_reason_to_make_a_model(tmp_path):
+    done = called("models", "--store", "s3://bucket/x", cwd=tmp_path, env={"AWS_SECRET_ACCESS_KEY": "x"})
+    assert assert_one_line(done, 2).endswith("belong together: set both")
+
+
 def test_the_next_command_names_a_problem_that_is_not_meant_anyway(monkeypatch):
     monkeypatch.delenv("JUKEBOX_PROBLEM", raising=False)
     assert problem_option("songs") == ()
